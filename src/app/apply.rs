@@ -3,15 +3,17 @@
 //! [`App::apply`] takes every [`Command`]. One `match` without a catch-all arm handles them, so a new command does not
 //! compile until it is handled here.
 
-use super::build_snapshot::TransportRequests;
+use super::build_snapshot::{TransportRequests, has_inputs, recordable};
 use super::command::Command;
 use super::jobs::{ExportRequest, StressRequest};
 use super::settings_change::SettingsChange;
+use super::snapshot::{Cure, Refusal};
 use super::{App, OpenState};
 use crate::control::edit::Edit;
 use crate::control::{Control, ControlError, Severity};
 use crate::message::Motion;
 use crate::session::names::AUDIO;
+use crate::session::{Region, Session, Track, TrackId};
 use crate::time::{FramePos, Frames};
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -19,12 +21,30 @@ use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
 impl App {
-    /// Carries out a command. A command that is refused posts a notice; a command that needs a session and a device
-    /// does nothing while none is open.
+    /// Carries out a command. The window shows the reason of a command that is refused. The reason is an event too, unless
+    /// the user has only pressed a key that has no effect now.
     pub fn apply(&mut self, command: Command) {
         self.changed = true;
-        if let Err(error) = self.carry_out(command) {
-            self.notify(Severity::Caution, error.to_string());
+        let is_idle_key = match &command {
+            Command::Undo | Command::Redo | Command::Loop(_) | Command::Punch(_) => true,
+            Command::Record | Command::Play | Command::PlayOrStop => self.is_recording(),
+            Command::Locate(_) | Command::ToStart | Command::ToEnd => self.is_recording(),
+            _ => false,
+        };
+        let is_user = !matches!(command, Command::Notice(..) | Command::RescanDevices | Command::Settings(_));
+        let loops = matches!(command, Command::Record) && self.transport.loops;
+        match self.carry_out(command) {
+            Ok(()) if is_user => self.refusal = None,
+            Ok(()) => {}
+            Err(error) => {
+                let text = error.to_string();
+                if !is_idle_key {
+                    self.notify(Severity::Caution, text.clone());
+                }
+                self.refusals += 1;
+                let cure = loops.then_some(Cure::SwitchLoopOff);
+                self.refusal = Some(Refusal { number: self.refusals, text, cure });
+            }
         }
     }
 
@@ -36,20 +56,14 @@ impl App {
                 control.stop();
                 Ok(())
             })?,
-            Command::Play => self.with_control(|control, transport| {
-                if !control.is_recording() {
-                    transport.rolls = true;
-                    control.roll();
-                }
-                Ok(())
+            Command::Play => self.with_control(play)?,
+            Command::PlayOrStop => self.with_control(play_or_stop)?,
+            Command::Locate(to) => self.with_control(|control, transport| locate(control, transport, to))?,
+            Command::ToStart => self.with_control(|control, transport| locate(control, transport, FramePos(0)))?,
+            Command::ToEnd => self.with_control(|control, transport| {
+                let end = control.session().end();
+                locate(control, transport, end)
             })?,
-            Command::PlayOrStop => self.with_control(|control, transport| {
-                play_or_stop(control, transport);
-                Ok(())
-            })?,
-            Command::Locate(to) => self.with_control(|control, _| control.locate(to))?,
-            Command::ToStart => self.with_control(|control, _| control.locate(FramePos(0)))?,
-            Command::ToEnd => self.with_control(|control, _| control.locate(control.session().end()))?,
             Command::Range(range) => self.with_control(|control, transport| {
                 transport.range = range.filter(|(from, to)| from < to);
                 if transport.loops {
@@ -58,14 +72,17 @@ impl App {
                 Ok(())
             })?,
             Command::Loop(on) => self.with_control(|control, transport| {
+                range_check("loop", on, transport)?;
                 transport.loops = on && transport.range.is_some();
                 control.set_loop(transport.range.filter(|_| transport.loops));
                 Ok(())
             })?,
             Command::Punch(on) => self.with_control(|_, transport| {
+                range_check("punch", on, transport)?;
                 transport.punches = on && transport.range.is_some();
                 Ok(())
             })?,
+            Command::UseInputs => self.with_control(|control, _| use_inputs(control))?,
             Command::Edit(edit) => self.with_control(|control, _| control.edit(edit))?,
             Command::Marker => self.with_control(|control, _| {
                 let position = FramePos(control.published().position.load(Relaxed));
@@ -93,19 +110,19 @@ impl App {
             Command::Notice(severity, text) => self.notify(severity, text),
             Command::Export(request) => self.export(*request),
             Command::CancelExport => self.jobs.cancel_export(),
-            Command::Doctor => {
-                if let OpenState::Open(control) = &self.state {
+            Command::Doctor => match &self.state {
+                OpenState::Open(control) => {
                     let (tracks, rate) = (control.session().tracks().len(), control.session().rate().0);
                     self.jobs.doctor(control.folder().to_path_buf(), tracks, rate, self.settings.format);
                 }
-            }
+                OpenState::Empty(_) => return Err(nothing_open()),
+            },
             Command::Stress(request) => self.stress(request),
             Command::CancelStress => self.jobs.cancel_stress(),
-            Command::OpenFolder => {
-                if let OpenState::Open(control) = &self.state {
-                    self.jobs.open_folder(control.folder().join(AUDIO));
-                }
-            }
+            Command::OpenFolder => match &self.state {
+                OpenState::Open(control) => self.jobs.open_folder(control.folder().join(AUDIO)),
+                OpenState::Empty(_) => return Err(nothing_open()),
+            },
             Command::OpenExportFolder(folder) => self.jobs.open_folder(folder),
             Command::Acknowledge => self.acknowledge(),
         }
@@ -125,14 +142,14 @@ impl App {
         self.jobs.stress(request, &base, self.settings.period, program);
     }
 
-    /// Does `work` if a session and a device are open.
+    /// Does `work` on the session and the device that are open.
     fn with_control(
         &mut self,
         work: impl FnOnce(&mut Control, &mut TransportRequests) -> Result<(), ControlError>,
     ) -> Result<(), ControlError> {
         match &mut self.state {
             OpenState::Open(control) => work(control, &mut self.transport),
-            OpenState::Empty(_) => Ok(()),
+            OpenState::Empty(_) => Err(nothing_open()),
         }
     }
 
@@ -148,16 +165,17 @@ impl App {
         let pre_roll = self.settings.pre_roll_ms;
         self.with_control(|control, transport| {
             if control.is_recording() {
-                return Ok(());
-            }
-            if control.session().tracks().iter().all(|track| !track.armed) {
-                let all = control.session().track_ids().collect();
-                control.edit(Edit::Arm(all, true))?;
+                return Err(locked(control, "record"));
             }
             if transport.loops {
                 // A pass runs on without end. Playback beside it must not jump back.
-                transport.loops = false;
-                control.set_loop(None);
+                let text = "record: Loop is on, and a loop cannot be recorded yet; switch Loop off (L) first";
+                return Err(ControlError::State(text.to_owned()));
+            }
+            transport.replays = false;
+            if control.session().tracks().iter().all(|track| !track.armed) {
+                let all = control.session().track_ids().collect();
+                control.edit(Edit::Arm(all, true))?;
             }
             match transport.range.filter(|_| transport.punches) {
                 Some((from, to)) => {
@@ -214,9 +232,61 @@ impl App {
     }
 }
 
-fn play_or_stop(control: &mut Control, transport: &mut TransportRequests) {
+/// The reason why nothing can be done while no session and no device is open.
+fn nothing_open() -> ControlError {
+    ControlError::State("no session and no device is open; choose a device, or open a session".to_owned())
+}
+
+/// The reason why the transport does not obey during a pass.
+fn locked(control: &Control, subject: &str) -> ControlError {
+    let is_over = control.pass_status().is_some_and(|pass| pass.has_ended());
+    ControlError::State(if is_over {
+        format!("{subject}: the recording is being finished; try again in a moment")
+    } else {
+        "The recording is locked. Hold Stop or Esc to end it".to_owned()
+    })
+}
+
+/// Refuses to switch something on that needs a range.
+fn range_check(subject: &str, on: bool, transport: &TransportRequests) -> Result<(), ControlError> {
+    if on && transport.range.is_none() {
+        return Err(ControlError::State(format!("{subject}: there is no range; drag one in the ruler")));
+    }
+    Ok(())
+}
+
+fn locate(control: &mut Control, transport: &mut TransportRequests, to: FramePos) -> Result<(), ControlError> {
+    control.locate(to)?;
+    transport.replays = false;
+    Ok(())
+}
+
+/// Plays from the playhead. Right after a recording, and where nothing is left to play, plays what was recorded last.
+fn play(control: &mut Control, transport: &mut TransportRequests) -> Result<(), ControlError> {
     if control.is_recording() {
-        return;
+        return Err(locked(control, "play"));
+    }
+    let at = FramePos(control.published().position.load(Relaxed));
+    let replays = std::mem::take(&mut transport.replays) || control.session().end() <= at;
+    if let Some(start) = last_pass_start(control.session()).filter(|_| replays && !transport.loops) {
+        control.locate(start)?;
+    }
+    transport.rolls = true;
+    control.roll();
+    Ok(())
+}
+
+/// The first position at which a take of the last pass plays.
+fn last_pass_start(session: &Session) -> Option<FramePos> {
+    let last = session.takes().iter().filter(|take| !take.trashed).map(|take| take.pass).max()?;
+    let regions = session.tracks().iter().flat_map(Track::regions);
+    let is_of_last = |region: &&Region| session.take(region.take).is_some_and(|take| take.pass == last);
+    regions.filter(is_of_last).map(|region| region.start).min()
+}
+
+fn play_or_stop(control: &mut Control, transport: &mut TransportRequests) -> Result<(), ControlError> {
+    if control.is_recording() {
+        return Err(locked(control, "play"));
     }
     let rolls = match control.published().motion() {
         Motion::Rolling => true,
@@ -224,10 +294,62 @@ fn play_or_stop(control: &mut Control, transport: &mut TransportRequests) {
         // While the engine locates, the last request counts.
         Motion::DeclickToLocate | Motion::WaitingForData => transport.rolls,
     };
-    transport.rolls = !rolls;
     if rolls {
+        transport.rolls = false;
         control.stop();
-    } else {
-        control.roll();
+        return Ok(());
+    }
+    play(control, transport)
+}
+
+/// Arms the tracks whose inputs the device has, of those that Record would record, and no others. If none has, the
+/// first ones get the inputs.
+fn use_inputs(control: &mut Control) -> Result<(), ControlError> {
+    let inputs = control.running().device.inputs;
+    let wanted = || recordable(control.session());
+    let mut chosen: Vec<TrackId> = wanted().filter(|track| has_inputs(track, inputs)).map(Track::id).collect();
+    if chosen.is_empty() {
+        chosen = wanted().map(Track::id).take(inputs).collect();
+        for (input, track) in chosen.iter().enumerate() {
+            control.edit(Edit::Inputs(*track, vec![input as u32]))?;
+        }
+    }
+    let others = control.session().track_ids().filter(|id| !chosen.contains(id)).collect();
+    control.edit(Edit::Arm(others, false))?;
+    control.edit(Edit::Arm(chosen, true))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::format::TakeFormat;
+    use crate::session::{NewTake, TakeState};
+    use crate::time::SampleRate;
+    use uuid::Uuid;
+
+    #[test]
+    fn the_last_recording_begins_at_its_first_region() {
+        let rate = SampleRate(48_000);
+        let mut session = Session::new(Uuid::from_u128(1), "x", "", rate, TakeFormat::S24);
+        assert_eq!(last_pass_start(&session), None);
+        let track = session.add_track("In 1", &[0]).unwrap();
+        let mut names = session.taken_names();
+        for (pass, start) in [(1, 0), (2, 96_000)] {
+            let new = NewTake {
+                uuid: Uuid::from_u128(u128::from(pass) + 7),
+                track,
+                pass,
+                inputs: vec![0],
+                channels: 1,
+                rate,
+                format: TakeFormat::S24,
+                start: FramePos(start),
+                started: String::new(),
+            };
+            let take = session.add_take(new, &mut names).unwrap();
+            session.finish_take(take, Frames(48_000), TakeState::Complete, None).unwrap();
+            session.place_region(track, take, FramePos(start), FramePos(0), Frames(48_000)).unwrap();
+        }
+        assert_eq!(last_pass_start(&session), Some(FramePos(96_000)));
     }
 }

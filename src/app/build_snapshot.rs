@@ -1,6 +1,6 @@
 //! Builds the snapshot from control, the jobs and the settings. Thread: control, which owns all of them.
 
-use super::health::{self, HealthInput};
+use super::health::{self, HealthInput, Inputs};
 use super::snapshot::{DeviceView, DiskSpace, EngineFigures, Meter, PassView, Snapshot, Stage, Transport};
 use super::{App, OpenState};
 use crate::butler::capabilities::CapturePath;
@@ -9,8 +9,9 @@ use crate::control::report::{Reading, faults_by_kind};
 use crate::control::{Control, Severity};
 use crate::limits::DATA_OFFSET;
 use crate::message::Motion;
-use crate::message::published::Published;
-use crate::session::{Monitor, Session};
+use crate::message::published::{MeterCell, Published};
+use crate::message::replica::Replica;
+use crate::session::{Monitor, Session, Track};
 use crate::time::{FramePos, Frames};
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -30,6 +31,8 @@ pub(super) struct TransportRequests {
     pub(super) rolls: bool,
     /// Frames that were lost up to the last acknowledgement.
     pub(super) lost_seen: u64,
+    /// Whether a recording has just ended and the playhead was not moved since. Play then plays that recording.
+    pub(super) replays: bool,
 }
 
 /// Facts of the session and the device that control does not have. They stay while both are being reopened.
@@ -125,6 +128,8 @@ impl App {
                 snapshot.figures = self.session_info.figures.clone();
             }
         }
+        snapshot.refusal.clone_from(&self.refusal);
+        snapshot.made.clone_from(&self.made);
         snapshot.disk_space = self.disk_space(&snapshot);
         snapshot.health = self.build_health(&snapshot);
         snapshot
@@ -133,14 +138,16 @@ impl App {
     fn disk_space(&self, snapshot: &Snapshot) -> Option<DiskSpace> {
         let (free_bytes, disk) = self.disk_watch.latest()?;
         let session = &snapshot.session;
-        let armed = session.tracks().iter().filter(|track| track.armed);
-        let channels = |count: usize| {
-            if count == 0 { session.tracks().iter().map(|track| track.inputs().len()).sum() } else { count }
-        };
-        let channels: usize = channels(armed.map(|track| track.inputs().len()).sum());
-        let speed = (channels.max(1) * session.format.bytes()) as f64 * f64::from(session.rate().0);
+        // While a pass runs, the committer knows better: it counts the blocks that it has reserved, too.
+        if let OpenState::Open(control) = &self.state
+            && snapshot.transport.pass.is_some()
+            && let room_ms @ 1.. = control.running().disk.room_ms[Replica::Session.index()].load(Relaxed)
+        {
+            return Some(DiskSpace { free_bytes, seconds: room_ms as f64 / 1000.0, disk });
+        }
         let header_bytes = DATA_OFFSET * session.tracks().len() as u64;
-        Some(DiskSpace { free_bytes, seconds: free_bytes.saturating_sub(header_bytes) as f64 / speed, disk })
+        let seconds = free_bytes.saturating_sub(header_bytes) as f64 / bytes_per_second(snapshot);
+        Some(DiskSpace { free_bytes, seconds, disk })
     }
 
     fn build_health(&mut self, snapshot: &Snapshot) -> super::snapshot::Health {
@@ -152,6 +159,7 @@ impl App {
         let figures = &snapshot.figures;
         let gone = control.is_device_gone();
         let alarm = self.notices.iter().rev().find(|entry| entry.severity == Severity::Loss && !entry.seen);
+        let standing = self.notices.iter().rev().find(|entry| entry.headline.is_some() && !entry.seen);
         let scheduling = &control.running().scheduling;
         let session = &snapshot.session;
         let armed = session.tracks().iter().filter(|track| track.armed).count();
@@ -167,12 +175,18 @@ impl App {
             built_in: snapshot.device.is_virtual,
             figures,
             disk_space: snapshot.disk_space.as_ref(),
-            alarm: alarm.filter(|_| unseen == 0).map(|entry| entry.text.as_str()),
+            inputs: inputs(session, snapshot.device.inputs),
+            memory_seconds: memory_seconds(snapshot),
+            continues_in: control.continues_in().and(control.overflow()).and_then(Result::ok),
+            has_overflow: control.overflow().is_some_and(|folder| folder.is_ok()),
+            rate: session.rate(),
+            standing,
+            alarm: alarm.filter(|_| unseen == 0),
             no_real_time: scheduling.reason().map(|reason| (reason, scheduling.fix())),
             windows_unlocked: control.running().disk.windows_unlocked.load(Relaxed),
             disk: control.trouble(),
             mirror: control.pass_mirror(),
-            lost_before: figures.frames_lost - unseen.min(figures.frames_lost),
+            lost_before: figures.frames_lost.saturating_sub(unseen),
         })
     }
 
@@ -197,13 +211,55 @@ fn closed(snapshot: &Snapshot) -> HealthInput<'_> {
         built_in: false,
         figures: &snapshot.figures,
         disk_space: None,
+        inputs: Inputs::default(),
+        memory_seconds: None,
+        continues_in: None,
+        has_overflow: false,
+        rate: snapshot.session.rate(),
         alarm: None,
+        standing: None,
         no_real_time: None,
         windows_unlocked: 0,
         disk: None,
         mirror: None,
         lost_before: 0,
     }
+}
+
+/// Bytes of a second of the present recording; without one, of the armed tracks, or of all tracks if none is armed.
+fn bytes_per_second(snapshot: &Snapshot) -> f64 {
+    let session = &snapshot.session;
+    let channels = match &snapshot.transport.pass {
+        Some(pass) => {
+            pass.takes.iter().filter_map(|(id, _)| session.track(*id)).map(|track| track.inputs().len()).sum()
+        }
+        None => recordable(session).map(|track| track.inputs().len()).sum::<usize>(),
+    };
+    (channels.max(1) * session.format.bytes()) as f64 * f64::from(session.rate().0)
+}
+
+/// The tracks that Record would record: the armed ones, or all if none is armed.
+pub(super) fn recordable(session: &Session) -> impl Iterator<Item = &Track> {
+    let all = session.tracks().iter().all(|track| !track.armed);
+    session.tracks().iter().filter(move |track| all || track.armed)
+}
+
+/// Whether the device has all inputs of a track.
+pub(super) fn has_inputs(track: &Track, device_inputs: usize) -> bool {
+    track.inputs().iter().all(|input| (*input as usize) < device_inputs)
+}
+
+fn inputs(session: &Session, device: usize) -> Inputs {
+    let (wanted, missing) = recordable(session)
+        .fold((0, 0), |(wanted, missing), track| (wanted + 1, missing + usize::from(!has_inputs(track, device))));
+    Inputs { device, wanted, missing }
+}
+
+/// Seconds of sound that still fit into memory.
+fn memory_seconds(snapshot: &Snapshot) -> Option<f64> {
+    let figures = &snapshot.figures;
+    let free = figures.spool_bytes_max.saturating_sub(figures.spool_bytes);
+    (figures.spool_bytes_max > 0).then(|| free as f64 / bytes_per_second(snapshot))
 }
 
 fn transport(control: &Control, pass: Option<PassStatus>, requests: &TransportRequests) -> Transport {
@@ -233,7 +289,12 @@ fn transport(control: &Control, pass: Option<PassStatus>, requests: &TransportRe
 /// Reads every meter. Reading resets the peaks, so one snapshot reads each meter once.
 fn meters(control: &Control, snapshot: &mut Snapshot) {
     let published = control.published();
-    let meter = |cell: &crate::message::published::MeterCell| Meter { peak: cell.take_peak(), rms: cell.rms() };
+    // Nobody writes the meters of a device that is gone: their last values would look alive.
+    let is_gone = control.is_device_gone();
+    let meter = |cell: &MeterCell| {
+        let meter = Meter { peak: cell.take_peak(), rms: cell.rms() };
+        if is_gone { Meter::default() } else { meter }
+    };
     snapshot.inputs = published.inputs.iter().map(meter).collect();
     let rolls = published.motion() != Motion::Stopped;
     let recording = snapshot.transport.pass.is_some();
@@ -317,7 +378,7 @@ fn read_figures(control: &Control, session_info: &mut SessionInfo) {
     };
 }
 
-/// Frames that the device and the takes lost since `base`. The counters of the engine go on over all passes.
+/// Frames that the device and the takes lost since `base`. The counters of the engine count over all passes.
 fn frames_lost(published: &Published, base: Option<&Reading>) -> u64 {
     let (lost, overrun) = base.map_or((0, 0), |base| (base.frames_lost, base.frames_overrun));
     published.frames_lost.load(Relaxed).saturating_sub(lost)

@@ -17,9 +17,10 @@ pub enum Command {
     Record,
     /// End the pass or the playback. While a pass runs, the window sends this after a long press or "Stop and quit" only.
     Stop,
-    /// Play from the playhead. Does nothing while a pass runs.
+    /// Play from the playhead; after a recording, and at the end of the session, play what was recorded last. Refused while
+    /// a pass runs.
     Play,
-    /// Play, or stop playing. Does nothing while a pass runs.
+    /// Play, or stop playing. Refused while a pass runs.
     PlayOrStop,
     /// Move the playhead. A rolling transport keeps rolling from the new position. Refused while recording.
     Locate(FramePos),
@@ -33,6 +34,8 @@ pub enum Command {
     Loop(bool),
     /// Whether recording punches in and out at the selected range, with a pre-roll.
     Punch(bool),
+    /// Arm the tracks whose inputs the device has, and no others. If no track has one, give the inputs to the first ones.
+    UseInputs,
     /// A change of the session, which can be undone.
     Edit(Edit),
     /// Add a marker without a name at the playhead.

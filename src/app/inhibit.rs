@@ -1,9 +1,11 @@
 //! Keeps the computer awake while a pass runs. Thread: control owns [`Inhibitor`]; inhibit waits for the system's
 //! answer.
 
-use crate::control::Severity;
 use crossbeam_channel::{Receiver, bounded};
 use std::os::fd::OwnedFd;
+
+/// The advice where the system cannot be asked.
+const ADVICE: &str = "switch sleep off in the settings of the system before you record";
 
 /// The request to the system to stay awake, and the lock that it grants.
 #[derive(Default)]
@@ -13,17 +15,25 @@ pub(super) struct Inhibitor {
     lock: Option<OwnedFd>,
     problem: Option<String>,
     reported: bool,
+    /// Whether the request is only a trial, and no pass runs.
+    is_trial: bool,
 }
 
 impl Inhibitor {
+    /// Asks the system once whether it grants the lock, so that a refusal is known before the first recording.
+    pub(super) fn try_once(&mut self) {
+        self.is_trial = !self.reported;
+    }
+
     /// Requests the lock, or releases it.
     pub(super) fn set_active(&mut self, on: bool) {
-        if !on {
+        if !on && !self.is_trial {
             self.answer = None;
             self.lock = None;
             return;
         }
         if let Some(answer) = self.answer.as_ref().and_then(|answer| answer.try_recv().ok()) {
+            self.is_trial = false;
             match answer {
                 Ok(lock) => self.lock = Some(lock),
                 Err(reason) => self.problem = Some(reason),
@@ -33,7 +43,7 @@ impl Inhibitor {
             let (sender, answer) = bounded(1);
             // A thread of its own, because the bus may block.
             let thread = std::thread::Builder::new().name("inhibit".to_owned()).spawn(move || {
-                sender.send(request_lock().map_err(|error| error.to_string())).ok();
+                sender.send(request_lock().map_err(|error| short(&error.to_string()))).ok();
             });
             if let Err(error) = thread {
                 self.problem = Some(format!("inhibit thread: cannot be started: {error}"));
@@ -43,13 +53,29 @@ impl Inhibitor {
     }
 
     /// The reason why the system refused. Only the first refusal is returned.
-    pub(super) fn problem(&mut self) -> Option<(Severity, String)> {
+    pub(super) fn problem(&mut self) -> Option<String> {
         let reason = self.problem.take()?;
         if std::mem::replace(&mut self.reported, true) {
             return None;
         }
-        Some((Severity::Info, format!("sleep: it cannot be kept off ({reason}); see that the computer stays awake")))
+        Some(format!("sleep: this system offers no way to prevent it; {ADVICE} ({reason})"))
     }
+}
+
+/// An error of the bus in few words.
+fn short(error: &str) -> String {
+    let error = error.to_lowercase();
+    let is = |words: &[&str]| words.iter().any(|word| error.contains(word));
+    let text = if is(&["connect", "address", "no such file"]) {
+        "there is no system bus"
+    } else if is(&["serviceunknown", "not provided", "not activatable", "namehasnoowner"]) {
+        "there is no login service"
+    } else if is(&["denied", "permission", "interactive"]) {
+        "this user may not"
+    } else {
+        "the login service refuses"
+    };
+    text.to_owned()
 }
 
 /// Calls `org.freedesktop.login1.Manager.Inhibit`. The system stays awake until the returned descriptor is closed.

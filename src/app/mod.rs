@@ -22,15 +22,17 @@ pub mod settings_change;
 pub mod snapshot;
 pub mod waves;
 
-use crate::app::snapshot::{EventEntry, Snapshot, Stage};
+use crate::app::snapshot::{EventEntry, Made, Refusal, Snapshot, Stage};
 use crate::butler::capabilities::CapturePath;
+use crate::control::recording::PassReport;
 use crate::control::{Control, Notice, Severity};
 use crate::message::Motion;
 use crate::message::disk::DiskEvent;
 use crate::message::published::Published;
 use crate::peaks::PeakStore;
 use crate::residency::watcher::Watcher;
-use crate::session::session_file;
+use crate::session::{Session, session_file};
+use crate::time::Frames;
 use build_snapshot::{SessionInfo, TransportRequests};
 use crossbeam_channel::Receiver;
 use disk_watch::DiskWatch;
@@ -38,7 +40,7 @@ use inhibit::Inhibitor;
 use jobs::Jobs;
 use opener::{OpenRequest, Opener, OpenerEvent};
 use settings::{Settings, SettingsStore};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -134,6 +136,13 @@ pub struct App {
     /// Whether something has changed since the last call of [`App::take_changed`].
     changed: bool,
     save_to_announce: Option<u64>,
+    /// The last command that was refused, and the number of all.
+    refusal: Option<Refusal>,
+    refusals: u64,
+    /// The recording that ended last.
+    made: Option<Made>,
+    /// The folder whose disk is watched.
+    watched: PathBuf,
 }
 
 impl App {
@@ -160,6 +169,10 @@ impl App {
             closing: false,
             changed: true,
             save_to_announce: None,
+            refusal: None,
+            refusals: 0,
+            made: None,
+            watched: PathBuf::new(),
             options,
         };
         if let Some(note) = note {
@@ -181,6 +194,7 @@ impl App {
     fn open_with(&mut self, folder: Option<PathBuf>, may_be_missing: bool) {
         let named = self.options.session.is_some() || folder.is_some();
         self.next_open = Some(OpenRequest {
+            may_begin: folder.is_some() && folder == self.options.session,
             folder,
             named,
             may_be_missing,
@@ -230,10 +244,11 @@ impl App {
         }
         self.poll_control();
         self.follow_folder();
-        for (severity, text) in
-            self.jobs.poll().into_iter().chain(self.settings_store.problems()).chain(self.inhibitor.problem())
-        {
+        for (severity, text) in self.jobs.poll().into_iter().chain(self.settings_store.problems()) {
             self.notify(severity, text);
+        }
+        if let Some(text) = self.inhibitor.problem() {
+            self.notify_in_line("The computer may fall asleep.", text);
         }
         self.open_or_close_next();
     }
@@ -264,9 +279,14 @@ impl App {
         while let Some(notice) = control.take_notice() {
             notices.push(notice);
         }
+        let mut reports = Vec::new();
         while let Some(report) = control.take_report() {
-            let text = report.summary(control.running().device.rate);
-            notices.push(Notice { severity: report.severity(), text });
+            self.transport.replays = true;
+            self.made = made(control.session(), control.folder(), &report);
+            reports.push((report.severity(), report.summary(control.running().device.rate)));
+        }
+        if control.pass_status().is_some_and(|pass| pass.has_begun() && !pass.has_ended()) {
+            self.made = None;
         }
         while let Some(event) = control.take_event() {
             self.changed = true;
@@ -285,17 +305,25 @@ impl App {
         for notice in notices {
             self.push_notice(notice);
         }
+        for (severity, text) in reports {
+            let headline = (severity == Severity::Caution).then(|| "Not without trouble.".to_owned());
+            self.push_entry(Notice { severity, text }, headline);
+        }
     }
 
-    /// Follows the session's folder if it was moved while the session is open.
+    /// Follows the session's folder if it was moved while the session is open. Watches the disk that takes the sound.
     fn follow_folder(&mut self) {
         let OpenState::Open(control) = &self.state else { return };
+        let takes_sound = control.continues_in().unwrap_or(control.folder());
+        if takes_sound != self.watched {
+            self.watched = takes_sound.to_path_buf();
+            self.disk_watch.watch(Some(self.watched.clone()));
+        }
         if control.folder() == self.session_info.folder {
             return;
         }
         let folder = control.folder().to_path_buf();
         self.session_info.folder.clone_from(&folder);
-        self.disk_watch.watch(Some(folder.clone()));
         if self.session_info.read_only.is_none() {
             self.change_settings(|settings| settings.last_session = Some(folder));
         }
@@ -309,12 +337,22 @@ impl App {
         control.set_mirror(self.settings.mirror.as_deref());
         control.set_overflow(self.settings.overflow.as_deref());
         self.session_info = SessionInfo::new(&mut control, title, read_only, is_new, base);
-        self.disk_watch.watch(Some(control.folder().to_path_buf()));
+        self.watched = PathBuf::new();
+        (self.refusal, self.made) = (None, None);
+        self.inhibitor.try_once();
         self.transport = TransportRequests::default();
         self.earlier = Arc::new(past_events::earlier(&control.events()));
+        let recovered: Vec<Notice> = std::iter::from_fn(|| control.take_recovery_notice()).collect();
         self.state = OpenState::Open(control);
+        for notice in recovered {
+            self.push_entry(notice, Some("A recording was cut off.".to_owned()));
+        }
         for note in notes {
-            self.notify(Severity::Caution, note);
+            if note.contains("test tones") {
+                self.notify_in_line("Test tones, no sound card.", note);
+            } else {
+                self.notify(Severity::Caution, note);
+            }
         }
         if self.session_info.read_only.is_none() {
             let folder = self.session_info.folder.clone();
@@ -351,7 +389,19 @@ impl App {
         self.push_notice(Notice { severity, text });
     }
 
+    /// Shows a caution in the status line, too, until the user has read it.
+    fn notify_in_line(&mut self, headline: &str, text: String) {
+        if let OpenState::Open(control) = &mut self.state {
+            control.keep_event(Severity::Caution, &text);
+        }
+        self.push_entry(Notice { severity: Severity::Caution, text }, Some(headline.to_owned()));
+    }
+
     fn push_notice(&mut self, notice: Notice) {
+        self.push_entry(notice, None);
+    }
+
+    fn push_entry(&mut self, notice: Notice, headline: Option<String>) {
         self.changed = true;
         let entry = EventEntry {
             at: self.started.elapsed(),
@@ -359,6 +409,7 @@ impl App {
             severity: notice.severity,
             text: notice.text,
             seen: false,
+            headline,
         };
         push(&mut self.notices, entry);
     }
@@ -457,6 +508,27 @@ impl App {
     }
 }
 
+/// The card for a pass that has ended. `None` if it has no frame.
+fn made(session: &Session, folder: &Path, report: &PassReport) -> Option<Made> {
+    let pass = session.takes().iter().map(|take| take.pass).max()?;
+    let takes: Vec<_> = session.takes().iter().filter(|take| take.pass == pass).collect();
+    let first = report.takes.first().filter(|_| report.frames > 0)?;
+    let file = folder.join(&first.file);
+    let rate = session.rate();
+    Some(Made {
+        pass,
+        files: report.takes.len(),
+        frames: Frames(report.frames),
+        folder: file.parent().map_or_else(|| folder.to_path_buf(), Path::to_path_buf),
+        takes: takes.iter().map(|take| take.id).collect(),
+        trouble: match (report.takes_troubled(), report.frames_lost) {
+            (0, 0) => String::new(),
+            (0, lost) => format!("{} lost", Frames(lost).text(rate)),
+            (troubled, _) => format!("{troubled} not whole on the disk"),
+        },
+    })
+}
+
 /// Whether an input sounds now.
 fn is_audible(published: &Published) -> bool {
     published.inputs.iter().any(|cell| cell.rms() > AUDIBLE_RMS)
@@ -472,7 +544,7 @@ fn push(entries: &mut Arc<Vec<EventEntry>>, entry: EventEntry) {
 }
 
 /// The kept versions of a damaged session, latest first.
-fn versions(folder: &std::path::Path) -> Vec<session_file::KeptVersion> {
+fn versions(folder: &Path) -> Vec<session_file::KeptVersion> {
     let mut versions = session_file::kept_versions(folder).unwrap_or_default();
     versions.reverse();
     versions

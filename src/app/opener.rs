@@ -29,6 +29,8 @@ pub(super) struct OpenRequest {
     pub(super) named: bool,
     /// Whether a folder that is not there counts as none. So it is with the last session, which the settings name.
     pub(super) may_be_missing: bool,
+    /// Whether a new session begins in the folder if it is not there.
+    pub(super) may_begin: bool,
     pub(super) settings: Arc<Settings>,
     pub(super) device: Option<DeviceWish>,
     pub(super) capture_path: Option<CapturePath>,
@@ -207,9 +209,11 @@ fn open(request: &OpenRequest) -> Result<Opened, Failed> {
             .map_err(|reason| no_session(Path::new(""), &reason))
     };
     // Asked here, because the disk of the folder may hang.
-    let folder = request.folder.as_ref().filter(|folder| !request.may_be_missing || folder.exists());
+    let is_missing = |folder: &PathBuf| !folder.exists();
+    let folder = request.folder.as_ref().filter(|folder| !request.may_be_missing || !is_missing(folder));
     let (folder, is_new) = match folder {
-        Some(folder) => (folder.clone(), false),
+        // A folder that the command line names and that is not there is the place of a new session.
+        Some(folder) => (folder.clone(), request.may_begin && is_missing(folder)),
         None => (new_session()?, true),
     };
     match open_at(request, &folder, is_new) {

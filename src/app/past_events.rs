@@ -15,6 +15,7 @@ pub(super) fn earlier(events: &Events) -> Vec<EventEntry> {
         severity: event.severity,
         text: event.text.clone(),
         seen: true,
+        headline: None,
     });
     entries.collect()
 }
@@ -27,6 +28,7 @@ pub(super) fn unannounced(event: &Record, at: Duration) -> EventEntry {
         severity: event.severity,
         text: event.text.clone(),
         seen: event.severity == Severity::Info,
+        headline: None,
     }
 }
 

@@ -6,8 +6,8 @@ use crate::control::Severity;
 use crate::file_system::mount_of;
 use crate::flight::facts;
 use crate::residency::report::{Report, report};
-use crate::residency::sample::Sample;
-use crate::session::Take;
+use crate::residency::sample::{RowKey, Sample};
+use crate::session::{Session, Take};
 use serde_json::{Value, json};
 use std::path::Path;
 use std::sync::Arc;
@@ -24,7 +24,9 @@ pub struct Draft {
 impl Draft {
     /// Takes the state from a snapshot, and the residency from samples, the oldest first.
     pub fn new(snapshot: &Snapshot, samples: &[Arc<Sample>]) -> Draft {
-        Draft { snapshot: snapshot.clone(), residency: report(samples) }
+        let session = &snapshot.session;
+        let name = |key: &RowKey| track_name(session, key);
+        Draft { snapshot: snapshot.clone(), residency: report(samples, &name) }
     }
 
     /// The whole report. It asks the kernel about the machine and may wait.
@@ -58,10 +60,21 @@ impl Draft {
             "stress_lab": *snapshot.stress.rows,
             "events": events(&snapshot.notices),
             "earlier_events": events(&snapshot.earlier),
-            "takes": takes[takes.len().saturating_sub(TAKES_MAX)..].iter().map(take).collect::<Vec<Value>>(),
+            "takes": takes[takes.len().saturating_sub(TAKES_MAX)..].iter().map(|of| take(session, of)).collect::<Vec<Value>>(),
             "residency": self.residency,
         })
     }
+}
+
+/// The name of the track that a row of the map shows.
+pub fn track_name(session: &Session, key: &RowKey) -> Option<String> {
+    let track = match key {
+        RowKey::Take { uuid, .. } => {
+            session.takes().iter().rev().find(|take| take.uuid == *uuid).and_then(|take| session.track(take.track))
+        }
+        RowKey::Slot(slot) => session.tracks().get(*slot),
+    };
+    track.map(|track| track.name().to_owned())
 }
 
 fn machine(folder: &Path) -> Value {
@@ -113,8 +126,9 @@ fn events(entry: &[EventEntry]) -> Vec<Value> {
     entry.iter().map(value).collect()
 }
 
-fn take(take: &Take) -> Value {
+fn take(session: &Session, take: &Take) -> Value {
     json!({
+        "track": session.track(take.track).map(|track| track.name()),
         "file": take.path(),
         "pass": take.pass,
         "state": take.state,

@@ -46,6 +46,10 @@ pub struct Snapshot {
     /// The device that is open.
     pub device: DeviceView,
     pub health: Health,
+    /// The command that was refused last, until another command is carried out.
+    pub refusal: Option<Refusal>,
+    /// The recording that ended last, until the next one begins.
+    pub made: Option<Made>,
     pub figures: EngineFigures,
     /// Free space of the session's disk; `None` until it has been read.
     pub disk_space: Option<DiskSpace>,
@@ -163,8 +167,70 @@ pub struct Health {
     pub parts: Vec<String>,
     /// Advice for the user, if there is any.
     pub advice: Option<String>,
+    /// The button that does what the advice says.
+    pub cure: Option<Cure>,
     /// The sound that a crash and a power cut would cost now, one sentence each.
     pub safety: Vec<String>,
+}
+
+/// A button next to an advice, by its effect.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Cure {
+    /// Choose the folder in which takes continue.
+    ChooseOverflowFolder,
+    ChooseDevice,
+    /// Record the tracks whose inputs the device has, and no others. The number is that of these inputs.
+    UseInputs(usize),
+    /// Let the doctor examine the machine.
+    Examine,
+    /// Show the kept versions of the session.
+    ShowVersions,
+    SwitchLoopOff,
+    /// The user has read it.
+    Acknowledge,
+}
+
+impl Cure {
+    /// Text of the button.
+    pub fn label(self) -> String {
+        match self {
+            Cure::ChooseOverflowFolder => "Choose another disk\u{2026}".to_owned(),
+            Cure::ChooseDevice => "Choose a device\u{2026}".to_owned(),
+            Cure::UseInputs(1) => "Use this input".to_owned(),
+            Cure::UseInputs(inputs) => format!("Use these {inputs} inputs"),
+            Cure::Examine => "Examine".to_owned(),
+            Cure::ShowVersions => "Show versions".to_owned(),
+            Cure::SwitchLoopOff => "Switch Loop off".to_owned(),
+            Cure::Acknowledge => "OK".to_owned(),
+        }
+    }
+}
+
+/// A command that was refused.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Refusal {
+    /// Counts the refusals of this start, so that the same sentence can be shown again.
+    pub number: u64,
+    /// A sentence: the thing, the reason, what to do.
+    pub text: String,
+    pub cure: Option<Cure>,
+}
+
+/// A recording that has ended.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Made {
+    /// Number of the pass in the session.
+    pub pass: u32,
+    /// Number of its files.
+    pub files: usize,
+    /// Length of the recording.
+    pub frames: Frames,
+    /// The folder of the first file.
+    pub folder: PathBuf,
+    /// All takes of the pass, those that continued in other files included.
+    pub takes: Vec<TakeId>,
+    /// The outcome: what was lost, in a sentence. Empty if nothing was.
+    pub trouble: String,
 }
 
 /// Figures of engine, butler and disk. They count from the start of the running pass, or, without a pass, from the
@@ -236,6 +302,8 @@ pub struct EventEntry {
     pub text: String,
     /// Whether the user has acknowledged it.
     pub seen: bool,
+    /// The first words of the status line, which shows this entry until it is acknowledged. `None`: it does not.
+    pub headline: Option<String>,
 }
 
 impl Snapshot {
@@ -266,6 +334,8 @@ impl Snapshot {
             master: [Meter::default(); 2],
             device: DeviceView::default(),
             health: Health::default(),
+            refusal: None,
+            made: None,
             figures: EngineFigures::default(),
             disk_space: None,
             notices: Arc::default(),

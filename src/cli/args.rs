@@ -12,7 +12,8 @@ use std::path::PathBuf;
 #[command(after_help = "\
 Examples:
   faultless                                                         open the window: the last session, or a new one
-  faultless gig                                                     open the window with the session in folder gig
+  faultless gig                                                     open the window with the session in folder gig,
+                                                                    or begin one there
   faultless record demo --device virtual --inputs 24 --seconds 10   24 tracks from the built-in device
   faultless record gig --device alsa:hw:CARD=USB                    every input of a sound card, until Ctrl-C
   faultless play demo                                               listen to it
@@ -35,7 +36,7 @@ pub struct Cli {
 /// Arguments of the window. The settings decide everything that is not given.
 #[derive(Args)]
 pub struct WindowArgs {
-    /// Folder of the session to open; without it, the last session or a new one named by date
+    /// Folder of the session to open or to begin; without it, the last session or a new one named by date
     pub session: Option<PathBuf>,
     /// The device, as for 'record'; without it, the device of the settings or the best one present
     #[arg(long, value_name = "DEVICE")]

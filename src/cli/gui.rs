@@ -1,12 +1,14 @@
 //! `faultless [SESSION]`: opens the GUI. Thread: ui.
 
-use super::args::WindowArgs;
+use super::args::{Cli, WindowArgs};
 use super::{Failure, print_stderr};
 use crate::app::handle::{AppHandle, CLOSE_LIMIT};
 use crate::app::{DeviceWish, Options};
 use crate::rt::process;
-use crate::ui::frame::WindowFrame;
+use crate::ui::frame::{SIZE, WindowFrame};
+use clap::CommandFactory as _;
 use signal_hook::iterator::Signals;
+use std::path::Path;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
@@ -28,13 +30,8 @@ pub fn run(args: &WindowArgs) -> Result<(), Failure> {
     if !set("DISPLAY") && !set("WAYLAND_DISPLAY") && !set("WAYLAND_SOCKET") {
         return Err(Failure(format!("no display: neither DISPLAY nor WAYLAND_DISPLAY is set; {WITHOUT_DISPLAY}")));
     }
-    if let Some(session) = &args.session
-        && !session.exists()
-    {
-        return Err(Failure(format!(
-            "{}: no such session; 'faultless' alone begins one, 'faultless --help' lists the modes",
-            session.display()
-        )));
+    if let Some(session) = &args.session {
+        place_check(session)?;
     }
     let options = options(args);
     let native = eframe::NativeOptions {
@@ -42,7 +39,8 @@ pub fn run(args: &WindowArgs) -> Result<(), Failure> {
         viewport: egui::ViewportBuilder::default()
             .with_title("Faultless")
             .with_app_id("faultless")
-            .with_inner_size([1440.0, 900.0])
+            .with_inner_size(SIZE)
+            .with_clamp_size_to_monitor_size(true)
             .with_min_inner_size(MIN_SIZE),
         ..eframe::NativeOptions::default()
     };
@@ -62,6 +60,40 @@ pub fn run(args: &WindowArgs) -> Result<(), Failure> {
         return Err(Failure(NOT_CLOSED.to_owned()));
     }
     shown.map_err(|error| Failure(format!("the window cannot be opened: {error}; {WITHOUT_DISPLAY}")))
+}
+
+/// Refuses a session that cannot be begun where the command line says, and a name that is almost that of a mode.
+fn place_check(session: &Path) -> Result<(), Failure> {
+    if session.exists() {
+        return Ok(());
+    }
+    let name = session.display().to_string();
+    let modes = Cli::command();
+    let mut modes = modes.get_subcommands().map(|mode| mode.get_name().to_owned());
+    if let Some(mode) = modes.find(|mode| !name.contains('/') && distance(mode, &name) <= 2) {
+        return Err(Failure(format!("{name}: there is no such mode; is '{mode}' meant? './{name}' begins a session")));
+    }
+    match session.parent() {
+        Some(folder) if !folder.as_os_str().is_empty() && !folder.is_dir() => {
+            Err(Failure(format!("{}: no such folder, so no session can be begun in it", folder.display())))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Letters to insert, remove or replace to make one word of the other.
+fn distance(a: &str, b: &str) -> usize {
+    let b: Vec<char> = b.chars().take(32).collect();
+    let mut row: Vec<usize> = (0..=b.len()).collect();
+    for (i, a) in a.chars().enumerate() {
+        let mut before = std::mem::replace(&mut row[0], i + 1);
+        for (j, b) in b.iter().enumerate() {
+            let replaced = before + usize::from(a != *b);
+            before = row[j + 1];
+            row[j + 1] = replaced.min(before + 1).min(row[j] + 1);
+        }
+    }
+    row[b.len()]
 }
 
 fn options(args: &WindowArgs) -> Options {
@@ -95,4 +127,19 @@ fn close_on_signals(window: Arc<OnceLock<AppHandle>>) -> Result<(), Failure> {
         std::process::exit(0);
     })?;
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_new_folder_is_a_place_for_a_session_and_a_mode_with_a_typing_error_is_none() {
+        let place = tempfile::tempdir().unwrap();
+        assert!(place_check(&place.path().join("gig")).is_ok());
+        assert!(place_check(Path::new("my-new-gig")).is_ok());
+        assert!(place_check(&place.path().join("gone/gig")).is_err_and(|error| error.0.contains("no such folder")));
+        assert!(place_check(Path::new("recrod")).is_err_and(|error| error.0.contains("is 'record' meant?")));
+        assert_eq!([distance("record", "record"), distance("record", "recrod"), distance("play", "")], [0, 2, 4]);
+    }
 }

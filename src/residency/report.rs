@@ -53,6 +53,8 @@ pub struct ReportSample {
 
 #[derive(Clone, Debug, Serialize)]
 pub struct ReportRow {
+    /// Name of the track; empty if it was removed.
+    pub track: String,
     /// `take UUID` or `slot N`.
     pub row: String,
     /// Path of the file.
@@ -78,10 +80,11 @@ const LEGEND: &str = "believed, shown: - nothing, o on disk, c cached, r residen
      disk), w writeback, P write-protected (inferred), C committed, D durable, s silence. kernel: - does not say, \
      a absent, c cached, m mapped, d dirty, w writeback, P write-protected (inferred), s swapped";
 
-/// A report of `history`, which is ordered from old to new. It always contains the last sample.
-pub fn report(history: &[Arc<Sample>]) -> Report {
+/// A report of `history`, which is ordered from old to new. It always contains the last sample. `name` gives the name of
+/// a row's track.
+pub fn report(history: &[Arc<Sample>], name: &dyn Fn(&RowKey) -> Option<String>) -> Report {
     let step = history.len().div_ceil(SAMPLES_MAX).max(1);
-    let thinned = history.iter().rev().step_by(step).map(|sample| report_sample(sample));
+    let thinned = history.iter().rev().step_by(step).map(|sample| report_sample(sample, name));
     let mut samples: Vec<ReportSample> = thinned.collect();
     samples.reverse();
     let ends = history.first().zip(history.last());
@@ -89,14 +92,14 @@ pub fn report(history: &[Arc<Sample>]) -> Report {
         kind: "faultless-residency",
         version: 1,
         legend: LEGEND,
-        seconds: ends.map_or(0.0, |(first, last)| (last.at.0 - first.at.0) as f64 / 1000.0),
+        seconds: ends.map_or(0.0, |(first, last)| last.at.0.saturating_sub(first.at.0) as f64 / 1000.0),
         samples_taken: history.len(),
         disagreements: history.iter().map(|sample| sample.disagreements()).sum(),
         samples,
     }
 }
 
-fn report_sample(sample: &Sample) -> ReportSample {
+fn report_sample(sample: &Sample, name: &dyn Fn(&RowKey) -> Option<String>) -> ReportSample {
     let figures = &sample.figures;
     ReportSample {
         at_ms: sample.at.0,
@@ -110,12 +113,13 @@ fn report_sample(sample: &Sample) -> ReportSample {
         spool_bytes: figures.spool_bytes,
         lead_frames: [figures.lead_frames, figures.play_lead_frames],
         longest_us: [figures.commit_us_max, figures.supply_us_max, figures.sync_us_max],
-        rows: sample.rows.iter().map(report_row).collect(),
+        rows: sample.rows.iter().map(|row| report_row(row, name(&row.key))).collect(),
     }
 }
 
-fn report_row(row: &Row) -> ReportRow {
+fn report_row(row: &Row, name: Option<String>) -> ReportRow {
     ReportRow {
+        track: name.unwrap_or_default(),
         row: match row.key {
             RowKey::Take { uuid, .. } => format!("take {uuid}"),
             RowKey::Slot(slot) => format!("slot {slot}"),
@@ -159,7 +163,7 @@ mod tests {
 
     #[test]
     fn no_history_is_an_empty_report() {
-        let json = serde_json::to_value(report(&[])).unwrap();
+        let json = serde_json::to_value(report(&[], &|_| None)).unwrap();
         assert_eq!((&json["kind"], &json["version"]), (&"faultless-residency".into(), &1.into()));
         assert_eq!(json["samples"].as_array().map(Vec::len), Some(0));
     }

@@ -96,7 +96,10 @@ fn run(mut sampler: Sampler, samples: &Samples, views: &Mailbox<Option<View>>) {
                 let Some(view) = &view else { continue };
                 let sample = Arc::new(sampler.sample(view));
                 *lock(&samples.latest) = Some(Arc::clone(&sample));
-                lock(&samples.history).push(Arc::clone(&sample));
+                // A sample without rows shows nothing to look back at, and would displace those before the stop.
+                if !sample.rows.is_empty() {
+                    lock(&samples.history).push(Arc::clone(&sample));
+                }
                 // After a late sample the schedule moves: no sample is made up for.
                 let rest = Duration::from_micros(u64::from(sample.took_us)) * (SHARE - 1);
                 next = (next + interval(view)).max(Instant::now() + rest);

@@ -182,13 +182,15 @@ impl KeyMap {
         KeyMap { bound }
     }
 
-    /// Takes pressed keys out of the input and returns their actions. Empty while the user types text.
+    /// Takes pressed keys out of the input and returns their actions. A control that has the focus keeps the keys that it
+    /// needs: arrows and Enter. The caller asks only while the user types no text.
     pub fn pressed(&self, ctx: &egui::Context) -> Vec<Action> {
-        if ctx.egui_wants_keyboard_input() {
-            return Vec::new();
-        }
+        let is_focused = ctx.memory(|memory| memory.focused().is_some());
         ctx.input_mut(|input| {
-            let hit = |(keys, action): &(KeyboardShortcut, Action)| consume(input, *keys).then_some(*action);
+            let hit = |(keys, action): &(KeyboardShortcut, Action)| {
+                let is_kept = is_focused && keys.modifiers.is_none() && is_of_controls(keys.logical_key);
+                (!is_kept && consume(input, *keys)).then_some(*action)
+            };
             self.bound.iter().filter_map(hit).collect()
         })
     }
@@ -201,6 +203,11 @@ impl KeyMap {
         let shown = first.filter(|keys| own.contains(keys)).or(own.first().copied());
         shown.map_or_else(String::new, written)
     }
+}
+
+/// Whether a control that has the focus uses this key itself.
+fn is_of_controls(key: Key) -> bool {
+    matches!(key, Key::ArrowLeft | Key::ArrowRight | Key::ArrowUp | Key::ArrowDown | Key::Enter)
 }
 
 fn consume(input: &mut egui::InputState, keys: KeyboardShortcut) -> bool {

@@ -1,11 +1,12 @@
 //! The bottom panel: a row of tabs, and below it the panel of the chosen tab. Thread: ui.
 
+use super::icon::Icon;
 use super::panel_context::PanelContext;
 use super::panels::{doctor, events, export, stress, takes};
 use super::residency;
 use super::theme::Theme;
-use crate::ui::widget::focus_ring;
-use egui::{Align2, CursorIcon, Rect, Role, Sense, Ui, UiBuilder, WidgetInfo, pos2, vec2};
+use super::widget::{Button, Look};
+use egui::{Align2, CursorIcon, Popup, Rect, Role, Sense, Ui, UiBuilder, WidgetInfo, pos2, vec2};
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Tab {
@@ -82,17 +83,20 @@ impl BottomPanelState {
     }
 }
 
-/// Draws the row of tabs, and the panel below it.
-pub fn show(ui: &mut Ui, state: &mut BottomPanelState, context: &mut PanelContext<'_>) {
-    let whole = ui.max_rect();
-    ui.painter().rect_filled(whole, 0, context.theme.panel);
-    ui.painter().hline(whole.x_range(), whole.top() + 0.5, (1.0, context.theme.line));
-    let head = Rect::from_min_size(whole.min, vec2(whole.width(), TABS_HEIGHT));
+/// Draws the tabs that fit into `head`, and a menu with the others. Returns the x of their right edge.
+fn tabs(ui: &mut Ui, head: Rect, state: &mut BottomPanelState, context: &PanelContext<'_>) -> f32 {
+    const MORE: f32 = 34.0;
     let mut x = head.left() + 10.0;
-    for (tab, name) in TABS {
+    let mut hidden = Vec::new();
+    for (at, (tab, name)) in TABS.into_iter().enumerate() {
         let on = state.open && state.tab == tab;
         let galley = ui.painter().layout_no_wrap(name.to_owned(), Theme::medium(12.5), context.theme.text);
         let rect = Rect::from_min_size(pos2(x, head.top() + 5.0), vec2(galley.rect.width() + 24.0, 25.0));
+        let more = if at + 1 < TABS.len() { MORE } else { 0.0 };
+        if !hidden.is_empty() || head.right() - 8.0 < rect.right() + more {
+            hidden.push((tab, name));
+            continue;
+        }
         x = rect.right() + 2.0;
         let response = ui.interact(rect, ui.scope_id().with(name), Sense::click());
         response.widget_info(|| WidgetInfo::selected(Role::Tab, true, on, name));
@@ -106,11 +110,33 @@ pub fn show(ui: &mut Ui, state: &mut BottomPanelState, context: &mut PanelContex
         ui.painter().rect_filled(rect, 6, fill);
         let colour = if on { context.theme.strong } else { context.theme.quiet };
         ui.painter().text(rect.center(), Align2::CENTER_CENTER, name, Theme::medium(12.5), colour);
-        focus_ring(ui, &response, rect, context.theme);
         if response.on_hover_cursor(CursorIcon::PointingHand).clicked() {
             state.toggle(tab);
         }
     }
+    if hidden.is_empty() {
+        return x;
+    }
+    let rect = Rect::from_min_size(pos2(x, head.top() + 5.0), vec2(MORE - 4.0, 25.0));
+    let button = Button::icon("More tabs", Icon::Down).look(Look::Quiet).show_in(ui, context.theme, rect);
+    Popup::menu(&button).width(140.0).show(|ui| {
+        for (tab, name) in hidden {
+            if ui.selectable_label(state.open && state.tab == tab, name).clicked() {
+                state.toggle(tab);
+                ui.close();
+            }
+        }
+    });
+    rect.right()
+}
+
+/// Draws the row of tabs, and the panel below it.
+pub fn show(ui: &mut Ui, state: &mut BottomPanelState, context: &mut PanelContext<'_>) {
+    let whole = ui.max_rect();
+    ui.painter().rect_filled(whole, 0, context.theme.panel);
+    ui.painter().hline(whole.x_range(), whole.top() + 0.5, (1.0, context.theme.line));
+    let head = Rect::from_min_size(whole.min, vec2(whole.width(), TABS_HEIGHT));
+    let x = tabs(ui, head, state, context);
     if !state.open {
         return;
     }

@@ -121,6 +121,7 @@ pub fn stopped(tracks: usize, seconds: u64) -> Snapshot {
         head: "All is well.".to_owned(),
         parts: vec![format!("{tracks} tracks"), "0 page faults".to_owned(), "0 xruns".to_owned()],
         advice: None,
+        cure: None,
         safety: Vec::new(),
     };
     snapshot.transport.motion = Motion::Stopped;
@@ -168,6 +169,7 @@ pub fn eventful(tracks: usize) -> Snapshot {
         severity,
         text: text.to_owned(),
         seen: clock.contains("Nov"),
+        headline: None,
     };
     let mut snapshot = stopped(tracks, 60);
     snapshot.notices = Arc::new(vec![

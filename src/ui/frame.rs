@@ -16,6 +16,8 @@ use crate::app::snapshot::Snapshot;
 use crate::app::waves::Waves;
 use crate::app::{LiveSources, Options};
 use crate::control::Severity;
+use crate::message::Motion;
+use crate::residency::sample::{Pages, View};
 use crate::residency::watcher::Watcher;
 use egui::{Align, Color32, Layout, Rect, Ui, UiBuilder, ViewportCommand, vec2};
 use nix::sys::resource::{UsageWho, getrusage};
@@ -38,11 +40,20 @@ enum CloseRequest {
     Ending,
 }
 
+/// Size of the window at the start, in points.
+pub const SIZE: egui::Vec2 = vec2(1440.0, 900.0);
+
+/// Space that panels of the desktop and a title bar take of a screen, in points.
+const MARGIN_OF_SCREEN: egui::Vec2 = vec2(16.0, 96.0);
+
 /// Interval of pictures while the window is hidden and something moves.
 const HIDDEN_POLL: Duration = Duration::from_millis(200);
 
 /// Interval of pictures while the window closes.
 const CLOSING_POLL: Duration = Duration::from_millis(30);
+
+/// The samples that are taken while something rolls and the residency panel is not visible.
+const BACKGROUND_VIEW: View = View { cells: 96, pages: Pages::AroundHead { back_ms: 2400, ahead_ms: 1300 }, hz: 2 };
 
 /// The longest that the end of the window waits for waveforms that are being saved.
 const WAVES_LIMIT: Duration = Duration::from_secs(2);
@@ -55,8 +66,10 @@ pub struct WindowFrame {
     snapshot: Arc<Snapshot>,
     shell: Shell,
     waves: Waves,
-    /// The watcher that has a view and therefore samples.
+    /// The watcher, while the residency panel shows its samples.
     watcher: Option<Arc<Watcher>>,
+    /// Whether the watcher has a view and therefore samples.
+    is_sampling: bool,
     pace: Pace,
     close_request: CloseRequest,
     /// Whether the app did not take the last command.
@@ -68,6 +81,8 @@ pub struct WindowFrame {
     /// Zoom factor that was given to egui.
     zoom: f32,
     full_screen: bool,
+    /// Whether the window was made to fit the screen.
+    has_size: bool,
 }
 
 impl WindowFrame {
@@ -90,6 +105,7 @@ impl WindowFrame {
             shell: Shell::default(),
             waves: Waves::default(),
             watcher: None,
+            is_sampling: false,
             pace: Pace::default(),
             close_request: CloseRequest::None,
             is_refused: false,
@@ -97,6 +113,7 @@ impl WindowFrame {
             overflow_dialog: Dialog::default(),
             zoom: 0.0,
             full_screen: false,
+            has_size: false,
         })
     }
 
@@ -164,6 +181,21 @@ impl WindowFrame {
         }
     }
 
+    /// Maximizes the window once, at the start, if the screen has no place for it beside panels and a title bar. The window
+    /// manager then keeps it within the area that is free.
+    fn fit_screen(&mut self, ctx: &egui::Context) {
+        if self.has_size {
+            return;
+        }
+        let monitor = ctx.input(|input| input.viewport().monitor_size);
+        let Some(monitor) = monitor.filter(|size| size.x > 1.0 && size.y > 1.0) else { return };
+        self.has_size = true;
+        let needed = (SIZE + MARGIN_OF_SCREEN) / ctx.zoom_factor();
+        if monitor.x < needed.x || monitor.y < needed.y {
+            ctx.send_viewport_cmd(ViewportCommand::Maximized(true));
+        }
+    }
+
     /// Draws a strip with a text over the health line. Returns the rest of the strip.
     fn strip(ui: &mut Ui, theme: &Theme, text: &str) -> Ui {
         let whole = ui.max_rect();
@@ -216,19 +248,28 @@ impl WindowFrame {
         }
     }
 
-    /// Lets the watcher sample while the residency panel is visible, and only then.
+    /// Lets the watcher sample: as the residency panel wants while that is visible, and coarsely while something rolls, so
+    /// that the last minute can always be looked back at.
     fn update_watcher(&mut self) {
-        let wanted = if self.shell.bottom.shows_residency() { self.app.watcher() } else { None };
-        if let Some(before) = self.watcher.take()
-            && wanted.is_none()
-        {
-            before.set_view(None);
+        let is_shown = self.shell.bottom.shows_residency();
+        let rolls = self.snapshot.transport.motion != Motion::Stopped;
+        let watcher = if is_shown || rolls || self.is_sampling { self.app.watcher() } else { None };
+        if !is_shown && let Some(watcher) = &watcher {
             self.shell.bottom.residency.hide();
+            if rolls != self.is_sampling || self.watcher.is_some() {
+                watcher.set_view(rolls.then_some(BACKGROUND_VIEW));
+                self.is_sampling = rolls;
+            }
         }
-        self.watcher = wanted;
+        if is_shown {
+            // The panel asks for its own view.
+            self.is_sampling = true;
+        }
+        self.watcher = watcher.filter(|_| is_shown);
     }
 
-    fn apply_frame_requests(&mut self, ctx: &egui::Context) {
+    fn apply_frame_requests(&mut self, ui: &Ui) {
+        let ctx = ui.ctx();
         for request in std::mem::take(&mut self.shell.frame_requests) {
             match request {
                 FrameRequest::Quit => ctx.send_viewport_cmd(ViewportCommand::Close),
@@ -242,10 +283,11 @@ impl WindowFrame {
                 }
             }
         }
-        if let Some(folder) = self.dialog.chosen() {
+        let theme = self.shell.theme.clone().unwrap_or_else(Theme::dark);
+        if let Some(folder) = self.dialog.show(ui, &theme) {
             self.apply(Command::OpenSession(folder));
         }
-        if let Some(folder) = self.overflow_dialog.chosen() {
+        if let Some(folder) = self.overflow_dialog.show(ui, &theme) {
             self.apply(Command::SetOverflowFolder(folder));
         }
     }
@@ -255,6 +297,7 @@ impl eframe::App for WindowFrame {
     fn logic(&mut self, ctx: &egui::Context, _frame: &mut eframe::Frame) {
         self.snapshot = self.app.snapshot();
         self.guard_close(ctx);
+        self.fit_screen(ctx);
         let now = ctx.input(|input| input.time);
         let hidden = ctx.input(|input| input.viewport().visible() == Some(false));
         if self.snapshot.moves {
@@ -280,7 +323,7 @@ impl eframe::App for WindowFrame {
         for command in commands {
             self.apply(command);
         }
-        self.apply_frame_requests(ui.ctx());
+        self.apply_frame_requests(ui);
         let now = ui.input(|input| input.time);
         if let Ok(used) = getrusage(UsageWho::RUSAGE_SELF) {
             let time = |of: nix::sys::time::TimeVal| Duration::new(of.tv_sec() as u64, of.tv_usec() as u32 * 1000);

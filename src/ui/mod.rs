@@ -50,6 +50,7 @@ pub mod view;
 pub mod panel_context;
 pub mod format;
 pub mod widget;
+pub mod dialog;
 pub mod bar;
 pub mod health_line;
 pub mod tracks;
@@ -60,9 +61,9 @@ pub mod panels;
 pub mod bottom_panel;
 pub mod effect;
 pub mod dispatch;
+pub mod notes;
 pub mod shell;
 pub mod pace;
-pub mod dialog;
 pub mod frame;
 #[cfg(test)]
 #[cfg(feature = "gui-tests")]

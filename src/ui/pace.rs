@@ -27,6 +27,8 @@ pub struct Pace {
     next: f64,
     /// The rate was raised and the share was too high again. The rate does not go up any more.
     may_not_rise: bool,
+    /// The user knows that the rate went down.
+    has_told: bool,
 }
 
 impl Pace {
@@ -46,7 +48,7 @@ impl Pace {
     }
 
     /// Counts a picture that was drawn at `now` seconds. `spent` is the processor time of the process so far. Returns a
-    /// message for the user if the rate went down.
+    /// message for the user if the rate went down for the first time.
     pub fn record_picture(&mut self, now: f64, spent: Duration) -> Option<String> {
         self.frames += 1;
         let Some((since, before)) = self.since else {
@@ -69,6 +71,9 @@ impl Pace {
         if share > SHARE_MAX && self.step + 1 < RATES.len() {
             self.may_not_rise |= self.step > 0;
             self.step += 1;
+            if std::mem::replace(&mut self.has_told, true) {
+                return None;
+            }
             let percent = (share * 100.0).round();
             let rate = self.rate();
             return Some(format!(
@@ -101,7 +106,7 @@ mod tests {
     fn an_expensive_renderer_lowers_the_rate_and_reports_it() {
         let mut pace = Pace::default();
         let notes = draw(&mut pace, 0.0, 5.0, 0.9);
-        assert!(pace.rate() < 30 && notes[0].contains("90 %"), "{notes:?}");
+        assert!(pace.rate() == 10 && notes.len() == 1 && notes[0].contains("90 %"), "{notes:?}");
     }
 
     #[test]

@@ -53,3 +53,10 @@ impl PanelContext<'_> {
         if keys.is_empty() { what.to_owned() } else { format!("{what} ({keys})") }
     }
 }
+
+/// The end of a path for display: its last two parts.
+pub fn short_path(path: &std::path::Path) -> String {
+    let parts: Vec<_> = path.iter().rev().take(2).map(|part| part.to_string_lossy()).collect();
+    let rest = if path.iter().count() > 3 { "\u{2026}/" } else { "" };
+    format!("{rest}{}", parts.into_iter().rev().collect::<Vec<_>>().join("/"))
+}

@@ -129,6 +129,7 @@ mod tests {
             severity: crate::control::Severity::Caution,
             text: text.to_owned(),
             seen: false,
+            headline: None,
         };
         snapshot.notices = Arc::new(vec![notice("now")]);
         snapshot.earlier = Arc::new(vec![notice("then")]);

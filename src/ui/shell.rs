@@ -7,12 +7,13 @@ use super::panel_context::PanelContext;
 use super::panels::{device, keys, palette, settings};
 use super::theme::{self, Theme};
 use super::view::View;
-use super::{bar, bottom_panel, dispatch, health_line, timeline, tracks};
+use super::widget::focus_ring;
+use super::{bar, bottom_panel, dialog, dispatch, health_line, notes, timeline, tracks};
 use crate::app::LiveSources;
 use crate::app::command::Command;
 use crate::app::settings::ThemeChoice;
 use crate::app::snapshot::Snapshot;
-use egui::{Rect, Sense, Ui, UiBuilder, pos2, vec2};
+use egui::{Key, Rect, Sense, Ui, UiBuilder, pos2, vec2};
 use std::collections::BTreeMap;
 
 /// Height that the bottom panel leaves to the timeline and the track list, in points.
@@ -37,6 +38,9 @@ pub struct Shell {
     device: device::DeviceState,
     settings: settings::SettingsState,
     keys_sheet: keys::KeysState,
+    notes: notes::NotesState,
+    /// Whether a text field had the focus at the end of the last picture.
+    typed: bool,
     /// Requests that only the window's frame can carry out. The frame takes them after each picture.
     pub frame_requests: Vec<FrameRequest>,
     /// Whether `view` has the values of the settings. They apply once, at the start.
@@ -51,7 +55,7 @@ impl Shell {
         self.apply_settings(ui, snapshot);
         let theme = self.theme.clone().unwrap_or_else(Theme::dark);
         let mut commands = Vec::new();
-        let mut actions = self.keys.pressed(ui.ctx());
+        let mut actions = self.take_keys(ui, snapshot);
         let keys = self.keys.clone();
         let whole = ui.max_rect();
         let bottom_height = if self.bottom.open {
@@ -64,12 +68,14 @@ impl Shell {
         let health = Rect::from_min_size(bar.left_bottom(), vec2(whole.width(), theme::HEALTH));
         let bottom = Rect::from_min_max(pos2(whole.left(), whole.bottom() - bottom_height), whole.max);
         let middle = Rect::from_min_max(health.left_bottom(), bottom.right_top());
-        let tracks_right = middle.left() + theme::TRACKS;
+        let tracks_right = middle.left() + theme::tracks_width(whole.width());
         let head = Rect::from_min_max(middle.min, pos2(tracks_right, middle.top() + theme::RULER));
         let list = Rect::from_min_max(head.left_bottom(), pos2(tracks_right, middle.bottom()));
         let ruler = Rect::from_min_max(pos2(tracks_right, middle.top()), pos2(middle.right(), head.bottom()));
         let lanes = Rect::from_min_max(ruler.left_bottom(), middle.max);
         self.view.width = lanes.width();
+        self.view.list_width = list.width();
+        self.view.fit(lanes.height(), snapshot);
         let mut context = PanelContext {
             snapshot,
             theme: &theme,
@@ -91,13 +97,52 @@ impl Shell {
         if self.bottom.open {
             self.bottom.height -= drag_upper_edge(ui, bottom);
         }
+        notes::show(ui, &mut self.notes, lanes, &mut context);
         self.show_overlay(ui, whole, &theme, snapshot, &keys, &mut commands, &mut actions);
+        focus_ring(ui, &theme);
+        self.typed = ui.ctx().text_edit_focused();
         for action in actions {
             for effect in dispatch::dispatch(action, snapshot, &self.view) {
                 self.apply(effect, &mut commands);
             }
         }
         commands
+    }
+
+    /// The actions of the keys that were pressed. Keys are text while a text field has the focus. Esc first closes what is
+    /// open.
+    fn take_keys(&mut self, ui: &Ui, snapshot: &Snapshot) -> Vec<Action> {
+        // A field that Esc, Enter or Tab ends has lost the focus already, and the key belongs to it.
+        let types = self.typed || ui.ctx().text_edit_focused();
+        let escapes = ui.input(|input| input.key_pressed(Key::Escape) && input.modifiers.is_none());
+        if escapes && (self.close_topmost(ui, snapshot, types) || types) {
+            self.bar.ignore_escape();
+            return Vec::new();
+        }
+        if types || dialog::is_modal(ui.ctx()) { Vec::new() } else { self.keys.pressed(ui.ctx()) }
+    }
+
+    /// Closes what lies on top for the Esc key: a menu, a sheet, a card. Returns whether there was anything.
+    fn close_topmost(&mut self, ui: &Ui, snapshot: &Snapshot, types: bool) -> bool {
+        if dialog::is_modal(ui.ctx()) || egui::Popup::is_any_open(ui.ctx()) {
+            // They close themselves when they see the key.
+            return true;
+        }
+        match self.overlay {
+            Overlay::Nothing if types => false,
+            // A card that closes does not stop a long press from ending the recording.
+            Overlay::Nothing => {
+                let closed = self.bottom.residency.unpin() || self.notes.close(snapshot);
+                closed && snapshot.transport.pass.is_none()
+            }
+            Overlay::Keys if self.keys_sheet.cancel() => true,
+            // The search always has the focus of the keyboard.
+            Overlay::Settings | Overlay::Device | Overlay::Keys if types => false,
+            _ => {
+                self.overlay = Overlay::Nothing;
+                true
+            }
+        }
     }
 
     fn apply(&mut self, effect: Effect, commands: &mut Vec<Command>) {
@@ -119,14 +164,17 @@ impl Shell {
             Effect::ShowRange { from, to } => self.view.show_range(from, to),
             Effect::SetFollow(on) => self.view.follow = on,
             Effect::SetTallRows(on) => self.view.tall = on,
-            Effect::SelectTracks(tracks) => self.view.selected_tracks = tracks,
+            Effect::SelectTracks(tracks) => {
+                self.view.selected_tracks = tracks;
+                self.view.selected_regions.clear();
+            }
             Effect::DeselectRegions => self.view.selected_regions.clear(),
         }
     }
 
     /// Whether something moves although the snapshot stays the same: a falling meter, the ring of a long press.
     pub fn moves(&self) -> bool {
-        self.bar.moves() || self.tracks.moves()
+        self.bar.moves() || self.tracks.moves() || self.notes.moves()
     }
 
     /// Applies the settings: colours and keys at every change, the view once at the start.
@@ -181,32 +229,33 @@ impl Shell {
             actions,
         };
         let overlay = self.overlay;
-        let width = if overlay == Overlay::Palette { 520.0_f32 } else { 760.0 }.min(whole.width() - 32.0);
+        let width = if overlay == Overlay::Palette { 520.0_f32 } else { 760.0 }.min(whole.width() - 64.0);
+        let top = (whole.height() * 0.10).min(72.0);
         // The panels behind the overlay stay in use. A click outside the overlay closes it.
         let mut open = true;
         let area = egui::Area::new(egui::Id::unique("over"))
             .order(egui::Order::Foreground)
-            .anchor(egui::Align2::CENTER_TOP, vec2(0.0, (whole.height() * 0.10).min(72.0)))
+            .anchor(egui::Align2::CENTER_TOP, vec2(0.0, top))
             .show(ui, |ui| {
                 egui::Frame::popup(ui.style()).inner_margin(16).show(ui, |ui| {
                     ui.set_width(width);
-                    ui.set_max_height(whole.height() * 0.8);
-                    match overlay {
-                        Overlay::Palette => open = palette::show(ui, &mut self.palette, &mut context),
+                    ui.set_max_height((whole.height() - top - 48.0).max(120.0));
+                    open = match overlay {
+                        Overlay::Palette => palette::show(ui, &mut self.palette, &mut context),
                         Overlay::Keys => keys::show(ui, &mut self.keys_sheet, &mut context),
                         Overlay::Device => device::show(ui, &mut self.device, &mut context),
                         Overlay::Settings => settings::show(ui, &mut self.settings, &mut context),
-                        Overlay::Nothing => {}
-                    }
+                        Overlay::Nothing => false,
+                    };
                 });
             });
-        let escaped = ui.input(|input| input.key_pressed(egui::Key::Escape));
         let pressed_outside = ui.input(|input| {
             input.pointer.any_pressed()
                 && input.pointer.interact_pos().is_some_and(|at| !area.response.rect.contains(at))
         });
         let in_popup = egui::Popup::is_any_open(ui.ctx());
-        if !open || escaped || (pressed_outside && !in_popup && self.overlay_was_shown) {
+        let in_popup = in_popup || dialog::is_modal(ui.ctx());
+        if !open || (pressed_outside && !in_popup && self.overlay_was_shown) {
             self.overlay = Overlay::Nothing;
         }
         self.overlay_was_shown = self.overlay != Overlay::Nothing;
@@ -247,6 +296,7 @@ mod tests {
             head: "Scarlett 18i20 is gone.".to_owned(),
             parts: vec!["8 tracks".to_owned(), "48000 frames lost".to_owned()],
             advice: Some("The timeline counts on; plug it in again, or stop".to_owned()),
+            cure: None,
             safety: Vec::new(),
         };
         let settings = std::sync::Arc::make_mut(&mut trouble.settings);

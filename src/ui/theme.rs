@@ -11,6 +11,10 @@ pub const GRID: f32 = 8.0;
 pub const RADIUS: u8 = 8;
 /// Height of a tall track row.
 pub const ROW_TALL: f32 = 41.0;
+/// Height of the tallest track row, when few tracks fill the window.
+pub const ROW_TALLEST: f32 = 120.0;
+/// Height of the smallest track row, so that 64 tracks fit.
+pub const ROW_SMALLEST: f32 = 7.0;
 /// Height of a compact track row.
 pub const ROW_COMPACT: f32 = 25.0;
 /// Height of the transport bar.
@@ -21,6 +25,13 @@ pub const HEALTH: f32 = 30.0;
 pub const RULER: f32 = 26.0;
 /// Width of the track list.
 pub const TRACKS: f32 = 344.0;
+/// Width of the track list in a narrow window, without gain and pan. They are in the track's menu.
+pub const TRACKS_NARROW: f32 = 232.0;
+
+/// Width of the track list in a window of this width.
+pub fn tracks_width(window: f32) -> f32 {
+    if window < 800.0 { TRACKS_NARROW.min(window * 0.6) } else { TRACKS }
+}
 
 const fn rgb(hex: u32) -> Color32 {
     Color32::from_rgb((hex >> 16) as u8, (hex >> 8) as u8, hex as u8)
@@ -126,8 +137,8 @@ impl Theme {
             well: rgb(0x0e_1012),
             strong: rgb(0xee_f1f4),
             text: rgb(0xd6_dae0),
-            quiet: rgb(0x8a_929d),
-            faint: rgb(0x5c_646e),
+            quiet: rgb(0x98_a0ab),
+            faint: rgb(0x6b_737e),
             record: rgb(0xe5_484d),
             good: rgb(0x3f_b27f),
             caution: rgb(0xe0_a63a),
@@ -171,8 +182,8 @@ impl Theme {
             well: rgb(0xdf_e3e8),
             strong: rgb(0x12_161b),
             text: rgb(0x2a_3038),
-            quiet: rgb(0x5d_6672),
-            faint: rgb(0x94_9ca7),
+            quiet: rgb(0x54_5d68),
+            faint: rgb(0x85_8d98),
             record: rgb(0xd4_2f36),
             good: rgb(0x1b_8a58),
             caution: rgb(0xa8_6d00),
@@ -335,4 +346,40 @@ pub fn mixed(a: Color32, b: Color32, part: f32) -> Color32 {
         channel(a.b(), b.b()),
         channel(a.a(), b.a()),
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Relative luminance of a colour, as WCAG defines it.
+    fn luminance(colour: Color32) -> f64 {
+        let [r, g, b, _] = colour.to_array().map(|channel| {
+            let part = f64::from(channel) / 255.0;
+            if part <= 0.040_45 { part / 12.92 } else { ((part + 0.055) / 1.055).powf(2.4) }
+        });
+        0.2126 * r + 0.7152 * g + 0.0722 * b
+    }
+
+    fn contrast(a: Color32, b: Color32) -> f64 {
+        let (a, b) = (luminance(a), luminance(b));
+        (a.max(b) + 0.05) / (a.min(b) + 0.05)
+    }
+
+    /// The first sentence that a newcomer needs had a contrast of 2.8.
+    #[test]
+    fn quiet_text_can_be_read_in_both_themes() {
+        for theme in [Theme::dark(), Theme::light()] {
+            for behind in [theme.background, theme.panel, theme.card, theme.button, theme.well] {
+                let least = contrast(theme.quiet, behind);
+                assert!(4.5 <= least, "dark {}: {least:.2} on {behind:?}", theme.dark);
+                assert!(least < contrast(theme.text, behind), "quiet text is quieter than text");
+            }
+            for sign in [theme.good, theme.caution, theme.record] {
+                let tint = theme.tint(sign);
+                let found = contrast(tint.text, tint.fill);
+                assert!(4.5 <= found, "dark {}: {found:.2} in the status line", theme.dark);
+            }
+        }
+    }
 }

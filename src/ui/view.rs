@@ -1,6 +1,7 @@
 //! The view: the visible part of the timeline, and the selection. Thread: ui.
 
 use super::theme;
+use crate::app::snapshot::Snapshot;
 use crate::session::{RegionId, TrackId};
 use crate::time::FramePos;
 use std::collections::BTreeSet;
@@ -20,9 +21,20 @@ pub struct View {
     pub follow: bool,
     /// Whether track rows are tall.
     pub tall: bool,
+    /// Height of the lanes in points, from the last picture. 0 before the first one.
+    pub lanes_height: f32,
+    /// Width of the track list in points, from the last picture.
+    pub list_width: f32,
+    /// Number of tracks, from the last picture.
+    pub rows: usize,
+    /// Frames up to which the view may show the timeline: the session and a quarter more.
+    pub longest: f64,
     pub selected_tracks: BTreeSet<TrackId>,
     pub selected_regions: BTreeSet<RegionId>,
 }
+
+/// Seconds that can always be shown, however short the session is.
+const SHOWN_SECONDS_MIN: f64 = 60.0;
 
 /// Limits of the zoom in frames per point: from one frame over 32 points to a day in a small window.
 const FRAMES_PER_POINT_RANGE: (f64, f64) = (1.0 / 32.0, 8_000_000.0);
@@ -36,6 +48,10 @@ impl Default for View {
             scroll: 0.0,
             follow: true,
             tall: true,
+            lanes_height: 0.0,
+            list_width: theme::TRACKS,
+            rows: 0,
+            longest: f64::INFINITY,
             selected_tracks: BTreeSet::new(),
             selected_regions: BTreeSet::new(),
         }
@@ -43,9 +59,52 @@ impl Default for View {
 }
 
 impl View {
-    /// Height of a track row in points, with the line below it.
+    /// Takes the size of the lanes and the length of the session. Keeps the zoom and the place within the session.
+    pub fn fit(&mut self, lanes_height: f32, snapshot: &Snapshot) {
+        (self.lanes_height, self.rows) = (lanes_height, snapshot.session.tracks().len());
+        let end = snapshot.session.end().max(snapshot.transport.position).0 as f64;
+        let least = SHOWN_SECONDS_MIN * f64::from(snapshot.transport.rate.0);
+        self.longest = (end * 1.25).max(least);
+        let start = self.start;
+        self.frames_per_point = self.frames_per_point.min(self.frames_per_point_max());
+        self.start = start.min(end.max(0.0));
+    }
+
+    /// Height of a track row in points, with the line below it. Tall rows fill the height of the lanes, and compact ones
+    /// shrink so that all tracks can be seen.
     pub fn row_height(&self) -> f32 {
-        if self.tall { theme::ROW_TALL } else { theme::ROW_COMPACT }
+        let fitting = (self.lanes_height / self.rows.max(1) as f32).floor();
+        match self.tall {
+            true => fitting.clamp(theme::ROW_TALL, theme::ROW_TALLEST),
+            false if self.lanes_height == 0.0 => theme::ROW_COMPACT,
+            false => fitting.clamp(theme::ROW_SMALLEST, theme::ROW_COMPACT),
+        }
+    }
+
+    /// The farthest that the rows can be scrolled. Rows that do not fit leave space for one more, where a new track would
+    /// appear.
+    pub fn scroll_max(&self) -> f32 {
+        let rows = self.rows as f32 * self.row_height();
+        if rows <= self.lanes_height { 0.0 } else { rows + self.row_height() - self.lanes_height }
+    }
+
+    /// Scrolls so that a row is in view.
+    pub fn scroll_to(&mut self, row: usize) {
+        let (top, height) = (row as f32 * self.row_height(), self.row_height());
+        self.scroll = self.scroll.clamp((top + height - self.lanes_height).max(0.0), top.max(0.0));
+    }
+
+    /// The zoom at which the whole session is in view.
+    fn frames_per_point_max(&self) -> f64 {
+        (self.longest / f64::from(self.width.max(1.0))).min(FRAMES_PER_POINT_RANGE.1).max(FRAMES_PER_POINT_RANGE.0)
+    }
+
+    /// Moves the view if a position is out of it. The position is then in the middle.
+    pub fn bring_into_view(&mut self, at: FramePos) {
+        let x = self.x_of(at);
+        if x < 0.0 || x > self.width {
+            self.start = (at.0 as f64 - self.frames() / 2.0).max(0.0);
+        }
     }
 
     /// Distance of a position from the left edge, in points. Negative if the position is left of the view.
@@ -67,7 +126,7 @@ impl View {
     pub fn zoom(&mut self, factor: f64, x: f32) {
         let fixed = self.start + f64::from(x) * self.frames_per_point;
         self.frames_per_point =
-            (self.frames_per_point * factor).clamp(FRAMES_PER_POINT_RANGE.0, FRAMES_PER_POINT_RANGE.1);
+            (self.frames_per_point * factor).clamp(FRAMES_PER_POINT_RANGE.0, self.frames_per_point_max());
         self.start = (fixed - f64::from(x) * self.frames_per_point).max(0.0);
     }
 
@@ -112,6 +171,24 @@ mod tests {
         view.follow_playhead(FramePos(100_000_000), 0.8);
         let x = view.x_of(FramePos(100_000_000));
         assert!((x - view.width * 0.8).abs() < 1.0, "{x}");
+    }
+
+    /// Zooming out ended at 50 hours for a session of 20 seconds, and nothing could be seen.
+    #[test]
+    fn zooming_out_ends_at_the_session_and_rows_fill_the_height() {
+        let mut snapshot = Snapshot::empty();
+        snapshot.transport.position = FramePos(200 * 48_000);
+        let mut view = View { start: 9e9, ..View::default() };
+        view.fit(700.0, &snapshot);
+        for _ in 0..100 {
+            view.zoom(1.4, 500.0);
+        }
+        assert!((view.frames() - 250.0 * 48_000.0).abs() < 1.0 && view.start < 200.0 * 48_000.0, "{view:?}");
+        view.bring_into_view(FramePos(0));
+        assert!(view.x_of(FramePos(0)) >= 0.0);
+        let height = |rows: usize, tall: bool| View { rows, tall, lanes_height: 742.0, ..View::default() }.row_height();
+        assert_eq!([height(8, true), height(2, true), height(24, true)], [92.0, 120.0, 41.0]);
+        assert_eq!([height(8, false), height(64, false)], [25.0, 11.0]);
     }
 
     #[test]

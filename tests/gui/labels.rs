@@ -74,7 +74,7 @@ fn the_names_that_other_tests_use_exist() {
     use egui_kittest::kittest::Queryable as _;
     let rig = Rig::new("virtual", 2);
     let numbered = ["Arm", "Mute", "Solo", "Monitor", "Input", "Gain", "Pan", "Name", "Meter"];
-    let numbered = numbered.iter().flat_map(|name| [format!("{name} 1"), format!("{name} 2")]);
+    let numbered = numbered.iter().flat_map(|name| [format!("{name} In 1"), format!("{name} In 2")]);
     let plain = [
         "Record",
         "Stop",

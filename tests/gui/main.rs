@@ -6,6 +6,7 @@ mod labels;
 mod rig;
 mod stands_still;
 mod trouble;
+mod truth;
 
 use egui::{Key, Modifiers};
 use egui_kittest::kittest::Queryable as _;
@@ -15,7 +16,7 @@ use std::time::Duration;
 #[test]
 fn the_first_start_is_ready_by_itself_and_records_with_one_click() {
     let mut rig = Rig::new("virtual", 4);
-    rig.until("meters move before anything is clicked", |rig| rig.level("Meter 1") > 0.0);
+    rig.until("meters move before anything is clicked", |rig| rig.level("Meter In 1") > -59.0);
     assert_eq!(rig.tracks(), 4, "a track for each input");
     rig.click("Record");
     rig.record_for(1.0);
@@ -49,16 +50,16 @@ fn a_locked_take_ends_by_a_long_press_and_by_nothing_else() {
 #[test]
 fn tracks_are_armed_named_muted_soloed_and_set_by_label() {
     let mut rig = Rig::new("virtual", 3);
-    for label in ["Arm 2", "Mute 1", "Solo 3", "Monitor 2"] {
+    for label in ["Arm In 2", "Mute In 1", "Solo In 3", "Monitor In 2"] {
         rig.click(label);
     }
-    rig.rename("Name 1", "Kick å");
-    rig.harness.get_by_label("Gain 1").focus();
+    rig.rename("Name In 1", "Kick å");
+    rig.harness.get_by_label("Gain Kick å").focus();
     rig.step(2);
     for _ in 0..5 {
         rig.press(Key::ArrowLeft);
     }
-    rig.harness.get_by_label("Pan 2").focus();
+    rig.harness.get_by_label("Pan In 2").focus();
     rig.step(2);
     rig.press(Key::ArrowRight);
     rig.press(Key::ArrowRight);
@@ -105,7 +106,7 @@ fn a_removed_track_comes_back_with_undo_and_its_takes_with_it() {
     rig.click("Record");
     rig.record_for(0.3);
     rig.stop();
-    rig.click("Track 2");
+    rig.click("Track In 2");
     rig.press(Key::Delete);
     rig.until("it is gone", |rig| rig.tracks() == 1);
     assert!(rig.session().takes().iter().any(|take| take.trashed), "its take lies in the trash");
@@ -121,7 +122,7 @@ fn settings_and_names_survive_a_restart() {
     rig.press_with(Modifiers::CTRL.plus(Modifiers::SHIFT), Key::L);
     rig.press(Key::T);
     rig.rename("Session name", "Evening");
-    rig.rename("Name 2", "Bass");
+    rig.rename("Name In 2", "Bass");
     let mut rig = rig.again();
     let settings = rig.settings();
     assert_eq!(settings.theme, faultless::app::settings::ThemeChoice::Light);

@@ -197,8 +197,20 @@ impl Rig {
         self.step(3);
     }
 
+    /// Clicks a place of the window.
+    pub(super) fn click_at(&mut self, at: egui::Pos2) {
+        self.harness.event(Event::PointerMoved(at));
+        for pressed in [true, false] {
+            let button = PointerButton::Primary;
+            self.harness.event(Event::PointerButton { pos: at, button, pressed, modifiers: Modifiers::NONE });
+            self.step(1);
+        }
+        self.step(2);
+    }
+
+    /// The level of a meter, in decibels.
     pub(super) fn level(&self, label: &str) -> f64 {
-        self.harness.get_by_label(label).accesskit_node().numeric_value().unwrap_or(0.0)
+        self.harness.get_by_label(label).accesskit_node().numeric_value().unwrap_or(-60.0)
     }
 
     pub(super) fn value(&self, label: &str) -> String {

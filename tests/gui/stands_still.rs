@@ -157,10 +157,10 @@ fn two_changes_of_settings_in_one_picture_both_survive() {
 }
 
 /// A tmpfs that a test has mounted; it is unmounted at the end.
-struct SmallDisk<'a>(&'a Path);
+pub(super) struct SmallDisk<'a>(&'a Path);
 
 impl SmallDisk<'_> {
-    fn mount<'a>(at: &'a Path, bytes: &str) -> SmallDisk<'a> {
+    pub(super) fn mount<'a>(at: &'a Path, bytes: &str) -> SmallDisk<'a> {
         std::fs::create_dir_all(at).unwrap();
         let options = format!("size={bytes}");
         let mount = ["-t", "tmpfs", "-o", &options, "faultless-test"];

@@ -48,11 +48,11 @@ fn a_card_that_was_pulled_and_is_in_use_by_another_program_is_reported_and_used_
 #[test]
 fn a_damaged_session_is_not_touched_and_an_earlier_version_is_offered() {
     let mut rig = Rig::new("virtual", 2);
-    rig.rename("Name 1", "Kick");
+    rig.rename("Name In 1", "Kick");
     // A save keeps the file that it replaces. Without this one, both names would be saved at once, a second later.
     rig.send(faultless::app::command::Command::Save);
     rig.until("it is saved", |rig| rig.snapshot().notices.iter().any(|entry| entry.text == "Saved"));
-    rig.rename("Name 2", "Snare");
+    rig.rename("Name In 2", "Snare");
     let folder = rig.snapshot().folder;
     rig.close();
     rig.until("it is closed", |rig| rig.app().is_closed());

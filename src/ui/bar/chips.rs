@@ -1,5 +1,6 @@
 //! The right end of the transport bar: free disk space, device, settings and menu. Thread: ui.
 
+use super::layout::Layout;
 use super::menu;
 use crate::app::snapshot::Stage;
 use crate::ui::action::Action;
@@ -7,53 +8,45 @@ use crate::ui::format;
 use crate::ui::icon::Icon;
 use crate::ui::panel_context::PanelContext;
 use crate::ui::theme::Theme;
-use crate::ui::widget::{Button, focus_ring, text_at};
-use egui::{
-    Align2, Color32, CursorIcon, Rect, Response, Role, Sense, Stroke, StrokeKind, Ui, UiBuilder, WidgetInfo, pos2, vec2,
-};
+use crate::ui::widget::{Button, speak, text_at};
+use egui::{Align2, Color32, CursorIcon, Rect, Response, Role, Sense, Stroke, StrokeKind, Ui, pos2};
 
 /// Remaining recording time in seconds below which the colour warns, and below which it alarms.
 const SECONDS_LEFT: (f64, f64) = (600.0, 120.0);
 
-/// Draws everything from the right edge of `inner` leftwards. Returns the x of the left edge.
-pub(super) fn show(ui: &mut Ui, inner: Rect, narrow: bool, context: &mut PanelContext<'_>) -> f32 {
-    let y = inner.center().y;
-    let mut right = inner.right();
-    let mut next_square = |ui: &mut Ui| {
-        let rect = Rect::from_min_size(pos2(right - 38.0, y - 18.0), vec2(38.0, 36.0));
-        right = rect.left() - 6.0;
-        ui.new_child(UiBuilder::new().max_rect(rect).id_salt(("square", right as i32)))
-    };
-    let mut square = next_square(ui);
-    let response = Button::icon("Menu", Icon::Menu).tip("Everything else").show(&mut square, context.theme);
-    menu::show(&response, context);
-    let mut square = next_square(ui);
-    let tip = context.tip("Settings", Action::Settings);
-    if Button::icon("Settings", Icon::Settings).tip(tip).show(&mut square, context.theme).clicked() {
-        context.act(Action::Settings);
+/// Draws the parts that have a place.
+pub(super) fn show(ui: &mut Ui, places: &Layout, context: &mut PanelContext<'_>) {
+    if let Some(rect) = places.room {
+        disk_space(ui, rect, rect.width() < 130.0, context);
     }
-    right -= 4.0;
-    let width = if narrow { 122.0 } else { 182.0 };
-    let rect = Rect::from_min_size(pos2(right - width, y - 22.0), vec2(width, 44.0));
-    device(ui, rect, narrow, context);
-    right = rect.left() - 8.0;
-    let width = if narrow { 100.0 } else { 138.0 };
-    let rect = Rect::from_min_size(pos2(right - width, y - 22.0), vec2(width, 44.0));
-    disk_space(ui, rect, narrow, context);
-    rect.left()
+    if let Some(rect) = places.device {
+        device(ui, rect, rect.width() < 170.0, context);
+    }
+    if let Some(rect) = places.settings {
+        let tip = context.tip("Settings", Action::Settings);
+        if Button::icon("Settings", Icon::Settings).tip(tip).show_in(ui, context.theme, rect).clicked() {
+            context.act(Action::Settings);
+        }
+    }
+    if let Some(rect) = places.menu {
+        let response = Button::icon("Menu", Icon::Menu).tip("Everything else").show_in(ui, context.theme, rect);
+        menu::show(&response, places, context);
+    }
+}
+
+/// Recording time that is left, and free space, as two texts.
+pub(super) fn room_texts(context: &PanelContext<'_>) -> Option<(String, String)> {
+    let room = context.snapshot.disk_space.as_ref()?;
+    let free = format!("{} free on {}", format::disk_bytes(room.free_bytes), room.disk);
+    Some((format!("{} left", format::duration(room.seconds)), free))
 }
 
 /// A box that can be clicked. `name` is its accessible name, `spoken` its accessible value.
 fn chip(ui: &Ui, rect: Rect, name: &str, spoken: &str, theme: &Theme, line: Color32) -> Response {
     let response = ui.interact(rect, ui.scope_id().with(name), Sense::click());
-    response.widget_info(|| {
-        let mut info = WidgetInfo::labeled(Role::Button, true, name);
-        info.current_text_value = Some(spoken.to_owned());
-        info
-    });
+    speak(&response, Role::Button, name, spoken);
     let fill = if response.hovered() { theme.button } else { theme.card };
     ui.painter().rect(rect, 8, fill, Stroke::new(1.0, line), StrokeKind::Inside);
-    focus_ring(ui, &response, rect, theme);
     response.on_hover_cursor(CursorIcon::PointingHand)
 }
 

@@ -7,8 +7,7 @@ use crate::ui::action::Action;
 use crate::ui::icon::Icon;
 use crate::ui::panel_context::PanelContext;
 use crate::ui::theme::{Theme, mixed};
-use crate::ui::widget::focus_ring;
-use egui::{Align2, CursorIcon, Key, Pos2, Role, Sense, Shape, Stroke, Ui, WidgetInfo, pos2, vec2};
+use egui::{Align2, CursorIcon, Key, Pos2, Rect, Role, Sense, Shape, Stroke, Ui, WidgetInfo, pos2, vec2};
 use std::f32::consts::TAU;
 
 /// Seconds of a long press.
@@ -21,6 +20,8 @@ pub(super) struct Hold {
     since: Option<f64>,
     /// The press took effect. It must be released before another one counts.
     is_done: bool,
+    /// The Esc that is down closed something, and must be released before it counts here.
+    pub(super) ignores_escape: bool,
 }
 
 impl Hold {
@@ -32,7 +33,7 @@ impl Hold {
     /// Updates the press. Returns its progress from 0 to 1, and `true` once when it was long enough.
     fn press(&mut self, held: bool, now: f64) -> (f32, bool) {
         if !held {
-            *self = Hold::default();
+            (self.since, self.is_done) = (None, false);
             return (0.0, false);
         }
         if self.is_done {
@@ -49,19 +50,20 @@ impl Hold {
 }
 
 /// Draws the button, and sends `Stop` after a click or a long press.
-pub(super) fn show(ui: &mut Ui, hold: &mut Hold, narrow: bool, rolls: bool, context: &mut PanelContext<'_>) {
+pub(super) fn show(ui: &Ui, hold: &mut Hold, rect: Rect, rolls: bool, context: &mut PanelContext<'_>) {
     let theme = context.theme;
     let locked = context.snapshot.transport.pass.as_ref().is_some_and(|pass| pass.phase != PassPhase::Finishing);
+    let narrow = rect.width() < 100.0;
     let text = match (locked, narrow) {
         (_, true) => "",
         (true, false) => "Hold to stop",
         (false, false) => "Stop",
     };
-    let width = if narrow { 38.0 } else { 122.0 };
-    let (rect, response) = ui.allocate_exact_size(vec2(width, 36.0), Sense::click_and_drag());
+    let response = ui.interact(rect, ui.scope_id().with("stop"), Sense::click_and_drag());
     response.widget_info(|| WidgetInfo::labeled(Role::Button, locked || rolls, "Stop"));
-    let typing = ui.ctx().egui_wants_keyboard_input();
-    let by_key = !typing && ui.input(|input| input.key_down(Key::Escape));
+    let escape = ui.input(|input| input.key_down(Key::Escape));
+    hold.ignores_escape &= escape;
+    let by_key = escape && !hold.ignores_escape;
     let (progress, due) = hold.press(locked && (response.is_pointer_button_down_on() || by_key), context.now);
     if due || (!locked && response.clicked()) {
         context.send(Command::Stop);
@@ -81,7 +83,6 @@ pub(super) fn show(ui: &mut Ui, hold: &mut Hold, narrow: bool, rolls: bool, cont
     }
     let at = pos2(rect.left() + 36.0, rect.center().y);
     ui.painter().text(at, Align2::LEFT_CENTER, text, Theme::medium(12.5), colour);
-    focus_ring(ui, &response, rect, theme);
     let what = if locked { "Recording is locked: hold Stop or Esc to end it" } else { "Stop" };
     response.on_hover_cursor(CursorIcon::PointingHand).on_hover_text(context.tip(what, Action::Stop));
 }

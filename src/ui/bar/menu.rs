@@ -1,5 +1,6 @@
 //! The menu of the transport bar. Thread: ui.
 
+use super::layout::Layout;
 use crate::ui::action::Action;
 use crate::ui::panel_context::PanelContext;
 use egui::{Button, Popup, Response, Ui};
@@ -24,9 +25,11 @@ const GROUPS: &[&[Action]] = &[
 ];
 
 /// Shows the menu below `button` after a click.
-pub(super) fn show(button: &Response, context: &mut PanelContext<'_>) {
+pub(super) fn show(button: &Response, places: &Layout, context: &mut PanelContext<'_>) {
     Popup::menu(button).width(300.0).show(|ui| {
-        egui::ScrollArea::vertical().max_height(640.0).show(ui, |ui| {
+        let height = ui.ctx().content_rect().bottom() - button.rect.bottom() - 40.0;
+        egui::ScrollArea::vertical().max_height(height.max(120.0)).show(ui, |ui| {
+            hidden(ui, places, context);
             for (at, group) in GROUPS.iter().enumerate() {
                 if at > 0 {
                     ui.separator();
@@ -39,10 +42,37 @@ pub(super) fn show(button: &Response, context: &mut PanelContext<'_>) {
     });
 }
 
+/// The parts that a narrow bar does not show.
+fn hidden(ui: &mut Ui, places: &Layout, context: &mut PanelContext<'_>) {
+    let quiet = |text: String| egui::RichText::new(text).color(context.theme.quiet);
+    let mut is_empty = true;
+    if places.name.is_none() {
+        ui.label(quiet(context.snapshot.session.name().to_owned()));
+        is_empty = false;
+    }
+    if places.device.is_none() {
+        let device = &context.snapshot.device;
+        ui.label(quiet(format!("{}, {} in", device.title, device.inputs)));
+        is_empty = false;
+    }
+    if let Some((left, free)) = super::chips::room_texts(context).filter(|_| places.room.is_none()) {
+        ui.label(quiet(format!("{left}, {free}")));
+        is_empty = false;
+    }
+    for action in places.hidden() {
+        line(ui, action, context);
+        is_empty = false;
+    }
+    if !is_empty {
+        ui.separator();
+    }
+}
+
 fn line(ui: &mut Ui, action: Action, context: &mut PanelContext<'_>) {
     let (name, enabled) = match action {
         Action::Undo => named("Undo", context.snapshot.undo.as_deref()),
         Action::Redo => named("Redo", context.snapshot.redo.as_deref()),
+        Action::Loop | Action::Punch => (action.name().to_owned(), context.snapshot.transport.range.is_some()),
         _ => (action.name().to_owned(), true),
     };
     let button =

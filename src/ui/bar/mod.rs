@@ -2,6 +2,7 @@
 
 mod chips;
 mod hold;
+mod layout;
 mod menu;
 mod time;
 
@@ -10,19 +11,21 @@ use super::format;
 use super::icon::Icon;
 use super::panel_context::PanelContext;
 use super::theme::{Theme, mixed};
-use super::widget::{Button, Look, Meters, name_field, text_at};
+use super::widget::{Button, Look, Meters, Named, meter_info, name_field, text_at};
 use crate::app::command::Command;
 use crate::app::snapshot::{PassPhase, Stage};
 use crate::control::edit::Edit;
 use crate::message::Motion;
 use crate::ui::widget::Ballistics;
-use egui::{Align2, Layout, Rect, Ui, UiBuilder, pos2, vec2};
+use egui::{Align2, Rect, Ui, pos2, vec2};
 
 /// State that the bar keeps between pictures.
 #[derive(Default)]
 pub struct BarState {
     /// Request to start editing the session's name. The next picture takes it.
     pub rename: bool,
+    /// Whether the field for the session's name is open in a bar that does not show the name.
+    renames: bool,
     hold: hold::Hold,
     time: time::TimeState,
     master: [Ballistics; 2],
@@ -34,6 +37,11 @@ impl BarState {
         self.hold.is_on() || self.master.iter().any(|meter| !meter.is_at_rest())
     }
 
+    /// The Esc that is down has closed something. It does not count for a long press.
+    pub fn ignore_escape(&mut self) {
+        self.hold.ignores_escape = true;
+    }
+
     /// Switches off the clip lamps.
     pub fn acknowledge(&mut self) {
         for meter in &mut self.master {
@@ -42,30 +50,23 @@ impl BarState {
     }
 }
 
-/// Width in points below which the bar is drawn in its narrow form. At this width the full time just fits.
-const NARROW: f32 = 1424.0;
-
-/// Draws the bar into `rect`.
+/// Draws the bar into `rect`, from left to right, because the Tab key follows this order.
 pub fn show(ui: &mut Ui, state: &mut BarState, rect: Rect, context: &mut PanelContext<'_>) {
     ui.painter().rect_filled(rect, 0, context.theme.panel);
     ui.painter().hline(rect.x_range(), rect.bottom() - 0.5, (1.0, context.theme.line));
-    let narrow = rect.width() < NARROW;
-    let name_width = if narrow { 136.0 } else { 206.0 };
-    let inner = rect.shrink2(vec2(16.0, 0.0));
-    let name = Rect::from_min_size(inner.min, vec2(name_width, rect.height()));
-    session(ui, state, name, context);
-
-    let right = chips::show(ui, inner, narrow, context);
-    let left = Rect::from_min_max(pos2(name.right() + 12.0, rect.top()), pos2(right, rect.bottom()));
-    let mut row = ui.new_child(
-        UiBuilder::new().max_rect(left).layout(Layout::left_to_right(egui::Align::Center)).id_salt("transport"),
-    );
-    row.spacing_mut().item_spacing.x = 6.0;
-    let end = transport(&mut row, state, narrow, context);
-
-    let rest = Rect::from_min_max(pos2(end + 10.0, rect.top()), pos2(right - 10.0, rect.bottom()));
-    time::show(ui, &mut state.time, rest, narrow, context);
-    master(ui, state, rest, context);
+    let places = layout::Layout::new(rect);
+    match places.name {
+        Some(name) => session(ui, state, name, context),
+        None => rename_elsewhere(ui, state, rect, context),
+    }
+    transport(ui, state, &places, context);
+    if let Some(time) = places.time {
+        time::show(ui, &mut state.time, time, places.time_size(), context);
+    }
+    if let Some(meter) = places.master {
+        master(ui, state, meter, context);
+    }
+    chips::show(ui, &places, context);
 }
 
 /// The session's name. Below it: number of takes, file format, sample rate.
@@ -74,7 +75,8 @@ fn session(ui: &mut Ui, state: &mut BarState, rect: Rect, context: &mut PanelCon
     let line = Rect::from_min_size(pos2(rect.left(), rect.top() + 14.0), vec2(rect.width() - 18.0, 20.0));
     let begin = std::mem::take(&mut state.rename);
     let shown = if session.name().is_empty() { "Untitled" } else { session.name() };
-    let (response, name) = name_field(ui, context.theme, line, "Session name", shown, Theme::semi(15.0), begin);
+    let Named { response, name, .. } =
+        name_field(ui, context.theme, line, ("Session name", 0), shown, Theme::semi(15.0), begin);
     if response.hovered() {
         Icon::Pencil.paint(ui.painter(), pos2(rect.right() - 8.0, line.center().y), 11.0, context.theme.quiet);
     }
@@ -87,7 +89,7 @@ fn session(ui: &mut Ui, state: &mut BarState, rect: Rect, context: &mut PanelCon
     } else {
         format!("{:.1} kHz", f64::from(rate) / 1e3)
     };
-    let passes = session.next_pass() - 1;
+    let passes = session.next_pass().saturating_sub(1);
     let takes = match (&context.snapshot.stage, &context.snapshot.transport.pass) {
         (Stage::Opening, _) => "Opening".to_owned(),
         (_, Some(_)) => format!("Take {}", passes.max(1)),
@@ -104,55 +106,69 @@ fn session(ui: &mut Ui, state: &mut BarState, rect: Rect, context: &mut PanelCon
     text_at(ui, at, Align2::LEFT_CENTER, &below, Theme::font(11.5), context.theme.quiet, rect.width());
 }
 
-/// The transport buttons from left to right. Returns the x of their right edge.
-fn transport(ui: &mut Ui, state: &mut BarState, narrow: bool, context: &mut PanelContext<'_>) -> f32 {
+/// The session's name is not shown in a narrow bar. To rename the session, its field covers the bar for a while.
+fn rename_elsewhere(ui: &mut Ui, state: &mut BarState, bar: Rect, context: &mut PanelContext<'_>) {
+    let begin = std::mem::take(&mut state.rename);
+    state.renames |= begin;
+    if !state.renames {
+        return;
+    }
+    let line = Rect::from_min_size(bar.min + vec2(12.0, 2.0), vec2((bar.width() - 24.0).min(240.0), 20.0));
+    let name = context.snapshot.session.name();
+    let named = name_field(ui, context.theme, line, ("Session name", 0), name, Theme::semi(13.0), begin);
+    if let Some(name) = named.name {
+        context.send(Command::Edit(Edit::RenameSession(name)));
+    }
+    state.renames = begin || ui.ctx().text_edit_focused();
+}
+
+/// The transport buttons from left to right.
+fn transport(ui: &mut Ui, state: &mut BarState, places: &layout::Layout, context: &mut PanelContext<'_>) {
     let transport = &context.snapshot.transport;
     let phase = transport.pass.as_ref().map(|pass| pass.phase);
     let free = phase.is_none();
     let usable = matches!(context.snapshot.stage, Stage::Open | Stage::ReadOnly(_));
     let rolls = transport.motion != Motion::Stopped;
+    let ranged = transport.range.is_some();
     let theme = context.theme;
     let step = |ui: &mut Ui,
                 context: &mut PanelContext<'_>,
+                rect: Option<Rect>,
                 name: &str,
                 icon: Icon,
                 action: Action,
-                enabled: bool,
-                on: Option<bool>| {
+                (enabled, on): (bool, Option<bool>)| {
+        let Some(rect) = rect else { return };
         let mut button = Button::icon(name, icon).enabled(enabled).tip(context.tip(action.name(), action));
+        if rect.width() > 40.0 {
+            button = button.caption(name);
+        }
         if let Some(on) = on {
             button = button.on(on);
         }
-        if button.show(ui, theme).clicked() {
+        if button.show_in(ui, theme, rect).clicked() {
             context.act(action);
         }
     };
-    step(ui, context, "To start", Icon::ToStart, Action::ToStart, usable && free, None);
-    hold::show(ui, &mut state.hold, narrow, rolls, context);
-    step(ui, context, "Play", Icon::Play, Action::PlayOrStop, usable && free, Some(rolls && free));
-    record(ui, phase, narrow, context);
-    if !narrow {
-        step(ui, context, "To end", Icon::ToEnd, Action::ToEnd, usable && free, None);
+    let moves = (usable && free, None);
+    step(ui, context, places.to_start, "To start", Icon::ToStart, Action::ToStart, moves);
+    if let Some(stop) = places.stop {
+        hold::show(ui, &mut state.hold, stop, rolls, context);
     }
-    let ranged = transport.range.is_some();
-    step(ui, context, "Loop", Icon::Loop, Action::Loop, usable && (ranged || transport.loops), Some(transport.loops));
-    if narrow {
-        return ui.min_rect().right();
+    let plays = (usable && free, Some(rolls && free));
+    step(ui, context, places.play, "Play", Icon::Play, Action::PlayOrStop, plays);
+    if let Some(rect) = places.record {
+        record(ui, phase, rect, context);
     }
-    step(
-        ui,
-        context,
-        "Punch",
-        Icon::Punch,
-        Action::Punch,
-        usable && (ranged || transport.punches),
-        Some(transport.punches),
-    );
-    ui.min_rect().right()
+    step(ui, context, places.to_end, "To end", Icon::ToEnd, Action::ToEnd, moves);
+    let loops = (usable && (ranged || transport.loops), Some(transport.loops));
+    step(ui, context, places.loops, "Loop", Icon::Loop, Action::Loop, loops);
+    let punches = (usable && (ranged || transport.punches), Some(transport.punches));
+    step(ui, context, places.punch, "Punch", Icon::Punch, Action::Punch, punches);
 }
 
 /// The Record button, the largest one of the window.
-fn record(ui: &mut Ui, phase: Option<PassPhase>, narrow: bool, context: &mut PanelContext<'_>) {
+fn record(ui: &mut Ui, phase: Option<PassPhase>, rect: Rect, context: &mut PanelContext<'_>) {
     let theme = context.theme;
     let enabled = context.snapshot.stage == Stage::Open && phase.is_none();
     let text = match phase {
@@ -172,14 +188,13 @@ fn record(ui: &mut Ui, phase: Option<PassPhase>, narrow: bool, context: &mut Pan
     let on = phase.is_some();
     let fill = if on || enabled { theme.record } else { mixed(theme.button, theme.record, 0.25) };
     // The accessible name stays "Record". A screen reader gets the state from `on`.
-    let button = Button::text("Record", text)
+    let button = Button::text("Record", if rect.width() < 100.0 { "" } else { text })
         .with_icon(Icon::Record)
         .look(Look::Filled(fill))
-        .size(if narrow { 118.0 } else { 132.0 }, 44.0)
         .on(on)
         .enabled(enabled)
         .tip(context.tip(&what, Action::Record));
-    let response = button.show(ui, theme);
+    let response = button.show_in(ui, theme, rect);
     if on {
         let glow = mixed(theme.panel, theme.record, 0.30);
         let ring = response.rect.expand(2.0);
@@ -190,24 +205,20 @@ fn record(ui: &mut Ui, phase: Option<PassPhase>, narrow: bool, context: &mut Pan
     }
 }
 
-/// The master meter, left and right channel, at the right end of `rest`.
-fn master(ui: &mut Ui, state: &mut BarState, rest: Rect, context: &mut PanelContext<'_>) {
+/// The master meter, left and right channel.
+fn master(ui: &mut Ui, state: &mut BarState, rect: Rect, context: &mut PanelContext<'_>) {
     for (shown, level) in state.master.iter_mut().zip(context.snapshot.master) {
         shown.update(level, context.now);
     }
-    let rect = Rect::from_min_size(pos2(rest.right() - 15.0, rest.top() + 11.0), vec2(15.0, rest.height() - 22.0));
     let mut meters = Meters::default();
     let [left, right] = [0.0, 8.0].map(|x| Rect::from_min_size(rect.min + vec2(x, 0.0), vec2(7.0, rect.height())));
-    meters.upright(left, &state.master[0], context.theme);
-    meters.upright(right, &state.master[1], context.theme);
+    let is_dead = context.snapshot.device.gone;
+    meters.upright(left, &state.master[0], is_dead, context.theme);
+    meters.upright(right, &state.master[1], is_dead, context.theme);
     meters.paint(ui.painter());
     let response = ui.interact(rect, ui.scope_id().with("master"), egui::Sense::click());
-    let level = f64::from(state.master[0].peak.max(state.master[1].peak));
-    response.widget_info(|| {
-        let mut info = egui::WidgetInfo::labeled(egui::Role::Meter, true, "Meter master");
-        info.value = Some(level);
-        info
-    });
+    let level = state.master[0].peak.max(state.master[1].peak);
+    meter_info(&response, "Meter master", level, is_dead);
     if response.on_hover_text("What is heard, left and right. Click to put the clip lamps out").clicked() {
         state.acknowledge();
     }

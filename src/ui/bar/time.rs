@@ -7,7 +7,8 @@ use crate::export::position_text::parse_position;
 use crate::ui::format;
 use crate::ui::panel_context::PanelContext;
 use crate::ui::theme::Theme;
-use egui::{Align2, CursorIcon, Key, Rect, Role, Sense, TextEdit, Ui, WidgetInfo, pos2, vec2};
+use crate::ui::widget::{speak, text_at};
+use egui::{Align2, CursorIcon, Key, Rect, Role, Sense, TextEdit, Ui, pos2, vec2};
 
 /// State that the display keeps between pictures.
 #[derive(Default)]
@@ -17,8 +18,12 @@ pub(super) struct TimeState {
     needs_focus: bool,
 }
 
-/// Draws the display in the middle of `space`.
-pub(super) fn show(ui: &mut Ui, state: &mut TimeState, space: Rect, narrow: bool, context: &mut PanelContext<'_>) {
+/// Height of the digits in the three sizes of the display.
+const SIZES: [f32; 3] = [32.0, 21.0, 15.0];
+
+/// Draws the display into `space`, in one of the sizes.
+pub(super) fn show(ui: &mut Ui, state: &mut TimeState, space: Rect, size: usize, context: &mut PanelContext<'_>) {
+    let narrow = size > 0;
     let (transport, settings) = (&context.snapshot.transport, &context.snapshot.settings);
     let (at, rate, tempo) = (transport.position, transport.rate, settings.tempo);
     let (seconds, ms) = format::clock(at, rate);
@@ -30,23 +35,19 @@ pub(super) fn show(ui: &mut Ui, state: &mut TimeState, space: Rect, narrow: bool
         TimeFormat::Samples => (format::grouped(at.0), String::new(), format!("{seconds}{ms}  ·  {bar}")),
         TimeFormat::Bars => (format::bars(at, rate, tempo), String::new(), format!("{seconds}{ms}  ·  {samples}")),
     };
-    let size = if narrow { 21.0 } else { 32.0 };
+    let size = SIZES[size.min(SIZES.len() - 1)];
     let font = Theme::mono(size);
     let cell = ui.painter().layout_no_wrap("0".to_owned(), font.clone(), context.theme.text).rect.width();
     // Wide enough for the longest text, so that nothing moves when a digit is added.
     let width = cell * 12.0;
-    let centre = (space.center().x - 10.0).max(space.left() + width / 2.0);
-    let main = Rect::from_center_size(pos2(centre, space.top() + 27.0), vec2(width + 8.0, size * 1.16));
+    let centre = space.center().x;
+    let main = Rect::from_center_size(pos2(centre, space.top() + 23.0), vec2(width + 8.0, size * 1.16));
     if state.typed.is_some() {
         type_in(ui, state, main, context);
     } else {
         let response = ui.interact(main, ui.scope_id().with("time"), Sense::click());
         let spoken = format!("{large}{small}");
-        response.widget_info(|| {
-            let mut info = WidgetInfo::labeled(Role::Button, true, "Time");
-            info.current_text_value = Some(spoken.clone());
-            info
-        });
+        speak(&response, Role::Button, "Time", &spoken);
         let left =
             if small.is_empty() { main.right() - 4.0 - cell * large.chars().count() as f32 } else { main.left() + 4.0 };
         let head = ui.painter().text(
@@ -62,12 +63,12 @@ pub(super) fn show(ui: &mut Ui, state: &mut TimeState, space: Rect, narrow: bool
             state.needs_focus = true;
         }
     }
-    let line = Rect::from_center_size(pos2(centre, space.top() + 54.0), vec2(width + 8.0, 14.0));
+    let line = Rect::from_center_size(pos2(centre, space.top() + 50.0), vec2(width + 8.0, 14.0));
     let response = ui.interact(line, ui.scope_id().with("format"), Sense::click());
-    response.widget_info(|| WidgetInfo::labeled(Role::Button, true, "Time format"));
+    speak(&response, Role::Button, "Time format", &below);
     let colour = if response.hovered() { context.theme.text } else { context.theme.quiet };
     let font = Theme::font(if narrow { 10.0 } else { 11.0 });
-    ui.painter().text(line.center(), Align2::CENTER_CENTER, &below, font, colour);
+    text_at(ui, line.center(), Align2::CENTER_CENTER, &below, font, colour, line.width());
     let tip = "Click for hours, samples, or bars";
     if response.on_hover_cursor(CursorIcon::PointingHand).on_hover_text(tip).clicked() {
         let next = match settings.time {

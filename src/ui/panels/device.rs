@@ -3,6 +3,7 @@
 use crate::app::command::Command;
 use crate::app::settings_change::SettingsChange;
 use crate::device::{Listed, Listing, is_virtual};
+use crate::ui::dialog::title;
 use crate::ui::panel_context::PanelContext;
 use crate::ui::theme::Theme;
 use crate::ui::widget::{Button, Look};
@@ -28,22 +29,26 @@ struct Choice {
 /// Periods to choose from, in frames.
 const PERIODS: [usize; 7] = [32, 64, 128, 256, 512, 1024, 2048];
 
-/// Draws the panel into the rest of `ui`.
-pub fn show(ui: &mut Ui, state: &mut DeviceState, context: &mut PanelContext<'_>) {
+/// Channels from which on a device is none: ALSA's `null` has a thousand million of them.
+const CHANNELS_ABSURD: usize = 1024;
+
+/// Draws the panel into the rest of `ui`. Returns whether it stays open.
+pub fn show(ui: &mut Ui, state: &mut DeviceState, context: &mut PanelContext<'_>) -> bool {
     if !std::mem::replace(&mut state.has_scanned, true) {
         context.send(Command::RescanDevices);
     }
     let theme = context.theme;
-    ui.horizontal(|ui| {
-        ui.label(RichText::new("Device").font(Theme::semi(16.0)).color(theme.strong));
-        if Button::text("Look again", "Look again").size(86.0, 26.0).show(ui, theme).clicked() {
-            context.send(Command::RescanDevices);
-        }
-    });
+    let mut open = !title(ui, "Device", theme);
+    if Button::text("Look again", "Look again").size(86.0, 26.0).show(ui, theme).clicked() {
+        context.send(Command::RescanDevices);
+    }
     ui.add_space(4.0);
     let mut choice = state.chosen.clone().unwrap_or_else(|| open_choice(context));
-    ScrollArea::vertical().max_height(280.0).show(ui, |ui| {
-        for listed in context.snapshot.devices.iter() {
+    let height = (ui.available_height() - 130.0).clamp(60.0, 280.0);
+    ScrollArea::vertical().max_height(height).show(ui, |ui| {
+        let mut devices: Vec<&Listed> = context.snapshot.devices.iter().collect();
+        devices.sort_by_key(|listed| usefulness(listed));
+        for listed in devices {
             let (free, details) = availability(listed);
             if device_line(ui, &listed.title, &format!("{}  ·  {details}", listed.name), free, choice.name == listed.name, context) {
                 choice.name.clone_from(&listed.name);
@@ -76,12 +81,26 @@ pub fn show(ui: &mut Ui, state: &mut DeviceState, context: &mut PanelContext<'_>
             ];
             context.send(Command::Settings(changes));
             context.send(Command::Reopen);
+            open = false;
         }
         if !free {
             ui.label(RichText::new("A pass is being recorded: stop it first").color(theme.caution));
         }
     });
-    state.chosen = Some(choice);
+    state.chosen = Some(choice).filter(|_| open);
+    open
+}
+
+/// The order of the list: cards that are free, then what sound servers offer, then plugins such as `null`.
+fn usefulness(listed: &Listed) -> (bool, bool, bool) {
+    let channels = |side: &Option<Listing>| match side {
+        Some(Listing::Free(abilities)) => Some(abilities.channels_max as usize),
+        _ => None,
+    };
+    let (inputs, outputs) = (channels(&listed.capture), channels(&listed.playback));
+    let is_plugin =
+        listed.name.ends_with(":null") || inputs.max(outputs).is_some_and(|channels| CHANNELS_ABSURD <= channels);
+    (is_plugin, inputs.is_none(), !listed.name.starts_with("alsa:hw:"))
 }
 
 /// The choice that is open now.
@@ -98,6 +117,9 @@ fn open_choice(context: &PanelContext<'_>) -> Choice {
 /// Whether a device can be chosen, and a text with its channels or with the reason why not.
 fn availability(listed: &Listed) -> (bool, String) {
     let side = |of: &Option<Listing>, word: &str| match of {
+        Some(Listing::Free(abilities)) if CHANNELS_ABSURD <= abilities.channels_max as usize => {
+            Some((true, format!("any number {word}")))
+        }
         Some(Listing::Free(abilities)) => Some((true, format!("{} {word}", abilities.channels_max))),
         Some(Listing::Busy { holder }) => Some((
             false,
@@ -141,7 +163,7 @@ fn device_line(ui: &mut Ui, title: &str, details: &str, free: bool, on: bool, co
 /// The controls for inputs, sample rate and period.
 fn format_choices(ui: &mut Ui, choice: &mut Choice, context: &PanelContext<'_>) {
     let theme = context.theme;
-    ui.horizontal(|ui| {
+    ui.horizontal_wrapped(|ui| {
         ui.label("Inputs");
         let mut all = choice.inputs.is_none();
         if ui.checkbox(&mut all, "All").changed() {
@@ -166,7 +188,7 @@ fn format_choices(ui: &mut Ui, choice: &mut Choice, context: &PanelContext<'_>) 
             }
         }
     });
-    ui.horizontal(|ui| {
+    ui.horizontal_wrapped(|ui| {
         ui.label("Period");
         for period in PERIODS {
             let ms = period as f32 * 1000.0 / choice.rate.max(1) as f32;

@@ -264,7 +264,7 @@ mod tests {
 
     fn event(at: u64, severity: Severity, seen: bool, text: &str) -> EventEntry {
         let clock = format!("20:{:02}:{:02}", at / 60, at % 60);
-        EventEntry { at: Duration::from_secs(at), clock, severity, text: text.to_owned(), seen }
+        EventEntry { at: Duration::from_secs(at), clock, severity, text: text.to_owned(), seen, headline: None }
     }
 
     fn eventful() -> Snapshot {

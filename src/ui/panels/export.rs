@@ -127,7 +127,7 @@ fn choose(ui: &mut Ui, state: &mut ExportState, context: &mut PanelContext<'_>) 
             state.dialog.folder(ui, "Export to", start.is_dir().then_some(start));
         }
     });
-    if let Some(folder) = state.dialog.chosen() {
+    if let Some(folder) = state.dialog.show(ui, context.theme) {
         state.to = Some(folder.display().to_string());
     }
     ui.checkbox(&mut state.replace, "Replace files that are there");

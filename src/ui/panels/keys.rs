@@ -3,9 +3,10 @@
 use crate::app::command::Command;
 use crate::app::settings_change::SettingsChange;
 use crate::ui::action::{ACTIONS, Action, Entry, parse};
+use crate::ui::dialog::title;
 use crate::ui::panel_context::PanelContext;
 use crate::ui::theme::Theme;
-use crate::ui::widget::Button;
+use crate::ui::widget::{Button, text_at};
 use egui::{Align2, CursorIcon, Event, RichText, Role, ScrollArea, Sense, Ui, WidgetInfo, vec2};
 
 /// State that the panel keeps between pictures.
@@ -17,11 +18,34 @@ pub struct KeysState {
     refusal: Option<String>,
 }
 
-/// Draws the panel into the rest of `ui`.
-pub fn show(ui: &mut Ui, state: &mut KeysState, context: &mut PanelContext<'_>) {
+/// The gestures of the pointer in the timeline and the rows. They cannot be changed.
+const GESTURES: &[(&str, &str)] = &[
+    ("Move a region", "drag it"),
+    ("Trim a region", "drag its edge"),
+    ("Make a range", "drag in the ruler"),
+    ("Make a range in a lane", "Alt+drag, or drag beside regions"),
+    ("Range of a region", "double-click"),
+    ("Select regions", "click, Ctrl+click"),
+    ("Go to a place", "click"),
+    ("Zoom", "Ctrl+wheel, or wheel in the ruler"),
+    ("Scroll in time", "Shift+wheel, or drag with the middle button"),
+    ("Move a marker", "drag its flag; double-click to name it"),
+    ("Move a track", "drag its number"),
+    ("Fine steps of fader and pan", "Shift+drag, Alt+wheel; double-click resets"),
+];
+
+impl KeysState {
+    /// Stops to wait for new keys. Returns whether the sheet waited for some.
+    pub fn cancel(&mut self) -> bool {
+        self.waits_for_keys.take().is_some()
+    }
+}
+
+/// Draws the panel into the rest of `ui`. Returns whether it stays open.
+pub fn show(ui: &mut Ui, state: &mut KeysState, context: &mut PanelContext<'_>) -> bool {
     read_new_keys(ui, state, context);
-    ui.horizontal(|ui| {
-        ui.label(RichText::new("Keys").font(Theme::semi(16.0)).color(context.theme.strong));
+    let open = !title(ui, "Keys and gestures", context.theme);
+    ui.horizontal_wrapped(|ui| {
         let text = state
             .refusal
             .clone()
@@ -33,7 +57,8 @@ pub fn show(ui: &mut Ui, state: &mut KeysState, context: &mut PanelContext<'_>) 
             context.change_settings(|settings| settings.keys.clear());
         }
     });
-    ScrollArea::vertical().max_height(560.0).show(ui, |ui| {
+    let height = ui.available_height().clamp(60.0, 560.0);
+    ScrollArea::vertical().max_height(height).show(ui, |ui| {
         // All groups of `ACTIONS`. A group that is missing here is not shown.
         let groups = ["Transport", "Timeline", "Tracks", "Session", "Panels", "Window"];
         ui.columns(2, |columns| {
@@ -45,8 +70,25 @@ pub fn show(ui: &mut Ui, state: &mut KeysState, context: &mut PanelContext<'_>) 
                     action_line(ui, state, entry, context);
                 }
             }
+            let ui = &mut columns[0];
+            ui.add_space(8.0);
+            ui.label(RichText::new("Pointer").font(Theme::semi(12.5)).color(context.theme.text));
+            for (what, how) in GESTURES {
+                gesture_line(ui, what, how, context);
+            }
         });
     });
+    open
+}
+
+fn gesture_line(ui: &mut Ui, what: &str, how: &str, context: &PanelContext<'_>) {
+    let (rect, response) = ui.allocate_exact_size(vec2(ui.available_width(), 20.0), Sense::hover());
+    response.widget_info(|| WidgetInfo::labeled(Role::Label, true, format!("{what}: {how}")));
+    let left = rect.left_center() + vec2(6.0, 0.0);
+    let (font, width) = (Theme::font(12.0), rect.width());
+    let used = text_at(ui, left, Align2::LEFT_CENTER, what, font, context.theme.text, width * 0.5).width();
+    let right = rect.right_center() - vec2(6.0, 0.0);
+    text_at(ui, right, Align2::RIGHT_CENTER, how, Theme::font(11.5), context.theme.quiet, width - used - 24.0);
 }
 
 fn action_line(ui: &mut Ui, state: &mut KeysState, entry: &Entry, context: &PanelContext<'_>) {

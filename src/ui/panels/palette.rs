@@ -1,8 +1,10 @@
 //! The search for an action: a user types a part of its name. Thread: ui.
 
 use crate::ui::action::{ACTIONS, Action};
+use crate::ui::icon::Icon;
 use crate::ui::panel_context::PanelContext;
 use crate::ui::theme::Theme;
+use crate::ui::widget::{Button, Look};
 use egui::{Align2, Key, Role, ScrollArea, Sense, TextEdit, Ui, WidgetInfo, vec2};
 
 /// State that the search keeps between pictures.
@@ -53,9 +55,17 @@ pub fn show(ui: &mut Ui, state: &mut PaletteState, context: &mut PanelContext<'_
     let field = TextEdit::singleline(&mut state.text)
         .hint_text("What do you want to do?")
         .font(Theme::font(15.0))
-        .desired_width(f32::INFINITY)
         .margin(egui::Margin::symmetric(8, 6));
-    let field = ui.add(field).accessible_name("Find an action");
+    let mut closes = false;
+    let field = ui
+        .horizontal(|ui| {
+            let width = ui.available_width() - 40.0;
+            let field = ui.add_sized([width, 32.0], field).accessible_name("Find an action");
+            let close = Button::icon("Close", Icon::Close).look(Look::Quiet).size(28.0, 28.0).tip("Close (Esc)");
+            closes = close.show(ui, context.theme).clicked();
+            field
+        })
+        .inner;
     field.request_focus();
     let actions = matches(&state.text);
     if field.changed() {
@@ -64,7 +74,8 @@ pub fn show(ui: &mut Ui, state: &mut PaletteState, context: &mut PanelContext<'_
     state.chosen =
         (state.chosen + usize::from(down)).saturating_sub(usize::from(up)).min(actions.len().saturating_sub(1));
     let mut done = None;
-    ScrollArea::vertical().max_height(380.0).auto_shrink([false, true]).show(ui, |ui| {
+    let height = ui.available_height().clamp(60.0, 380.0);
+    ScrollArea::vertical().max_height(height).auto_shrink([false, true]).show(ui, |ui| {
         ui.spacing_mut().item_spacing.y = 0.0;
         for (at, action) in actions.iter().enumerate() {
             let (rect, response) = ui.allocate_exact_size(vec2(ui.available_width(), 28.0), Sense::click());
@@ -98,7 +109,7 @@ pub fn show(ui: &mut Ui, state: &mut PaletteState, context: &mut PanelContext<'_
         *state = PaletteState::default();
         context.act(action);
     }
-    done.is_none()
+    done.is_none() && !closes
 }
 
 #[cfg(test)]

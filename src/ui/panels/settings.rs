@@ -6,7 +6,7 @@ use crate::app::settings::{Settings, ThemeChoice, TimeFormat};
 use crate::butler::capabilities::CapturePath;
 use crate::format::TakeFormat;
 use crate::ui::action::Action;
-use crate::ui::dialog::Dialog;
+use crate::ui::dialog::{Dialog, title};
 use crate::ui::panel_context::PanelContext;
 use crate::ui::theme::Theme;
 use crate::ui::widget::{Button, Look, label};
@@ -31,11 +31,14 @@ struct FolderField {
 }
 
 /// Draws the panel into the rest of `ui`.
-pub fn show(ui: &mut Ui, state: &mut SettingsState, context: &mut PanelContext<'_>) {
+///
+/// Returns whether the panel stays open.
+pub fn show(ui: &mut Ui, state: &mut SettingsState, context: &mut PanelContext<'_>) -> bool {
     let mut settings = (*context.snapshot.settings).clone();
-    ui.label(RichText::new("Settings").font(Theme::semi(16.0)).color(context.theme.strong));
+    let mut open = !title(ui, "Settings", context.theme);
     ui.add_space(4.0);
-    ScrollArea::vertical().max_height(520.0).show(ui, |ui| {
+    let height = (ui.available_height() - 46.0).clamp(60.0, 520.0);
+    ScrollArea::vertical().max_height(height).show(ui, |ui| {
         heading(ui, "Recording", context);
         recording(ui, state, &mut settings, context);
         heading(ui, "Other disks", context);
@@ -59,14 +62,16 @@ pub fn show(ui: &mut Ui, state: &mut SettingsState, context: &mut PanelContext<'
             .enabled(free);
         if apply.show(ui, context.theme).clicked() {
             context.send(Command::Reopen);
+            open = false;
         }
         let text = if free {
             "Capture path, lead, memory and period take effect when the device is opened again"
         } else {
             "Not while a pass is recorded; the rest takes effect at once"
         };
-        ui.label(RichText::new(text).color(context.theme.quiet));
+        ui.add(egui::Label::new(RichText::new(text).color(context.theme.quiet)).wrap());
     });
+    open
 }
 
 fn heading(ui: &mut Ui, text: &str, context: &PanelContext<'_>) {
@@ -186,7 +191,7 @@ fn folder_row(
     if choose {
         state.dialog.folder(ui, "Choose a folder", value.clone());
     }
-    if let Some(folder) = state.dialog.chosen() {
+    if let Some(folder) = state.dialog.show(ui, context.theme) {
         *value = Some(folder);
     }
     if clear {

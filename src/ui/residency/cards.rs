@@ -32,11 +32,20 @@ pub(super) fn show(ui: &mut Ui, state: &ResidencyState, context: &PanelContext<'
                 half,
                 "Audio thread faults",
                 &text,
-                if has_faults { theme.record } else { theme.good },
+                match faults {
+                    None => theme.quiet,
+                    Some(_) if has_faults => theme.record,
+                    Some(_) => theme.good,
+                },
                 theme,
             );
             draw_faults(ui, rect, state, theme);
-            figure(ui, half, "Lead, worst track", &lead, if is_low { theme.caution } else { theme.good }, theme);
+            let colour = match figures.lead_s {
+                None => theme.quiet,
+                Some(_) if is_low => theme.caution,
+                Some(_) => theme.good,
+            };
+            figure(ui, half, "Lead, worst track", &lead, colour, theme);
         });
         histogram(ui, context);
         ui.horizontal(|ui| {

@@ -2,7 +2,8 @@
 //! again for each new sample. Thread: ui.
 
 use super::{NAMES, ResidencyState, story};
-use crate::residency::sample::{Row, RowKey, Sample};
+use crate::app::report::track_name;
+use crate::residency::sample::{Row, Sample};
 use crate::residency::state::{Cell, PageState};
 use crate::ui::panel_context::PanelContext;
 use crate::ui::theme::{Theme, mixed};
@@ -116,9 +117,6 @@ pub(super) fn show(
     if response.clicked() {
         state.pinned = page.map(|(row, byte)| (row.key, byte));
     }
-    if ui.input(|input| input.key_pressed(egui::Key::Escape)) {
-        state.pinned = None;
-    }
     if let Some((key, byte)) = state.pinned {
         if let Some((index, row)) = sample.rows.iter().enumerate().find(|(_, row)| row.key == key) {
             let x = x_of(row, byte, &layout);
@@ -126,8 +124,13 @@ pub(super) fn show(
                 pos2(x, layout.cells.top() + index as f32 * layout.row),
                 vec2(layout.cell, layout.row),
             );
-            ui.painter().rect_stroke(rect.expand(1.0), 1, Stroke::new(1.5, context.theme.strong), StrokeKind::Outside);
-            story::card(ui, rect.center(), map, row, byte, &name_of(row, index, context), sample, true, context);
+            // The page leaves the map when the head moves on.
+            let painter = ui.painter().with_clip_rect(layout.cells.expand(2.0).intersect(ui.clip_rect()));
+            painter.rect_stroke(rect.expand(1.0), 1, Stroke::new(1.5, context.theme.strong), StrokeKind::Outside);
+            let at = layout.cells.clamp(rect.center());
+            if story::card(ui, at, map, row, byte, &name_of(row, index, context), sample, true, context) {
+                state.pinned = None;
+            }
         } else {
             state.pinned = None;
         }
@@ -222,14 +225,7 @@ fn paint(image: &mut ColorImage, (left, top): (usize, usize), (w, h): (usize, us
 
 /// The name of a row: the name of its track, or its number.
 fn name_of(row: &Row, index: usize, context: &PanelContext<'_>) -> String {
-    let session = &context.snapshot.session;
-    let name = match row.key {
-        RowKey::Take { uuid, .. } => {
-            let take = session.takes().iter().rev().find(|take| take.uuid == uuid);
-            take.and_then(|take| session.track(take.track)).map(|track| track.name().to_owned())
-        }
-        RowKey::Slot(slot) => session.tracks().get(slot).map(|track| track.name().to_owned()),
-    };
+    let name = track_name(&context.snapshot.session, &row.key);
     name.unwrap_or_else(|| format!("{}", index + 1))
 }
 
@@ -239,8 +235,8 @@ fn draw_names(ui: &Ui, map: Rect, sample: &Sample, layout: &MapLayout, context: 
     for (index, row) in sample.rows.iter().enumerate().step_by(every) {
         let y = layout.cells.top() + (index as f32 + 0.5) * layout.row;
         let at = pos2(map.left() + NAMES - 8.0, y);
-        let colour = if index % 2 == 0 { context.theme.quiet } else { context.theme.faint };
-        text_at(ui, at, Align2::RIGHT_CENTER, &name_of(row, index, context), Theme::font(10.0), colour, NAMES - 14.0);
+        let (name, colour) = (name_of(row, index, context), context.theme.quiet);
+        text_at(ui, at, Align2::RIGHT_CENTER, &name, Theme::font(10.0), colour, NAMES - 14.0);
     }
 }
 
@@ -248,6 +244,7 @@ fn draw_names(ui: &Ui, map: Rect, sample: &Sample, layout: &MapLayout, context: 
 fn draw_heads(ui: &Ui, sample: &Sample, layout: &MapLayout, context: &PanelContext<'_>) {
     let theme = context.theme;
     let painter = ui.painter();
+    let painter = painter.with_clip_rect(layout.cells.expand2(vec2(2.0, 24.0)).intersect(ui.clip_rect()));
     let y = layout.cells.top() - 9.0;
     let Some(first) = sample.rows.first() else { return };
     let seconds = |row: &Row, bytes: f64| bytes / (row.frame_bytes.max(1) as f64 * f64::from(row.rate.max(1)));

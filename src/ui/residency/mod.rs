@@ -29,6 +29,9 @@ const CELL: f32 = 7.0;
 /// Width of the track names at the left of the map, in points.
 const NAMES: f32 = 92.0;
 
+/// Least width of the map beside the column of cards, in points.
+const MAP_MIN: f32 = 300.0;
+
 /// Width of the column of cards, in points.
 const CARDS: f32 = 336.0;
 
@@ -50,6 +53,10 @@ pub struct ResidencyState {
     saver: ReportSaver,
     /// Request to freeze or unfreeze. The next picture takes it.
     freeze_clicked: bool,
+    /// Whether the legend fits into the row of the tabs.
+    legend_fits: bool,
+    /// The last sample that had rows, for the time after a stop.
+    last_with_rows: Option<Arc<Sample>>,
 }
 
 impl ResidencyState {
@@ -61,6 +68,11 @@ impl ResidencyState {
     /// The panel is not visible any more, and the watcher has no view. The next picture of the panel requests one.
     pub fn hide(&mut self) {
         self.view = None;
+    }
+
+    /// Closes the card of the pinned page. Returns whether there was one.
+    pub fn unpin(&mut self) -> bool {
+        self.pinned.take().is_some()
     }
 
     /// Whether the map is frozen.
@@ -82,50 +94,83 @@ pub(super) const LEGEND: [(PageState, &str); 9] = [
     (PageState::WriteProtected, "write-protected"),
 ];
 
-/// Draws the buttons and the legend of the map, right-aligned. The legend drops entries that do not fit.
+/// Draws the buttons of the map, right-aligned, and the legend left of them if it fits there. Otherwise the panel has the
+/// legend.
 pub fn legend(ui: &mut Ui, state: &mut ResidencyState, context: &mut PanelContext<'_>) {
     let whole = ui.max_rect();
     ui.with_layout(Layout::right_to_left(Align::Center), |ui| {
         ui.spacing_mut().item_spacing.x = 4.0;
         ui.add_space(8.0);
-        let save = Button::icon("Save report", Icon::Save).look(Look::Quiet).size(28.0, 26.0);
+        let has_words = whole.width() > 330.0;
+        let word = |word: &'static str| if has_words { word } else { "" };
+        let save = Button::text("Save report", word("Save")).with_icon(Icon::Save).look(Look::Quiet).size(28.0, 26.0);
         let tip = "Save what is known as JSON, and a picture, in the session's folder 'reports': the last minute, events, figures, takes";
         if save.tip(tip).show(ui, context.theme).clicked() {
             state.saver.start(ui, context, state.frozen.as_ref().map(|(samples, _)| samples.clone()));
         }
         let tip = context.tip("Freeze, to look back over the last minute", Action::Freeze);
-        let freeze = Button::icon("Freeze", Icon::Freeze).on(state.is_frozen()).size(28.0, 26.0);
+        let freeze = Button::text("Freeze", word("Freeze")).with_icon(Icon::Freeze).on(state.is_frozen());
         let freeze = if state.is_frozen() { freeze } else { freeze.look(Look::Quiet) };
-        if freeze.tip(tip).show(ui, context.theme).clicked() {
+        if freeze.size(28.0, 26.0).tip(tip).show(ui, context.theme).clicked() {
             state.freeze_clicked = true;
         }
-        let text = if state.whole_file { "Whole files" } else { "Around the heads" };
-        if Button::text("Pages shown", text).look(Look::Quiet).size(60.0, 26.0).show(ui, context.theme).clicked() {
-            state.whole_file = !state.whole_file;
+        if has_words {
+            let text = if state.whole_file { "Whole files" } else { "Around the heads" };
+            if Button::text("Pages shown", text).look(Look::Quiet).size(60.0, 26.0).show(ui, context.theme).clicked() {
+                state.whole_file = !state.whole_file;
+            }
         }
         ui.add_space(6.0);
-        let width_max = ui.cursor().right() - whole.left();
-        let mut x = ui.cursor().right();
-        let mut used = 0.0;
-        for (page, name) in LEGEND.iter().rev() {
-            let galley = ui.painter().layout_no_wrap((*name).to_owned(), Theme::font(11.0), context.theme.quiet);
-            let width = galley.size().x + 28.0;
-            used += width;
-            if used > width_max {
-                break;
+        let right = ui.cursor().right();
+        let width: f32 = LEGEND.iter().map(|(_, name)| entry_width(ui, name, context.theme)).sum();
+        state.legend_fits = width <= right - whole.left();
+        if state.legend_fits {
+            let mut x = right - width;
+            for (page, name) in LEGEND {
+                x += entry(ui, pos2(x, whole.center().y), page, name, context.theme);
             }
-            x -= width;
-            let sign = Rect::from_min_size(pos2(x, whole.center().y - 5.0), vec2(10.0, 10.0));
-            map::swatch(ui, sign, *page, context.theme);
-            ui.painter().galley(pos2(x + 15.0, whole.center().y - galley.size().y / 2.0), galley, context.theme.quiet);
         }
     });
+}
+
+/// Width of an entry of the legend.
+fn entry_width(ui: &Ui, name: &str, theme: &Theme) -> f32 {
+    ui.painter().layout_no_wrap(name.to_owned(), Theme::font(11.0), theme.quiet).size().x + 28.0
+}
+
+/// Draws an entry of the legend, at its left middle. Returns its width.
+fn entry(ui: &Ui, at: egui::Pos2, page: PageState, name: &str, theme: &Theme) -> f32 {
+    let galley = ui.painter().layout_no_wrap(name.to_owned(), Theme::font(11.0), theme.quiet);
+    let sign = Rect::from_min_size(at - vec2(0.0, 5.0), vec2(10.0, 10.0));
+    map::swatch(ui, sign, page, theme);
+    let width = galley.size().x + 28.0;
+    ui.painter().galley(at + vec2(15.0, -galley.size().y / 2.0), galley, theme.quiet);
+    width
+}
+
+/// Height of a line of the legend in the panel.
+const LEGEND_LINE: f32 = 18.0;
+
+/// Draws the legend in as many lines as it needs. Returns the rectangle below it.
+fn legend_lines(ui: &Ui, whole: Rect, theme: &Theme) -> Rect {
+    let (left, right) = (whole.left() + 12.0, whole.right() - 8.0);
+    let mut at = pos2(left, whole.top() + LEGEND_LINE / 2.0 + 4.0);
+    for (page, name) in LEGEND {
+        if at.x > left && right < at.x + entry_width(ui, name, theme) {
+            at = pos2(left, at.y + LEGEND_LINE);
+        }
+        at.x += entry(ui, at, page, name, theme);
+    }
+    Rect::from_min_max(pos2(whole.left(), at.y + LEGEND_LINE / 2.0), whole.max)
 }
 
 /// Draws the panel into the rest of `ui`.
 pub fn show(ui: &mut Ui, state: &mut ResidencyState, context: &mut PanelContext<'_>) {
     let whole = ui.max_rect();
-    let cards = Rect::from_min_max(pos2(whole.right() - CARDS, whole.top()), whole.max);
+    let whole = if state.legend_fits { whole } else { legend_lines(ui, whole, context.theme) };
+    // A narrow panel is for the map alone.
+    let cards = if whole.width() < CARDS + MAP_MIN { 0.0 } else { CARDS };
+    let cards = Rect::from_min_max(pos2(whole.right() - cards, whole.top()), whole.max);
     let placement = recent_events::placement(whole, cards.left());
     let map = match placement {
         recent_events::Placement::Column(events) => Rect::from_min_max(whole.min, pos2(events.left(), whole.bottom())),
@@ -133,13 +178,22 @@ pub fn show(ui: &mut Ui, state: &mut ResidencyState, context: &mut PanelContext<
     };
     update_sample(state, map, context);
     recent_events::show(ui, placement, context);
-    ui.painter().vline(cards.left() + 0.5, whole.y_range(), (1.0, context.theme.line_soft));
-    let mut right = ui.new_child(UiBuilder::new().max_rect(cards.shrink2(vec2(12.0, 10.0))).id_salt("cards"));
-    cards::show(&mut right, state, context);
+    if cards.width() > 1.0 {
+        ui.painter().vline(cards.left() + 0.5, whole.y_range(), (1.0, context.theme.line_soft));
+        let mut right = ui.new_child(UiBuilder::new().max_rect(cards.shrink2(vec2(12.0, 10.0))).id_salt("cards"));
+        cards::show(&mut right, state, context);
+    }
     let map = if state.is_frozen() { scrub(ui, state, map, context) } else { map };
-    match state.sample.clone() {
-        Some(sample) if !sample.rows.is_empty() => map::show(ui, state, map, &sample, context),
-        _ => {
+    match shown(state) {
+        Some(sample) => {
+            if !state.is_frozen() && state.sample.as_ref().is_none_or(|sample| sample.rows.is_empty()) {
+                let at = map.right_top() + vec2(-12.0, 11.0);
+                let text = "as it was at the stop; Freeze looks back over the minute before";
+                ui.painter().text(at, Align2::RIGHT_CENTER, text, Theme::font(10.0), context.theme.quiet);
+            }
+            map::show(ui, state, map, &sample, context);
+        }
+        None => {
             let text = "Record or play, and the pages around the heads show here";
             ui.painter().text(map.center(), Align2::CENTER_CENTER, text, Theme::font(12.5), context.theme.quiet);
         }
@@ -148,6 +202,12 @@ pub fn show(ui: &mut Ui, state: &mut ResidencyState, context: &mut PanelContext<
         let at = map.left_bottom() + vec2(12.0, -10.0);
         ui.painter().text(at, Align2::LEFT_BOTTOM, report_result, Theme::font(11.0), context.theme.quiet);
     }
+}
+
+/// The sample to show: the present one, or after a stop the last one with rows.
+fn shown(state: &ResidencyState) -> Option<Arc<Sample>> {
+    let has_rows = |sample: &&Arc<Sample>| !sample.rows.is_empty();
+    state.sample.as_ref().filter(has_rows).or(state.last_with_rows.as_ref()).cloned()
 }
 
 /// Requests samples that fit the width of the map, and takes the latest one.
@@ -177,6 +237,9 @@ fn update_sample(state: &mut ResidencyState, map: Rect, context: &PanelContext<'
             }
         };
     }
+    if state.last_with_rows.is_none() {
+        state.last_with_rows = watcher.history().pop();
+    }
     if let Some((samples, at)) = &state.frozen {
         state.sample = samples.get(*at).cloned();
     } else if let Some(latest) = watcher.latest()
@@ -186,6 +249,9 @@ fn update_sample(state: &mut ResidencyState, map: Rect, context: &PanelContext<'
         state.history.push_back((faults, latest.figures.commit_us_max));
         if state.history.len() > 60 * HZ as usize {
             state.history.pop_front();
+        }
+        if !latest.rows.is_empty() {
+            state.last_with_rows = Some(Arc::clone(&latest));
         }
         state.sample = Some(latest);
     }
@@ -203,13 +269,14 @@ fn scrub(ui: &mut Ui, state: &mut ResidencyState, map: Rect, context: &mut Panel
     );
     let last = samples.len().saturating_sub(1);
     let ago = match (samples.get(last), samples.get(*at)) {
-        (Some(last), Some(now)) => last.at.age_ms(now.at).or(now.at.age_ms(last.at)).unwrap_or(0) as f64 / 1000.0,
+        (Some(last), Some(now)) => now.at.age_ms(last.at).unwrap_or(0) as f64 / 1000.0,
         _ => 0.0,
     };
+    let text = format!("{ago:.1} s before");
     row.label(egui::RichText::new("Frozen").font(Theme::semi(12.0)).color(context.theme.accent));
     row.spacing_mut().slider_width = (line.width() - 260.0).max(80.0);
     row.add(Slider::new(at, 0..=last).show_value(false)).accessible_name("Look back");
-    row.label(egui::RichText::new(format!("{ago:.1} s before")).font(Theme::font(11.5)).color(context.theme.quiet));
+    row.label(egui::RichText::new(text).font(Theme::font(11.5)).color(context.theme.text));
     if Button::text("Live", "Live").size(48.0, 22.0).show(&mut row, context.theme).clicked() {
         state.freeze_clicked = true;
     }

@@ -3,15 +3,17 @@
 use crate::residency::sample::{Row, Sample};
 use crate::time::{Clock, Frames, SampleRate};
 use crate::ui::format::grouped;
+use crate::ui::icon::Icon;
 use crate::ui::panel_context::PanelContext;
 use crate::ui::theme::Theme;
 use crate::ui::widget::elided;
-use egui::{Color32, Pos2, Rect, Stroke, StrokeKind, Ui, pos2, vec2};
+use egui::{Color32, CursorIcon, Pos2, Rect, Role, Sense, Stroke, StrokeKind, Ui, Vec2, WidgetInfo, pos2, vec2};
 
 /// Maximum width of the card's text, in points.
 const WIDTH: f32 = 380.0;
 
-/// Draws the card next to `at`, within `map`. A pinned card shows ten lines of history, another one three.
+/// Draws the card next to `at`, within `map`. A pinned card shows ten lines of history, another one three. Returns whether
+/// the user closed the pinned card.
 #[expect(clippy::too_many_arguments, reason = "a page, and the place of its card")]
 pub(super) fn card(
     ui: &Ui,
@@ -23,7 +25,7 @@ pub(super) fn card(
     sample: &Sample,
     pinned: bool,
     context: &PanelContext<'_>,
-) {
+) -> bool {
     let theme = context.theme;
     let rate = SampleRate(row.rate);
     let frames = byte.saturating_sub(row.data_offset) / row.frame_bytes.max(1) as u64;
@@ -45,7 +47,7 @@ pub(super) fn card(
     let keep = if pinned { 10 } else { 3 };
     lines.extend(story.into_iter().rev().take(keep).rev().map(|line| (line, theme.quiet, false)));
     if !pinned {
-        lines.push(("Click to pin".to_owned(), theme.faint, false));
+        lines.push(("Click to pin".to_owned(), theme.quiet, false));
     }
     let galleys: Vec<_> = lines
         .into_iter()
@@ -54,11 +56,10 @@ pub(super) fn card(
             (elided(ui, &text, font, colour, WIDTH), colour)
         })
         .collect();
-    let width = galleys.iter().map(|(galley, _)| galley.size().x).fold(160.0, f32::max) + 24.0;
+    let close_width = if pinned { 26.0 } else { 0.0 };
+    let width = galleys.iter().map(|(galley, _)| galley.size().x).fold(160.0, f32::max) + 24.0 + close_width;
     let height = galleys.iter().map(|(galley, _)| galley.size().y + 4.0).sum::<f32>() + 18.0;
-    let x = if at.x + 16.0 + width < map.right() { at.x + 16.0 } else { (at.x - 16.0 - width).max(map.left()) };
-    let y = (at.y - height / 2.0).clamp(map.top() - 40.0, (map.bottom() - height - 4.0).max(map.top() - 40.0));
-    let rect = Rect::from_min_size(pos2(x, y), vec2(width, height));
+    let rect = place(at, vec2(width, height), map, ui.ctx().content_rect());
     // The tooltip layer is above everything, and the panel does not clip it.
     let painter = ui.ctx().layer_painter(egui::LayerId::new(egui::Order::Tooltip, egui::Id::unique("page")));
     painter.rect(
@@ -73,5 +74,47 @@ pub(super) fn card(
         let size = galley.size().y;
         painter.galley(pos2(rect.left() + 12.0, y), galley, colour);
         y += size + 4.0;
+    }
+    if !pinned {
+        return false;
+    }
+    // A click on the card is not one on the map below it.
+    ui.interact(rect, ui.scope_id().with("pinned page"), Sense::click());
+    let close = Rect::from_min_size(pos2(rect.right() - 28.0, rect.top() + 4.0), vec2(24.0, 24.0));
+    let response = ui.interact(close, ui.scope_id().with("close page"), Sense::click());
+    response.widget_info(|| WidgetInfo::labeled(Role::Button, true, "Close the page's card"));
+    let colour = if response.hovered() { theme.strong } else { theme.quiet };
+    Icon::Close.paint(&painter, close.center(), 9.0, colour);
+    response.on_hover_cursor(CursorIcon::PointingHand).clicked()
+}
+
+/// The place of a card of `size` beside `at`: within the map if that is high enough, and always within the window.
+fn place(at: Pos2, size: Vec2, map: Rect, window: Rect) -> Rect {
+    let x = if at.x + 16.0 + size.x < map.right() { at.x + 16.0 } else { at.x - 16.0 - size.x };
+    let within = |value: f32, low: f32, high: f32| value.min(high).max(low);
+    let x = within(x, map.left().max(window.left()) + 4.0, map.right().min(window.right()) - size.x - 4.0);
+    let y = within(at.y - size.y / 2.0, map.top(), map.bottom() - size.y - 4.0);
+    // A card that is higher than the map reaches above it rather than out of the window.
+    let y = within(y, window.top() + 4.0, window.bottom() - size.y - 4.0);
+    Rect::from_min_size(pos2(x, y), size)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A card hung half out of the window at the left.
+    #[test]
+    fn a_card_stays_within_the_map_wherever_its_page_is() {
+        let window = Rect::from_min_size(pos2(0.0, 0.0), vec2(1024.0, 700.0));
+        let map = Rect::from_min_max(pos2(0.0, 480.0), pos2(680.0, 700.0));
+        for x in [-500.0, 0.0, 90.0, 340.0, 679.0, 2000.0] {
+            for y in [400.0, 500.0, 699.0] {
+                let card = place(pos2(x, y), vec2(380.0, 180.0), map, window);
+                assert!(map.contains_rect(card), "{x}, {y}: {card:?}");
+            }
+        }
+        let high = place(pos2(90.0, 600.0), vec2(380.0, 300.0), map, window);
+        assert!(window.contains_rect(high), "{high:?}");
     }
 }

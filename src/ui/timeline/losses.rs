@@ -7,7 +7,7 @@ use super::lanes::{self, lane_rect, rows_in_view};
 use super::runs::{view_end, view_start};
 use crate::app::snapshot::PassPhase;
 use crate::session::{Session, Take, TakeId, Track, TrackId};
-use crate::time::{FramePos, Frames};
+use crate::time::{FramePos, Frames, SampleRate};
 use crate::ui::panel_context::PanelContext;
 use crate::ui::theme::Theme;
 use crate::ui::view::View;
@@ -76,7 +76,7 @@ impl Losses {
                 let marks = self.marks_of(track);
                 spans(marks, context.view, pixel, hatch_span);
                 if let Some(at) = pointer.filter(|at| lane.contains(*at)) {
-                    tooltip = self.tooltip(track.id(), at.x - lanes.left(), context.view);
+                    tooltip = self.tooltip(track.id(), at.x - lanes.left(), context.view, session.rate());
                 }
             }
             if recorded.is_some() {
@@ -134,7 +134,7 @@ impl Losses {
     }
 
     /// The text for the marks at `x` points from the left edge.
-    fn tooltip(&self, track: TrackId, x: f32, view: &View) -> Option<String> {
+    fn tooltip(&self, track: TrackId, x: f32, view: &View, rate: SampleRate) -> Option<String> {
         let marks = self.marks.get(&track)?;
         let first = marks.partition_point(|mark| mark.reach < view.position_at(x - NEAR - WIDTH_MIN));
         let near = |mark: &&Mark| {
@@ -152,8 +152,8 @@ impl Losses {
         }
         match count {
             0 => None,
-            1 => Some(format!("{frames} frames lost ({cause}): silence")),
-            count => Some(format!("{count} losses, {frames} frames lost: silence")),
+            1 => Some(format!("{} lost ({cause}): silence", Frames(frames).text(rate))),
+            count => Some(format!("{count} losses, {} lost: silence", Frames(frames).text(rate))),
         }
     }
 }
@@ -215,7 +215,7 @@ fn live_tooltip(x: f32, context: &PanelContext<'_>) -> Option<String> {
         (from - NEAR..=context.view.x_of(*at + *frames).max(from + WIDTH_MIN) + NEAR).contains(&x)
     };
     let (_, frames) = pass.losses.iter().find(near)?;
-    Some(format!("{} frames lost (while recording): silence", frames.0))
+    Some(format!("{} lost (while recording): silence", frames.text(context.snapshot.transport.rate)))
 }
 
 fn show_tooltip(ui: &Ui, at: Pos2, text: String, theme: &Theme) {

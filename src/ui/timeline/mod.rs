@@ -7,6 +7,7 @@ mod pointer;
 mod ruler;
 mod runs;
 mod short_regions;
+mod tree;
 mod waves;
 
 use super::panel_context::PanelContext;
@@ -27,6 +28,8 @@ pub struct TimelineState {
     user_moved_view: bool,
     /// Whether the transport was rolling in the last picture.
     was_rolling: bool,
+    /// The playhead of the last picture.
+    playhead: Option<FramePos>,
 }
 
 /// Parts of the width: where the playhead may go before the view moves, and where the playhead is after that.
@@ -48,8 +51,9 @@ pub fn show(ui: &mut Ui, state: &mut TimelineState, ruler: Rect, lanes: Rect, co
     }
     state.user_moved_view |= pointer::show(&mut inner, &mut state.pointer, lanes, context);
     pointer::overview(&mut inner, lanes, context);
+    tree::describe(&inner, lanes, context);
     ruler::show(ui, ruler, context);
-    state.user_moved_view |= pointer::scrub(ui, ruler, context);
+    state.user_moved_view |= pointer::scrub(ui, &mut state.pointer, ruler, context);
     range(ui, ruler, lanes, context);
     markers::show(ui, &mut state.markers, ruler, lanes, context);
     playhead(ui, ruler, lanes, context);
@@ -63,6 +67,11 @@ fn follow(state: &mut TimelineState, context: &mut PanelContext<'_>) {
         state.user_moved_view = false;
     }
     state.was_rolling = is_rolling;
+    let playhead = context.snapshot.transport.position;
+    // A playhead that jumped, because of End or a marker, is shown.
+    if state.playhead.replace(playhead).is_some_and(|before| before != playhead) && !is_rolling {
+        context.view.bring_into_view(playhead);
+    }
     if is_rolling && context.view.follow && !state.user_moved_view {
         let x = f64::from(context.view.x_of(context.snapshot.transport.position));
         let width = f64::from(context.view.width);
@@ -121,8 +130,8 @@ fn invitation(ui: &Ui, lanes: Rect, context: &PanelContext<'_>) {
         }
     };
     let at = pos2(lanes.center().x, lanes.top() + (lanes.height() * 0.38).max(40.0));
-    ui.painter().text(at, Align2::CENTER_BOTTOM, large, Theme::semi(17.0), context.theme.quiet);
-    ui.painter().text(at + egui::vec2(0.0, 10.0), Align2::CENTER_TOP, small, Theme::font(12.5), context.theme.faint);
+    ui.painter().text(at, Align2::CENTER_BOTTOM, large, Theme::semi(17.0), context.theme.text);
+    ui.painter().text(at + egui::vec2(0.0, 10.0), Align2::CENTER_TOP, small, Theme::font(12.5), context.theme.quiet);
 }
 
 /// A translucent colour: `part` 0.0 is invisible, 1.0 opaque.

@@ -31,6 +31,8 @@ enum Drag {
 #[derive(Default)]
 pub(super) struct Pointer {
     drag: Option<Drag>,
+    /// Where a drag in the ruler began.
+    ruler_drag: Option<FramePos>,
     /// The region whose menu is open.
     menu: Option<RegionId>,
 }
@@ -94,6 +96,8 @@ pub(super) fn show(ui: &mut Ui, state: &mut Pointer, lanes: Rect, context: &mut 
 fn cursor(ui: &Ui, session: &Session, at: Pos2, lanes: Rect, context: &PanelContext<'_>) {
     if range_edge(at.x, lanes, context).is_some() || region_edge(session, at, lanes, context).is_some() {
         ui.set_cursor_icon(CursorIcon::ResizeHorizontal);
+    } else if region_at(session, at, lanes, context).is_some() {
+        ui.set_cursor_icon(CursorIcon::Grab);
     }
 }
 
@@ -104,11 +108,12 @@ fn range_edge(x: f32, lanes: Rect, context: &PanelContext<'_>) -> Option<FramePo
     if near(to) { Some(from) } else { near(from).then_some(to) }
 }
 
-/// The edge of a selected region under the pointer: `true` for its start, `false` for its end.
+/// The edge of a region under the pointer: `true` for its start, `false` for its end. A region that is not much wider than
+/// its edges has none, so that it can be moved.
 fn region_edge(session: &Session, at: Pos2, lanes: Rect, context: &PanelContext<'_>) -> Option<(RegionId, bool)> {
     let near = |dx: f32| region_at(session, at + vec2(dx, 0.0), lanes, context);
     let (_, region) = near(0.0).or_else(|| near(EDGE_POINTS)).or_else(|| near(-EDGE_POINTS))?;
-    if !context.view.selected_regions.contains(&region.id) {
+    if context.view.x_of(region.end()) - context.view.x_of(region.start) < 4.0 * EDGE_POINTS {
         return None;
     }
     let far = |position: FramePos| (lanes.left() + context.view.x_of(position) - at.x).abs() >= EDGE_POINTS;
@@ -121,14 +126,15 @@ fn start_drag(response: &Response, state: &mut Pointer, session: &Session, lanes
     }
     let Some(at) = response.ctx.input(|input| input.pointer.press_origin()) else { return };
     let position = context.view.position_at(at.x - lanes.left());
+    // Alt makes a range over regions, too.
     let alt = response.ctx.input(|input| input.modifiers.alt);
     let region = region_at(session, at, lanes, context);
     state.drag = Some(match (range_edge(at.x, lanes, context), region_edge(session, at, lanes, context), region) {
         (Some(other_end), _, _) => Drag::RangeEdge(other_end),
-        (_, Some((region, true)), _) => Drag::TrimStart(region, position),
-        (_, Some((region, false)), _) => Drag::TrimEnd(region, position),
-        (_, _, Some((track, region))) if alt => {
-            Drag::Move { region: region.id, track, grip: position.0 - region.start.0, to: region.start }
+        (_, Some((region, true)), _) if !alt => Drag::TrimStart(region, position),
+        (_, Some((region, false)), _) if !alt => Drag::TrimEnd(region, position),
+        (_, _, Some((track, region))) if !alt => {
+            Drag::Move { region: region.id, track, grip: position.since(region.start).0, to: region.start }
         }
         _ => Drag::Range(position),
     });
@@ -244,9 +250,7 @@ fn wheel(ui: &Ui, lanes: Rect, context: &mut PanelContext<'_>) -> bool {
     }
     let (x, y) = if shift { (wheel.x + wheel.y, 0.0) } else { (wheel.x, wheel.y) };
     if y != 0.0 {
-        let rows = context.snapshot.session.tracks().len() as f32 + 1.0;
-        let scroll_max = (rows * context.view.row_height() - lanes.height()).max(0.0);
-        context.view.scroll = (context.view.scroll - y).clamp(0.0, scroll_max);
+        context.view.scroll = (context.view.scroll - y).clamp(0.0, context.view.scroll_max());
     }
     if x != 0.0 {
         context.view.start = (context.view.start - f64::from(x) * context.view.frames_per_point).max(0.0);
@@ -254,17 +258,32 @@ fn wheel(ui: &Ui, lanes: Rect, context: &mut PanelContext<'_>) -> bool {
     x != 0.0
 }
 
-/// Handles the pointer in the ruler: click and drag locate, the wheel zooms. Returns whether the wheel was used.
-pub(super) fn scrub(ui: &Ui, ruler: Rect, context: &mut PanelContext<'_>) -> bool {
+/// Handles the pointer in the ruler: a click locates, a drag makes a range, the wheel zooms. Returns whether the wheel was
+/// used.
+pub(super) fn scrub(ui: &Ui, state: &mut Pointer, ruler: Rect, context: &mut PanelContext<'_>) -> bool {
     let response = ui.interact(ruler, ui.scope_id().with("ruler"), Sense::click_and_drag());
     response.widget_info(|| WidgetInfo::labeled(Role::ScrollBar, true, "Ruler"));
-    if (response.clicked() || response.dragged_by(PointerButton::Primary))
+    let place = |at: Pos2| context.view.position_at((at.x - ruler.left()).clamp(0.0, ruler.width()));
+    let pressed = ui.input(|input| input.pointer.press_origin()).map(place);
+    let now = response.interact_pointer_pos().map(place);
+    if response.clicked()
         && context.snapshot.transport.pass.is_none()
-        && let Some(at) = response.interact_pointer_pos()
+        && let Some(position) = now
     {
-        let position = context.view.position_at((at.x - ruler.left()).clamp(0.0, ruler.width()));
         context.send(Command::Locate(position));
     }
+    if response.drag_started_by(PointerButton::Primary) {
+        state.ruler_drag = pressed;
+    }
+    if let (Some(from), Some(to)) = (state.ruler_drag, now)
+        && from != to
+    {
+        context.send(Command::Range(Some((from.min(to), from.max(to)))));
+    }
+    if !response.dragged() {
+        state.ruler_drag = None;
+    }
+    response.clone().on_hover_text("Click to go there, drag for a range, wheel to zoom");
     if !ui.rect_contains_pointer(ruler) {
         return false;
     }

@@ -137,14 +137,12 @@ impl Waves {
         let session = Arc::clone(&context.snapshot.session);
         let grid = Grid::of(context, scale);
         let [width, height] = image.size;
+        let from = from.min(width);
         (self.live_known, self.live_end) = (usize::MAX, 0);
         for row in lanes::rows_in_view(lanes, context) {
             let Some(track) = session.tracks().get(row) else { continue };
             let Some(block) = lanes::recorded_block(track, context) else { continue };
             let band = band(row, lanes, scale, height, context);
-            for y in band.from..band.to {
-                image.pixels[y * width + from.min(width)..(y + 1) * width].fill(Color32::TRANSPARENT);
-            }
             self.draw_recorded(&mut image, &session, track, &block, &band, from, &grid, context);
         }
         self.image = Some(image);
@@ -197,7 +195,8 @@ impl Waves {
         }
     }
 
-    /// Draws a take that is being recorded, from column `from` on.
+    /// Draws a take that is being recorded, from column `from` on. It replaces what its track had in these columns, and only
+    /// there.
     #[expect(clippy::too_many_arguments, reason = "the block and its place in the image")]
     fn draw_recorded(
         &mut self,
@@ -218,6 +217,10 @@ impl Waves {
             return;
         }
         self.live_end = self.live_end.max(columns.end);
+        let width = image.size[0];
+        for y in band.from..band.to {
+            image.pixels[y * width + columns.start..y * width + columns.end].fill(Color32::TRANSPARENT);
+        }
         let colour = context.theme.track(track.colour);
         let colour = if track.mute { colour.gamma_multiply(MUTED) } else { colour };
         for channel in 0..take.channels.max(1) as usize {

@@ -5,8 +5,8 @@ use crate::control::edit::Edit;
 use crate::session::Track;
 use crate::ui::panel_context::PanelContext;
 use crate::ui::theme::Theme;
-use crate::ui::widget::text_at;
-use egui::{Align2, CursorIcon, Popup, Rect, Role, ScrollArea, Sense, Ui, WidgetInfo};
+use crate::ui::widget::{speak, text_at};
+use egui::{Align2, CursorIcon, Popup, Rect, Role, ScrollArea, Sense, Ui};
 
 /// "In 1", "In 3+4".
 pub(super) fn input_text(inputs: &[u32]) -> String {
@@ -15,18 +15,15 @@ pub(super) fn input_text(inputs: &[u32]) -> String {
 }
 
 /// Draws the control. A click opens the choice.
-pub(super) fn show(ui: &mut Ui, rect: Rect, n: usize, track: &Track, context: &mut PanelContext<'_>) {
+pub(super) fn show(ui: &mut Ui, rect: Rect, track: &Track, context: &mut PanelContext<'_>) {
     let inputs_max = context.snapshot.device.inputs;
     let missing = track.inputs().iter().any(|input| inputs_max <= *input as usize) && inputs_max > 0;
     let text = input_text(track.inputs());
-    let response = ui.interact(rect, ui.scope_id().with(("input", n)), Sense::click());
-    response.widget_info(|| {
-        let mut info = WidgetInfo::labeled(Role::Button, true, format!("Input {n}"));
-        info.current_text_value = Some(text.clone());
-        info
-    });
+    let response = ui.interact(rect, ui.scope_id().with(("input", track.id())), Sense::click());
+    let spoken = if missing { format!("{text}, which the device does not have") } else { text.clone() };
+    speak(&response, Role::Button, &format!("Input {}", track.name()), &spoken);
     let colour = match (missing, response.hovered()) {
-        (true, _) => context.theme.caution,
+        (true, _) => context.theme.record,
         (false, true) => context.theme.text,
         (false, false) => context.theme.quiet,
     };

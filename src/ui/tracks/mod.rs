@@ -10,8 +10,9 @@ use super::format;
 use super::icon::Icon;
 use super::panel_context::PanelContext;
 use super::theme::Theme;
-use super::widget::{Ballistics, Meters};
+use super::widget::{Ballistics, Meters, meter_info};
 use crate::app::command::Command;
+use crate::app::snapshot::Meter;
 use crate::control::edit::Edit;
 use crate::session::{Track, TrackId};
 use egui::{Align2, CursorIcon, Rect, Role, Sense, Ui, WidgetInfo, pos2, vec2};
@@ -22,6 +23,8 @@ use std::collections::HashMap;
 pub struct TracksState {
     /// Request to start editing the name of the first selected track. The next picture takes it.
     pub rename: bool,
+    /// The row whose name the user edits next, because of Tab in the name before.
+    rename_row: Option<usize>,
     meters: HashMap<TrackId, Ballistics>,
     drag: order::Drag,
 }
@@ -47,22 +50,30 @@ pub fn show(ui: &mut Ui, state: &mut TracksState, head: Rect, list: Rect, contex
     let tracks = session.tracks();
     update_meters(state, tracks, context);
     let row = context.view.row_height();
-    scroll(ui, list, tracks.len(), context);
+    scroll(ui, list, context);
     let first = (context.view.scroll / row) as usize;
     let count = (list.height() / row) as usize + 2;
     let rename = std::mem::take(&mut state.rename);
+    let rename_row = state.rename_row.take();
+    let is_dead = context.snapshot.device.gone;
     let mut meters = Meters::default();
     let mut lanes = ui.new_child(egui::UiBuilder::new().max_rect(list).id_salt("rows"));
     lanes.shrink_clip_rect(list);
     for (at, track) in tracks.iter().enumerate().skip(first).take(count) {
         let y = list.top() + at as f32 * row - context.view.scroll;
         let rect = Rect::from_min_size(pos2(list.left(), y), vec2(list.width(), row));
-        let begin = rename && context.view.selected_tracks.first() == Some(&track.id());
+        let is_selected = context.view.selected_tracks.first() == Some(&track.id());
+        let begin = (rename && is_selected) || rename_row == Some(at);
         let shown = state.meters.get(&track.id()).copied().unwrap_or_default();
-        row::show(&mut lanes, rect, at, track, begin, context);
+        let step = row::show(&mut lanes, rect, at, track, begin, context);
+        if let Some(next) = step.and_then(|step| at.checked_add_signed(step)).filter(|next| *next < tracks.len()) {
+            state.rename_row = Some(next);
+            context.view.scroll_to(next);
+            ui.request_repaint();
+        }
         let meter_rect = layout::row(rect, context.view.tall).meter;
-        meters.upright(meter_rect, &shown, context.theme);
-        meter_button(&mut lanes, meter_rect, at, track.id(), shown, state);
+        meters.upright(meter_rect, &shown, is_dead, context.theme);
+        meter_button(&mut lanes, meter_rect, at, track, shown, is_dead, state);
     }
     meters.paint(lanes.painter());
     order::show(&lanes, &mut state.drag, list, tracks, context);
@@ -73,8 +84,10 @@ pub fn show(ui: &mut Ui, state: &mut TracksState, head: Rect, list: Rect, contex
 }
 
 fn update_meters(state: &mut TracksState, tracks: &[Track], context: &PanelContext<'_>) {
-    for (track, level) in tracks.iter().zip(&context.snapshot.tracks) {
-        state.meters.entry(track.id()).or_default().update(*level, context.now);
+    // While nothing is open there are no levels, and the meters fall.
+    let levels = context.snapshot.tracks.iter().copied().chain(std::iter::repeat(Meter::default()));
+    for (track, level) in tracks.iter().zip(levels) {
+        state.meters.entry(track.id()).or_default().update(level, context.now);
     }
     if state.meters.len() > tracks.len() {
         state.meters.retain(|id, _| tracks.iter().any(|track| track.id() == *id));
@@ -82,31 +95,37 @@ fn update_meters(state: &mut TracksState, tracks: &[Track], context: &PanelConte
 }
 
 /// Scrolls the rows with the wheel, and keeps the list filled.
-fn scroll(ui: &Ui, list: Rect, rows: usize, context: &mut PanelContext<'_>) {
+fn scroll(ui: &Ui, list: Rect, context: &mut PanelContext<'_>) {
     let over = ui.rect_contains_pointer(list);
     let wheel = ui.input(|input| if input.modifiers.any() { 0.0 } else { input.smooth_scroll_delta().y });
     if over && wheel != 0.0 {
         context.view.scroll -= wheel;
     }
-    // Leave space for one more row, where a new track would appear.
-    let scroll_max = (rows as f32 * context.view.row_height() + context.view.row_height() - list.height()).max(0.0);
-    context.view.scroll = context.view.scroll.clamp(0.0, scroll_max);
+    context.view.scroll = context.view.scroll.clamp(0.0, context.view.scroll_max());
 }
 
-fn meter_button(ui: &mut Ui, rect: Rect, at: usize, track: TrackId, shown: Ballistics, state: &mut TracksState) {
+fn meter_button(
+    ui: &mut Ui,
+    rect: Rect,
+    at: usize,
+    track: &Track,
+    shown: Ballistics,
+    is_dead: bool,
+    state: &mut TracksState,
+) {
     let response = ui.interact(rect, ui.scope_id().with(("meter", at)), Sense::click());
-    response.widget_info(|| {
-        let mut info = WidgetInfo::labeled(Role::Meter, true, format!("Meter {}", at + 1));
-        info.value = Some(f64::from(shown.peak));
-        info
-    });
+    meter_info(&response, &format!("Meter {}", track.name()), shown.peak, is_dead);
     let db = |level: f32| {
         if level < 1e-3 { "\u{2212}\u{221e}".to_owned() } else { super::widget::db_text(20.0 * level.log10()) }
     };
     let clipped = if shown.clipped { ". Clipped: click to put the lamp out" } else { "" };
-    let response = response.on_hover_text(format!("Peak {} dB, mean {} dB{clipped}", db(shown.hold), db(shown.rms)));
-    if response.clicked()
-        && let Some(meter) = state.meters.get_mut(&track)
+    let text = if is_dead {
+        "The device is gone".to_owned()
+    } else {
+        format!("Peak {} dB, mean {} dB{clipped}", db(shown.hold), db(shown.rms))
+    };
+    if response.on_hover_text(text).clicked()
+        && let Some(meter) = state.meters.get_mut(&track.id())
     {
         meter.clipped = false;
     }
@@ -124,9 +143,9 @@ fn heading(ui: &mut Ui, head: Rect, tracks: &[Track], context: &mut PanelContext
     let ids: Vec<TrackId> = tracks.iter().map(Track::id).collect();
     let some = |of: fn(&Track) -> bool| tracks.iter().any(of);
     let every = tracks.iter().all(|track| track.armed);
-    let columns: [(Rect, &str, &str, bool, Edit); 3] = [
+    let columns: [(Option<Rect>, &str, &str, bool, Edit); 3] = [
         (
-            places.arm,
+            Some(places.arm),
             "R",
             if every { "Arm none" } else { "Arm all" },
             every && !tracks.is_empty(),
@@ -136,6 +155,7 @@ fn heading(ui: &mut Ui, head: Rect, tracks: &[Track], context: &mut PanelContext
         (places.solo, "S", "Solo none", some(|track| track.solo), Edit::Solo(ids.clone(), false)),
     ];
     for (column, letter, name, on, edit) in columns {
+        let Some(column) = column else { continue };
         let rect = Rect::from_center_size(pos2(column.center().x, y), vec2(column.width(), 18.0));
         let response = ui.interact(rect, ui.scope_id().with(("all", letter)), Sense::click());
         response.widget_info(|| WidgetInfo::selected(Role::Button, true, on, name));

@@ -7,11 +7,19 @@ use crate::session::{GAIN_DB_MAX, GAIN_DB_MIN, Monitor, Track, TrackId};
 use crate::ui::action::Action;
 use crate::ui::panel_context::PanelContext;
 use crate::ui::theme::{Theme, mixed};
-use crate::ui::widget::{Fader, Pan, name_field, pan_text, toggle};
+use crate::ui::widget::{Fader, Pan, name_field, pan_text, speak, toggle};
 use egui::{Align2, CursorIcon, Rect, Role, Sense, Ui, WidgetInfo, pos2, vec2};
 
-/// Draws the row of the track with index `at`. `rename` starts to edit its name.
-pub(super) fn show(ui: &mut Ui, rect: Rect, at: usize, track: &Track, rename: bool, context: &mut PanelContext<'_>) {
+/// Draws the row of the track with index `at`. `rename` starts to edit its name. Returns the distance of the row whose
+/// name the user edits next.
+pub(super) fn show(
+    ui: &mut Ui,
+    rect: Rect,
+    at: usize,
+    track: &Track,
+    rename: bool,
+    context: &mut PanelContext<'_>,
+) -> Option<isize> {
     let theme = context.theme;
     let parts = layout::row(rect, context.view.tall);
     let selected = context.view.selected_tracks.contains(&track.id());
@@ -24,24 +32,29 @@ pub(super) fn show(ui: &mut Ui, rect: Rect, at: usize, track: &Track, rename: bo
     ui.painter().hline(rect.x_range(), rect.bottom() - 0.5, (1.0, theme.line_soft));
     handle(ui, parts.number, at, track, selected, context);
 
-    let n = at + 1;
-    let font = Theme::medium(if context.view.tall { 12.5 } else { 12.0 });
+    let font = Theme::medium(if context.view.tall { 12.5 } else { (rect.height() * 0.74).min(12.0) });
     let mut dim = theme.clone();
     if is_silent {
         dim.text = theme.quiet;
     }
-    let (named, name) = name_field(ui, &dim, parts.name, &format!("Name {n}"), track.name(), font, rename);
-    if named.clicked() {
+    let label = format!("Name {}", track.name());
+    let named = name_field(ui, &dim, parts.name, (&label, track.id()), track.name(), font, rename);
+    if named.response.clicked() {
         select(ui, track.id(), context);
     }
-    if let Some(name) = name {
+    if let Some(name) = named.name {
         context.send(Command::Edit(Edit::Name(track.id(), name)));
     }
-    named.context_menu(|ui| menu(ui, track, context));
-    input::show(ui, parts.input, n, track, context);
-    monitor(ui, parts.monitor, n, track, context);
-    switches(ui, &parts, n, track, context);
-    gain_and_pan(ui, &parts, n, track, context);
+    named.response.context_menu(|ui| menu(ui, track, context));
+    if let Some(rect) = parts.input {
+        input::show(ui, rect, track, context);
+    }
+    if let Some(rect) = parts.monitor {
+        monitor(ui, rect, track, context);
+    }
+    switches(ui, &parts, track, context);
+    gain_and_pan(ui, &parts, track, context);
+    named.step
 }
 
 /// The tracks that a change of `track` applies to: all selected tracks if `track` is one of them, else `track` alone.
@@ -56,6 +69,8 @@ pub(super) fn affected_tracks(track: TrackId, context: &PanelContext<'_>) -> Vec
 /// Selects a track. Ctrl adds or removes it. Shift extends the selection up to it.
 pub(super) fn select(ui: &Ui, track: TrackId, context: &mut PanelContext<'_>) {
     let modifiers = ui.input(|input| input.modifiers);
+    // The last selection counts: what Delete removes must be what the user has just chosen.
+    context.view.selected_regions.clear();
     let selected = &mut context.view.selected_tracks;
     if modifiers.command {
         if !selected.remove(&track) {
@@ -76,10 +91,11 @@ pub(super) fn select(ui: &Ui, track: TrackId, context: &mut PanelContext<'_>) {
 /// The track number: a click selects, a drag moves, a right click opens the menu.
 fn handle(ui: &Ui, rect: Rect, at: usize, track: &Track, selected: bool, context: &mut PanelContext<'_>) {
     let response = ui.interact(rect, ui.scope_id().with(("handle", track.id())), Sense::click_and_drag());
-    response.widget_info(|| WidgetInfo::selected(Role::ListItem, true, selected, format!("Track {}", at + 1)));
-    let colour = if selected || response.hovered() { context.theme.text } else { context.theme.faint };
+    response.widget_info(|| WidgetInfo::selected(Role::ListItem, true, selected, format!("Track {}", track.name())));
+    let colour = if selected || response.hovered() { context.theme.text } else { context.theme.quiet };
     let text = (at + 1).to_string();
-    ui.painter().text(pos2(rect.right() - 4.0, rect.center().y), Align2::RIGHT_CENTER, text, Theme::font(11.0), colour);
+    let font = Theme::font((rect.height() * 0.74).min(11.0));
+    ui.painter().text(pos2(rect.right() - 4.0, rect.center().y), Align2::RIGHT_CENTER, text, font, colour);
     if response.clicked() {
         select(ui, track.id(), context);
     }
@@ -90,22 +106,18 @@ fn handle(ui: &Ui, rect: Rect, at: usize, track: &Track, selected: bool, context
     response.on_hover_and_drag_cursor(CursorIcon::Grab);
 }
 
-fn monitor(ui: &mut Ui, rect: Rect, n: usize, track: &Track, context: &mut PanelContext<'_>) {
+fn monitor(ui: &mut Ui, rect: Rect, track: &Track, context: &mut PanelContext<'_>) {
     let monitor_name = |monitor: Monitor| match monitor {
         Monitor::Auto => "auto",
         Monitor::Input => "input",
         Monitor::Disk => "disk",
     };
-    let response = ui.interact(rect, ui.scope_id().with(("monitor", n)), Sense::click());
+    let response = ui.interact(rect, ui.scope_id().with(("monitor", track.id())), Sense::click());
     let now = monitor_name(track.monitor);
-    response.widget_info(|| {
-        let mut info = WidgetInfo::labeled(Role::Button, true, format!("Monitor {n}"));
-        info.current_text_value = Some(now.to_owned());
-        info
-    });
+    speak(&response, Role::Button, &format!("Monitor {}", track.name()), now);
     let theme = context.theme;
     let colour = match (track.monitor, response.hovered()) {
-        (Monitor::Auto, false) => theme.faint,
+        (Monitor::Auto, false) => theme.quiet,
         (_, true) => theme.text,
         (_, false) => theme.accent,
     };
@@ -122,19 +134,22 @@ fn monitor(ui: &mut Ui, rect: Rect, n: usize, track: &Track, context: &mut Panel
     }
 }
 
-fn switches(ui: &mut Ui, parts: &layout::Row, n: usize, track: &Track, context: &mut PanelContext<'_>) {
+fn switches(ui: &mut Ui, parts: &layout::Row, track: &Track, context: &mut PanelContext<'_>) {
     let theme = context.theme;
-    let ids = affected_tracks(track.id(), context);
-    let name = format!("Arm {n}");
-    let arm = toggle(ui, theme, parts.arm, &name, "R", track.armed, theme.record);
+    let (ids, name) = (affected_tracks(track.id(), context), track.name());
+    let salt = track.id();
+    let arm = toggle(ui, theme, parts.arm, (&format!("Arm {name}"), salt), "R", track.armed, theme.record);
     if arm.on_hover_text(context.tip("Record this track", Action::ArmSelected)).clicked() {
         context.send(Command::Edit(Edit::Arm(ids.clone(), !track.armed)));
     }
-    let mute = toggle(ui, theme, parts.mute, &format!("Mute {n}"), "M", track.mute, theme.mute);
-    if mute.on_hover_text(context.tip("Mute", Action::MuteSelected)).clicked() {
-        context.send(Command::Edit(Edit::Mute(ids.clone(), !track.mute)));
+    if let Some(rect) = parts.mute {
+        let mute = toggle(ui, theme, rect, (&format!("Mute {name}"), salt), "M", track.mute, theme.mute);
+        if mute.on_hover_text(context.tip("Mute", Action::MuteSelected)).clicked() {
+            context.send(Command::Edit(Edit::Mute(ids.clone(), !track.mute)));
+        }
     }
-    let solo = toggle(ui, theme, parts.solo, &format!("Solo {n}"), "S", track.solo, theme.solo);
+    let Some(rect) = parts.solo else { return };
+    let solo = toggle(ui, theme, rect, (&format!("Solo {name}"), salt), "S", track.solo, theme.solo);
     if solo.on_hover_text(context.tip("Solo. Ctrl: this one alone", Action::SoloSelected)).clicked() {
         let alone = ui.input(|input| input.modifiers.command);
         if alone {
@@ -145,10 +160,24 @@ fn switches(ui: &mut Ui, parts: &layout::Row, n: usize, track: &Track, context: 
     }
 }
 
-fn gain_and_pan(ui: &mut Ui, parts: &layout::Row, n: usize, track: &Track, context: &mut PanelContext<'_>) {
+fn gain_and_pan(ui: &mut Ui, parts: &layout::Row, track: &Track, context: &mut PanelContext<'_>) {
+    if let Some(rect) = parts.gain {
+        gain(ui, rect, track, context);
+    }
+    let Some(rect) = parts.pan else { return };
+    let tall = context.view.tall;
+    pan(ui, if tall { Rect::from_min_size(rect.min, vec2(rect.width(), 18.0)) } else { rect }, track, context);
+    if tall {
+        let at = pos2(rect.center().x, rect.bottom() + 0.5);
+        ui.painter().text(at, Align2::CENTER_BOTTOM, pan_text(track.pan()), Theme::font(10.0), context.theme.quiet);
+    }
+}
+
+fn gain(ui: &mut Ui, rect: Rect, track: &Track, context: &mut PanelContext<'_>) {
     let ids = affected_tracks(track.id(), context);
-    let name = format!("Gain {n}");
-    let (_, to) = Fader { name: &name, db: track.gain_db() }.show(ui, context.theme, parts.gain, context.view.tall);
+    let name = format!("Gain {}", track.name());
+    let fader = Fader { name: &name, salt: track.id().0, db: track.gain_db() };
+    let (_, to) = fader.show(ui, context.theme, rect, context.view.tall);
     if let Some(db) = to {
         // Other selected tracks change by the same number of decibels, which keeps their balance.
         let by = db - track.gain_db();
@@ -159,16 +188,33 @@ fn gain_and_pan(ui: &mut Ui, parts: &layout::Row, n: usize, track: &Track, conte
         let gains = if ids.len() == 1 { vec![(track.id(), db)] } else { ids.iter().filter_map(gain).collect() };
         context.send(Command::Edit(Edit::Gain(gains)));
     }
-    let name = format!("Pan {n}");
-    let tall = context.view.tall;
-    let knob = if tall { Rect::from_min_size(parts.pan.min, vec2(parts.pan.width(), 18.0)) } else { parts.pan };
-    let (_, to) = Pan { name: &name, pan: track.pan() }.show(ui, context.theme, knob);
-    if tall {
-        let at = pos2(parts.pan.center().x, parts.pan.bottom() + 0.5);
-        ui.painter().text(at, Align2::CENTER_BOTTOM, pan_text(track.pan()), Theme::font(10.0), context.theme.quiet);
-    }
+}
+
+fn pan(ui: &mut Ui, rect: Rect, track: &Track, context: &mut PanelContext<'_>) {
+    let ids = affected_tracks(track.id(), context);
+    let name = format!("Pan {}", track.name());
+    let (_, to) = Pan { name: &name, salt: track.id().0, pan: track.pan() }.show(ui, context.theme, rect);
     if let Some(pan) = to {
         context.send(Command::Edit(Edit::Pan(ids, pan)));
+    }
+}
+
+/// The controls that have no place in a narrow or low row, in the menu of the track.
+fn in_menu(ui: &mut Ui, track: &Track, ids: &[TrackId], context: &mut PanelContext<'_>) {
+    let theme = context.theme;
+    for (text, fader) in [("Gain", true), ("Pan", false)] {
+        ui.horizontal(|ui| {
+            ui.label(egui::RichText::new(text).color(theme.quiet));
+            let (rect, _) = ui.allocate_exact_size(vec2(120.0, 20.0), Sense::hover());
+            if fader { gain(ui, rect, track, context) } else { pan(ui, rect, track, context) }
+        });
+    }
+    let switches: [(&str, bool, fn(Vec<TrackId>, bool) -> Edit); 2] =
+        [("Muted", track.mute, Edit::Mute), ("Solo", track.solo, Edit::Solo)];
+    for (text, mut on, edit) in switches {
+        if ui.checkbox(&mut on, text).changed() {
+            context.send(Command::Edit(edit(ids.to_vec(), on)));
+        }
     }
 }
 
@@ -195,6 +241,13 @@ fn menu(ui: &mut Ui, track: &Track, context: &mut PanelContext<'_>) {
         }
     });
     ui.separator();
+    // The row of a narrow or low list has no place for these.
+    let size = vec2(context.view.list_width, context.view.row_height());
+    let parts = layout::row(Rect::from_min_size(egui::Pos2::ZERO, size), context.view.tall);
+    if parts.gain.is_none() {
+        in_menu(ui, track, &ids, context);
+        ui.separator();
+    }
     if ui.button("Rename").clicked() {
         context.view.selected_tracks = std::iter::once(track.id()).collect();
         context.act(Action::RenameTrack);

@@ -1,6 +1,5 @@
 //! Buttons with icon or text, and letter switches. Thread: ui.
 
-use super::focus_ring;
 use crate::ui::icon::Icon;
 use crate::ui::theme::{Theme, mixed};
 use egui::{Align2, Color32, CursorIcon, Rect, Response, Role, Sense, Ui, Vec2, WidgetInfo, vec2};
@@ -21,6 +20,8 @@ pub struct Button<'a> {
     name: &'a str,
     icon: Option<Icon>,
     text: &'a str,
+    /// A word below the icon.
+    caption: &'a str,
     look: Look,
     size: Vec2,
     on: Option<bool>,
@@ -40,6 +41,7 @@ impl<'a> Button<'a> {
             name,
             icon: None,
             text,
+            caption: "",
             look: Look::Plain,
             size: vec2(38.0, 36.0),
             on: None,
@@ -52,6 +54,13 @@ impl<'a> Button<'a> {
     #[must_use]
     pub fn with_icon(mut self, icon: Icon) -> Self {
         self.icon = Some(icon);
+        self
+    }
+
+    /// Adds a word below the icon.
+    #[must_use]
+    pub fn caption(mut self, caption: &'a str) -> Self {
+        self.caption = caption;
         self
     }
 
@@ -89,31 +98,42 @@ impl<'a> Button<'a> {
         self
     }
 
-    /// Draws the button.
+    /// Draws the button at the next place of the layout.
     pub fn show(self, ui: &mut Ui, theme: &Theme) -> Response {
-        let font = Theme::medium(12.5);
-        let text_width = if self.text.is_empty() {
-            0.0
-        } else {
-            ui.painter().layout_no_wrap(self.text.to_owned(), font.clone(), theme.text).rect.width()
-        };
-        let icon_width = if self.icon.is_some() { 14.0 } else { 0.0 };
-        let gap = if self.icon.is_some() && text_width > 0.0 { 8.0 } else { 0.0 };
-        let content = icon_width + gap + text_width;
-        let padding = if text_width > 0.0 { 26.0 } else { 12.0 };
-        let width = self.size.x.max(content + padding);
+        let (content, _) = self.content(ui, theme);
+        let padding = if self.text.is_empty() { 12.0 } else { 26.0 };
+        let (rect, _) = ui.allocate_exact_size(vec2(self.size.x.max(content + padding), self.size.y), Sense::hover());
+        // The ids that egui gives to places of a layout depend on what was drawn before. The name does not.
+        self.show_in(ui, theme, rect)
+    }
+
+    /// Draws the button into `rect`.
+    pub fn show_in(self, ui: &Ui, theme: &Theme, rect: Rect) -> Response {
         let sense = if self.enabled { Sense::click() } else { Sense::hover() };
-        let (rect, response) = ui.allocate_exact_size(vec2(width, self.size.y), sense);
+        let response = ui.interact(rect, ui.scope_id().with(("button", self.name)), sense);
         let (name, on, enabled) = (self.name.to_owned(), self.on, self.enabled);
         response.widget_info(|| match on {
             Some(on) => WidgetInfo::selected(Role::Button, enabled, on, &name),
             None => WidgetInfo::labeled(Role::Button, enabled, &name),
         });
         if ui.is_rect_visible(rect) {
-            self.paint(ui, theme, rect, &response, content, icon_width + gap);
+            let (content, text_from) = self.content(ui, theme);
+            self.paint(ui, theme, rect, &response, content, text_from);
         }
         let response = if enabled { response.on_hover_cursor(CursorIcon::PointingHand) } else { response };
         if self.tip.is_empty() { response } else { response.on_hover_text(&self.tip) }
+    }
+
+    /// Width of icon and text, and the distance of the text from their left edge.
+    fn content(&self, ui: &Ui, theme: &Theme) -> (f32, f32) {
+        let text_width = if self.text.is_empty() {
+            0.0
+        } else {
+            ui.painter().layout_no_wrap(self.text.to_owned(), Theme::medium(12.5), theme.text).rect.width()
+        };
+        let icon_width = if self.icon.is_some() { 14.0 } else { 0.0 };
+        let gap = if self.icon.is_some() && text_width > 0.0 { 8.0 } else { 0.0 };
+        (icon_width + gap + text_width, icon_width + gap)
     }
 
     fn paint(&self, ui: &Ui, theme: &Theme, rect: Rect, response: &Response, content: f32, text_from: f32) {
@@ -136,19 +156,31 @@ impl<'a> Button<'a> {
         if let Some(icon) = self.icon {
             let size = (rect.height() * 0.36).clamp(8.0, 14.0);
             let centre = if text_from > 14.0 { egui::pos2(left + 7.0, rect.center().y) } else { rect.center() };
-            icon.paint(ui.painter(), centre, size, colour);
+            let up = if self.caption.is_empty() { 0.0 } else { 7.0 };
+            icon.paint(ui.painter(), centre - vec2(0.0, up), size, colour);
+        }
+        if !self.caption.is_empty() {
+            let at = egui::pos2(rect.center().x, rect.bottom() - 10.0);
+            ui.painter().text(at, Align2::CENTER_CENTER, self.caption, Theme::medium(10.0), colour);
         }
         if !self.text.is_empty() {
             let at = egui::pos2(left + text_from, rect.center().y);
             ui.painter().text(at, Align2::LEFT_CENTER, self.text, Theme::medium(12.5), colour);
         }
-        focus_ring(ui, response, rect, theme);
     }
 }
 
 /// A small square switch with a letter. It has `colour` while it is on.
-pub fn toggle(ui: &mut Ui, theme: &Theme, rect: Rect, name: &str, letter: &str, on: bool, colour: Color32) -> Response {
-    let response = ui.interact(rect, ui.scope_id().with(("toggle", name)), Sense::click());
+pub fn toggle(
+    ui: &mut Ui,
+    theme: &Theme,
+    rect: Rect,
+    (name, salt): (&str, impl std::hash::Hash + std::fmt::Debug),
+    letter: &str,
+    on: bool,
+    colour: Color32,
+) -> Response {
+    let response = ui.interact(rect, ui.scope_id().with(("toggle", letter, salt)), Sense::click());
     response.widget_info(|| WidgetInfo::selected(Role::Button, true, on, name));
     if ui.is_rect_visible(rect) {
         let fill = match (on, response.hovered()) {
@@ -159,8 +191,8 @@ pub fn toggle(ui: &mut Ui, theme: &Theme, rect: Rect, name: &str, letter: &str, 
         };
         ui.painter().rect_filled(rect, 5, fill);
         let colour = if on { theme.on_colour } else { theme.quiet };
-        ui.painter().text(rect.center(), Align2::CENTER_CENTER, letter, Theme::semi(10.5), colour);
-        focus_ring(ui, &response, rect, theme);
+        let font = Theme::semi((rect.height() * 0.7).min(10.5));
+        ui.painter().text(rect.center(), Align2::CENTER_CENTER, letter, font, colour);
     }
     response.on_hover_cursor(CursorIcon::PointingHand)
 }

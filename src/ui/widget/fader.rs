@@ -1,7 +1,6 @@
 //! Fader and pan control. Both take a drag, a fine drag with Shift or Ctrl, Alt and the wheel, arrow keys, and a double
 //! click for the default. Thread: ui.
 
-use super::focus_ring;
 use crate::session::{GAIN_DB_MAX, GAIN_DB_MIN};
 use crate::ui::theme::Theme;
 use egui::{Align2, CursorIcon, Id, Key, Rect, Response, Role, Sense, Ui, WidgetInfo, pos2, vec2};
@@ -13,6 +12,8 @@ const FINE_FACTOR: f32 = 0.1;
 pub struct Fader<'a> {
     /// Accessible name, for example `Gain 1`.
     pub name: &'a str,
+    /// Tells it from other faders of the panel, which may have the same name.
+    pub salt: u64,
     /// Gain in decibels.
     pub db: f32,
 }
@@ -21,6 +22,8 @@ pub struct Fader<'a> {
 pub struct Pan<'a> {
     /// Accessible name, for example `Pan 1`.
     pub name: &'a str,
+    /// Tells it from other sliders of the panel, which may have the same name.
+    pub salt: u64,
     /// Pan from -1 (left) to 1 (right).
     pub pan: f32,
 }
@@ -105,7 +108,7 @@ fn lock_arrows(ui: &Ui, response: &Response) {
 impl Fader<'_> {
     /// Draws the fader in `rect`. Returns the new gain if the user moved it.
     pub fn show(&self, ui: &mut Ui, theme: &Theme, rect: Rect, with_text: bool) -> (Response, Option<f32>) {
-        let response = ui.interact(rect, ui.scope_id().with(("fader", self.name)), Sense::click_and_drag());
+        let response = ui.interact(rect, ui.scope_id().with(("fader", self.salt)), Sense::click_and_drag());
         response.widget_info(|| WidgetInfo::slider(true, f64::from(self.db), self.name));
         lock_arrows(ui, &response);
         let y = if with_text { rect.top() + rect.height() * 0.32 } else { rect.center().y };
@@ -124,7 +127,6 @@ impl Fader<'_> {
                 let text = db_text(self.db);
                 ui.painter().text(at, Align2::CENTER_BOTTOM, text, Theme::font(10.0), theme.quiet);
             }
-            focus_ring(ui, &response, rect, theme);
         }
         let to = new_position(ui, &response, position, width, 0.01).map(db_of_position);
         let to = if response.double_clicked() { Some(0.0) } else { to };
@@ -136,7 +138,7 @@ impl Fader<'_> {
 impl Pan<'_> {
     /// Draws the slider in `rect`. Returns the new pan if the user moved it.
     pub fn show(&self, ui: &mut Ui, theme: &Theme, rect: Rect) -> (Response, Option<f32>) {
-        let response = ui.interact(rect, ui.scope_id().with(("pan", self.name)), Sense::click_and_drag());
+        let response = ui.interact(rect, ui.scope_id().with(("pan", self.salt)), Sense::click_and_drag());
         response.widget_info(|| {
             let mut info = WidgetInfo::labeled(Role::Slider, true, self.name);
             info.value = Some(f64::from(self.pan));
@@ -153,7 +155,6 @@ impl Pan<'_> {
             let from = Rect::from_two_pos(pos2(rect.center().x, y - 1.5), pos2(x, y + 1.5));
             ui.painter().rect_filled(from, 1, theme.accent);
             ui.painter().circle_filled(pos2(x, y), 3.5, if response.hovered() { theme.strong } else { theme.text });
-            focus_ring(ui, &response, rect, theme);
         }
         let to = new_position(ui, &response, position, width, 0.01).map(|position| {
             let pan = position * 2.0 - 1.0;

@@ -12,7 +12,7 @@ const FALL_DB: f32 = 24.0;
 const HOLD_SECONDS: f64 = 1.5;
 
 /// Level at the lower end of a meter, in decibels.
-const FOOT_DB: f32 = -60.0;
+pub const FOOT_DB: f32 = -60.0;
 
 /// The values that one meter shows. They also change between two snapshots, because peaks decay. Full scale is 1.0.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
@@ -80,8 +80,14 @@ impl Meters {
         self.mesh.indices.extend([first, first + 1, first + 2, first + 2, first + 1, first + 3]);
     }
 
-    /// Adds a vertical meter: RMS bright, peak dim, peak hold as a line, clip lamp at the top.
-    pub fn upright(&mut self, rect: Rect, of: &Ballistics, theme: &Theme) {
+    /// Adds a vertical meter: RMS bright, peak dim, peak hold as a line, clip lamp at the top. A dead meter, whose device is
+    /// gone, is an empty frame.
+    pub fn upright(&mut self, rect: Rect, of: &Ballistics, is_dead: bool, theme: &Theme) {
+        if is_dead {
+            self.rect(rect, theme.line);
+            self.rect(rect.shrink(1.0), theme.panel);
+            return;
+        }
         let lamp = Rect::from_min_max(rect.min, pos2(rect.right(), rect.top() + 4.0));
         self.rect(lamp, if of.clipped { theme.record } else { theme.well });
         let well = Rect::from_min_max(pos2(rect.left(), rect.top() + 5.0), rect.max);

@@ -7,18 +7,51 @@ mod text;
 
 pub use button::{Button, Look, toggle};
 pub use fader::{Fader, Pan, db_text, pan_text};
-pub use meter::{Ballistics, Meters, height_of};
-pub use text::{elided, name_field, text_at};
+pub use meter::{Ballistics, FOOT_DB, Meters, height_of};
+pub use text::{Named, elided, name_field, text_at};
 
 use super::theme::{RADIUS, Theme};
 use crate::control::Severity;
 use egui::{Color32, Rect, Response, Stroke, StrokeKind, Ui};
 
-/// Draws a ring around a control that has the keyboard focus.
-pub fn focus_ring(ui: &Ui, response: &Response, rect: Rect, theme: &Theme) {
-    if response.has_focus() {
-        ui.painter().rect_stroke(rect.expand(1.5), RADIUS, Stroke::new(1.5, theme.accent), StrokeKind::Outside);
-    }
+/// Draws a ring around the control that has the keyboard focus, whichever it is. Call it after all controls.
+pub fn focus_ring(ui: &Ui, theme: &Theme) {
+    let Some(focused) = ui.memory(egui::Memory::focused).and_then(|id| ui.ctx().read_response(id)) else { return };
+    let rect = focused.rect.intersect(focused.interact_rect.expand(2.0)).intersect(ui.ctx().content_rect());
+    let above = egui::LayerId::new(egui::Order::Tooltip, egui::Id::unique("focus"));
+    let stroke = Stroke::new(1.5, theme.accent);
+    ui.ctx().layer_painter(above).rect_stroke(rect.expand(1.5), RADIUS, stroke, StrokeKind::Outside);
+}
+
+/// Names a control for screen readers, with the text that it shows. Most screen readers speak the description, and tests
+/// read the value.
+pub fn speak(response: &Response, role: egui::Role, name: &str, text: &str) {
+    response.widget_info(|| {
+        let mut info = egui::WidgetInfo::labeled(role, true, name);
+        info.current_text_value = Some(text.to_owned());
+        info
+    });
+    response.ctx.accesskit_node_builder(response.id, |node| node.set_description(text));
+}
+
+/// Names a meter for screen readers, with its level in decibels.
+pub fn meter_info(response: &Response, name: &str, level: f32, is_dead: bool) {
+    let db = if level <= 1e-3 { FOOT_DB } else { (20.0 * level.log10()).max(FOOT_DB) };
+    response.widget_info(|| {
+        let mut info = egui::WidgetInfo::labeled(egui::Role::Meter, true, name);
+        info.value = Some(f64::from(db));
+        info
+    });
+    let text = match level {
+        _ if is_dead => "no device".to_owned(),
+        level if level <= 1e-3 => "silent".to_owned(),
+        _ => format!("{} dB", db_text(db)),
+    };
+    response.ctx.accesskit_node_builder(response.id, |node| {
+        node.set_min_numeric_value(f64::from(FOOT_DB));
+        node.set_max_numeric_value(0.0);
+        node.set_description(text);
+    });
 }
 
 /// Draws the background of a card: a box with a border.

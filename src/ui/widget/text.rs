@@ -21,18 +21,27 @@ pub fn text_at(ui: &Ui, at: Pos2, align: Align2, text: &str, font: FontId, colou
     rect
 }
 
+/// The outcome of a picture of a name field.
+pub struct Named {
+    pub response: Response,
+    /// The new name, after a change.
+    pub name: Option<String>,
+    /// The user pressed Tab to name the next thing (1) or, with Shift, the one before (-1).
+    pub step: Option<isize>,
+}
+
 /// A name that the user can edit in place, after a double click, after Enter on the focused name, or if `begin` is set.
-/// Returns the response and, after a change, the new name. Esc and an empty text change nothing.
+/// Esc and an empty text change nothing. Tab ends the edit as Enter does.
 pub fn name_field(
     ui: &mut Ui,
     theme: &Theme,
     rect: Rect,
-    label: &str,
+    (label, salt): (&str, impl std::hash::Hash + std::fmt::Debug),
     name: &str,
     font: FontId,
     begin: bool,
-) -> (Response, Option<String>) {
-    let id = ui.scope_id().with(("name", label));
+) -> Named {
+    let id = ui.scope_id().with(("name", salt));
     let editing: Option<String> = ui.data(|data| data.get_temp(id));
     if let Some(mut text) = editing {
         let field = TextEdit::singleline(&mut text)
@@ -55,18 +64,21 @@ pub fn name_field(
             state.store(ui, response.id);
             ui.data_mut(|data| data.insert_temp(id.with("focused"), true));
         }
-        let escaped = ui.input(|input| input.key_pressed(Key::Escape));
-        let done = !first && response.lost_focus();
+        let (escaped, tab, shift) =
+            ui.input(|input| (input.key_pressed(Key::Escape), input.key_pressed(Key::Tab), input.modifiers.shift));
+        let step = (tab && !first).then_some(if shift { -1 } else { 1 });
+        let done = step.is_some() || (!first && response.lost_focus());
         if done || escaped {
             ui.data_mut(|data| {
                 data.remove::<String>(id);
                 data.remove::<bool>(id.with("focused"));
             });
             let changed = !escaped && text.trim() != name && !text.trim().is_empty();
-            return (response, changed.then(|| text.trim().to_owned()));
+            let name = changed.then(|| text.trim().to_owned());
+            return Named { response, name, step: step.filter(|_| !escaped) };
         }
         ui.data_mut(|data| data.insert_temp(id, text));
-        return (response, None);
+        return Named { response, name: None, step: None };
     }
     let response = ui.interact(rect, id.with("shown"), Sense::click());
     response.widget_info(|| {
@@ -77,12 +89,11 @@ pub fn name_field(
     if ui.is_rect_visible(rect) {
         let colour = if response.hovered() { theme.strong } else { theme.text };
         text_at(ui, rect.left_center(), Align2::LEFT_CENTER, name, font, colour, rect.width());
-        super::focus_ring(ui, &response, rect, theme);
     }
     let typed = response.has_focus() && ui.input(|input| input.key_pressed(Key::Enter));
     if begin || response.double_clicked() || typed {
         ui.data_mut(|data| data.insert_temp(id, name.to_owned()));
         ui.request_repaint();
     }
-    (response.on_hover_text("Double-click to rename"), None)
+    Named { response: response.on_hover_text("Double-click to rename"), name: None, step: None }
 }

@@ -7,7 +7,7 @@ use crate::session::{Session, Take, TakeId, TakeState, Track, TrackId};
 use crate::time::Frames;
 use crate::ui::panel_context::PanelContext;
 use crate::ui::theme::{GRID, Theme, mixed};
-use crate::ui::widget::{Button, Look, focus_ring, text_at};
+use crate::ui::widget::{Button, Look, text_at};
 use egui::{
     Align, Align2, Color32, CursorIcon, Layout, Margin, Rect, Role, ScrollArea, Sense, Stroke, StrokeKind, Ui,
     UiBuilder, Vec2, WidgetInfo, pos2, vec2,
@@ -286,7 +286,6 @@ fn cell(
     ui.painter().rect(rect, 6, fill, stroke, StrokeKind::Inside);
     let length = if placed.is_some() { theme.strong } else { theme.text };
     figures(ui, rect.shrink2(vec2(10.0, 0.0)), take, length, &badge, theme);
-    focus_ring(ui, &response, rect, theme);
     if response.gained_focus() {
         response.scroll_to_me(None);
     }

@@ -1,0 +1,178 @@
+//! Two cards over the lower end of the timeline: why the last command was refused, and what the last recording has made.
+//! Thread: ui.
+
+use super::action::Action;
+use super::health_line;
+use super::icon::Icon;
+use super::panel_context::PanelContext;
+use super::theme::{RADIUS, Theme};
+use super::widget::{Button, Look, sign};
+use super::{format, panel_context};
+use crate::app::command::Command;
+use crate::app::snapshot::{Made, Refusal};
+use crate::control::Severity;
+use crate::control::edit::Edit;
+use egui::{Align, Align2, Area, Frame, Layout, Margin, Rect, RichText, Stroke, Ui, vec2};
+
+/// Seconds for which a refusal is shown.
+const REFUSAL_SECONDS: f64 = 8.0;
+
+/// Height of the buttons of a card, in points.
+const BUTTON: f32 = 26.0;
+
+/// State that the cards keep between pictures.
+#[derive(Default)]
+pub struct NotesState {
+    /// The refusal that is shown, and since when.
+    refusal: Option<(u64, f64)>,
+    /// The refusal that the user has closed, or that was shown long enough.
+    refusal_closed: u64,
+    /// Session and pass of the recording whose card the user has closed.
+    made_closed: Option<(uuid::Uuid, u32)>,
+    is_shown: bool,
+}
+
+impl NotesState {
+    /// Closes the card that is shown. Returns whether there was one.
+    pub fn close(&mut self, snapshot: &crate::app::snapshot::Snapshot) -> bool {
+        if !std::mem::take(&mut self.is_shown) {
+            return false;
+        }
+        if let Some((number, _)) = self.refusal.take() {
+            self.refusal_closed = number;
+        } else if let Some(made) = &snapshot.made {
+            self.made_closed = Some((snapshot.session.id, made.pass));
+        }
+        true
+    }
+
+    /// Whether a card will vanish by itself.
+    pub fn moves(&self) -> bool {
+        self.refusal.is_some()
+    }
+}
+
+/// Draws the card into the lower end of `lanes`. A refusal comes before the last recording.
+pub fn show(ui: &Ui, state: &mut NotesState, lanes: Rect, context: &mut PanelContext<'_>) {
+    let snapshot = context.snapshot;
+    state.is_shown = false;
+    let refusal = snapshot.refusal.as_ref().filter(|refusal| refusal.number != state.refusal_closed);
+    if let Some(refusal) = refusal {
+        let since = match state.refusal {
+            Some((number, since)) if number == refusal.number => since,
+            _ => context.now,
+        };
+        state.refusal = Some((refusal.number, since));
+        if context.now - since < REFUSAL_SECONDS {
+            state.is_shown = true;
+            let closed = card(ui, "refusal", lanes, context, |ui, context| refused(ui, refusal, context));
+            if closed {
+                state.close(snapshot);
+            }
+            return;
+        }
+        state.refusal_closed = refusal.number;
+    }
+    state.refusal = None;
+    let is_idle = snapshot.transport.pass.is_none();
+    let made =
+        snapshot.made.as_ref().filter(|made| is_idle && state.made_closed != Some((snapshot.session.id, made.pass)));
+    if let Some(made) = made {
+        state.is_shown = true;
+        if card(ui, "made", lanes, context, |ui, context| finished(ui, made, context)) {
+            state.close(snapshot);
+        }
+    }
+}
+
+/// A card in the middle of the lower end of `lanes`. Returns whether the user closed it, or `add` did.
+fn card<'a>(
+    ui: &Ui,
+    name: &str,
+    lanes: Rect,
+    context: &mut PanelContext<'a>,
+    add: impl FnOnce(&mut Ui, &mut PanelContext<'a>) -> bool,
+) -> bool {
+    let theme = context.theme;
+    let at = lanes.center_bottom() - vec2(0.0, 18.0);
+    let mut closed = false;
+    Area::new(egui::Id::unique(name))
+        .pivot(Align2::CENTER_BOTTOM)
+        .fixed_pos(at)
+        .constrain_to(ui.ctx().content_rect())
+        .show(ui, |ui| {
+            let frame = Frame::new()
+                .fill(theme.card)
+                .stroke(Stroke::new(1.0, theme.line))
+                .corner_radius(RADIUS)
+                .shadow(ui.style().visuals.popup_shadow)
+                .inner_margin(Margin::symmetric(12, 8));
+            frame.show(ui, |ui| {
+                ui.set_max_width((ui.ctx().content_rect().width() - 48.0).min(820.0));
+                ui.with_layout(Layout::left_to_right(Align::Center).with_main_wrap(true), |ui| {
+                    ui.spacing_mut().item_spacing = vec2(8.0, 6.0);
+                    closed = add(ui, context);
+                    let close = Button::icon("Close the card", Icon::Close).look(Look::Quiet).size(BUTTON, BUTTON);
+                    closed |= close.tip("Close (Esc)").show(ui, theme).clicked();
+                });
+            });
+        });
+    closed
+}
+
+fn refused(ui: &mut Ui, refusal: &Refusal, context: &mut PanelContext<'_>) -> bool {
+    sign(ui, Severity::Caution, context.theme);
+    ui.label(RichText::new(sentence(&refusal.text)).font(Theme::medium(12.5)).color(context.theme.text));
+    let Some(cure) = refusal.cure else { return false };
+    let label = cure.label();
+    let clicked = Button::text(&label, &label).size(0.0, BUTTON).show(ui, context.theme).clicked();
+    if clicked {
+        health_line::apply(cure, context);
+    }
+    clicked
+}
+
+/// The files of the recording, and buttons for them.
+fn finished(ui: &mut Ui, made: &Made, context: &mut PanelContext<'_>) -> bool {
+    let theme = context.theme;
+    sign(ui, if made.trouble.is_empty() { Severity::Info } else { Severity::Loss }, theme);
+    let length = length_text(made.frames.duration(context.snapshot.transport.rate).as_secs());
+    let what = format!("{}, {length}", format::count(made.files, "file"));
+    ui.label(RichText::new(what).font(Theme::semi(13.0)).color(theme.strong));
+    if !made.trouble.is_empty() {
+        ui.label(RichText::new(&made.trouble).color(theme.record));
+    }
+    let folder = format!("in {}", panel_context::short_path(&made.folder));
+    ui.label(RichText::new(folder).color(theme.quiet)).on_hover_text(made.folder.display().to_string());
+    let button = |ui: &mut Ui, name: &str, text: &str, tip: &str| {
+        Button::text(name, text).size(0.0, BUTTON).tip(tip).show(ui, theme).clicked()
+    };
+    if button(ui, "Open folder", "Open folder", "Show the files in the file manager") {
+        context.send(Command::OpenExportFolder(made.folder.clone()));
+    }
+    let plays = button(ui, "Play the recording", "Play", "Play it from its start");
+    if plays {
+        context.send(Command::Play);
+    }
+    if button(ui, "Rename session", "Rename", "Name the session") {
+        context.act(Action::RenameSession);
+    }
+    let tip = "Move its files to the trash of the session; undo brings them back";
+    let discards = button(ui, "Discard the recording", "Discard", tip);
+    if discards {
+        context.send(Command::Edit(Edit::TrashTakes(made.takes.clone())));
+    }
+    plays || discards
+}
+
+/// A length for a person: "0:51" or "1:02:03".
+fn length_text(seconds: u64) -> String {
+    let (h, m, s) = (seconds / 3600, seconds / 60 % 60, seconds % 60);
+    if h > 0 { format!("{h}:{m:02}:{s:02}") } else { format!("{m}:{s:02}") }
+}
+
+/// A reason as a sentence: its first letter is a capital.
+fn sentence(text: &str) -> String {
+    let mut letters = text.chars();
+    letters.next().map_or_else(String::new, |first| first.to_uppercase().chain(letters).collect())
+}

@@ -1,0 +1,46 @@
+//! The regions in view, for screen readers: one node each, named by the track and by where it plays. Thread: ui.
+
+use super::lanes::{lane_rect, rows_in_view};
+use super::runs::{view_end, view_start};
+use crate::ui::format;
+use crate::ui::panel_context::PanelContext;
+use egui::{Rect, Role, Sense, Ui, WidgetInfo};
+use std::sync::Arc;
+
+/// Nodes at the most. A picture of a long edit has more regions than anybody listens to.
+const NODES_MAX: usize = 200;
+
+/// Width in points below which a region has no node.
+const WIDTH_MIN: f32 = 6.0;
+
+/// Describes the regions in view.
+pub(super) fn describe(ui: &Ui, lanes: Rect, context: &PanelContext<'_>) {
+    let is_listened_to = ui.ctx().accesskit_node_builder(ui.unique_id(), |_| ()).is_some();
+    if !is_listened_to {
+        return;
+    }
+    let session = Arc::clone(&context.snapshot.session);
+    let settings = &context.snapshot.settings;
+    let text = |at| format::position(at, session.rate(), settings.time, settings.tempo);
+    let mut nodes = 0;
+    for row in rows_in_view(lanes, context) {
+        let Some(track) = session.tracks().get(row) else { continue };
+        let lane = lane_rect(lanes, row, context);
+        for region in track.regions_in(view_start(context.view), view_end(context.view)) {
+            let [from, to] = [region.start, region.end()].map(|at| lanes.left() + context.view.x_of(at));
+            if to - from < WIDTH_MIN {
+                continue;
+            }
+            if nodes == NODES_MAX {
+                return;
+            }
+            nodes += 1;
+            let rect = Rect::from_x_y_ranges(from..=to, lane.y_range()).intersect(lanes);
+            let response = ui.interact(rect, ui.scope_id().with(("region", region.id)), Sense::hover());
+            let selected = context.view.selected_regions.contains(&region.id);
+            let muted = if region.muted { ", muted" } else { "" };
+            let name = format!("Region {}, {} to {}{muted}", track.name(), text(region.start), text(region.end()));
+            response.widget_info(|| WidgetInfo::selected(Role::ListItem, true, selected, &name));
+        }
+    }
+}
