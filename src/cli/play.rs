@@ -170,7 +170,7 @@ impl Outcome {
     fn summary(&self) -> String {
         let audio = &self.audio_thread;
         format!(
-            "played {} of {} tracks: {} frames not heard, {} dropouts, {} xruns, {} page faults; cycle {:.1} us mean{}, {:.1} us worst; {}",
+            "played {} of {} tracks: {} frames not heard, {} dropouts, {} xruns, {} page faults; cycle {:.1} µs mean{}, {:.1} µs worst; {}",
             Clock(Frames(self.frames).duration(self.device.rate)),
             self.tracks,
             self.silent,

@@ -77,7 +77,7 @@ impl AudioReport {
         if self.signal_seconds == 0.0 || self.cycles == 0 {
             return String::new();
         }
-        format!(" and {:.1} us for the built-in device's signal", self.signal_seconds * 1e6 / self.cycles as f64)
+        format!(" and {:.1} µs for the built-in device's signal", self.signal_seconds * 1e6 / self.cycles as f64)
     }
 
     /// The number of page faults for a sentence.
