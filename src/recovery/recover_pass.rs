@@ -11,7 +11,7 @@ use crate::butler::spool::{path_of, progress_path_of};
 use crate::device::LossCause;
 use crate::host;
 use crate::session::session_file::{OpenSession, SessionError};
-use crate::session::{CopyKind, EditError, Session, Take, TakeState};
+use crate::session::{CopyKind, EditError, Session, Take, TakeId, TakeState};
 use crate::time::{FramePos, Frames};
 use crate::window::progress_page::Progress;
 use std::collections::BTreeSet;
@@ -60,7 +60,8 @@ impl PassRecovery<'_> {
         }
         let memory_gone = self.memory_gone(&cut_off, &spools, progress_page.as_ref())?;
         self.next_files_are_listed(cut_off.len(), &spools)?;
-        let mut cut_takes = Vec::new();
+        let has_evidence = spools.iter().any(Option::is_some) || has_frames(progress.as_ref(), &takes);
+        let (mut cut_takes, mut absent) = (Vec::new(), Vec::new());
         for (take, spool) in cut_off.into_iter().zip(spools) {
             let until = self.session.continuation_of(take).map(|next| next.offset);
             match TakeWav::open(self.store, self.session, take) {
@@ -76,9 +77,14 @@ impl PassRecovery<'_> {
                     self.session.forget_take(take.id).ok();
                     return self.pass(pass);
                 }
+                Err(reason) if self.file_was_never_made(take, spool.as_ref()) => {
+                    absent.push((take.id, messages::left_alone(&reason, spool.as_ref())));
+                }
                 Err(reason) => self.troubles.push(messages::left_alone(&reason, spool.as_ref())),
             }
         }
+        let has_begun = has_evidence || cut_takes.iter().any(|cut| cut.wav.claimed > Frames(0));
+        self.end_absent(absent, has_begun)?;
         if cut_takes.is_empty() {
             return Ok(None);
         }
@@ -126,6 +132,29 @@ impl PassRecovery<'_> {
             self.troubles.push(reason);
         }
         Ok(Some(recovered))
+    }
+
+    /// Ends the takes whose files do not exist. If nothing of the pass has a frame, the program was killed after it had saved
+    /// the session and before it created the files: the takes have no frames. Otherwise somebody has removed the files, and
+    /// the takes are left as they are.
+    fn end_absent(&mut self, absent: Vec<(TakeId, String)>, has_begun: bool) -> Result<(), String> {
+        if has_begun || absent.is_empty() {
+            self.troubles.extend(absent.into_iter().map(|(_, reason)| reason));
+            return Ok(());
+        }
+        let mut ended = self.session.clone();
+        for (id, _) in absent {
+            let file = ended.take(id).map_or_else(String::new, Take::path);
+            ended.finish_take(id, Frames(0), TakeState::Recovered, None).map_err(|error| error.to_string())?;
+            let path = self.store.path().join(file);
+            self.troubles.push(format!(
+                "{}: the recording was cut off before it had begun; the take is listed without sound",
+                path.display()
+            ));
+        }
+        self.store.save(&ended).map_err(|error| error.to_string())?;
+        *self.session = ended;
+        Ok(())
     }
 
     /// The reason why memory of the pass is gone; `None` if all of its files were found, or if the session is of an
@@ -339,6 +368,12 @@ pub(super) fn progress_is_needed(store: &OpenSession, session: &Session, progres
     let cut_off = |take: &Take| take.pass == first.pass && take.state == TakeState::Recording;
     let file_id = || TakeWav::open(store, session, first).ok().and_then(|wav| wav.file_id());
     session.takes().iter().any(cut_off) || is_in_another_copy(&progress_page.identity.wav, first, file_id())
+}
+
+/// Whether the progress page or a take says that the pass has frames.
+fn has_frames(progress: Option<&Progress>, takes: &[Take]) -> bool {
+    progress.is_some_and(|progress| progress.frames > Frames(0))
+        || takes.iter().any(|take| take.state != TakeState::Recording || take.frames > Frames(0))
 }
 
 /// The first file of the take's track in the pass.

@@ -60,7 +60,7 @@ pub(crate) fn judge(folder: &Path, others: &[PathBuf], evidence: &Evidence) -> V
     let mut uncovered: BTreeMap<u32, Vec<Range>> = BTreeMap::new();
     for ((pass, track), parts) in &takes {
         let name = format!("pass {pass}, track {track}");
-        check_tiles(folder, &name, parts, &mut offences);
+        check_tiles(&name, parts, &mut offences);
         let end = parts.last().map_or(0, |take| take.offset.0 + take.frames.0);
         let common = *ends.entry(*pass).or_insert(end);
         if common != end {
@@ -137,20 +137,19 @@ fn takes_by_track(session: &Session) -> Parts<'_> {
 }
 
 /// Whether the program was killed before it had made the file of a take. The session lists the take, and no frame of it
-/// was recorded: a pass begins when all its files are made. Recovery names the missing file and keeps the take.
+/// was recorded: a pass begins when all its files are made. Recovery ends the take without a frame.
 fn was_never_made(folder: &Path, take: &Take) -> bool {
-    let is_missing = || matches!(open_take(folder, take), Err(SessionError::Missing { .. }));
-    take.state == TakeState::Recording && take.frames.0 == 0 && is_missing()
+    take.frames.0 == 0 && matches!(open_take(folder, take), Err(SessionError::Missing { .. }))
 }
 
 /// The parts of a take follow each other from frame 0 without gap or overlap.
-fn check_tiles(folder: &Path, name: &str, parts: &[&Take], offences: &mut Vec<String>) {
+fn check_tiles(name: &str, parts: &[&Take], offences: &mut Vec<String>) {
     let mut at = 0;
     for take in parts {
         if take.offset.0 != at {
             offences.push(format!("{name}: {} begins at frame {} of the pass, not {at}", take.file, take.offset.0));
         }
-        if take.state == TakeState::Recording && !was_never_made(folder, take) {
+        if take.state == TakeState::Recording {
             offences.push(format!("{name}: {} still counts as being recorded", take.file));
         }
         at = take.offset.0 + take.frames.0;

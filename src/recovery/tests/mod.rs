@@ -1,5 +1,6 @@
 //! Recovery by hand: sessions, spools and tallies made for the purpose, and what comes of each. Thread: test.
 
+mod absent;
 mod continued;
 mod elsewhere;
 mod extracting;
