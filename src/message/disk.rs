@@ -172,6 +172,15 @@ impl Message for DiskEvent {
 /// Makes the list of a track's regions: in order, without overlap.
 pub type PlayRegions = Box<dyn FnOnce() -> Vec<PlayRegion> + Send>;
 
+/// Why the files of a pass could not be created.
+#[derive(Debug)]
+pub struct FilesRefused {
+    /// The reason, path first.
+    pub reason: String,
+    /// Names of the files that are in the folder of the takes now. One of them may be the name of a take.
+    pub names: Vec<String>,
+}
+
 /// An event from the disk side to control.
 pub enum DiskEvent {
     /// The answer to [`CommitCommand::Open`].
@@ -180,8 +189,8 @@ pub enum DiskEvent {
         replica: Replica,
         /// Key of the pass.
         pass: PassKey,
-        /// The files in the order of the takes; or the reason why they could not be created, path first.
-        files: Result<Vec<Arc<File>>, String>,
+        /// The files in the order of the takes, or why they could not be created.
+        files: Result<Vec<Arc<File>>, FilesRefused>,
         /// Missing capabilities in words: no `O_DIRECT`, no reserve, a folder that could not be synced.
         notes: Vec<String>,
     },

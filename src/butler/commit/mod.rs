@@ -10,6 +10,7 @@
 //! there.
 
 mod disk_error;
+mod folder;
 mod earlier_file;
 mod end;
 mod open_take;
@@ -21,7 +22,7 @@ use super::take_file::TakeFile;
 use crate::file_system;
 use crate::host::{self, disk};
 use crate::limits;
-use crate::message::disk::{CommitCommand, Continuation, DiskEvent};
+use crate::message::disk::{CommitCommand, Continuation, DiskEvent, FilesRefused};
 use crate::message::offset::{FileByte, FileStart, SpoolByte};
 use crate::message::published::{NO_PASS, Published};
 use crate::message::replica::Replica;
@@ -31,6 +32,7 @@ use crate::residency::ledger::Ledger;
 use crate::time::Frames;
 use crossbeam_channel::{Receiver, Sender, TryRecvError};
 use disk_error::describe;
+use folder::{names_beside, sync_folder};
 use memmap2::MmapMut;
 use open_take::{OpenTake, OpenWindow};
 use std::io;
@@ -291,7 +293,7 @@ impl Committer {
                     // The file was created a moment ago, exclusively, and contains no sample.
                     disk::remove(&take.file.path).ok();
                 }
-                Err(reason)
+                Err(FilesRefused { reason, names: plans.first().map_or(Vec::new(), names_beside) })
             }
         };
         self.send_event(DiskEvent::TakesOpened { replica: self.setup.replica, pass, files, notes });
@@ -586,12 +588,4 @@ fn reserve_ahead(path: &Path, speeds: impl Iterator<Item = u64>) -> Duration {
     let speed = speeds.sum::<u64>().max(1);
     let free = path.parent().and_then(file_system::free_bytes).unwrap_or(u64::MAX);
     Duration::from_millis((limits::RESERVE_SECONDS * 1000).min(free / 2 / speed.div_ceil(1000)))
-}
-
-/// Makes the names in a folder durable. A file system that cannot sync a folder is no error.
-fn sync_folder(folder: &Path) -> io::Result<()> {
-    match disk::sync_folder_at(folder) {
-        Err(error) if matches!(error.raw_os_error(), Some(libc::EINVAL | libc::ENOSYS | libc::EOPNOTSUPP)) => Ok(()),
-        result => result,
-    }
 }

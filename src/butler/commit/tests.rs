@@ -403,3 +403,52 @@ fn sound_is_not_freed_from_memory_while_its_file_has_no_name() {
     assert_eq!(rig.finish(2), (None, None));
     assert_eq!(claimed(&rig.plan.path), sound(0, 2 * WINDOW));
 }
+
+#[test]
+fn a_full_queue_of_events_holds_a_committer_up_and_neither_loses_sound_nor_blocks_for_ever() {
+    let rig = Rig::new(3);
+    let Rig { spool, plan, folder, .. } = rig;
+    let path = folder.path().join("queued.wav");
+    let plan = TakePlan { path, pair: None, ..plan };
+    let (sender, events) = crossbeam_channel::bounded(limits::CHANNEL_MESSAGES);
+    let (commands, inbox) = crossbeam_channel::bounded(limits::CHANNEL_MESSAGES);
+    while sender.try_send(DiskEvent::TroubleOver { replica: Replica::Session, reason: String::new() }).is_ok() {}
+    assert_eq!(events.len(), limits::CHANNEL_MESSAGES);
+    let committer = Committer::new(CommitterSetup {
+        replica: Replica::Session,
+        spool_bytes_max: 1 << 20,
+        published: Arc::new(Published::new(1)),
+        capabilities: Capabilities::probe(&[]),
+        capture_path: CapturePath::Spool,
+        sync_interval: Duration::from_millis(20),
+        disk: Arc::default(),
+        ledger: Arc::new(Ledger::default()),
+        commands: inbox,
+        events: sender,
+    });
+    let thread = std::thread::spawn(move || committer.run());
+    commands.send(CommitCommand::Open { pass: PassKey(1), takes: vec![plan.clone()] }).unwrap();
+    commands.send(CommitCommand::Spooled { take: TAKE, spool: Arc::clone(&spool) }).unwrap();
+    for number in 0..3 {
+        let bytes = (WINDOW * FRAME_BYTES) as usize;
+        let span = SpanToCommit::new(byte_of(number * WINDOW), bytes, bytes, true, &[Replica::Session]);
+        commands.send(CommitCommand::Captured { take: TAKE, span: Arc::new(span) }).unwrap();
+    }
+    let end = TakeEnd { frames: Frames(3 * WINDOW), began: FramePos(0), history: String::new() };
+    commands.send(CommitCommand::Finish { take: TAKE, end }).unwrap();
+    commands.send(CommitCommand::Quit).unwrap();
+    // Nobody reads events: the committer waits with its answer, and the sound stays in memory.
+    std::thread::sleep(Duration::from_millis(200));
+    assert!(!thread.is_finished() && plan.path.exists());
+    let mut held = vec![0; (WINDOW * FRAME_BYTES) as usize];
+    spool.file.read_exact_at(&mut held, byte_of(0).0).unwrap();
+    assert_eq!(held, sound(0, WINDOW));
+    // Control reads events again.
+    let events: Vec<DiskEvent> = events.iter().skip(limits::CHANNEL_MESSAGES).collect();
+    thread.join().unwrap();
+    assert!(matches!(
+        events[..],
+        [DiskEvent::TakesOpened { files: Ok(_), .. }, DiskEvent::TakeFinished { trouble: None, .. }]
+    ));
+    assert!(claimed(&plan.path) == sound(0, 3 * WINDOW));
+}

@@ -5,14 +5,13 @@ use super::losses::ReportedLosses;
 use super::machine::Event;
 use super::pass::{PassMachine, PassRequest, RecordingPass, RecordingTake, track_name};
 use crate::control::{Control, ControlError};
-use crate::host::{self, disk};
+use crate::host;
 use crate::limits::TAKE_CHANNEL_COUNT_MAX;
-use crate::message::disk::CommitCommand;
+use crate::message::disk::{CommitCommand, FilesRefused};
 use crate::message::take::{PassKey, TakeKey, TakePlan};
 use crate::message::{AudioCommand, Motion, PassRange};
 use crate::recovery::viewpoint::spool_record;
 use crate::session::file_name::TakenNames;
-use crate::session::names::{AUDIO, TRASH};
 use crate::session::{NewTake, TrackId};
 use crate::time::{FramePos, Frames};
 use crate::wav::bext::{Bext, coding_history_line};
@@ -249,7 +248,7 @@ impl Control {
     pub(in crate::control) fn takes_opened(
         &mut self,
         key: PassKey,
-        files: Result<Vec<Arc<File>>, String>,
+        files: Result<Vec<Arc<File>>, FilesRefused>,
         notes: Vec<String>,
     ) {
         for note in notes {
@@ -260,7 +259,9 @@ impl Control {
         }
         let event = match files {
             Ok(files) => Event::FilesCreated(files),
-            Err(reason) => Event::FilesRefused { reason, names_taken: self.learn_file_names() },
+            Err(FilesRefused { reason, names }) => {
+                Event::FilesRefused { reason, names_taken: self.learn_file_names(names) }
+            }
         };
         self.on_pass_event(event);
     }
@@ -272,13 +273,12 @@ impl Control {
         self.running.mirror.send(CommitCommand::Forget { pass: run.key }).ok();
     }
 
-    /// Reads the names of the files that are in the session's folder now. Returns whether one of them is the name of a
-    /// planned take.
-    fn learn_file_names(&mut self) -> bool {
-        let names_in = |folder: &str| disk::list(&self.folder.join(folder)).unwrap_or_default();
-        let names = names_in(AUDIO).into_iter().chain(names_in(TRASH));
-        self.file_names_found = names.map(|name| name.to_string_lossy().into_owned()).collect();
-        let found: TakenNames = self.file_names_found.iter().map(String::as_str).collect();
+    /// Remembers the names of files in the folder of the takes. Returns whether one of them is the name of a planned take.
+    fn learn_file_names(&mut self, names: Vec<String>) -> bool {
+        let found: TakenNames = names.iter().map(String::as_str).collect();
+        self.file_names_found.extend(names);
+        self.file_names_found.sort_unstable();
+        self.file_names_found.dedup();
         let name_of = |take: &RecordingTake| take.plan.path.file_name().map(|name| name.to_string_lossy().into_owned());
         self.pass.iter().flat_map(|run| &run.takes).filter_map(name_of).any(|name| found.contains(&name))
     }
