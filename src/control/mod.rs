@@ -182,6 +182,8 @@ pub struct Control {
     lost_device: Option<reconnect::LostDevice>,
     system_sleep: system_sleep::SystemSleep,
     spec: DeviceSpec,
+    /// Inputs that the device has now. It may have come back with fewer.
+    present_inputs: usize,
     disk_trouble: Option<String>,
     /// Names of the files that were in the session's folder when it was opened. No new take gets one of these names.
     file_names_found: Vec<String>,
@@ -234,6 +236,7 @@ impl Control {
             notices.push_back(Notice { severity: Severity::Caution, text });
         }
         event_log.opened(&folder, &running, recovered, notices.iter());
+        let present_inputs = running.device.inputs;
         Ok(Control {
             running,
             session: document::Document::new(session),
@@ -257,6 +260,7 @@ impl Control {
             lost_device: None,
             system_sleep: system_sleep::SystemSleep::default(),
             spec,
+            present_inputs,
             disk_trouble: None,
             file_names_found,
             watched_folder,

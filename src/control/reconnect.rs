@@ -11,9 +11,12 @@ use crate::flight::record::Kind;
 use crate::host::{self, Thread};
 use crate::lock::lock;
 use crate::message::AudioCommand;
+use crate::message::published::NO_PASS;
+use crate::time::FramePos;
 use crate::window::process;
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded};
 use std::mem::discriminant;
+use std::sync::atomic::Ordering::Relaxed;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -40,6 +43,10 @@ pub(super) struct LostDevice {
     blocked_by: Option<String>,
     /// Notices about differences of the device that was found; shown when it delivers frames.
     changes: Vec<Notice>,
+    /// Frames of the pass when the device went away.
+    gone_at: FramePos,
+    /// Inputs of the device that was found.
+    inputs: Option<usize>,
 }
 
 /// The reconnect thread. Dropping this ends the thread and does not wait for it, because a driver may hold it up.
@@ -159,6 +166,13 @@ impl Control {
         self.lost_device.as_ref()?.blocked_by.as_deref()
     }
 
+    /// A pass begins. If the device is away, it was away since before frame 0 of this pass.
+    pub(super) fn pass_begins_without_device(&mut self) {
+        if let Some(lost_device) = &mut self.lost_device {
+            lost_device.gone_at = FramePos(0);
+        }
+    }
+
     /// The device is gone, or the one that was found never delivered a frame.
     pub(super) fn device_gone(&mut self, device: Box<dyn Device>, reason: Option<&str>) {
         let (tried_before, blocked_by) = match self.lost_device.take() {
@@ -182,7 +196,9 @@ impl Control {
             let text = format!("{}: no thread to look for it; stop and open it again", self.running.device.name);
             self.loss(text);
         }
-        self.lost_device = Some(LostDevice { reconnect, blocked_by, changes: Vec::new() });
+        let recorded = self.published().pass_frames.load(Relaxed);
+        let gone_at = FramePos(if recorded == NO_PASS { 0 } else { recorded });
+        self.lost_device = Some(LostDevice { reconnect, blocked_by, changes: Vec::new(), gone_at, inputs: None });
     }
 
     /// The device to look for: with the channels that it has. A card that can be opened with any number would come back
@@ -201,11 +217,17 @@ impl Control {
 
     /// The device that was found delivers frames.
     pub(super) fn device_back(&mut self) {
-        let changes = self.lost_device.take().map(|lost_device| lost_device.changes);
+        let lost_device = self.lost_device.take();
+        let found = lost_device.as_ref().and_then(|it| Some((it.gone_at, it.inputs?)));
+        let changes = lost_device.map(|lost_device| lost_device.changes);
         let text = format!("{}: the device is back", self.running.device.name);
         self.notify(Kind::DeviceBack, Severity::Info, text, &[]);
         for change in changes.into_iter().flatten() {
             self.notify(Kind::DeviceChanged, change.severity, change.text, &[]);
+        }
+        if let Some((gone_at, inputs)) = found.filter(|(_, inputs)| *inputs != self.present_inputs) {
+            self.present_inputs = inputs;
+            self.inputs_changed(gone_at, inputs);
         }
     }
 
@@ -224,6 +246,7 @@ impl Control {
             Answer::Found(device) => {
                 (lost_device.reconnect, lost_device.blocked_by) = (None, None);
                 lost_device.changes = changes(device.facts(), &self.running.device);
+                lost_device.inputs = Some(device.facts().inputs);
                 self.send(AudioCommand::Device(device));
             }
         }
@@ -269,7 +292,8 @@ mod tests {
         });
         let reconnect = Some(Reconnect { answers, stop: bounded(0).0, thread: thread.unwrap() });
         let began = Instant::now();
-        drop(LostDevice { reconnect, blocked_by: None, changes: Vec::new() });
+        let (gone_at, inputs) = (FramePos(0), None);
+        drop(LostDevice { reconnect, blocked_by: None, changes: Vec::new(), gone_at, inputs });
         assert!(began.elapsed() < Duration::from_secs(2), "control does not wait for the driver");
         drop(thaw);
     }

@@ -352,6 +352,27 @@ impl Session {
         if from < end { self.add_loss(id, from, end.since(from), cause) } else { Ok(()) }
     }
 
+    /// Lists a loss from `at` on that lasts. Its end comes with [`Session::end_losses`] or with the end of the take.
+    pub fn list_open_loss(&mut self, id: TakeId, at: FramePos, cause: &str) -> Result<(), EditError> {
+        self.list_loss(id, at, FramePos(POSITION_MAX).since(at), cause)
+    }
+
+    /// Ends the losses of a take that last, before frame `at`.
+    pub fn end_losses(&mut self, id: TakeId, at: FramePos) -> Result<(), EditError> {
+        let take = self.take_mut(id)?;
+        for loss in take.losses.iter_mut().filter(|loss| loss.at + loss.frames == FramePos(POSITION_MAX)) {
+            loss.frames = at.since(loss.at);
+        }
+        take.losses.retain(|loss| loss.frames > Frames(0));
+        Ok(())
+    }
+
+    /// Frames of the losses that a take lists.
+    pub fn frames_lost_of(&self, id: TakeId) -> Frames {
+        let losses = self.take(id).map_or(&[][..], |take| &take.losses);
+        Frames(losses.iter().map(|loss| loss.frames.0).sum())
+    }
+
     /// Removes the losses of a take that is being recorded, because a more exact list of them follows.
     pub fn clear_losses(&mut self, id: TakeId) -> Result<(), EditError> {
         let take = self.take_mut(id)?;

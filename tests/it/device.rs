@@ -92,6 +92,15 @@ fn a_card_that_returns_with_fewer_inputs_leaves_the_others_silent_and_all_aligne
             assert_eq!(*value, want, "input {input}, frame {frame}");
         }
     }
+    let session = open_read_only(&folder).unwrap();
+    for (input, take) in session.takes().iter().enumerate() {
+        let listed: Vec<_> = take.losses.iter().map(|loss| (loss.at.0, loss.frames.0, loss.cause.as_str())).collect();
+        let absent = format!("the device came back without input {}", input + 1);
+        let (away, absent) = ((gap.0, gap.1, "device away"), (back, 120_000 - back, &*absent));
+        assert_eq!(listed, if input < 2 { vec![away] } else { vec![away, absent] });
+        let lost: u64 = take.losses.iter().map(|loss| loss.frames.0).sum();
+        assert_eq!(take.accounts.as_ref().map(|accounts| accounts.frames_lost), Some(lost), "the proof counts it");
+    }
 }
 
 #[test]

@@ -87,15 +87,15 @@ pub(crate) fn judge(folder: &Path, others: &[PathBuf], evidence: &Evidence) -> V
         check_pass(pass, &takes, &ends, &session, folder, evidence, &mut offences);
     }
     for pass in &evidence.passes {
-        check_report(pass, silent.get(&pass.number).map_or(&[], Vec::as_slice), evidence, &mut offences);
+        check_report(pass, silent.get(&pass.number).map_or(&[], Vec::as_slice), &mut offences);
     }
     offences.extend(unlisted_files(folder, others, &session));
     offences
 }
 
 /// The report of a pass does not give fewer lost frames than there are.
-fn check_report(pass: &SeenPass, silent: &[Range], evidence: &Evidence, offences: &mut Vec<String>) {
-    let Some(reported) = pass.lost.filter(|_| !pass.is_troubled && evidence.inputs_min.is_none()) else { return };
+fn check_report(pass: &SeenPass, silent: &[Range], offences: &mut Vec<String>) {
+    let Some(reported) = pass.lost.filter(|_| !pass.is_troubled) else { return };
     let mut by_track: BTreeMap<TrackId, u64> = BTreeMap::new();
     for (from, to, track, _) in silent {
         *by_track.entry(*track).or_default() += to - from;
@@ -215,8 +215,10 @@ fn check_sound(
         return found;
     }
     let lost = lost_frames(take);
-    // An input that a device did not have any more is silent, and a message said so.
-    let heard = |input: u32| evidence.inputs_min.is_none_or(|inputs| (input as usize) < inputs);
+    // An input that a device did not have any more is silent, and its take lists that. A kill may come before the list.
+    let is_reported = evidence.passes.iter().any(|pass| pass.number == take.pass && pass.frames.is_some());
+    let inputs_min = evidence.inputs_min.filter(|_| !is_reported);
+    let heard = |input: u32| inputs_min.is_none_or(|inputs| (input as usize) < inputs);
     let mut wrong: Option<(u64, i32, i32)> = None;
     let channels = take.inputs.len();
     // By frame: in how many channels it is silence, and whether a loss is missing for it.

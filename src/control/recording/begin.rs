@@ -1,7 +1,7 @@
 //! The commands that begin and end a pass; its takes, their names and their files. Thread: control.
 
 use super::continuation::Placement;
-use super::losses::ReportedLosses;
+use super::losses::{AbsentInputs, ReportedLosses};
 use super::machine::Event;
 use super::pass::{PassMachine, PassRequest, RecordingPass, RecordingTake, track_name};
 use crate::control::{Control, ControlError};
@@ -121,7 +121,9 @@ impl Control {
             start_reading: None,
             audio_report: None,
             losses: ReportedLosses::default(),
+            absent_inputs: AbsentInputs::default(),
         });
+        self.pass_begins_without_device();
         self.running.commit.send(CommitCommand::Open { pass: key, takes: plans }).ok();
         self.prepare_save();
         // The audio thread may not have run the code of a pass yet, or the kernel may have taken pages back since. Control
@@ -130,9 +132,14 @@ impl Control {
         Ok(())
     }
 
+    /// Inputs of the device that can be recorded now. It may have come back with fewer than it had.
+    fn inputs_now(&self) -> usize {
+        self.present_inputs.min(self.running.device.inputs)
+    }
+
     /// The armed tracks with inputs that the device has, and the names of the armed tracks without.
     fn armed_tracks(&self) -> (Vec<(TrackId, Vec<u32>)>, Vec<String>) {
-        let device_inputs = self.running.device.inputs;
+        let device_inputs = self.inputs_now();
         let (mut armed, mut left_out) = (Vec::new(), Vec::new());
         for track in self.session.tracks().iter().filter(|track| track.armed) {
             if track.inputs().iter().all(|input| (*input as usize) < device_inputs) {
@@ -146,8 +153,8 @@ impl Control {
 
     /// The sentence about armed tracks whose inputs the device does not have.
     fn missing_inputs(&self, left_out: &[String]) -> String {
-        let device = &self.running.device;
-        let has = if device.inputs == 1 { "1 input".to_owned() } else { format!("{} inputs", device.inputs) };
+        let (device, inputs) = (&self.running.device, self.inputs_now());
+        let has = if inputs == 1 { "1 input".to_owned() } else { format!("{inputs} inputs") };
         let more = left_out.len().saturating_sub(NAMES_SHOWN);
         let names = left_out[..left_out.len() - more].join(", ");
         let names = if more > 0 { format!("{names} and {more} more") } else { names };

@@ -1,7 +1,7 @@
 //! Losses of the pass: each goes into the session's takes when it is reported, so that a kill or a power cut before the
 //! end of the pass hides none. The exact lists of the audio thread replace them at the end. Thread: control.
 
-use super::pass::RecordingPass;
+use super::pass::{RecordingPass, RecordingTake};
 use crate::control::Control;
 use crate::device::LossCause;
 use crate::message::Pass;
@@ -25,6 +25,41 @@ pub(super) struct ReportedLosses {
     pub(super) shown: Vec<(FramePos, Frames)>,
     is_save_due: bool,
     saved_at: Option<Instant>,
+}
+
+/// The inputs that the device lacks since it came back, in frames of the pass.
+#[derive(Default)]
+pub(super) struct AbsentInputs(Vec<Absence>);
+
+struct Absence {
+    /// Inputs that the device has.
+    inputs: usize,
+    from: FramePos,
+    /// `None`: it lasts.
+    until: Option<FramePos>,
+}
+
+impl AbsentInputs {
+    /// From frame `at` on the device has `inputs` inputs.
+    fn change(&mut self, at: FramePos, inputs: usize) {
+        if let Some(last) = self.0.last_mut() {
+            last.until.get_or_insert(at);
+        }
+        self.0.push(Absence { inputs, from: at, until: None });
+    }
+
+    /// The ranges in which one of these inputs is absent: it, the first frame, and the frame after the last one.
+    fn ranges(&self, inputs: &[usize], end: FramePos) -> Vec<(usize, FramePos, FramePos)> {
+        let range = |absence: &Absence| {
+            let input = inputs.iter().find(|input| absence.inputs <= **input)?;
+            Some((*input, absence.from, absence.until.unwrap_or(end).min(end)))
+        };
+        self.0.iter().filter_map(range).filter(|(_, from, until)| from < until).collect()
+    }
+}
+
+fn cause_of_absence(input: usize) -> String {
+    format!("the device came back without input {}", input + 1)
 }
 
 impl RecordingPass {
@@ -63,6 +98,24 @@ impl Control {
         let Some(run) = &mut self.pass else { return };
         run.show_loss(run.machine.start() + Frames(at.0), frames);
         self.list_reported_loss(capture, at, frames, "overrun");
+    }
+
+    /// The device is back, and has `inputs` inputs. It went away at frame `at` of the pass. A take of an input that it lacks
+    /// is silent from there on. The loss is listed without an end, which the end of the take or a recovery gives it, so that
+    /// a kill does not hide a part of it.
+    pub(in crate::control) fn inputs_changed(&mut self, at: FramePos, inputs: usize) {
+        let Some(run) = &mut self.pass else { return };
+        run.absent_inputs.change(at, inputs);
+        run.losses.is_save_due = true;
+        let last = |take: &RecordingTake| take.spans(Frames(u64::MAX)).pop();
+        let takes: Vec<_> = run.takes.iter().filter_map(|take| Some((last(take)?, take.inputs.clone()))).collect();
+        for ((id, from, _), wanted) in takes {
+            let first = FramePos(at.since(from).0);
+            self.session.end_losses(id, first).ok();
+            if let Some(input) = wanted.into_iter().find(|input| inputs <= *input) {
+                self.session.list_open_loss(id, first, &cause_of_absence(input)).ok();
+            }
+        }
     }
 
     fn list_reported_loss(&mut self, capture: usize, at: FramePos, frames: Frames, cause: &str) {
@@ -133,5 +186,48 @@ impl Control {
                 self.session.add_unlisted_losses(take.id, unlisted as u64).ok();
             }
         }
+        self.list_absent_inputs(pass.frames);
+    }
+
+    /// Lists the silence of inputs that the device did not have any more, as far as nothing else was lost there, and counts
+    /// it as lost.
+    fn list_absent_inputs(&mut self, frames: Frames) {
+        let Some(run) = &mut self.pass else { return };
+        for take in &mut run.takes {
+            let ranges = run.absent_inputs.ranges(&take.inputs, FramePos(frames.0));
+            for ((id, first, last), (input, from, until)) in
+                take.spans(frames).into_iter().flat_map(|span| ranges.iter().map(move |range| (span, *range)))
+            {
+                let (at, end) = (from.max(first), until.min(last));
+                if at < end {
+                    let cause = cause_of_absence(input);
+                    let before = self.session.frames_lost_of(id);
+                    self.session.list_loss(id, FramePos(at.since(first).0), end.since(at), &cause).ok();
+                    take.lost += self.session.frames_lost_of(id) - before;
+                }
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_input_is_absent_from_the_loss_of_its_device_until_one_with_it_is_back() {
+        let mut absent = AbsentInputs::default();
+        assert!(absent.ranges(&[0, 1], FramePos(100)).is_empty());
+        absent.change(FramePos(10), 1);
+        absent.change(FramePos(40), 0);
+        absent.change(FramePos(50), 2);
+        absent.change(FramePos(90), 1);
+        let ranges = |inputs: &[usize]| {
+            let ranges = absent.ranges(inputs, FramePos(100));
+            ranges.into_iter().map(|(input, from, until)| (input, from.0, until.0)).collect::<Vec<_>>()
+        };
+        assert_eq!(ranges(&[0]), [(0, 40, 50)]);
+        assert_eq!(ranges(&[1]), [(1, 10, 40), (1, 40, 50), (1, 90, 100)]);
+        assert_eq!(absent.ranges(&[1], FramePos(20)).len(), 1, "the pass has ended before");
     }
 }

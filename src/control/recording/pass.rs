@@ -1,7 +1,7 @@
 //! The data of a pass and of its takes. Thread: control.
 
 use super::continuation::Placement;
-use super::losses::ReportedLosses;
+use super::losses::{AbsentInputs, ReportedLosses};
 use super::machine::{Machine, PassPhase};
 use crate::control::Control;
 use crate::control::mirror::PassMirror;
@@ -53,6 +53,7 @@ pub struct RecordingPass {
     /// The work of the audio thread for the pass, once it has ended.
     pub(super) audio_report: Option<AudioReport>,
     pub(super) losses: ReportedLosses,
+    pub(super) absent_inputs: AbsentInputs,
 }
 
 /// The present state of a pass, for a front end.
