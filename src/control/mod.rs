@@ -427,6 +427,7 @@ impl Control {
         self.continue_refused_takes();
         self.warn_of_full_disks();
         self.poll_reconnect();
+        device::keep_cards(self.is_recording());
         if let Some(text) = self.system_sleep.poll() {
             self.caution(text);
         }

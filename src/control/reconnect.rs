@@ -143,7 +143,7 @@ fn open_less(spec: &DeviceSpec) -> Option<Box<dyn Device>> {
 /// Why the device is not opened, and what to do.
 fn reason_blocked(error: &DeviceError) -> String {
     match error {
-        DeviceError::Busy { name, holder } => {
+        DeviceError::Busy { name, holder, .. } => {
             let holder = holder.as_deref().unwrap_or("another program");
             format!("{name}: it is there again, but in use by {holder}; close it there and it is taken back by itself")
         }

@@ -14,7 +14,7 @@ pub mod signal;
 pub mod virtual_device;
 
 pub use crate::host::monotonic;
-pub use alsa::{Abilities, Cards, Listed, Listing, cards, list, list_cards, server_default};
+pub use alsa::{Abilities, Cards, Listed, Listing, cards, keep_cards, list, list_cards, server_default};
 
 use crate::format::DeviceFormat;
 use crate::time::SampleRate;
@@ -365,6 +365,8 @@ pub enum DeviceError {
         name: String,
         /// The program, if it is known.
         holder: Option<String>,
+        /// The device of a sound server through which the same card may be used.
+        instead: Option<String>,
     },
     /// The device does not support a requested setting.
     Unsupported {
@@ -397,11 +399,16 @@ impl fmt::Display for DeviceError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             DeviceError::Unknown { name, hint } => write!(f, "{name}: no such device; {hint}"),
-            DeviceError::Busy { name, holder: Some(holder) } => {
-                write!(f, "{name}: the device is in use by {holder}; close it there and try again")
-            }
-            DeviceError::Busy { name, holder: None } => {
-                write!(f, "{name}: the device is in use by another program; close it there and try again")
+            DeviceError::Busy { name, holder, instead } => {
+                let holder = holder.as_deref().unwrap_or("another program");
+                match instead {
+                    Some(server) => write!(
+                        f,
+                        "{name}: the device is in use by {holder}, which does not let it go; use the sound server in its \
+                         place (--device {server}), or close that program and try again"
+                    ),
+                    None => write!(f, "{name}: the device is in use by {holder}; close it there and try again"),
+                }
             }
             DeviceError::Unsupported { name, what, offers } => write!(f, "{name}: {what} is not offered; {offers}"),
             DeviceError::Malformed { name, reason } => write!(f, "{name}: {reason}"),

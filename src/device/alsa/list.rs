@@ -2,6 +2,7 @@
 
 use super::open_error::holder_of;
 use super::pcm::{FORMATS, Kind, RATES, errno, kind_of, pcm_format, quiet, system_says};
+use crate::device::DeviceError;
 use crate::format::DeviceFormat;
 use crate::limits::CHANNEL_COUNT_MAX;
 use ::alsa::Direction;
@@ -120,6 +121,14 @@ pub fn server_default(capture: bool) -> Option<String> {
     let direction = if capture { Direction::Capture } else { Direction::Playback };
     let runs = |pcm: &&&str| matches!(probe(pcm, direction), Listing::Free(abilities) if abilities.server);
     SERVERS.iter().find(runs).map(|pcm| format!("alsa:{pcm}"))
+}
+
+/// `error`, with the sound server that may be used in place of a busy card.
+pub(super) fn offer_server(error: DeviceError) -> DeviceError {
+    match error {
+        DeviceError::Busy { name, holder, .. } => DeviceError::Busy { name, holder, instead: server_default(true) },
+        other => other,
+    }
 }
 
 /// Whether a JACK server may run. Its library prints a page of errors when none does.

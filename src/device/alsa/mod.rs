@@ -19,14 +19,17 @@ mod drift;
 mod blocks;
 mod overwritten;
 mod recover;
+mod reserve;
 mod sleep;
 mod transfer;
 mod playback;
 
+use list::offer_server;
 pub use list::{Abilities, Listed, Listing, list, list_cards, server_default};
 pub use name::lasting;
 pub use open_error::{Cards, cards};
 pub use recover::Gone;
+pub use reserve::keep_cards;
 
 use super::{Access, Device, DeviceError, DeviceFacts, DeviceSpec, LossCause, Pace, Reckoning, StartError, Wake};
 use super::{Input, Output, monotonic};
@@ -42,6 +45,7 @@ use pcm::{errno, quiet, state};
 use playback::playback_wake;
 use prefill::{Circumstances, Prefill};
 use recover::{Fault, RestartAttempts, diagnose, start_pair};
+use reserve::{Reservation, reserve};
 use side::Side;
 use std::time::Duration;
 use transfer::Sink;
@@ -108,6 +112,8 @@ pub struct AlsaDevice {
     wrong_rate: Option<&'static str>,
     empty_wakes: u32,
     sleeps: u64,
+    /// The cards that this program owns. The last field, because the PCMs must be closed before a card is given back.
+    reservations: Vec<Reservation>,
 }
 
 /// State of the device.
@@ -131,7 +137,12 @@ impl AlsaDevice {
     /// Opens the PCM or the pair of PCMs that `pcm` names, see [`DeviceSpec::name`].
     pub fn open(spec: &DeviceSpec, pcm: &str) -> Result<Self, DeviceError> {
         let _quiet = quiet();
+        Self::open_pcms(spec, pcm).map_err(offer_server)
+    }
+
+    fn open_pcms(spec: &DeviceSpec, pcm: &str) -> Result<Self, DeviceError> {
         let (capture_name, playback_name) = names(spec, pcm)?;
+        let reservations = reserve(spec, &[capture_name, playback_name])?;
         let mut notes = Vec::new();
         let one_name = capture_name == playback_name;
         let capture = open_side(spec, capture_name, Direction::Capture, spec.inputs, one_name, &mut notes)?;
@@ -149,7 +160,9 @@ impl AlsaDevice {
                 (capture.side(), playback.side())
             }
         };
-        Self::build(spec, capture, playback, notes)
+        let mut device = Self::build(spec, capture, playback, notes)?;
+        device.reservations = reservations;
+        Ok(device)
     }
 
     /// Frames by which output leaves the device later than its frame number; 0 without a playback side.
@@ -244,6 +257,7 @@ impl AlsaDevice {
             wrong_rate: None,
             empty_wakes: 0,
             sleeps: 0,
+            reservations: Vec::new(),
         })
     }
 
@@ -274,6 +288,9 @@ impl AlsaDevice {
             Phase::Stopped | Phase::Gone(_) => return Check::Nothing(None),
             Phase::Broken(cause) => return self.restart(cause),
             Phase::Running => {}
+        }
+        if self.reservations.iter().any(Reservation::is_asked_for) {
+            return self.give_up(Gone::AskedFor);
         }
         if let Some(check) = self.check_spoiled() {
             return check;
@@ -447,23 +464,6 @@ impl AlsaDevice {
 
     fn pacing_state(&self) -> i32 {
         self.pacing().map_or(state::DISCONNECTED, |side| side.pcm.state_raw())
-    }
-
-    fn frames_since_start(&self, now_ns: u64) -> f64 {
-        now_ns.saturating_sub(self.started_ns) as f64 * f64::from(self.facts.rate.0) / 1e9
-    }
-
-    /// Frames by which a device with a clock may be ahead: old frames of a sound server, and prefilled playback.
-    fn burst_frames(&self) -> f64 {
-        (self.prefill.frames() + 2 * self.facts.period_frames) as f64 + f64::from(self.facts.rate.0) * 0.1
-    }
-
-    fn stuck_after_ns(&self) -> u64 {
-        (if self.progress_count == 0 { NEVER_BEGAN_NS } else { STUCK_NS }) + self.period_ns() * 4
-    }
-
-    fn period_ns(&self) -> u64 {
-        self.facts.period_frames as u64 * 1_000_000_000 / u64::from(self.facts.rate.0.max(1))
     }
 }
 

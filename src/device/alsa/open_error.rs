@@ -52,7 +52,7 @@ pub(super) fn open_error(want: &Want<'_>, errno: i32, said: &str) -> DeviceError
     let name = want.device.to_owned();
     let failed = |reason: String| DeviceError::Failed { name: name.clone(), call: "snd_pcm_open", reason };
     match errno {
-        libc::EBUSY => DeviceError::Busy { name, holder: holder_of(want.pcm, want.direction) },
+        libc::EBUSY => DeviceError::Busy { name, holder: holder_of(want.pcm, want.direction), instead: None },
         libc::EACCES | libc::EPERM => failed(format!("{}; {}", system_says(errno), cards())),
         libc::EHOSTDOWN | libc::ECONNREFUSED => {
             failed(format!("{}; the sound server behind it is not running", system_says(errno)))

@@ -21,6 +21,8 @@ pub enum Gone {
     Stuck,
     /// The device delivered nothing after several restarts.
     RestartsFailed,
+    /// Another program asked for the card by device reservation.
+    AskedFor,
     /// A call failed with this error number, which a restart cannot fix.
     Failed(i32),
 }
@@ -31,6 +33,7 @@ impl Gone {
         match self {
             Gone::Unplugged => "the device was unplugged or its driver went away",
             Gone::Stuck => "the device stopped delivering without reporting an error",
+            Gone::AskedFor => "another program asked for the card, and nothing was being recorded",
             Gone::RestartsFailed => "the device was restarted several times and delivered nothing",
             Gone::Failed(libc::EIO) => "the device or its sound server failed (input/output error)",
             Gone::Failed(_) => "the device failed",

@@ -1,7 +1,7 @@
 //! The sleeps of the device's wait: until a descriptor is ready, or for a time. Thread: audio.
 
-use super::AlsaDevice;
 use super::pcm::{Kind, errno};
+use super::{AlsaDevice, NEVER_BEGAN_NS, STUCK_NS};
 use ::alsa::poll::{Descriptors, Flags, poll};
 
 /// Polls in a row that may return without a period. After that the thread sleeps, because a descriptor that is always
@@ -55,5 +55,22 @@ impl AlsaDevice {
     /// Length of a short sleep: a quarter of a period, 1 to 5 ms.
     fn nap_ms(&self) -> i32 {
         (self.period_ns() / 4_000_000).clamp(1, 5) as i32
+    }
+
+    pub(super) fn frames_since_start(&self, now_ns: u64) -> f64 {
+        now_ns.saturating_sub(self.started_ns) as f64 * f64::from(self.facts.rate.0) / 1e9
+    }
+
+    /// Frames by which a device with a clock may be ahead: old frames of a sound server, and prefilled playback.
+    pub(super) fn burst_frames(&self) -> f64 {
+        (self.prefill.frames() + 2 * self.facts.period_frames) as f64 + f64::from(self.facts.rate.0) * 0.1
+    }
+
+    pub(super) fn stuck_after_ns(&self) -> u64 {
+        (if self.progress_count == 0 { NEVER_BEGAN_NS } else { STUCK_NS }) + self.period_ns() * 4
+    }
+
+    pub(super) fn period_ns(&self) -> u64 {
+        self.facts.period_frames as u64 * 1_000_000_000 / u64::from(self.facts.rate.0.max(1))
     }
 }

@@ -131,19 +131,14 @@ fn judge(card: &Card, may_open: Option<bool>, holders: &BTreeMap<Holder, Vec<Str
         .map(|(holder, streams)| format!("{} (process {}) holds {}", holder.name, holder.process, streams.join(", ")))
         .collect();
     let names = |server: &str| holders.keys().any(|holder| holder.name.starts_with(server));
-    let sentence =
-        |advice: &str| format!("{}, so it can't be opened for that directly: {advice}.", holdings.join("; "));
-    if names("pipewire") {
-        let advice = "record through the sound server (`default`), or let it go with the fix until the next login";
-        return Finding::new(TOPIC, measured, Verdict::Fair, sentence(advice))
-            .fix("systemctl --user stop pipewire.socket pipewire-pulse.socket wireplumber pipewire-pulse pipewire");
+    let sentence = |advice: &str| format!("{}, so it can't be opened for that at once. {advice}.", holdings.join("; "));
+    // The desktop's sound is never stopped: its server lets a card go when it is asked.
+    if ["pipewire", "wireplumber", "pulseaudio"].into_iter().any(names) {
+        let advice = "Faultless asks for it when it opens it, and gives it back at the end. If that is refused, record \
+                      through the sound server (--device alsa:default)";
+        return Finding::new(TOPIC, measured, Verdict::Fair, sentence(advice));
     }
-    if names("pulseaudio") {
-        let advice = "record through the sound server (`default`), or let it go with the fix until the next login";
-        return Finding::new(TOPIC, measured, Verdict::Fair, sentence(advice))
-            .fix("systemctl --user stop pulseaudio.socket pulseaudio.service");
-    }
-    Finding::new(TOPIC, measured, Verdict::Fair, sentence("close that program first"))
+    Finding::new(TOPIC, measured, Verdict::Fair, sentence("Close that program first"))
 }
 
 #[cfg(test)]
@@ -182,7 +177,8 @@ mod tests {
         let findings = examine(root);
         assert_eq!(findings.len(), 2);
         assert!(findings[0].sentence.starts_with("pipewire (process 4700) holds pcm0c,"), "{findings:?}");
-        assert!(findings[0].fix.as_deref().unwrap().contains("pipewire.socket"));
+        assert_eq!(findings[0].fix, None);
+        assert!(findings[0].sentence.contains("gives it back at the end"), "{findings:?}");
         assert_eq!(
             (findings[1].measured.as_str(), findings[1].verdict),
             ("hw:USB Scarlett 18i20 - USB", Verdict::Poor)

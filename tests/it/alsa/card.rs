@@ -9,6 +9,7 @@ use std::process::Command;
 use std::sync::OnceLock;
 
 const CHILD: &str = "FAULTLESS_TEST_CARD";
+const SESSION_BUS: &str = "session-bus";
 
 /// Faults of the card, as in pcm_clk.c.
 #[derive(Clone, Copy)]
@@ -76,6 +77,11 @@ impl Bus {
     }
 }
 
+/// The socket of the session bus in a process of [`on_a_test_card`].
+pub(super) fn session_bus() -> PathBuf {
+    card_folder().join(SESSION_BUS)
+}
+
 fn card_folder() -> PathBuf {
     PathBuf::from(std::env::var_os(CHILD).unwrap())
 }
@@ -99,6 +105,8 @@ pub(super) fn on_a_test_card(test: &str, body: fn()) {
         .args(["--exact", test, "--nocapture", "--test-threads=1"])
         .env(CHILD, folder.path())
         .env("ALSA_CONFIG_PATH", &config)
+        // The user's own bus is not touched. Nothing listens here unless a test starts a bus.
+        .env("DBUS_SESSION_BUS_ADDRESS", format!("unix:path={}", folder.path().join(SESSION_BUS).display()))
         .output()
         .unwrap();
     let text = [output.stdout, output.stderr].map(|bytes| String::from_utf8_lossy(&bytes).into_owned()).concat();
@@ -152,6 +160,14 @@ fn configuration(plugin: &Path, folder: &Path) -> String {
     }
     card("elastic", "elastic", "channels 2 most 8 rate 48000 ramp 1");
     card("wide", "wide", "channels 24 rate 48000 ramp 1");
-    text + "pcm.wrong { type hw server \"none\" card 0 }\n"
+    // A name that belongs to a card with a number, and is one of the simulated cards here.
+    let front = folder.join("front");
+    let card_of_number = format!(
+        "pcm.!front {{ @args [ CARD ] @args.CARD {{ type string default \"0\" }} type clk bus \"{}\" channels 2 \
+         rate 48000 ramp 1 access \"m\" }}\n",
+        front.display()
+    );
+    text + &card_of_number
+        + "pcm.wrong { type hw server \"none\" card 0 }\n"
         + "pcm.mic { type asym capture.pcm \"ramp_m\" }\npcm.speaker { type asym playback.pcm \"loop_m\" }\n"
 }

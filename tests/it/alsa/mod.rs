@@ -7,6 +7,7 @@
 
 mod card;
 mod reconnect;
+mod reserved;
 mod faults;
 mod overwritten;
 mod witnessed;

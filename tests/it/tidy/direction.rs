@@ -27,7 +27,7 @@ const DIRECTION: &[(&str, &[&str])] = &[
     ("session", &["file_system", "time", "format", "host", "limits"]),
     ("peaks", &["session", "wav", "file_system", "lock", "format", "limits"]),
     ("window", &["time", "format", "host.items", "limits"]),
-    ("device", &["window", "wav", "format", "time", "host.items", "limits"]),
+    ("device", &["lock", "window", "wav", "format", "time", "host.items", "limits"]),
     ("mixer", &["session", "limits"]),
     ("message", &["mixer", "device.items", "window", "wav", "lock", "histogram", "time", "format", "limits"]),
     ("residency", &["message", "window", "rt", "mailbox", "lock", "time", "limits"]),
