@@ -256,6 +256,12 @@ pub fn parse(bytes: &[u8]) -> Result<Settings, String> {
     serde_json::from_slice(bytes).map(Settings::clamped).map_err(one_line)
 }
 
+/// The device that the user chose last in the window. `None` without a settings file that can be read.
+pub fn last_device() -> Option<String> {
+    let file = dirs::config_dir()?.join("faultless").join("settings.json");
+    read(&file).ok()??.device
+}
+
 fn write(path: &Path, settings: &Settings) -> io::Result<()> {
     if let Some(folder) = path.parent() {
         fs::create_dir_all(folder)?;

@@ -2,10 +2,11 @@
 
 use super::Failure;
 use super::args::DeviceArgs;
+use crate::app::settings::last_device;
 use crate::butler::capabilities::CapturePath;
 use crate::control::setup::{self, DeviceRequest, RATE_DEFAULT, UserLimits};
-use crate::device::DeviceSpec;
 use crate::device::signal::Signal;
+use crate::device::{DeviceSpec, is_present};
 use crate::format::TakeFormat;
 use crate::limits;
 use crate::threads::ThreadsSetup;
@@ -15,6 +16,11 @@ use crate::time::SampleRate;
 pub fn device_name(args: &DeviceArgs, side: setup::Side) -> (String, Option<String>) {
     if let Some(name) = &args.device {
         return (name.clone(), None);
+    }
+    // The built-in device is no choice for a recording that nobody watches.
+    if let Some(name) = last_device().filter(|name| is_present(name, side == setup::Side::Inputs)) {
+        let why = format!("device: {name}, the one that was chosen last in the window (--device names another)");
+        return (name, Some(why));
     }
     let (name, why) = setup::best_device(side);
     (name, Some(why))

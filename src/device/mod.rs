@@ -436,6 +436,11 @@ pub fn is_virtual(name: &str) -> bool {
     name == "virtual" || name.starts_with("virtual:")
 }
 
+/// Whether the ALSA device `name` is there for a direction, free or in use. It opens the device for a moment.
+pub fn is_present(name: &str, capture: bool) -> bool {
+    name.strip_prefix("alsa:").is_some_and(|pcm| alsa::is_present(pcm, capture))
+}
+
 /// A variable of the environment and its value, with which PipeWire's ALSA plugin gives a program the channels of a
 /// source as they are. Without it the plugin mixes a source of more than two channels down, and the channels from the
 /// third on are silent.

@@ -1,5 +1,6 @@
 //! The list of ALSA devices with their abilities. Thread: lister, opener, control.
 
+use super::name::split_names;
 use super::open_error::holder_of;
 use super::pcm::{FORMATS, Kind, RATES, errno, kind_of, pcm_format, quiet, system_says};
 use crate::device::DeviceError;
@@ -96,8 +97,8 @@ impl fmt::Display for Abilities {
     }
 }
 
-/// Every device that can be opened or is in use, and every device of a card. Cards come first.
-pub fn list() -> Vec<Listed> {
+/// Every PCM that can be opened or is in use, and every device of a card. Cards come first.
+pub(super) fn list_pcms() -> Vec<Listed> {
     let mut listed = list_cards();
     let _quiet = quiet();
     list_configured(&mut listed);
@@ -121,6 +122,14 @@ pub fn server_default(capture: bool) -> Option<String> {
     let direction = if capture { Direction::Capture } else { Direction::Playback };
     let runs = |pcm: &&&str| matches!(probe(pcm, direction), Listing::Free(abilities) if abilities.server);
     SERVERS.iter().find(runs).map(|pcm| format!("alsa:{pcm}"))
+}
+
+/// Whether the PCM that `pcm` names for a direction is there, free or in use.
+pub fn is_present(pcm: &str, capture: bool) -> bool {
+    let _quiet = quiet();
+    let (inputs, outputs) = split_names(pcm);
+    let (pcm, direction) = if capture { (inputs, Direction::Capture) } else { (outputs, Direction::Playback) };
+    pcm != "-" && !matches!(probe(pcm, direction), Listing::Refused { .. })
 }
 
 /// `error`, with the sound server that may be used in place of a busy card.

@@ -14,6 +14,7 @@ mod ring;
 mod side;
 mod open;
 mod list;
+mod nodes;
 mod clock;
 mod drift;
 mod blocks;
@@ -25,8 +26,9 @@ mod transfer;
 mod playback;
 
 use list::offer_server;
-pub use list::{Abilities, Listed, Listing, list, list_cards, server_default};
+pub use list::{Abilities, Listed, Listing, is_present, list_cards, server_default};
 pub use name::lasting;
+pub use nodes::list;
 pub use open_error::{Cards, cards};
 pub use recover::Gone;
 pub use reserve::keep_cards;

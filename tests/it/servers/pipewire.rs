@@ -207,6 +207,30 @@ fn an_overdub_through_pipewire_loses_no_recorded_frame() {
 }
 
 #[test]
+fn the_last_choice_in_the_window_is_the_first_of_the_command_line() {
+    let test = "servers::pipewire::the_last_choice_in_the_window_is_the_first_of_the_command_line";
+    if Path::new("/dev/snd").exists() {
+        return skip(test, "there is a sound card");
+    }
+    let server = match PipeWire::start(1024) {
+        Ok(server) => server,
+        Err(reason) => return skip(test, &reason),
+    };
+    let place = place();
+    let settings = place.path().join("faultless");
+    fs::create_dir(&settings).unwrap();
+    for (chosen, taken) in [("alsa:many", "alsa:many"), ("alsa:absent", "alsa:default")] {
+        fs::write(settings.join("settings.json"), format!("{{\"device\": \"{chosen}\"}}")).unwrap();
+        let folder = place.path().join(taken);
+        let mut recorder = faultless("record", &folder, "--json --inputs 2 --seconds 0.5");
+        server.lead(&mut recorder).env("PIPEWIRE_PROPS", "{ stream.capture.sink = true }").env("PIPEWIRE_NODE", "two");
+        recorder.env("XDG_CONFIG_HOME", place.path());
+        let ended = run(recorder).done();
+        assert_eq!(ended.json()["device"], taken, "{}", ended.err);
+    }
+}
+
+#[test]
 fn without_a_card_the_default_of_the_server_is_chosen_and_recorded() {
     let test = "servers::pipewire::without_a_card_the_default_of_the_server_is_chosen_and_recorded";
     if Path::new("/dev/snd").exists() {

@@ -1,0 +1,176 @@
+//! The sources and sinks of a sound server, as the desktop names them. Thread: lister, opener, control; node-list reads the
+//! answer of the server's own program, which may hang.
+//!
+//! alsa-lib has one PCM for a server. The PCM takes the name of a source or sink as an argument. PipeWire's `pw-dump` and
+//! PulseAudio's `pactl` list the names. Without these programs the server has one line in the list.
+
+use super::list::{Abilities, Listed, Listing, list_pcms};
+use super::pcm::FORMATS;
+use crate::limits::CHANNEL_COUNT_MAX;
+use serde_json::Value;
+use std::io::Read;
+use std::process::{Command, Stdio};
+use std::sync::mpsc::sync_channel;
+use std::time::Duration;
+
+/// Time for the server's program to answer.
+const PATIENCE: Duration = Duration::from_secs(2);
+
+/// Most bytes of its answer.
+const ANSWER_BYTES_MAX: u64 = 16 << 20;
+
+/// Every device that can be opened or is in use: the cards, the PCMs of the configuration, and the sources and sinks of the
+/// sound server.
+pub fn list() -> Vec<Listed> {
+    let mut listed = list_pcms();
+    // PulseAudio's PCM reaches PipeWire too, where PipeWire stands in for it.
+    let is_listed = |pcm: &&&str| listed.iter().any(|other| other.name == format!("alsa:{pcm}"));
+    if let Some(server) = ["pipewire", "pulse"].iter().find(is_listed) {
+        listed.extend(of_server(server));
+    }
+    listed
+}
+
+/// The sources and sinks of the server behind the PCM `server`.
+fn of_server(server: &str) -> Vec<Listed> {
+    match server {
+        "pipewire" => answer("pw-dump", &["--no-colors"]).map_or_else(Vec::new, |text| pipewire(&text)),
+        "pulse" => {
+            let ask = |kind| answer("pactl", &["--format=json", "list", kind]).unwrap_or_default();
+            let mut listed = pulseaudio(&ask("sources"), true);
+            listed.extend(pulseaudio(&ask("sinks"), false));
+            listed
+        }
+        _ => Vec::new(),
+    }
+}
+
+/// Standard output of a program that ends in time.
+fn answer(program: &str, arguments: &[&str]) -> Option<String> {
+    let mut child = Command::new(program)
+        .args(arguments)
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .ok()?;
+    let out = child.stdout.take()?;
+    let (sender, received) = sync_channel(1);
+    let reader = std::thread::Builder::new().name("node-list".to_owned()).spawn(move || {
+        let mut text = String::new();
+        let read = out.take(ANSWER_BYTES_MAX).read_to_string(&mut text);
+        sender.send(read.is_ok().then_some(text)).ok();
+    });
+    let text = reader.ok().and_then(|_| received.recv_timeout(PATIENCE).ok()).flatten();
+    // It has ended, or it hangs.
+    child.kill().ok();
+    child.wait().ok();
+    text
+}
+
+fn pipewire(dump: &str) -> Vec<Listed> {
+    let Ok(Value::Array(objects)) = serde_json::from_str(dump) else { return Vec::new() };
+    let rate = objects.iter().filter_map(|object| object["metadata"].as_array()).flatten();
+    let rate = rate.filter(|entry| entry["key"] == "clock.rate").find_map(|entry| entry["value"].as_u64());
+    let rate = rate.and_then(|rate| u32::try_from(rate).ok()).unwrap_or(48_000);
+    let node = |object: &Value| {
+        let properties = &object["info"]["props"];
+        let class = properties["media.class"].as_str()?;
+        let (records, plays) = match class.strip_prefix("Audio/")?.split('/').next()? {
+            "Source" => (true, false),
+            "Sink" => (false, true),
+            "Duplex" => (true, true),
+            _ => return None,
+        };
+        let name = properties["node.name"].as_str()?;
+        let format = &object["info"]["params"]["EnumFormat"][0]["channels"];
+        let channels = properties["audio.channels"].as_u64().or_else(|| format.as_u64())?;
+        let title = ["node.description", "node.nick"].into_iter().find_map(|key| properties[key].as_str());
+        // A name that would need quotes is replaced by the node's number, which PipeWire takes too.
+        let number = properties["object.serial"].as_u64().map(|serial| serial.to_string());
+        let argument = if is_plain(name) { name.to_owned() } else { number? };
+        let pcm = format!("pipewire:NODE={argument},CHANNELS={channels}");
+        Some(listed(&pcm, title.unwrap_or(name), channels, rate, (records, plays)))
+    };
+    objects.iter().filter_map(node).collect()
+}
+
+fn pulseaudio(list: &str, records: bool) -> Vec<Listed> {
+    let Ok(Value::Array(entries)) = serde_json::from_str(list) else { return Vec::new() };
+    let node = |entry: &Value| {
+        let name = entry["name"].as_str().filter(|name| is_plain(name))?;
+        // "s16le 2ch 44100Hz"
+        let sample = entry["sample_specification"].as_str()?;
+        let number = |unit: &str| sample.split(' ').find_map(|word| word.strip_suffix(unit)?.parse::<u32>().ok());
+        let title = entry["description"].as_str().unwrap_or(name);
+        let directions = (records, !records);
+        Some(listed(&format!("pulse:DEVICE={name}"), title, number("ch")?.into(), number("Hz")?, directions))
+    };
+    entries.iter().filter_map(node).collect()
+}
+
+/// Whether alsa-lib takes `name` as an argument without quotes.
+fn is_plain(name: &str) -> bool {
+    !name.is_empty() && name.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-'))
+}
+
+fn listed(pcm: &str, title: &str, channels: u64, rate: u32, (records, plays): (bool, bool)) -> Listed {
+    let channels = channels.clamp(1, CHANNEL_COUNT_MAX as u64) as u32;
+    let abilities = Abilities {
+        channels_min: channels,
+        channels_max: channels,
+        rates: vec![rate],
+        formats: FORMATS.to_vec(),
+        mapped: pcm.starts_with("pipewire"),
+        server: true,
+    };
+    let side = |is_there: bool| is_there.then(|| Listing::Free(abilities.clone()));
+    let title = title.chars().filter(|c| !c.is_control()).collect();
+    Listed { name: format!("alsa:{pcm}"), title, hardware: false, capture: side(records), playback: side(plays) }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a test may fail")]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pipewires_sources_and_sinks_have_the_desktops_names_and_their_channels() {
+        let dump = r#"[
+            {"type": "PipeWire:Interface:Node", "info": {"props": {"media.class": "Audio/Source", "object.serial": 44,
+             "node.name": "alsa_input.usb-UMC-00.multi", "node.description": "UMC1820", "audio.channels": 18}}},
+            {"type": "PipeWire:Interface:Node", "info": {"props": {"media.class": "Audio/Sink", "object.serial": 45,
+             "node.name": "odd name,", "node.nick": "HDMI"}, "params": {"EnumFormat": [{"channels": 2}]}}},
+            {"type": "PipeWire:Interface:Node", "info": {"props": {"media.class": "Stream/Output/Audio"}}},
+            {"type": "PipeWire:Interface:Metadata", "metadata": [{"key": "clock.rate", "value": 96000}]}]"#;
+        let found = pipewire(dump);
+        let names: Vec<_> = found.iter().map(|listed| (listed.name.as_str(), listed.title.as_str())).collect();
+        let source = "alsa:pipewire:NODE=alsa_input.usb-UMC-00.multi,CHANNELS=18";
+        assert_eq!(names, [(source, "UMC1820"), ("alsa:pipewire:NODE=45,CHANNELS=2", "HDMI")]);
+        let Some(Listing::Free(abilities)) = &found[0].capture else { panic!("{found:?}") };
+        assert_eq!((abilities.channels_max, abilities.rates.as_slice()), (18, [96_000].as_slice()));
+        assert!(found[0].playback.is_none() && found[1].capture.is_none() && found[1].playback.is_some());
+        assert!(pipewire("no answer").is_empty());
+    }
+
+    #[test]
+    fn pulseaudios_sources_have_the_desktops_names_and_their_channels() {
+        let list = r#"[{"name": "null.monitor", "description": "Monitor of Null", "sample_specification": "s32le 2ch 48000Hz"},
+                       {"name": "no sample"}]"#;
+        let found = pulseaudio(list, true);
+        assert_eq!(found.len(), 1);
+        assert_eq!(
+            (found[0].name.as_str(), found[0].title.as_str()),
+            ("alsa:pulse:DEVICE=null.monitor", "Monitor of Null")
+        );
+    }
+
+    #[test]
+    fn a_program_that_hangs_is_ended() {
+        let began = std::time::Instant::now();
+        assert_eq!(answer("sleep", &["60"]), None);
+        assert!(began.elapsed() < Duration::from_secs(20));
+        assert_eq!(answer("echo", &["[]"]).as_deref(), Some("[]\n"));
+        assert_eq!(answer("a-program-that-is-not-there", &[]), None);
+    }
+}
