@@ -242,7 +242,10 @@ fn caution(input: &HealthInput<'_>, make: &MakeHealth<'_>) -> Option<Health> {
     }
     if let Some(entry) = input.standing {
         let cure = if entry.text.contains(TONES) { Cure::ChooseDevice } else { Cure::Acknowledge };
-        return caution(entry.headline.as_deref().unwrap_or_default(), &entry.text, Some(cure));
+        // The headline names the subject already.
+        let text = entry.text.strip_prefix("sleep: ").or_else(|| entry.text.strip_prefix("device: "));
+        let text = capitalised(text.unwrap_or(&entry.text));
+        return caution(entry.headline.as_deref().unwrap_or_default(), &text, Some(cure));
     }
     if let Some((reason, fix)) = input.no_real_time {
         let advice = fix.map_or_else(|| reason.to_owned(), |fix| format!("{reason}; to change that: {fix}"));
@@ -271,6 +274,11 @@ fn late_thread(figures: &EngineFigures) -> Option<(String, &'static str)> {
         let head = format!("A cycle took {:.1} ms of {:.1} ms.", ms(worst), ms(figures.deadline_us));
         (head, "Nothing is lost, but the margin was used up; the doctor may know why")
     })
+}
+
+fn capitalised(text: &str) -> String {
+    let mut letters = text.chars();
+    letters.next().map_or_else(String::new, |first| first.to_uppercase().chain(letters).collect())
 }
 
 /// A time for a sentence: "8 s", "3 min", "9 h".

@@ -5,7 +5,7 @@ use crossbeam_channel::{Receiver, bounded};
 use std::os::fd::OwnedFd;
 
 /// The advice where the system cannot be asked.
-const ADVICE: &str = "switch sleep off in the settings of the system before you record";
+const ADVICE: &str = "switch it off in the settings of the system";
 
 /// The request to the system to stay awake, and the lock that it grants.
 #[derive(Default)]
@@ -58,7 +58,7 @@ impl Inhibitor {
         if std::mem::replace(&mut self.reported, true) {
             return None;
         }
-        Some(format!("sleep: this system offers no way to prevent it; {ADVICE} ({reason})"))
+        Some(format!("sleep: it cannot be prevented here ({reason}); {ADVICE}"))
     }
 }
 

@@ -12,7 +12,7 @@ use crate::app::command::Command;
 use crate::app::snapshot::{Made, Refusal};
 use crate::control::Severity;
 use crate::control::edit::Edit;
-use egui::{Align, Align2, Area, Frame, Layout, Margin, Rect, RichText, Stroke, Ui, vec2};
+use egui::{Align2, Area, Frame, Margin, Rect, RichText, Stroke, Ui, vec2};
 
 /// Seconds for which a refusal is shown.
 const REFUSAL_SECONDS: f64 = 8.0;
@@ -109,7 +109,7 @@ fn card<'a>(
                 .inner_margin(Margin::symmetric(12, 8));
             frame.show(ui, |ui| {
                 ui.set_max_width((ui.ctx().content_rect().width() - 48.0).min(820.0));
-                ui.with_layout(Layout::left_to_right(Align::Center).with_main_wrap(true), |ui| {
+                ui.horizontal_wrapped(|ui| {
                     ui.spacing_mut().item_spacing = vec2(8.0, 6.0);
                     closed = add(ui, context);
                     let close = Button::icon("Close the card", Icon::Close).look(Look::Quiet).size(BUTTON, BUTTON);

@@ -114,7 +114,13 @@ impl Shell {
     fn take_keys(&mut self, ui: &Ui, snapshot: &Snapshot) -> Vec<Action> {
         // A field that Esc, Enter or Tab ends has lost the focus already, and the key belongs to it.
         let types = self.typed || ui.ctx().text_edit_focused();
-        let escapes = ui.input(|input| input.key_pressed(Key::Escape) && input.modifiers.is_none());
+        // A key that is held down repeats. The Esc that has ended a recording must not close the card about it.
+        let escapes = ui.input(|input| {
+            input.modifiers.is_none()
+                && input.events.iter().any(|event| {
+                    matches!(event, egui::Event::Key { key: Key::Escape, pressed: true, repeat: false, .. })
+                })
+        });
         if escapes && (self.close_topmost(ui, snapshot, types) || types) {
             self.bar.ignore_escape();
             return Vec::new();

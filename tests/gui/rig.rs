@@ -208,6 +208,26 @@ impl Rig {
         self.step(2);
     }
 
+    /// Drags from one place to another with the left button.
+    pub(super) fn drag(&mut self, from: egui::Pos2, to: egui::Pos2) {
+        let button = |pos, pressed| Event::PointerButton {
+            pos,
+            button: PointerButton::Primary,
+            pressed,
+            modifiers: Modifiers::NONE,
+        };
+        self.harness.event(Event::PointerMoved(from));
+        self.step(1);
+        self.harness.event(button(from, true));
+        self.step(1);
+        for part in 1..=8 {
+            self.harness.event(Event::PointerMoved(from + (to - from) * (part as f32 / 8.0)));
+            self.step(1);
+        }
+        self.harness.event(button(to, false));
+        self.step(3);
+    }
+
     /// The level of a meter, in decibels.
     pub(super) fn level(&self, label: &str) -> f64 {
         self.harness.get_by_label(label).accesskit_node().numeric_value().unwrap_or(-60.0)

@@ -86,7 +86,17 @@ fn escape_closes_what_is_open_cancels_a_rename_and_only_then_stops() {
     let mut rig = Rig::new("virtual", 2);
     rig.click("Record");
     rig.record_for(0.5);
-    rig.stop();
+    rig.harness.key_down(Key::Escape);
+    rig.step(40);
+    rig.until("the long press ended it", |rig| !rig.is_recording() && rig.snapshot().made.is_some());
+    // A key that stays down repeats.
+    rig.harness.key_down(Key::Escape);
+    rig.step(3);
+    assert!(is_shown(&rig, "Close the card"), "the Esc that is still down after a long press closes nothing");
+    let card = rig.harness.get_by_label("Close the card").rect();
+    assert!(card.bottom() > 800.0 && card.height() < 40.0, "the card is one line at the lower end: {card:?}");
+    rig.harness.key_up(Key::Escape);
+    rig.step(2);
     rig.press(Key::Escape);
     assert!(!is_shown(&rig, "Close the card"), "the card of the recording");
     rig.click("Play");
@@ -309,6 +319,30 @@ fn delete_removes_what_was_selected_last_and_regions_are_in_the_tree() {
     let session = rig.session();
     assert_eq!(session.tracks().len(), 1, "the track goes");
     assert_eq!(session.tracks()[0].regions().len(), 1, "the region stays");
+}
+
+#[test]
+fn a_drag_in_the_ruler_makes_a_range_and_a_drag_of_a_region_moves_it() {
+    let mut rig = Rig::new("virtual", 1);
+    rig.click("Record");
+    rig.record_for(1.0);
+    rig.stop();
+    rig.press(Key::Escape);
+    rig.press(Key::F);
+    let ruler = rig.harness.get_by_label("Ruler").rect();
+    let at = |part: f32| egui::pos2(ruler.left() + ruler.width() * part, ruler.center().y);
+    rig.drag(at(0.5), at(0.7));
+    let range = rig.snapshot().transport.range;
+    assert!(range.is_some_and(|(from, to)| from.0 > 48_000 && from < to), "{range:?}");
+    rig.send(Command::Range(None));
+    let region = rig.harness.get_by_label_contains("Region In 1").rect();
+    rig.drag(region.center(), region.center() + vec2(200.0, 0.0));
+    let (start, length) = (rig.session().tracks()[0].regions()[0].start, rig.session().tracks()[0].regions()[0].length);
+    assert!(start.0 > 24_000, "it moved: {start:?}");
+    let region = rig.harness.get_by_label_contains("Region In 1").rect();
+    let edge = egui::pos2(region.right() - 1.0, region.center().y);
+    rig.drag(edge, edge - vec2(region.width() / 2.0, 0.0));
+    assert!(rig.session().tracks()[0].regions()[0].length < length, "it is trimmed although it was not selected");
 }
 
 #[test]

@@ -20,7 +20,7 @@ pub(super) fn show(ui: &mut Ui, places: &Layout, context: &mut PanelContext<'_>)
         disk_space(ui, rect, rect.width() < 130.0, context);
     }
     if let Some(rect) = places.device {
-        device(ui, rect, rect.width() < 170.0, context);
+        device(ui, rect, rect.width() < 160.0, context);
     }
     if let Some(rect) = places.settings {
         let tip = context.tip("Settings", Action::Settings);

@@ -26,7 +26,7 @@ struct Widths {
 }
 
 const WIDEST: Widths = Widths {
-    name: 206.0,
+    name: 198.0,
     to_start: 38.0,
     stop: 122.0,
     play: 38.0,
@@ -36,8 +36,8 @@ const WIDEST: Widths = Widths {
     punch: 44.0,
     time: TIME_WIDTHS[0],
     master: 15.0,
-    room: 138.0,
-    device: 182.0,
+    room: 132.0,
+    device: 176.0,
     settings: 38.0,
     menu: 38.0,
 };

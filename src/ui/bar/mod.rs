@@ -74,9 +74,11 @@ fn session(ui: &mut Ui, state: &mut BarState, rect: Rect, context: &mut PanelCon
     let session = &context.snapshot.session;
     let line = Rect::from_min_size(pos2(rect.left(), rect.top() + 14.0), vec2(rect.width() - 18.0, 20.0));
     let begin = std::mem::take(&mut state.rename);
+    // A name that is a date and a time fits.
+    let size = if rect.width() < 150.0 { 13.0 } else { 15.0 };
     let shown = if session.name().is_empty() { "Untitled" } else { session.name() };
     let Named { response, name, .. } =
-        name_field(ui, context.theme, line, ("Session name", 0), shown, Theme::semi(15.0), begin);
+        name_field(ui, context.theme, line, ("Session name", 0), shown, Theme::semi(size), begin);
     if response.hovered() {
         Icon::Pencil.paint(ui.painter(), pos2(rect.right() - 8.0, line.center().y), 11.0, context.theme.quiet);
     }

@@ -283,7 +283,6 @@ pub(super) fn scrub(ui: &Ui, state: &mut Pointer, ruler: Rect, context: &mut Pan
     if !response.dragged() {
         state.ruler_drag = None;
     }
-    response.clone().on_hover_text("Click to go there, drag for a range, wheel to zoom");
     if !ui.rect_contains_pointer(ruler) {
         return false;
     }
