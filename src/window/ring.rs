@@ -56,21 +56,18 @@ pub(super) fn window_ring<W>() -> (AudioEnd<W>, DiskEnd<W>) {
 impl<W> AudioEnd<W> {
     /// Gives back every window that `is_over`, each after `close`, and takes the next one from the ring.
     /// This is realtime-safe.
+    #[inline]
     pub(super) fn advance(&mut self, is_over: impl Fn(&W) -> bool, close: impl Fn(&mut W)) {
-        loop {
-            match self.current.take() {
-                Some(mut window) if is_over(&window) => {
-                    close(&mut window);
-                    self.give_back(window);
-                }
-                Some(window) => {
-                    self.current = Some(window);
-                    return;
-                }
-                None => match self.ready.pop() {
-                    Ok(window) => self.current = Some(window),
-                    Err(_) => return,
-                },
+        // A window stays in its place while it is in use. It is large: moving it out and back in every period took a third
+        // of the time of the sample loop.
+        while self.current.as_ref().is_none_or(&is_over) {
+            if let Some(mut window) = self.current.take() {
+                close(&mut window);
+                self.give_back(window);
+            }
+            match self.ready.pop() {
+                Ok(window) => self.current = Some(window),
+                Err(_) => return,
             }
         }
     }

@@ -120,6 +120,20 @@ pub fn run(
     Ok(report)
 }
 
+/// Samples between -1 and 1.
+fn sound(device: DeviceFormat, samples: usize) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    for at in 0..samples as u32 {
+        let value = at.wrapping_mul(0x9E37_79B9).cast_signed();
+        let sample = match device {
+            DeviceFormat::F32 => (value as f32 / 2_147_483_648.0).to_le_bytes(),
+            _ => value.to_le_bytes(),
+        };
+        bytes.extend_from_slice(&sample[4 - device.bytes()..]);
+    }
+    bytes
+}
+
 fn loops() -> Vec<(String, SampleLoop)> {
     let mut sets = vec![Instructions::BASELINE, Instructions::of_this_processor()];
     sets.dedup();
@@ -178,8 +192,7 @@ impl Rig {
             meters: InputMeters::new(channels, SampleRate(48_000)),
             outbox: Outbox::new(events, Arc::clone(&published)),
             published,
-            // Any bytes are samples; these are no NaN in float.
-            input: (0..bytes).map(|at| (at * 7 % 61) as u8).collect(),
+            input: sound(device, bytes / device.bytes()),
             input_period: 0,
         })
     }
