@@ -155,7 +155,7 @@ fn name_of(card: u32) -> String {
 
 fn acquire(card: u32, shared: &Arc<Shared>) -> Result<Connection, Denied> {
     let (name, path) = (name_of(card), format!("/org/freedesktop/ReserveDevice1/Audio{card}"));
-    let object = Object { card, shared: Arc::clone(shared) };
+    let object = Object { card, priority: PRIORITY, application: "Faultless".to_owned(), shared: Arc::clone(shared) };
     let bus = zbus::blocking::connection::Builder::session()?
         .method_timeout(ASK_PATIENCE)
         .serve_at(path.as_str(), object)?
@@ -186,6 +186,8 @@ fn application(bus: &Connection, name: &str, path: &str) -> String {
 /// The object that other programs call.
 struct Object {
     card: u32,
+    priority: i32,
+    application: String,
     shared: Arc<Shared>,
 }
 
@@ -193,7 +195,7 @@ struct Object {
 impl Object {
     /// A program with `priority` wants the card. The device is closed before the answer.
     fn request_release(&self, priority: i32) -> bool {
-        if priority <= PRIORITY || IS_RECORDING.load(Ordering::Relaxed) {
+        if priority <= self.priority || IS_RECORDING.load(Ordering::Relaxed) {
             return false;
         }
         lock(&GRANTED).push((self.card, Instant::now()));
@@ -205,12 +207,12 @@ impl Object {
 
     #[zbus(property)]
     fn priority(&self) -> i32 {
-        PRIORITY
+        self.priority
     }
 
     #[zbus(property)]
-    fn application_name(&self) -> &str {
-        "Faultless"
+    fn application_name(&self) -> String {
+        self.application.clone()
     }
 
     #[zbus(property)]

@@ -51,6 +51,7 @@ fn path(card: u32) -> String {
 
 /// A sound server that owns a card, and lets it go or not.
 struct Holder {
+    name: String,
     lets_go: bool,
     asked: Arc<AtomicI32>,
 }
@@ -63,14 +64,14 @@ impl Holder {
     }
 
     #[zbus(property)]
-    fn application_name(&self) -> &str {
-        "Some Server"
+    fn application_name(&self) -> String {
+        self.name.clone()
     }
 }
 
 fn hold(card: u32, lets_go: bool) -> (Connection, Arc<AtomicI32>) {
     let asked = Arc::new(AtomicI32::new(i32::MIN));
-    let holder = Holder { lets_go, asked: Arc::clone(&asked) };
+    let holder = Holder { name: "Some Server".to_owned(), lets_go, asked: Arc::clone(&asked) };
     let bus = zbus::blocking::connection::Builder::session().unwrap().serve_at(path(card), holder).unwrap();
     let bus = bus.build().unwrap();
     let flags = RequestNameFlags::AllowReplacement | RequestNameFlags::DoNotQueue;
