@@ -211,7 +211,7 @@ mod tests {
         assert!(is_right(lossy(5500), std::slice::from_ref(&listed)));
         assert!(!is_right(lossy(5565), std::slice::from_ref(&listed)));
         assert!(!is_right(lossy(5564), &[]));
-        assert!(!is_right(lossy(5564), &[399..463]));
+        assert!(!is_right(lossy(5564), std::slice::from_ref(&(399..463))));
     }
 
     #[test]
