@@ -225,6 +225,7 @@ impl App {
                 let inputs = control.running().device.inputs;
                 control.set_monitoring(settings.monitors.unwrap_or(inputs > 2));
             }
+            control.set_latency_offset(settings.offset_of(&control.offset_key()));
             control.set_mirror(settings.mirror.as_deref());
             control.set_overflow(settings.overflow.as_deref());
         }

@@ -267,6 +267,7 @@ fn transport(control: &Control, pass: Option<PassStatus>, requests: &TransportRe
     let pass = pass.map(|pass| PassView {
         phase: pass.phase,
         start: pass.start,
+        head: pass.head,
         frames: pass.frames,
         takes: Arc::new(pass.takes),
         losses: Arc::new(pass.losses),

@@ -334,6 +334,7 @@ impl App {
         control.enable_playback();
         let monitors = self.settings.monitors.unwrap_or(control.running().device.inputs > 2);
         control.set_monitoring(monitors);
+        control.set_latency_offset(self.settings.offset_of(&control.offset_key()));
         control.set_mirror(self.settings.mirror.as_deref());
         control.set_overflow(self.settings.overflow.as_deref());
         self.session_info = SessionInfo::new(&mut control, title, read_only, is_new, base);

@@ -4,6 +4,7 @@
 use super::Wake;
 use crate::butler::capabilities::CapturePath;
 use crate::control::Severity;
+use crate::control::recording::LATENCY_OFFSET_MAX;
 use crate::format::TakeFormat;
 use crate::limits;
 use crate::mailbox::{Poster, mailbox};
@@ -62,6 +63,9 @@ pub struct Settings {
     /// Whether armed tracks set to "auto" use input monitoring; `None`: only on a device with more than two inputs. A
     /// device with one or two inputs is often a laptop, whose microphone would feed back from its speakers.
     pub monitors: Option<bool>,
+    /// Frames by which takes that were recorded while something played are placed earlier than the device tells, by device,
+    /// rate and period ([`Control::offset_key`](crate::control::Control::offset_key)).
+    pub offsets: BTreeMap<String, i64>,
     /// Whether the timeline scrolls with the playhead.
     pub follow: bool,
     /// Whether track rows are tall.
@@ -115,6 +119,7 @@ impl Default for Settings {
             tempo: (120.0, 4),
             keys: BTreeMap::new(),
             monitors: None,
+            offsets: BTreeMap::new(),
             follow: true,
             tall: true,
         }
@@ -133,8 +138,50 @@ impl Settings {
         self.zoom = if self.zoom.is_finite() { self.zoom.clamp(0.6, 3.0) } else { 1.0 };
         self.tempo.0 = if self.tempo.0.is_finite() { self.tempo.0.clamp(20.0, 400.0) } else { 120.0 };
         self.tempo.1 = self.tempo.1.clamp(1, 32);
+        let most = LATENCY_OFFSET_MAX;
+        self.offsets.values_mut().for_each(|offset| *offset = (*offset).clamp(-most, most));
         self
     }
+
+    /// The offset of a device, see [`Settings::offsets`].
+    pub fn offset_of(&self, key: &str) -> i64 {
+        self.offsets.get(key).copied().unwrap_or(0)
+    }
+
+    /// Sets the offset of a device; 0 forgets it.
+    pub(super) fn set_offset(&mut self, key: String, offset: i64) {
+        match offset {
+            0 => drop(self.offsets.remove(&key)),
+            offset => drop(self.offsets.insert(key, offset)),
+        }
+    }
+}
+
+/// Reads the offset of a device from the user's settings file, see [`Settings::offsets`].
+pub fn stored_offset(key: &str) -> Result<i64, String> {
+    let Some(path) = user_folder().map(|folder| folder.join(FILE)) else { return Ok(0) };
+    let settings = read(&path).map_err(|reason| format!("{}: {reason}", path.display()))?;
+    Ok(settings.map_or(0, |settings| settings.offset_of(key)))
+}
+
+/// Writes the offset of a device into the user's settings file. The other settings stay.
+pub fn store_offset(key: &str, offset: i64) -> Result<(), String> {
+    let folder = user_folder().ok_or("settings: there is no home to keep them in")?;
+    store_offset_in(&folder, key, offset)
+}
+
+fn store_offset_in(folder: &Path, key: &str, offset: i64) -> Result<(), String> {
+    let path = folder.join(FILE);
+    let mut settings = read(&path).map_err(|reason| format!("{}: {reason}", path.display()))?.unwrap_or_default();
+    settings.set_offset(key.to_owned(), offset);
+    write(&path, &settings.clamped()).map_err(|error| format!("{}: cannot be saved: {error}", path.display()))
+}
+
+/// The name of the settings file.
+const FILE: &str = "settings.json";
+
+fn user_folder() -> Option<PathBuf> {
+    dirs::config_dir().map(|config| config.join("faultless"))
 }
 
 /// Limit for the size of the settings file.
@@ -159,8 +206,8 @@ impl SettingsStore {
     /// Reads the settings file in `folder`, or in the user's configuration folder. A file that cannot be read is
     /// renamed; the returned text says so. `wake` is called after each save.
     pub(super) fn load(folder: Option<PathBuf>, wake: Wake) -> (SettingsStore, Settings, Option<String>) {
-        let folder = folder.or_else(|| dirs::config_dir().map(|config| config.join("faultless")));
-        let Some(path) = folder.map(|folder| folder.join("settings.json")) else {
+        let folder = folder.or_else(user_folder);
+        let Some(path) = folder.map(|folder| folder.join(FILE)) else {
             return (
                 SettingsStore::start(None, wake),
                 Settings::default(),
@@ -296,6 +343,20 @@ mod tests {
         drop(store);
         let (_, again, note) = load(folder.path());
         assert!(again == changed && note.is_none());
+    }
+
+    #[test]
+    fn an_offset_is_stored_beside_the_other_settings() {
+        let folder = tempfile::tempdir().unwrap();
+        let (mut store, first, _) = load(folder.path());
+        store.save(&Arc::new(Settings { period: 256, ..first }));
+        drop(store);
+        let at = |key: &str| load(folder.path()).1.offset_of(key);
+        store_offset_in(folder.path(), "alsa:default, 48000 Hz, 1024 frames", -72).unwrap();
+        assert_eq!((at("alsa:default, 48000 Hz, 1024 frames"), at("virtual")), (-72, 0));
+        store_offset_in(folder.path(), "alsa:default, 48000 Hz, 1024 frames", 0).unwrap();
+        let settings = load(folder.path()).1;
+        assert_eq!((settings.offsets.len(), settings.period), (0, 256));
     }
 
     #[test]

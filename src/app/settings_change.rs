@@ -36,6 +36,11 @@ pub enum SettingsChange {
         action: String,
         keys: Option<String>,
     },
+    /// The offset of one device.
+    Offset {
+        key: String,
+        offset: i64,
+    },
     Monitors(Option<bool>),
     Follow(bool),
     Tall(bool),
@@ -66,6 +71,7 @@ impl Settings {
             SettingsChange::BeatsInBar(beats) => self.tempo.1 = beats,
             SettingsChange::Keys { action, keys: Some(keys) } => drop(self.keys.insert(action, keys)),
             SettingsChange::Keys { action, keys: None } => drop(self.keys.remove(&action)),
+            SettingsChange::Offset { key, offset } => self.set_offset(key, offset),
             SettingsChange::Monitors(monitors) => self.monitors = monitors,
             SettingsChange::Follow(follow) => self.follow = follow,
             SettingsChange::Tall(tall) => self.tall = tall,
@@ -96,6 +102,7 @@ impl Settings {
             tempo: (tempo, beats),
             keys,
             monitors,
+            offsets,
             follow,
             tall,
         } = self;
@@ -128,6 +135,12 @@ impl Settings {
             let now = keys.get(action);
             let change = || SettingsChange::Keys { action: action.clone(), keys: now.cloned() };
             (now != before.keys.get(action)).then(change)
+        }));
+        let devices = offsets.keys().chain(before.offsets.keys().filter(|key| !offsets.contains_key(*key)));
+        changes.extend(devices.map(|key| {
+            let offset = self.offset_of(key);
+            let change = || SettingsChange::Offset { key: key.clone(), offset };
+            (offset != before.offset_of(key)).then(change)
         }));
         changes.into_iter().flatten().collect()
     }
@@ -168,10 +181,10 @@ mod tests {
             "last_session": "/l", "mirror": "/m", "overflow": "/o", "format": "f32", "lead_ms": 500, "lock_kib": 64,
             "spool_mib": 99, "capture_path": "in-place", "pre_roll_ms": 1, "theme": "light", "zoom": 2.0,
             "time": "bars", "tempo": [90.0, 3], "keys": {"Stop": "X"}, "monitors": true, "follow": false,
-            "tall": false}"#;
+            "tall": false, "offsets": {"virtual, 48000 Hz, 64 frames": -72}}"#;
         let other = super::super::settings::parse(text.as_bytes()).unwrap();
         let changes = other.changes_since(&Settings::default());
-        assert_eq!(changes.len(), 23);
+        assert_eq!(changes.len(), 24);
         let mut settings = Settings::default();
         for change in changes {
             settings.apply(change);

@@ -115,8 +115,10 @@ pub struct Transport {
 #[derive(Clone, Debug, PartialEq)]
 pub struct PassView {
     pub phase: PassPhase,
-    /// The position of the first frame on the timeline.
+    /// The position on the timeline of the first frame behind `head`.
     pub start: FramePos,
+    /// Frames at the beginning of the takes that would lie before the timeline.
+    pub head: Frames,
     /// Frames recorded so far.
     pub frames: Frames,
     /// The takes being recorded, and their tracks.

@@ -350,6 +350,7 @@ mod tests {
             path: PathBuf::from("/x/audio/Åska-1.wav"),
             header: Header::new(1, 48_000, TakeFormat::S24),
             pair: None,
+            head: crate::time::Frames(0),
         }
     }
 

@@ -294,7 +294,7 @@ impl TakeFile {
     /// the message for the user if the file was put back.
     pub fn finish(&mut self, frames: Frames, end: &TakeEnd) -> io::Result<Option<String>> {
         self.header.data_bytes = frames.0 * self.frame_bytes() as u64;
-        self.header.bext.time_reference = end.began.0;
+        self.header.bext.time_reference = end.began.0.saturating_sub(end.latency.0);
         if !end.history.is_empty() {
             end.history.clone_into(&mut self.header.bext.coding_history);
         }
@@ -340,6 +340,7 @@ mod tests {
             path: folder.join("t-1.wav"),
             header: Header::new(1, 48_000, TakeFormat::S24),
             pair: None,
+            head: Frames(0),
         }
     }
 
@@ -366,7 +367,8 @@ mod tests {
             assert!(!take.is_unsynced() && take.header_ends_before(take.durable()));
             take.write_header(take.durable()).unwrap();
             assert_eq!(hound::WavReader::open(&take.path).unwrap().duration(), 4096);
-            let end = TakeEnd { frames: Frames(4095), began: FramePos(7), history: "A=PCM".to_owned() };
+            let end =
+                TakeEnd { frames: Frames(4095), began: FramePos(7), latency: Frames(3), history: "A=PCM".to_owned() };
             take.finish(end.frames, &end).unwrap();
             let reader = hound::WavReader::open(&take.path).unwrap();
             assert_eq!((reader.duration(), reader.spec().bits_per_sample), (4095, 24));

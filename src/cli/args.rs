@@ -1,6 +1,7 @@
 //! Arguments of the command line and the texts of `--help`, which come from the doc comments here. Thread: control.
 
 use crate::butler::capabilities::CapturePath;
+use crate::control::recording::LATENCY_OFFSET_MAX;
 use crate::format::TakeFormat;
 use clap::{Args, Parser, Subcommand};
 use std::path::PathBuf;
@@ -85,8 +86,8 @@ pub struct DeviceArgs {
     /// 'virtual', 'virtual:OPTIONS', 'alsa:NAME' or 'alsa:CAPTURE,PLAYBACK' ('-': none).
     /// Without it: the free card with most channels, else the default of a sound server, else virtual
     ///
-    /// Options of the virtual device, separated by commas: free (no clock), loop=DELAY, xrun=FRAME+LOST,
-    /// unplug=FRAME+AWAY, suspend=FRAME+ASLEEP, slow=FRAME+MICROSECONDS, gone=FRAME, crash=FRAME (the audio thread
+    /// Options of the virtual device, separated by commas: free (no clock), loop=DELAY, latency=OUTPUT+INPUT,
+    /// xrun=FRAME+LOST, unplug=FRAME+AWAY, suspend=FRAME+ASLEEP, slow=FRAME+MICROSECONDS, gone=FRAME, crash=FRAME (the audio thread
     /// panics). pull=AFTER+AWAY unplugs it AFTER frames after its start; it can be opened again AWAY frames later (if
     /// repeated: for the next start). After it was unplugged: busy=N (another program uses it at the next N openings),
     /// returns=INPUTS, returns-period=FRAMES, returns-rate=HZ+N (the only rate at the next N openings).
@@ -141,9 +142,17 @@ pub struct RecordArgs {
     /// Continue in a folder in DIR, without a gap, when the session's disk is full or fails
     #[arg(long, value_name = "DIR")]
     pub overflow: Option<PathBuf>,
-    /// Play the session while recording
+    /// Play the session while recording; takes are placed earlier by the time from the outputs to the inputs
     #[arg(long)]
     pub play_along: bool,
+    /// With --play-along: frames by which takes are placed earlier than the device tells, or later if negative
+    ///
+    /// The number is kept for this device, rate and period, until another one is given; 0 forgets it. To find it, record
+    /// a click through a cable from an output to an input: the number of frames by which the recorded click lies behind
+    /// the one that was played.
+    #[arg(long, value_name = "FRAMES", requires = "play_along", allow_negative_numbers = true)]
+    #[arg(value_parser = clap::value_parser!(i64).range(-LATENCY_OFFSET_MAX..=LATENCY_OFFSET_MAX))]
+    pub offset: Option<i64>,
     /// Print the result as one line of JSON on standard output
     #[arg(long)]
     pub json: bool,

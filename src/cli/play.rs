@@ -86,7 +86,7 @@ pub fn run(args: &PlayArgs) -> Result<(), Failure> {
     let outcome = Outcome::of(&control, &base, played);
     if !is_set(&stop_flag) {
         // The last frames are computed, and leave the device later.
-        let delay = Frames(control.published().output_delay.load(Relaxed));
+        let delay = Frames(control.published().latency().output);
         std::thread::sleep(delay.duration(control.running().device.rate).min(OUTPUT_DELAY_MAX));
     }
     control.stop();

@@ -3,6 +3,7 @@
 use super::args::RecordArgs;
 use super::status::StatusLine;
 use super::{Failure, choose, end_on_signals, is_set, print, print_stderr, printable};
+use crate::app::settings::{store_offset, stored_offset};
 use crate::butler::capabilities::CapturePath;
 use crate::control::recording::{PassReport, counted};
 use crate::control::setup::Side;
@@ -14,6 +15,7 @@ use crate::session::session_file::{SessionError, open_read_only};
 use crate::time::{Clock, Frames, SampleRate};
 use serde_json::{Value, json};
 use std::sync::atomic::AtomicBool;
+use std::sync::atomic::Ordering::Relaxed;
 use std::time::{Duration, Instant};
 
 /// Time limit for a disk to make the mirror or overflow folder.
@@ -55,6 +57,7 @@ pub fn run(args: &RecordArgs) -> Result<(), Failure> {
     let device = running.device.name.clone();
     let finished = control.take_report();
     let unsaved = await_saved(&mut control, &mut line);
+    let whole_run = counters_of_run(&control);
     let (reports, notices) = control.close();
     for notice in notices {
         print_notice(&notice);
@@ -76,7 +79,7 @@ pub fn run(args: &RecordArgs) -> Result<(), Failure> {
     }
     if args.json {
         let seconds = json!({ "seconds": Frames(report.frames).seconds(rate) });
-        print(&merged(merged(head, seconds), serde_json::to_value(&report)?).to_string());
+        print(&merged(merged(merged(head, seconds), whole_run), serde_json::to_value(&report)?).to_string());
     } else {
         print(&summary(&report, &folder.display().to_string(), rate));
     }
@@ -137,6 +140,7 @@ fn open(args: &RecordArgs) -> Result<(Control, u64), Failure> {
     }
     control.arm_inputs(inputs)?;
     set_extra_folders(&mut control, args)?;
+    set_offset(&mut control, args);
     if !args.json {
         print_stderr(&introduction(&control, inputs, format));
     }
@@ -161,6 +165,28 @@ fn set_extra_folders(control: &mut Control, args: &RecordArgs) -> Result<(), Fai
         }
     }
     Ok(())
+}
+
+/// Sets the offset that the user names, or has named before for this device. A settings file that cannot be read or
+/// written is no reason not to record.
+fn set_offset(control: &mut Control, args: &RecordArgs) {
+    if !args.play_along {
+        return;
+    }
+    let key = control.offset_key();
+    let offset = match args.offset {
+        None => stored_offset(&key).unwrap_or_else(|reason| {
+            print_stderr(&format!("caution: the offset of the device is not known: {reason}"));
+            0
+        }),
+        Some(offset) => {
+            if let Err(reason) = store_offset(&key, offset) {
+                print_stderr(&format!("caution: the offset counts for this recording only: {reason}"));
+            }
+            offset
+        }
+    };
+    control.set_latency_offset(offset);
 }
 
 /// Observations during a pass, for the error message at its end.
@@ -222,6 +248,17 @@ fn await_saved(control: &mut Control, line: &mut StatusLine) -> Option<String> {
         }
         std::thread::sleep(Duration::from_millis(5));
     }
+}
+
+/// The counters since the device was opened, in a member of their own. Those of the report count during the pass only.
+fn counters_of_run(control: &Control) -> Value {
+    let published = control.published();
+    json!({ "run": {
+        "xruns": published.xruns.load(Relaxed),
+        "playback_xruns": published.playback_xruns.load(Relaxed),
+        "frames_lost": published.frames_lost.load(Relaxed),
+        "frames_unheard": published.frames_unheard.load(Relaxed),
+    }})
 }
 
 /// A JSON object with the members of both.
@@ -293,6 +330,7 @@ fn summary(report: &PassReport, folder: &str, rate: SampleRate) -> String {
     let audio = &report.audio_thread;
     let switches =
         audio.voluntary_switches.map_or_else(|| "an unknown number of".to_owned(), |count| count.to_string());
+    let placed = report.latency.text().map_or_else(String::new, |text| format!("\n{text}"));
     format!(
         "{} of {} in {folder}\n{} lost, {}, {} page faults, {} voluntary switches; cycle {:.1} µs mean ({} bare copies){}, {:.1} µs worst; {}",
         counted(report.takes.len() as u64, "take"),
@@ -306,5 +344,5 @@ fn summary(report: &PassReport, folder: &str, rate: SampleRate) -> String {
         audio.signal_text(),
         audio.cycle_us_max,
         audio.scheduling,
-    )
+    ) + &placed
 }

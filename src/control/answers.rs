@@ -2,6 +2,7 @@
 //! Owns nothing. Thread: control.
 
 use super::recording::Event;
+use super::repeats::LostFrames;
 use super::{Control, Severity};
 use crate::flight::record::Kind;
 use crate::message::AudioEvent;
@@ -20,15 +21,10 @@ impl Control {
                 self.note_pass_began(at.0);
             }
             AudioEvent::PassEnded(pass) => self.pass_ended(&pass),
-            AudioEvent::Lost { at, frames, cause } => {
-                let is_in_pass = self.device_lost(at, frames, &cause.to_string());
-                let consequence = if is_in_pass { "it is silence in every take" } else { "nothing was recorded then" };
-                if frames.0 == 0 {
-                    self.inputs_were_late(at, cause);
-                } else {
-                    let text = format!("{}: {} lost ({cause}); {consequence}", clock(at), frames.text(rate));
-                    self.notify(Kind::Lost, Severity::Loss, text, &[("at", at.0), ("frames", frames.0)]);
-                }
+            AudioEvent::Lost { at, frames: Frames(0), cause, .. } => self.inputs_were_late(at, cause),
+            AudioEvent::Lost { at, frames, recorded, cause } => {
+                self.device_lost(at, frames, &cause.to_string());
+                self.frames_were_lost(at, LostFrames { times: 1, frames, recorded, cause });
             }
             AudioEvent::PlaybackXrun { at } => self.outputs_were_late(at),
             AudioEvent::Overrun { capture, at, frames } => {

@@ -198,10 +198,10 @@ fn choose_take(session: &mut Session, id: TakeId) -> Result<(), EditError> {
     }
     each_file(session, id, |session, file| {
         let take = session.take(file).ok_or(EditError::NoSuchTake(file))?;
-        let (track, start, end) = (take.track, take.start, take.end());
+        let track = take.track;
         // A file has no frame if its disk refused the take from the beginning; the next file has the sound.
         let is_part = file != id && (take.trashed || take.frames == Frames(0));
-        if is_part { Ok(()) } else { session.choose_take(track, file, start, end).map(drop) }
+        if is_part { Ok(()) } else { session.place_take(track, file).map(drop) }
     })
 }
 

@@ -191,6 +191,8 @@ pub struct Control {
     watcher: Option<Arc<Watcher>>,
     event_log: events::EventLog,
     repeats: repeats::Repeats,
+    /// Frames by which takes are placed earlier than the device tells, as the user has set it.
+    latency_offset: i64,
 }
 
 impl Control {
@@ -267,6 +269,7 @@ impl Control {
             watcher: None,
             event_log,
             repeats: repeats::Repeats::default(),
+            latency_offset: 0,
         })
     }
 
@@ -465,6 +468,7 @@ impl Control {
         self.running.end_disk();
         self.poll();
         self.finish_saving();
+        self.show_held_losses();
         self.close_events();
         (self.reports.drain(..).collect(), self.notices.drain(..).collect())
     }

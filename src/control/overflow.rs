@@ -152,6 +152,8 @@ impl Control {
         if refused.is_empty() {
             return;
         }
+        // A continuation has the latency of the take that it continues.
+        self.settle_latency();
         let mut names = self.session.taken_names();
         self.file_names_found.iter().for_each(|name| names.insert(name));
         let mut listings = Vec::new();
@@ -160,11 +162,12 @@ impl Control {
             let folder = overflow.as_ref().map(|folder| folder.display().to_string());
             let Ok(next) = self.session.add_continuation(id, identity, from, folder, &mut names) else { continue };
             let Some(new) = self.session.take(next) else { continue };
-            let (path, start) = (self.folder.join(new.path()), new.start);
+            let (path, place) = (self.folder.join(new.path()), new.place());
             let Some(take) = self.pass_take(key) else { continue };
             let mut plan = TakePlan { identity, path, ..take.plan.clone() };
             plan.header.bext.originator_reference = identity.simple().to_string();
-            plan.header.bext.time_reference = start.0;
+            plan.header.bext.time_reference = place.start.0;
+            plan.head = Frames(place.take_start.0);
             listings.push((key, Listing { id: next, plan: ContinuationPlan { from, take: plan } }));
         }
         self.save_at_once();

@@ -5,7 +5,7 @@
 
 use crate::message::disk::{PlayRegions, ReaderCommand};
 use crate::message::{AudioCommand, PlayPath, PlayRegion, Voice};
-use crate::mixer::{AudibleRegion, Mix, audible_regions, mixes_of};
+use crate::mixer::{AudibleRegion, Mix, TrackGains, audible_regions, mixes_of};
 use crate::session::{Monitor, Session, Shared, Take, TakeId, Track, TrackId};
 use crate::threads::Threads;
 use crate::time::FramePos;
@@ -135,6 +135,16 @@ impl Players {
             present.mix = voice.mix;
             running.audio.send(AudioCommand::Install { slot, voice }).ok();
         }
+    }
+
+    /// Whether a track that is installed can be heard between `from` and `end` while a pass records, or, with a pre-roll,
+    /// before it.
+    pub fn play_between(&self, session: &Session, from: FramePos, end: FramePos, has_pre_roll: bool) -> bool {
+        self.slots.iter().any(|slot| {
+            let takes_play = slot.mix.sources(true).0 || (has_pre_roll && slot.mix.sources(false).0);
+            let regions = session.track(slot.track).map_or(&[][..], |track| track.regions_in(from, end));
+            takes_play && slot.mix.gains != TrackGains::SILENT && regions.iter().any(|region| !region.muted)
+        })
     }
 
     /// Sets the loop. It is in force from the next locate on.

@@ -2,8 +2,9 @@
 //! with their number. Thread: control.
 
 use super::{Control, Severity};
+use crate::device::LossCause;
 use crate::flight::record::Kind;
-use crate::time::{Clock, FramePos, Frames};
+use crate::time::{Clock, FramePos, Frames, SampleRate};
 use std::sync::atomic::Ordering::Relaxed;
 
 /// Events of one kind. Time is the device's own: without a device there are no such events.
@@ -36,11 +37,78 @@ impl Repeat {
     }
 }
 
+/// Frames that the device lost, once or several times.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct LostFrames {
+    pub(super) times: u64,
+    pub(super) frames: Frames,
+    /// Frames of these that are silence in every take.
+    pub(super) recorded: Frames,
+    pub(super) cause: LossCause,
+}
+
+impl LostFrames {
+    fn text(&self, rate: SampleRate) -> String {
+        let LostFrames { times, frames, recorded, cause } = self;
+        let consequence = match recorded {
+            Frames(0) => "nothing was recorded then".to_owned(),
+            recorded if recorded == frames => "it is silence in every take".to_owned(),
+            recorded => {
+                format!("{} of it is silence in every take, the rest is outside of the recording", recorded.text(rate))
+            }
+        };
+        let times = if *times == 1 { String::new() } else { format!(" in {times} further losses") };
+        format!("{} lost{times} ({cause}); {consequence}", frames.text(rate))
+    }
+}
+
+/// The losses that control holds back: of one cause, one notice a second. The takes list each of them.
+#[derive(Debug, Default)]
+struct Losses {
+    /// Device frame from which on the next notice may be shown.
+    next: u64,
+    waiting: Option<(FramePos, LostFrames)>,
+}
+
+impl Losses {
+    /// Frames were lost. Returns the notices to show at once.
+    fn came(&mut self, at: FramePos, lost: LostFrames, now: u64, spacing: u64) -> Vec<(FramePos, LostFrames)> {
+        match &mut self.waiting {
+            Some((_, waiting)) if waiting.cause == lost.cause => {
+                waiting.times += lost.times;
+                waiting.frames += lost.frames;
+                waiting.recorded += lost.recorded;
+                Vec::new()
+            }
+            // A suspend or an unplug is told at once, however many xruns there were before.
+            waiting if now < self.next && lost.cause == LossCause::Xrun => {
+                let before = waiting.replace((at, lost));
+                before.into_iter().collect()
+            }
+            waiting => {
+                self.next = now + spacing;
+                waiting.take().into_iter().chain([(at, lost)]).collect()
+            }
+        }
+    }
+
+    /// The losses that waited, if it is time to tell of them.
+    fn due(&mut self, now: u64, spacing: u64) -> Option<(FramePos, LostFrames)> {
+        if now < self.next {
+            return None;
+        }
+        let waiting = self.waiting.take()?;
+        self.next = now + spacing;
+        Some(waiting)
+    }
+}
+
 /// The events that control holds back.
 #[derive(Debug, Default)]
 pub(super) struct Repeats {
     outputs_late: Repeat,
     inputs_late: Repeat,
+    losses: Losses,
     /// The drift was told.
     drift_told: bool,
 }
@@ -57,11 +125,33 @@ impl Control {
     }
 
     /// The inputs were late, and no frame was lost.
-    pub(super) fn inputs_were_late(&mut self, at: FramePos, cause: crate::device::LossCause) {
+    pub(super) fn inputs_were_late(&mut self, at: FramePos, cause: LossCause) {
         let (now, second) = self.device_time();
         if self.repeats.inputs_late.came(now, second) {
             let at = Clock(Frames(at.0).duration(self.running.device.rate));
             self.caution(format!("{at}: {cause} without loss of a recorded frame"));
+        }
+    }
+
+    /// The device lost frames.
+    pub(super) fn frames_were_lost(&mut self, at: FramePos, lost: LostFrames) {
+        let (now, second) = self.device_time();
+        for (at, lost) in self.repeats.losses.came(at, lost, now, second) {
+            self.tell_of_loss(at, lost);
+        }
+    }
+
+    fn tell_of_loss(&mut self, at: FramePos, lost: LostFrames) {
+        let rate = self.running.device.rate;
+        let clock = Clock(Frames(at.0).duration(rate));
+        let numbers = [("at", at.0), ("frames", lost.frames.0), ("times", lost.times)];
+        self.notify(Kind::Lost, Severity::Loss, format!("{clock}: {}", lost.text(rate)), &numbers);
+    }
+
+    /// Tells of losses that were held back, before the report of a pass and at the end.
+    pub(super) fn show_held_losses(&mut self) {
+        if let Some((at, lost)) = self.repeats.losses.waiting.take() {
+            self.tell_of_loss(at, lost);
         }
     }
 
@@ -85,6 +175,9 @@ impl Control {
     pub(super) fn show_repeats(&mut self) {
         self.warn_of_drift();
         let (now, second) = self.device_time();
+        if let Some((at, lost)) = self.repeats.losses.due(now, second) {
+            self.tell_of_loss(at, lost);
+        }
         if let Some(count) = self.repeats.outputs_late.due(now, second) {
             let text = format!("the outputs were late {count} more times; the recorded sound is complete");
             self.notify(Kind::Dropout, Severity::Caution, text, &[("times", count)]);
@@ -118,5 +211,43 @@ mod tests {
         assert_eq!(shown, [(0, 1), (100, 100), (200, 99)]);
         // After a quiet second the next one is shown at once again.
         assert!(repeat.came(1000, 100));
+    }
+
+    #[test]
+    fn repeated_losses_are_one_notice_a_second_with_all_their_frames() {
+        let mut losses = Losses::default();
+        let lost = |frames, recorded, cause| LostFrames {
+            times: 1,
+            frames: Frames(frames),
+            recorded: Frames(recorded),
+            cause,
+        };
+        let mut shown = Vec::new();
+        for now in 0..350 {
+            if now < 200 {
+                shown.extend(losses.came(
+                    FramePos(now),
+                    lost(7, if now < 50 { 0 } else { 7 }, LossCause::Xrun),
+                    now,
+                    100,
+                ));
+            }
+            if now == 120 {
+                shown.extend(losses.came(FramePos(now), lost(900, 900, LossCause::Unplug), now, 100));
+            }
+            shown.extend(losses.due(now, 100));
+        }
+        let told: Vec<String> =
+            shown.iter().map(|(at, lost)| format!("{}: {}", at.0, lost.text(SampleRate(1_000)))).collect();
+        let wanted = [
+            "0: 7.0 ms lost (xrun); nothing was recorded then",
+            "1: 700 ms lost in 100 further losses (xrun); 357 ms of it is silence in every take, the rest is outside of the \
+             recording",
+            "101: 140 ms lost in 20 further losses (xrun); it is silence in every take",
+            "120: 900 ms lost (device away); it is silence in every take",
+            "121: 553 ms lost in 79 further losses (xrun); it is silence in every take",
+        ];
+        assert_eq!(told, wanted);
+        assert_eq!(shown.iter().map(|(_, lost)| lost.frames.0).sum::<u64>(), 200 * 7 + 900);
     }
 }

@@ -248,6 +248,25 @@ impl Reckoning {
     }
 }
 
+/// The way of sound from the outputs of a device to its inputs. If output for frame n could be heard at an input, the
+/// device would capture it as frame n + [`Latency::sum`].
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Latency {
+    /// Frames between the frame number of output and the moment at which it leaves the device.
+    pub output: u64,
+    /// Frames between the moment at which input reaches the device and its frame number.
+    pub input: u64,
+    /// How often the outputs were started. Another number means that the latency may have changed.
+    pub starts: u32,
+}
+
+impl Latency {
+    /// Frames of both directions.
+    pub fn sum(self) -> u64 {
+        self.output + self.input
+    }
+}
+
 /// Why a device did not start. Owns no heap memory, because the audio thread may drop it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct StartError {
@@ -302,9 +321,9 @@ pub trait Device: Send {
         0
     }
 
-    /// Frames between the frame number of output and the moment at which it leaves the device. This is realtime-safe.
-    fn output_delay(&self) -> u64 {
-        0
+    /// The way from output to input, as the device knows it. This is realtime-safe.
+    fn latency(&self) -> Latency {
+        Latency::default()
     }
 
     /// Parts per million by which the clock of the inputs is faster than that of the outputs; `None` while no difference

@@ -15,6 +15,8 @@ const ORDER_MAX: u64 = 1 << 40;
 pub(super) struct Script {
     pub(super) free: bool,
     pub(super) loop_delay: Option<usize>,
+    /// Frames by which the device says that its outputs and its inputs are late.
+    pub(super) latency: (u64, u64),
     pub(super) xruns: Vec<(u64, u64)>,
     /// The second number is 0.
     pub(super) playback_xruns: Vec<(u64, u64)>,
@@ -75,6 +77,13 @@ impl Script {
                 self.loop_delay =
                     Some(delay.ok_or_else(|| format!("{option}: the loop has at most {LOOP_FRAMES_MAX} frames"))?);
             }
+            "latency" => {
+                let told = pair()?;
+                if LOOP_FRAMES_MAX as u64 <= told.0.max(told.1) {
+                    return Err(format!("{option}: a latency has less than {LOOP_FRAMES_MAX} frames"));
+                }
+                self.latency = told;
+            }
             "xrun" => self.xruns.push(pair()?),
             "playback-xrun" => self.playback_xruns.push((number(value)?, 0)),
             "unplug" => self.unplugs.push(pair()?),
@@ -89,7 +98,7 @@ impl Script {
             "returns-period" => self.returns_period = Some(count()?),
             _ => {
                 return Err(format!(
-                    "unknown option '{option}'; there are free, loop, xrun, playback-xrun, unplug, suspend, pull, gone, crash, slow, \
+                    "unknown option '{option}'; there are free, loop, latency, xrun, playback-xrun, unplug, suspend, pull, gone, crash, slow, \
                      busy, returns, returns-rate, returns-period"
                 ));
             }

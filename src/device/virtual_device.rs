@@ -7,6 +7,7 @@
 //! |---|---|
 //! | `free` | no clock: the device is as fast as the program moves periods |
 //! | `loop=DELAY` | input c repeats what output c played DELAY frames earlier |
+//! | `latency=OUTPUT+INPUT` | the device says that its outputs and its inputs are late by so many frames |
 //! | `xrun=FRAME+LOST` | at the first period from FRAME on, LOST frames are never delivered |
 //! | `playback-xrun=FRAME` | at the first period from FRAME on, the outputs run dry and no input frame is lost |
 //! | `unplug=FRAME+AWAY` | from FRAME on the device delivers nothing for AWAY frames, and comes back by itself |
@@ -27,8 +28,8 @@ use super::script::{Script, due_order};
 use super::signal::{Signal, Source};
 use super::virtual_card::{Returned, VirtualCard};
 use super::{
-    Access, Device, DeviceError, DeviceFacts, DeviceSpec, Input, LossCause, Output, Pace, Reckoning, StartError, Wake,
-    monotonic, rest_frames,
+    Access, Device, DeviceError, DeviceFacts, DeviceSpec, Input, Latency, LossCause, Output, Pace, Reckoning,
+    StartError, Wake, monotonic, rest_frames,
 };
 use crate::format::DeviceFormat;
 use crate::host;
@@ -305,6 +306,11 @@ impl Device for VirtualDevice {
                 Reckoning { at: self.started, ahead: -(self.frame as f64), per_second: f64::from(self.facts.rate.0) }
             }
         }
+    }
+
+    fn latency(&self) -> Latency {
+        let (output, input) = self.script.latency;
+        Latency { output, input, starts: 1 }
     }
 
     fn failure(&self) -> Option<&'static str> {

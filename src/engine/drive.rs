@@ -14,7 +14,7 @@
 #![deny(clippy::disallowed_methods, clippy::disallowed_types, clippy::disallowed_macros)]
 
 use super::{Engine, Next};
-use crate::device::{Device, LossCause, Pace, Reckoning, Wake, monotonic};
+use crate::device::{Device, Latency, LossCause, Pace, Reckoning, Wake, monotonic};
 use crate::host;
 use crate::message::AudioEvent;
 use crate::message::published::Published;
@@ -51,6 +51,7 @@ pub fn drive(engine: &mut Engine, device: Box<dyn Device>, published: &Arc<Publi
         slept: 0,
         unheard: 0,
         failure: None,
+        openings: 0,
     };
     loop {
         if engine.apply_commands() == Next::Leave {
@@ -86,6 +87,8 @@ struct DeviceSlot {
     unheard: u64,
     /// The failure of the device that was reported last.
     failure: Option<&'static str>,
+    /// Devices that took over from another one.
+    openings: u32,
 }
 
 /// The timeline without a device: the last device's frame counter, extrapolated by the monotonic clock.
@@ -113,7 +116,11 @@ impl DeviceSlot {
         published.frames_unheard.store(self.unheard + device.map_or(0, |device| device.unheard_frames()), Relaxed);
         let drift = device.and_then(|device| device.drift_ppm()).map_or(0, |ppm| ppm.round() as i32);
         published.drift_ppm.store(drift, Relaxed);
-        published.output_delay.store(device.map_or(0, |device| device.output_delay()), Relaxed);
+        if let Some(device) = device {
+            let latency = device.latency();
+            let starts = latency.starts.wrapping_add(self.openings << 16);
+            published.set_latency(Latency { starts, ..latency });
+        }
     }
 
     /// Moves one period, or waits for one.
@@ -195,6 +202,7 @@ impl DeviceSlot {
         }
         self.fill_with_silence(engine);
         if next.start().is_ok() {
+            self.openings = self.openings.wrapping_add(1);
             self.device = Some(next);
         } else {
             let reason = Some(next.failure().unwrap_or("the device did not start"));

@@ -62,7 +62,16 @@ pub struct Engine {
     /// The quit command came. The thread ends when the outbox is empty.
     leaving: bool,
     next_device: Option<Box<dyn Device>>,
-    loss: Option<(FramePos, Frames, LossCause)>,
+    loss: Option<PendingLoss>,
+}
+
+/// A loss of the device that is not reported yet, because it may continue.
+struct PendingLoss {
+    at: FramePos,
+    frames: Frames,
+    /// Frames of these that are silence in the takes of a pass.
+    recorded: Frames,
+    cause: LossCause,
 }
 
 /// Position of the playhead: the last locate and the frames played since.
@@ -250,15 +259,18 @@ impl Engine {
         }
         self.published.frames_lost.fetch_add(frames.0, Relaxed);
         match &mut self.loss {
-            Some((_, lost, because)) if *because == cause && cause != LossCause::Xrun => *lost += frames,
+            Some(loss) if loss.cause == cause && cause != LossCause::Xrun => loss.frames += frames,
             _ => {
                 self.report_loss();
-                self.loss = Some((at, frames, cause));
+                self.loss = Some(PendingLoss { at, frames, recorded: Frames(0), cause });
                 self.published.xruns.fetch_add(u64::from(cause == LossCause::Xrun), Relaxed);
             }
         }
         if self.transport.is_rolling() {
-            self.skip(frames, cause);
+            let recorded = self.skip(frames, cause);
+            if let Some(loss) = &mut self.loss {
+                loss.recorded += recorded;
+            }
             self.end_pass_if_over();
             if 0 < frames.0
                 && let Some(jump) = self.transport.mute()
@@ -272,7 +284,8 @@ impl Engine {
     }
 
     /// Moves pass and playhead past lost frames. A punch whose punch-in lies within them begins there, with silence.
-    fn skip(&mut self, frames: Frames, cause: LossCause) {
+    /// Returns the frames that are silence in the pass.
+    fn skip(&mut self, frames: Frames, cause: LossCause) -> Frames {
         let mut left = frames;
         if self.may_begin()
             && let Some(before) = self.recorder.frames_to_punch_in(self.playhead.position())
@@ -283,8 +296,9 @@ impl Engine {
             self.recorder.begin_if_due(self.playhead.position(), device_frame, &mut self.outbox);
             left = frames - before;
         }
-        self.recorder.skip(left, cause);
+        let recorded = self.recorder.skip(left, cause);
         self.playhead.stream += left.0;
+        recorded
     }
 
     /// Whether a waiting pass may begin. It waits while the playback before a locate fades out: its first frame is at or
@@ -380,8 +394,8 @@ impl Engine {
     }
 
     fn report_loss(&mut self) {
-        if let Some((at, frames, cause)) = self.loss.take() {
-            self.outbox.report(AudioEvent::Lost { at, frames, cause });
+        if let Some(PendingLoss { at, frames, recorded, cause }) = self.loss.take() {
+            self.outbox.report(AudioEvent::Lost { at, frames, recorded, cause });
         }
     }
 

@@ -107,9 +107,10 @@ impl Recorder {
         }
     }
 
-    /// Moves the pass past `frames` frames that the device lost. They are silence in every take. This is realtime-safe.
-    pub fn skip(&mut self, frames: Frames, cause: LossCause) {
-        let Some(pass) = self.pass.as_mut().filter(|_| self.begun) else { return };
+    /// Moves the pass past `frames` frames that the device lost. They are silence in every take. Returns how many are in
+    /// the pass. This is realtime-safe.
+    pub fn skip(&mut self, frames: Frames, cause: LossCause) -> Frames {
+        let Some(pass) = self.pass.as_mut().filter(|_| self.begun) else { return Frames(0) };
         let frames = frames.min(pass.frames_left());
         let at = FramePos(pass.frames.0);
         pass.add_loss(LossMark { at, frames, cause: Some(cause) });
@@ -122,6 +123,7 @@ impl Recorder {
         if let Some(progress_page) = &pass.progress_page {
             progress_page.advance_to(pass.frames);
         }
+        frames
     }
 
     /// Counts an xrun of the device's outputs. The pass lost nothing. This is realtime-safe.

@@ -81,12 +81,15 @@ pub enum AudioEvent {
     },
     /// A pass has ended. Every window of it is on its way back to the butler.
     PassEnded(Box<Pass>),
-    /// The device did not deliver some frames. Every take has silence in their place.
+    /// The device did not deliver some frames. A pass that records has silence in their place.
     Lost {
         /// Timeline position of the first lost frame.
         at: FramePos,
         /// Number of lost frames; 0 after an xrun from which the device recovered without a loss.
         frames: Frames,
+        /// The frames of these that are silence in every take. The others were lost before the first frame of a pass, after
+        /// its last one, or without one.
+        recorded: Frames,
         /// The cause that the device reported.
         cause: LossCause,
     },

@@ -1,5 +1,6 @@
 //! Numbers that the audio thread publishes: any reader, no waiting. Thread: any.
 
+use crate::device::Latency;
 use crate::histogram::Histogram;
 use crate::limits;
 use std::sync::atomic::{AtomicBool, AtomicI32, AtomicU8, AtomicU32, AtomicU64, Ordering::Relaxed};
@@ -88,8 +89,12 @@ pub struct Published {
     pub frames_lost: AtomicU64,
     /// Output frames that were computed and not played, see [`Device::unheard_frames`](crate::device::Device).
     pub frames_unheard: AtomicU64,
-    /// Frames by which output is heard after its frame number, see [`Device::output_delay`](crate::device::Device).
-    pub output_delay: AtomicU64,
+    /// Frames by which output is heard after its frame number, see [`Latency`].
+    output_delay: AtomicU64,
+    /// Frames by which input is numbered after it was captured, see [`Latency`].
+    input_delay: AtomicU64,
+    /// How often the outputs were started, see [`Latency`].
+    output_starts: AtomicU32,
     /// Parts per million by which the clock of the inputs is faster than that of the outputs; 0 while none is known.
     pub drift_ppm: AtomicI32,
     /// Frames of takes that had no capture window, summed over takes.
@@ -133,6 +138,8 @@ impl Published {
             frames_lost: AtomicU64::new(0),
             frames_unheard: AtomicU64::new(0),
             output_delay: AtomicU64::new(0),
+            input_delay: AtomicU64::new(0),
+            output_starts: AtomicU32::new(0),
             drift_ppm: AtomicI32::new(0),
             frames_overrun: AtomicU64::new(0),
             frames_dropped: AtomicU64::new(0),
@@ -141,6 +148,22 @@ impl Published {
             inputs: cells(inputs),
             tracks: cells(limits::TRACK_COUNT_MAX),
             master: [MeterCell::default(), MeterCell::default()],
+        }
+    }
+
+    /// Publishes the latency of the device. This is realtime-safe.
+    pub fn set_latency(&self, latency: Latency) {
+        self.output_delay.store(latency.output, Relaxed);
+        self.input_delay.store(latency.input, Relaxed);
+        self.output_starts.store(latency.starts, Relaxed);
+    }
+
+    /// The latency of the device, as it knows it now.
+    pub fn latency(&self) -> Latency {
+        Latency {
+            output: self.output_delay.load(Relaxed),
+            input: self.input_delay.load(Relaxed),
+            starts: self.output_starts.load(Relaxed),
         }
     }
 

@@ -31,6 +31,9 @@ pub struct TakePlan {
     pub header: Header,
     /// State that the session's and the mirror's committer share; `None` without a mirror.
     pub pair: Option<Arc<ReplicaPair>>,
+    /// Frames at the beginning of the file that would lie before the timeline. The time reference of the header is then 0
+    /// and belongs to the frame behind them.
+    pub head: Frames,
 }
 
 impl TakePlan {
@@ -62,7 +65,7 @@ pub struct ContinuationPlan {
 }
 
 impl ContinuationPlan {
-    /// Timeline position at which the file begins.
+    /// Timeline position at which the sound of the file begins.
     pub fn began(&self) -> FramePos {
         FramePos(self.take.header.bext.time_reference)
     }
@@ -73,8 +76,10 @@ impl ContinuationPlan {
 pub struct TakeEnd {
     /// Length of the take.
     pub frames: Frames,
-    /// Timeline position of the first frame.
+    /// Timeline position at which the first frame was recorded.
     pub began: FramePos,
+    /// Frames by which the sound belongs earlier.
+    pub latency: Frames,
     /// The coding history for the WAV header: losses, and what the recording cost.
     pub history: String,
 }

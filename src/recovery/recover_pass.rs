@@ -437,7 +437,7 @@ fn mark_recovered(session: &mut Session, cut: &CutTake, outcome: &PassOutcome) -
     let placed = session.tracks().iter().any(|track| track.regions().iter().any(|region| region.take == take.id));
     if frames > Frames(0) && !placed && session.track(take.track).is_some() {
         // If the track cannot have more regions, the take stays without one.
-        session.place_region(take.track, take.id, began + take.offset, FramePos(0), frames).ok();
+        session.place_take(take.track, take.id).ok();
     }
     Ok(())
 }

@@ -44,6 +44,7 @@ pub(super) struct TakeWav {
     offset: Frames,
     /// Whole frames that fitted into the file when it was opened.
     there: Frames,
+    latency: Frames,
     /// The header as it is on the disk.
     page: Box<[u8; HEADER_BYTES]>,
 }
@@ -68,12 +69,12 @@ impl TakeWav {
         let mut page = Box::new([0; HEADER_BYTES]);
         let bytes = HEADER_BYTES.min(found.len() as usize);
         disk::read_exact_at(&file, &mut page[..bytes], 0).map_err(named)?;
-        let fresh = initial_header(session, take);
+        let (fresh, latency) = (initial_header(session, take), take.latency);
         let there = Frames(found.len().saturating_sub(DATA_OFFSET) / fresh.frame_bytes() as u64);
         // A power cut can leave a header of zeros. Without an identity in it, accept only a file that has no second
         // name.
         if page.iter().all(|byte| *byte == 0) && found.nlink() == 1 {
-            return Ok(TakeWav { file, header: fresh, claimed: Frames(0), offset, there, page });
+            return Ok(TakeWav { file, header: fresh, claimed: Frames(0), offset, there, latency, page });
         }
         let other = || format!("{}: not the file that was recorded; left as it is", name.display());
         let bytes = header_data_bytes(&page).ok_or_else(other)?.min(found.len().saturating_sub(DATA_OFFSET));
@@ -83,7 +84,7 @@ impl TakeWav {
         };
         let bext = bext.ok_or_else(other)?;
         let claimed = Frames(bytes / fresh.frame_bytes() as u64);
-        Ok(TakeWav { file, header: Header { bext, ..fresh }, claimed, offset, there, page })
+        Ok(TakeWav { file, header: Header { bext, ..fresh }, claimed, offset, there, latency, page })
     }
 
     /// Device and inode number, equal for two names of the same file.
@@ -129,7 +130,7 @@ impl TakeWav {
     ) -> io::Result<()> {
         let header = &mut self.header;
         header.data_bytes = frames.0 * header.frame_bytes() as u64;
-        header.bext.time_reference = (began + self.offset).0;
+        header.bext.time_reference = (began + self.offset).0.saturating_sub(self.latency.0);
         let history = &mut header.bext.coding_history;
         // A file that its committer had finished keeps its history.
         if history.is_empty() || history.contains(UNFINISHED) {

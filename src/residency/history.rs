@@ -57,6 +57,7 @@ mod tests {
             frame_bytes: 3,
             data_offset: 4096,
             start: crate::time::FramePos(0),
+            head: crate::time::Frames(0),
             first_byte: 4096,
             bytes_per_cell: 4096,
             cells: vec![Cell::new(PageState::Locked, Kernel::Mapped, false); cells],

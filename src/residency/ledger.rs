@@ -13,7 +13,7 @@ use crate::lock::lock;
 use crate::message::offset::SpoolByte;
 use crate::message::spool_file::SpoolFile;
 use crate::message::take::{TakeKey, TakePlan};
-use crate::time::FramePos;
+use crate::time::{FramePos, Frames};
 use crate::window::map::Mapping;
 use std::collections::VecDeque;
 use std::fs::File;
@@ -59,8 +59,10 @@ pub struct TakeLedger {
     pub frame_bytes: usize,
     /// Sample rate in hertz.
     pub rate: u32,
-    /// Timeline position at which the take was planned to begin.
+    /// Timeline position at which the sound of the take was planned to begin.
     pub start: FramePos,
+    /// Frames of the take that would lie before the timeline; the next one is at `start`.
+    pub head: Frames,
     clock: Instant,
     wav: OnceLock<Arc<File>>,
     spool: OnceLock<Arc<SpoolFile>>,
@@ -261,6 +263,7 @@ impl TakeLedger {
             frame_bytes: plan.frame_bytes(),
             rate: plan.header.rate,
             start: FramePos(plan.header.bext.time_reference),
+            head: plan.head,
             clock,
             wav: OnceLock::new(),
             spool: OnceLock::new(),
@@ -449,6 +452,7 @@ mod tests {
             path: PathBuf::from("/x/audio/In 1-1.wav"),
             header: Header::new(1, 48_000, TakeFormat::S24),
             pair: None,
+            head: Frames(0),
         }
     }
 

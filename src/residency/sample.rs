@@ -5,7 +5,7 @@ use crate::message::published::Published;
 use crate::message::stats::DiskPublished;
 use crate::message::take::TakeKey;
 use crate::residency::ledger::{Ledger, Stamp};
-use crate::time::FramePos;
+use crate::time::{FramePos, Frames};
 use crate::window::budget::LockBudget;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -71,8 +71,10 @@ pub struct Row {
     pub frame_bytes: usize,
     /// Offset in the file of the first byte of sound.
     pub data_offset: u64,
-    /// Timeline position of the first frame. 0 for a slot, which may play a file in many places.
+    /// Timeline position of the first frame behind `head`. 0 for a slot, which may play a file in many places.
     pub start: FramePos,
+    /// Frames of the file that would lie before the timeline.
+    pub head: Frames,
     /// Offset in the file of the first cell; whole pages.
     pub first_byte: u64,
     /// Bytes that a cell represents; whole pages.

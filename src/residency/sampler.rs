@@ -11,7 +11,7 @@ use crate::message::published::NO_PASS;
 use crate::message::take::TakeKey;
 use crate::residency::ledger::{LedgerSpan, SlotLedger, SlotSpan, Stamp, TakeLedger, TakeView};
 use crate::rt::counters::ThreadCounters;
-use crate::time::FramePos;
+use crate::time::{FramePos, Frames};
 use crate::window::kernel_pages::{CacheStat, Pagemap, cachestat, mincore};
 use crate::window::lock_limit::locked_bytes_now;
 use std::collections::HashMap;
@@ -181,6 +181,7 @@ impl Sampler {
                 frame_bytes: take.frame_bytes,
                 data_offset: DATA_OFFSET,
                 start: take.start,
+                head: take.head,
                 first_byte: grid.first,
                 bytes_per_cell: grid.bytes_per_cell,
                 cells: self.confirm(key, grid, &cells),
@@ -246,6 +247,7 @@ impl Sampler {
                 frame_bytes: current.frame_bytes,
                 data_offset: current.data_offset,
                 start: FramePos(0),
+                head: Frames(0),
                 first_byte: grid.first,
                 bytes_per_cell: grid.bytes_per_cell,
                 cells: self.confirm(key, grid, &cells),

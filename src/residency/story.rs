@@ -93,7 +93,7 @@ fn page_position(row: &Row, byte: u64) -> String {
     let first = page * PAGE_BYTES as u64;
     let name = row.path.file_name().unwrap_or_default().to_string_lossy();
     let frame = Frames(first.saturating_sub(row.data_offset) / row.frame_bytes.max(1) as u64);
-    let at = Clock((Frames(row.start.0) + frame).duration(SampleRate(row.rate)));
+    let at = Clock((Frames(row.start.0) + frame - row.head).duration(SampleRate(row.rate)));
     let of = if row.is_recorded() { "on the timeline" } else { "of the file" };
     format!("page {page} of {name}, bytes {first} to {}, {at} {of}", first + PAGE_BYTES as u64 - 1)
 }

@@ -165,6 +165,7 @@ mod tests {
             path: PathBuf::from("/x/audio/In 1-1.wav"),
             header: Header::new(1, 16_000, TakeFormat::S16),
             pair: None,
+            head: crate::time::Frames(0),
         };
         let take = ledger.take(&plan);
         take.opened(&file());

@@ -6,9 +6,9 @@
 use super::file_name::TakenNames;
 use super::names::audio_path;
 use super::{
-    GAIN_DB_MAX, GAIN_DB_MIN, ID_MAX, LOSS_COUNT_MAX, Loss, MARKER_COUNT_MAX, Marker, MarkerId, Monitor, Other,
-    POSITION_MAX, Region, RegionId, Session, Shared, SpoolRecord, TAKE_COUNT_MAX, TAKE_NUMBER_MAX, Take, TakeAccounts,
-    TakeFields, TakeId, TakeState, Track, TrackFields, TrackId, clean_name,
+    GAIN_DB_MAX, GAIN_DB_MIN, ID_MAX, LATENCY_MAX, LOSS_COUNT_MAX, Loss, MARKER_COUNT_MAX, Marker, MarkerId, Monitor,
+    Other, POSITION_MAX, Region, RegionId, Session, Shared, SpoolRecord, TAKE_COUNT_MAX, TAKE_NUMBER_MAX, Take,
+    TakeAccounts, TakeFields, TakeId, TakeState, Track, TrackFields, TrackId, clean_name,
 };
 use crate::format::TakeFormat;
 use crate::limits::{CHANNEL_COUNT_MAX, RATE_HZ_MAX, RATE_HZ_MIN, TAKE_CHANNEL_COUNT_MAX, TRACK_COUNT_MAX};
@@ -213,6 +213,7 @@ impl Session {
             format: new.format,
             start: new.start,
             offset: Frames(0),
+            latency: Frames(0),
             folder: None,
             frames: Frames(0),
             state: TakeState::Recording,
@@ -255,7 +256,8 @@ impl Session {
         };
         let next = self.add_take(new, names)?;
         let take = self.take_mut(next)?;
-        (take.offset, take.folder, take.spool) = (from, folder, continued.spool.clone());
+        (take.offset, take.latency) = (from, continued.latency);
+        (take.folder, take.spool) = (folder, continued.spool.clone());
         Ok(next)
     }
 
@@ -275,6 +277,12 @@ impl Session {
             return Err(EditError::BeyondTimeline);
         }
         take.start = start + take.offset;
+        Ok(())
+    }
+
+    /// Sets the latency of a take, see [`TakeFields::latency`]. Places no region.
+    pub fn set_take_latency(&mut self, id: TakeId, latency: Frames) -> Result<(), EditError> {
+        self.take_mut(id)?.latency = latency.min(Frames(LATENCY_MAX));
         Ok(())
     }
 

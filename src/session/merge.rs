@@ -8,7 +8,7 @@ use super::{
     FOLDER_BYTES_MAX, OVERFLOW_FOLDER_COUNT_MAX, Session, Shared, Take, TakeId, TakeState, TrackFields, TrackId,
 };
 use crate::limits::TRACK_COUNT_MAX;
-use crate::time::{FramePos, Frames};
+use crate::time::Frames;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::{Component, Path};
 use uuid::Uuid;
@@ -178,15 +178,15 @@ impl Session {
         fresh
     }
 
-    /// Places a take that was taken over, where it was recorded, if its track has nothing else there.
+    /// Places a take that was taken over, where its sound belongs, if its track has nothing else there.
     fn place_merged(&mut self, id: TakeId) {
         let is_placed = self.tracks.iter().any(|track| track.regions.iter().any(|region| region.take == id));
         let Some(take) = self.take(id).filter(|take| !is_placed && !take.trashed && take.frames > Frames(0)) else {
             return;
         };
-        let (track, start, end, frames) = (take.track, take.start, take.end(), take.frames);
-        if self.track(track).is_some_and(|track| track.regions_in(start, end).is_empty()) {
-            self.place_region(track, id, start, FramePos(0), frames).ok();
+        let (track, place) = (take.track, take.place());
+        if self.track(track).is_some_and(|track| track.regions_in(place.start, place.end()).is_empty()) {
+            self.place_take(track, id).ok();
         }
     }
 }

@@ -23,6 +23,8 @@ pub mod session_file;
 mod shared;
 mod spool_record;
 #[cfg(test)]
+mod place_tests;
+#[cfg(test)]
 pub(crate) mod tests;
 mod validate;
 
@@ -30,6 +32,7 @@ pub use arrangement::{Arrangement, TrashList};
 pub use edit::{EditError, NewTake};
 pub use folder_copy::FolderCopies;
 pub use merge::CopyKind;
+pub use read::TakePlace;
 pub use shared::Shared;
 pub use spool_record::SpoolRecord;
 
@@ -63,6 +66,9 @@ pub const LOSS_COUNT_MAX: usize = 1000;
 
 /// Bytes of a folder's path: the most that the kernel accepts.
 pub const FOLDER_BYTES_MAX: usize = 4096;
+
+/// The largest latency of a take, in frames: more than a second at every rate.
+pub const LATENCY_MAX: u64 = 1 << 20;
 
 /// Overflow folders that a session remembers.
 pub const OVERFLOW_FOLDER_COUNT_MAX: usize = 16;
@@ -258,6 +264,11 @@ pub struct TakeFields {
     /// took no more; that is 0 as well if the disk took nothing at all.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub offset: Frames,
+    /// Frames by which the sound lies behind what was heard while it was recorded: the way from the program's outputs
+    /// to its inputs. The sound of frame 0 belongs `latency` frames before `start`, see [`Take::place`]. It is 0 if
+    /// nothing was played along, and the same in all takes of a pass.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub latency: Frames,
     /// The folder on another disk that holds `file`, as an absolute path. `None`: the folder of this session's file.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub folder: Option<String>,

@@ -179,8 +179,29 @@ impl Take {
         name_in_audio(&self.file).unwrap_or(&self.file)
     }
 
-    /// The position of the timeline behind the take's last frame, where it was recorded.
+    /// The part of the timeline to which the take's sound belongs: [`Take::latency`](super::TakeFields) frames before
+    /// the position at which it was recorded. The part that would lie before the timeline is left out.
+    pub fn place(&self) -> TakePlace {
+        let take_start = FramePos(self.latency.0.saturating_sub(self.start.0));
+        let start = FramePos(self.start.0.saturating_sub(self.latency.0));
+        TakePlace { start, take_start, length: self.frames - Frames(take_start.0) }
+    }
+}
+
+/// The part of the timeline to which the sound of a take belongs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TakePlace {
+    /// The position of the first frame.
+    pub start: FramePos,
+    /// The frame of the take that belongs there. It is not 0 only if the take begins before the timeline.
+    pub take_start: FramePos,
+    /// Frames from there to the end of the take.
+    pub length: Frames,
+}
+
+impl TakePlace {
+    /// The position of the timeline behind the last frame.
     pub fn end(&self) -> FramePos {
-        self.start + self.frames
+        self.start + self.length
     }
 }

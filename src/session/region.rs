@@ -25,7 +25,13 @@ impl Session {
         Ok(id)
     }
 
-    /// Makes a take play between two positions as far as it has sound there, at the time at which it was recorded.
+    /// Places a whole take on a track where its sound belongs, see [`Take::place`](super::Take::place).
+    pub fn place_take(&mut self, track: TrackId, take: TakeId) -> Result<RegionId, EditError> {
+        let place = self.take(take).ok_or(EditError::NoSuchTake(take))?.place();
+        self.place_region(track, take, place.start, place.take_start, place.length)
+    }
+
+    /// Makes a take play between two positions as far as it has sound there, at the place where its sound belongs.
     /// This is the choice of one cell in the grid of takes.
     pub fn choose_take(
         &mut self,
@@ -34,10 +40,10 @@ impl Session {
         from: FramePos,
         to: FramePos,
     ) -> Result<RegionId, EditError> {
-        let chosen = self.take(take).ok_or(EditError::NoSuchTake(take))?;
+        let chosen = self.take(take).ok_or(EditError::NoSuchTake(take))?.place();
         let start = from.max(chosen.start);
         let length = to.min(chosen.end()).since(start);
-        let take_start = FramePos(start.since(chosen.start).0);
+        let take_start = chosen.take_start + start.since(chosen.start);
         self.place_region(track, take, start, take_start, length)
     }
 

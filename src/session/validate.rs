@@ -6,7 +6,7 @@
 use super::file_name::is_file_name;
 use super::names::name_in_audio;
 use super::{
-    FOLDER_BYTES_MAX, GAIN_DB_MAX, GAIN_DB_MIN, ID_MAX, LOSS_COUNT_MAX, MARKER_COUNT_MAX, NAME_BYTES_MAX,
+    FOLDER_BYTES_MAX, GAIN_DB_MAX, GAIN_DB_MIN, ID_MAX, LATENCY_MAX, LOSS_COUNT_MAX, MARKER_COUNT_MAX, NAME_BYTES_MAX,
     OVERFLOW_FOLDER_COUNT_MAX, POSITION_MAX, REGION_COUNT_MAX, Session, SpoolRecord, TAKE_COUNT_MAX, TAKE_NUMBER_MAX,
     Take, TakeId, Track,
 };
@@ -137,6 +137,9 @@ fn take_check(take: &Take) -> Result<(), String> {
     end_check(take.start, take.frames)?;
     if take.start.0 < take.offset.0 {
         return Err("it begins before its pass".into());
+    }
+    if LATENCY_MAX < take.latency.0 {
+        return Err(format!("latency {} is above {LATENCY_MAX}", take.latency.0));
     }
     take.folder.as_deref().map_or(Ok(()), folder_check)?;
     if TAKE_NUMBER_MAX < take.number {

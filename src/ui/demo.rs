@@ -143,6 +143,7 @@ pub fn recording(tracks: usize, seconds: u64) -> Snapshot {
     snapshot.transport.pass = Some(PassView {
         phase: PassPhase::Recording,
         start: FramePos(0),
+        head: Frames(0),
         frames,
         takes: Arc::new(Vec::new()),
         losses: Arc::new(Vec::new()),

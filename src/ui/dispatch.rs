@@ -288,6 +288,7 @@ mod tests {
         snapshot.transport.pass = Some(PassView {
             phase: PassPhase::Recording,
             start: FramePos(0),
+            head: Frames(0),
             frames: Frames(48_000),
             takes: Arc::default(),
             losses: Arc::default(),

@@ -6,6 +6,8 @@
  * Both directions of all PCMs on one bus file share one clock. With "ramp 1", capture frame d of channel c is
  * ((d + c * 1000003) mod 2^24) - 2^23 in the top 24 bits. Otherwise capture gets the frame that was played `latency`
  * frames before, or silence if none was played. "access" allows m: mapped, r: read/write, n: non-interleaved r/w.
+ * With "step N" the counter advances by N frames at once, as that of a card whose driver counts ticks or packets.
+ * With "delay N" the card tells a delay of N frames in addition to those in its buffers, one half of it for each direction.
  * With "most N" it can be opened with 1 to N channels.
  * With "kernel 1" the PCM behaves like a card's own: its description is a card's, and with a stop threshold of the boundary
  * it goes on at an overrun. Frames that were overwritten are then read as the frames that overwrote them.
@@ -54,7 +56,7 @@ struct card {
 	int32_t *loop;
 	int timer, running;
 	unsigned latency;
-	long ramp;
+	long ramp, delay, step;
 	uint32_t plugged;     /* the plug number of the bus at open */
 	int can_resume;
 	uint64_t first;       /* device frame at start */
@@ -73,7 +75,7 @@ static uint64_t clock_ns(void)
 	return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
 }
 
-static uint64_t device_frame(struct card *card)
+static uint64_t true_frame(struct card *card)
 {
 	struct bus *bus = card->bus;
 	uint64_t now = clock_ns();
@@ -91,6 +93,12 @@ static uint64_t device_frame(struct card *card)
 		bus->ppm_seen = bus->ppm;
 	}
 	return (uint64_t)frame;
+}
+
+static uint64_t device_frame(struct card *card)
+{
+	uint64_t frame = true_frame(card);
+	return frame - frame % card->step;
 }
 
 static int is_capture(const snd_pcm_ioplug_t *io) { return io->stream == SND_PCM_STREAM_CAPTURE; }
@@ -335,6 +343,9 @@ static int card_descriptors(snd_pcm_ioplug_t *io, struct pollfd *fds, unsigned s
 	} else {
 		snd_pcm_uframes_t there = available(io, moved(card));
 		uint64_t missing = there < card->wake_frames ? card->wake_frames - there : 0;
+		uint64_t now = true_frame(card), due = now - now % card->step + missing;
+		if (missing) /* the next step that has enough frames */
+			missing = (due + card->step - 1) / card->step * card->step - now;
 		alarm_in(card, 1 + (missing + 1) * 1000000000ull / io->rate);
 	}
 	return 1;
@@ -355,6 +366,14 @@ static int card_revents(snd_pcm_ioplug_t *io, struct pollfd *fds, unsigned count
 	return 0;
 }
 
+static int card_delay(snd_pcm_ioplug_t *io, snd_pcm_sframes_t *frames)
+{
+	struct card *card = io->private_data;
+	*frames = is_capture(io) ? (snd_pcm_sframes_t)snd_pcm_ioplug_avail(io, io->hw_ptr, io->appl_ptr) + card->delay / 2
+				 : (snd_pcm_sframes_t)snd_pcm_ioplug_hw_avail(io, io->hw_ptr, io->appl_ptr) + card->delay - card->delay / 2;
+	return 0;
+}
+
 static int card_close(snd_pcm_ioplug_t *io)
 {
 	struct card *card = io->private_data;
@@ -368,7 +387,7 @@ static int card_close(snd_pcm_ioplug_t *io)
 
 static const snd_pcm_ioplug_callback_t callbacks = {
 	.start = card_start, .stop = card_stop, .pointer = card_pointer, .transfer = card_transfer,
-	.close = card_close, .prepare = card_prepare, .resume = card_resume, .sw_params = card_sw_params,
+	.close = card_close, .prepare = card_prepare, .resume = card_resume, .delay = card_delay, .sw_params = card_sw_params,
 	.poll_descriptors = card_descriptors, .poll_revents = card_revents,
 };
 
@@ -427,7 +446,7 @@ SND_PCM_PLUGIN_DEFINE_FUNC(clk)
 {
 	snd_config_iterator_t i, next;
 	const char *path = NULL, *allowed = "mrn";
-	long channels = 2, rate = 48000, latency = 64, ramp = 0, kernel = 0, most = 0;
+	long channels = 2, rate = 48000, latency = 64, ramp = 0, kernel = 0, most = 0, delay = 0, step = 1;
 	(void)root;
 	snd_config_for_each(i, next, conf) {
 		snd_config_t *entry = snd_config_iterator_entry(i);
@@ -441,7 +460,7 @@ SND_PCM_PLUGIN_DEFINE_FUNC(clk)
 			err = snd_config_get_string(entry, &allowed);
 		else
 			err = snd_config_get_integer(entry, !strcmp(id, "channels") ? &channels : !strcmp(id, "rate") ? &rate
-						     : !strcmp(id, "latency") ? &latency : !strcmp(id, "kernel") ? &kernel : !strcmp(id, "most") ? &most : &ramp);
+						     : !strcmp(id, "latency") ? &latency : !strcmp(id, "kernel") ? &kernel : !strcmp(id, "most") ? &most : !strcmp(id, "delay") ? &delay : !strcmp(id, "step") ? &step : &ramp);
 		if (err < 0)
 			return err;
 	}
@@ -451,6 +470,8 @@ SND_PCM_PLUGIN_DEFINE_FUNC(clk)
 	int err = open_bus(card, path, most > channels ? most : channels);
 	card->latency = latency;
 	card->ramp = ramp;
+	card->delay = delay;
+	card->step = step;
 	card->kernel = kernel;
 	card->timer = timerfd_create(CLOCK_MONOTONIC, TFD_NONBLOCK | TFD_CLOEXEC);
 	card->io = (snd_pcm_ioplug_t){ .version = SND_PCM_IOPLUG_VERSION, .callback = &callbacks,

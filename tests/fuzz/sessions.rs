@@ -42,7 +42,7 @@ fn check_session(session: &Session) {
         let parts: Vec<_> =
             Path::new(&take.path()).components().map(|part| matches!(part, Component::Normal(_))).collect();
         assert_eq!(parts, [true, true], "{} leads out of the session", take.path());
-        assert!(take.end().0 <= POSITION_MAX && session.take(take.id) == Some(take));
+        assert!(take.place().end().0 <= POSITION_MAX && session.take(take.id) == Some(take));
     }
     for track in session.tracks() {
         let mix = mix_of(track, session);

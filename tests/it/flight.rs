@@ -59,7 +59,9 @@ fn a_flood_of_losses_is_counted_frame_by_frame_and_written_in_a_few_lines() {
     let repeated: Vec<&Record> = found.iter().filter(|event| event.kind == Kind::Repeated).collect();
     let counted: u64 = repeated.iter().map(|event| event.numbers["frames"]).sum();
     assert_eq!(one_by_one + counted, 1400, "{found:?}");
-    assert!(!repeated.is_empty() && found.len() < 40, "{} lines", found.len());
+    assert!(found.len() < 40, "{} lines", found.len());
+    let times: u64 = found.iter().filter(|event| event.kind == Kind::Lost).map(|event| event.numbers["times"]).sum();
+    assert!(repeated.is_empty() && times == 200, "{times} losses, {repeated:?}");
 }
 
 #[test]

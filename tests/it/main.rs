@@ -18,6 +18,8 @@ mod flight;
 mod stress_test;
 // A thread panics: every frame is in the takes, at the latest after recovery.
 mod panics;
+// Overdubs lie where they were heard: takes, punches, recovery, exports.
+mod overdub;
 // Power cuts: the content that a disk would have had then, mounted and recovered.
 mod power;
 // Recording from end to end: every sample compared with the ramp, both capture paths, every fallback, losses.

@@ -53,6 +53,7 @@ fn poison(folder: &Path) -> TakePlan {
         path: folder.join("poison.wav"),
         header: Header::new(0, 48_000, TakeFormat::S24),
         pair: None,
+        head: Frames(0),
     }
 }
 

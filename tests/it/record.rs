@@ -96,7 +96,7 @@ fn the_last_line_is_one_object_with_the_promised_members() {
             .done();
     let found = run.json();
     let head = "session device rate period format capture_path seconds frames xruns playback_xruns frames_lost \
-                locked_bytes_peak lead_frames_min commit_us_max audio_thread takes bare_copy_us bare_copy_ratio";
+                locked_bytes_peak latency run lead_frames_min commit_us_max audio_thread takes bare_copy_us bare_copy_ratio";
     assert_eq!(keys(&found), head.split_whitespace().collect());
     let thread = "scheduling cycles minor_faults major_faults voluntary_switches cycle_us_mean cycle_us_p9999 \
                   cycle_us_max cpu_seconds signal_seconds frames_unheard";

@@ -204,8 +204,15 @@ fn windows_that_were_ready_ahead_are_never_promised_by_a_header() {
     let path = place.path().join("t-1.wav");
     let (commands, thread) = committer(CapturePath::InPlace);
     let (take, header) = (TakeKey(1), Header::new(1, 48_000, TakeFormat::S24));
-    let plan =
-        TakePlan { key: take, identity: Uuid::nil(), session: Uuid::nil(), path: path.clone(), header, pair: None };
+    let plan = TakePlan {
+        key: take,
+        identity: Uuid::nil(),
+        session: Uuid::nil(),
+        path: path.clone(),
+        header,
+        pair: None,
+        head: Frames(0),
+    };
     let send = |command| commands.send(command).unwrap();
     send(CommitCommand::Open { pass: PassKey(1), takes: vec![plan] });
     // A window of sound, and the last window of the lead behind it, in the order in which they come back when a pass
@@ -301,6 +308,7 @@ fn a_header_never_claims_what_another_take_of_its_pass_has_not() {
             path: place.path().join(format!("t-{number}.wav")),
             header: Header::new(1, 48_000, TakeFormat::S24),
             pair: None,
+            head: Frames(0),
         })
         .into();
     let send = |command| commands.send(command).unwrap();

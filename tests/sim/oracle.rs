@@ -202,11 +202,14 @@ fn check_sound(
         return found;
     }
     if let Some(bext) = &layout.bext
-        && bext.time_reference != take.start.0
+        && bext.time_reference != take.place().start.0
         && take.frames.0 > 0
     {
-        offences
-            .push(format!("{name}: the file says it begins at {}, the session {}", bext.time_reference, take.start.0));
+        offences.push(format!(
+            "{name}: the file says it begins at {}, the session {}",
+            bext.time_reference,
+            take.place().start.0
+        ));
     }
     let frame_bytes = layout.frame_bytes();
     let mut bytes = vec![0; frame_bytes * take.frames.0 as usize];

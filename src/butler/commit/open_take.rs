@@ -469,7 +469,7 @@ impl OpenTake {
     }
 
     /// Continues in `file`, which begins where the take is stuck. The file before is finished later. `began`: timeline
-    /// position at which `file` begins.
+    /// position at which the sound of `file` begins.
     pub(super) fn continue_in_file(&mut self, file: TakeFile, began: FramePos) {
         let at = file.start().0;
         debug_assert_eq!(at, self.stuck_at(), "the caller compares the two");
@@ -484,7 +484,8 @@ impl OpenTake {
         }
         let before = std::mem::replace(&mut self.file, file);
         let frames = self.frame_of(at) - self.frame_of(before.start().0);
-        let end = TakeEnd { frames, began: FramePos(began.0.saturating_sub(frames.0)), history: String::new() };
+        let began = FramePos(began.0.saturating_sub(frames.0));
+        let end = TakeEnd { frames, began, ..TakeEnd::default() };
         let pair = self.pair.clone().filter(|_| frames > Frames(0));
         self.earlier.push(EarlierFile::new(self.earlier_count, before, end, pair.map(|pair| (pair, self.replica))));
         self.earlier_count += 1;

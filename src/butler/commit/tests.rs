@@ -10,7 +10,6 @@ use crate::message::replica::ReplicaPair;
 use crate::message::span_to_commit::SpanToCommit;
 use crate::message::spool_file::SpoolFile;
 use crate::message::take::TakeEnd;
-use crate::time::FramePos;
 use crate::wav::header::Header;
 use std::fs::File;
 use std::os::unix::fs::FileExt;
@@ -66,6 +65,7 @@ impl Rig {
             path,
             header: Header::new(1, 48_000, TakeFormat::S24),
             pair: Some(Arc::clone(&pair)),
+            head: Frames(0),
         };
         let spool = Arc::new(spool::create(&SpoolPlace::Memory, &plan, plan.identity).unwrap());
         spool.file.write_all_at(&sound(0, windows * WINDOW), limits::DATA_OFFSET).unwrap();
@@ -153,7 +153,7 @@ impl Rig {
 
     /// The take ends after `windows` windows. Returns the troubles: of the earlier file and of the present one.
     fn finish(&mut self, windows: u64) -> (Option<String>, Option<String>) {
-        let end = TakeEnd { frames: Frames(windows * WINDOW), began: FramePos(0), history: String::new() };
+        let end = TakeEnd { frames: Frames(windows * WINDOW), ..TakeEnd::default() };
         self.committer.apply(CommitCommand::Finish { take: TAKE, end });
         let mut troubles = (None, None);
         for _ in 0..20 {
@@ -378,7 +378,7 @@ fn a_take_that_has_all_its_sound_does_not_continue_behind_its_end() {
     rig.captured(1);
     assert_eq!(rig.stuck(), Some(WINDOW));
     // The take ends, and its last window was only ready ahead.
-    let end = TakeEnd { frames: Frames(WINDOW), began: FramePos(0), history: String::new() };
+    let end = TakeEnd { frames: Frames(WINDOW), ..TakeEnd::default() };
     rig.committer.apply(CommitCommand::Finish { take: TAKE, end });
     assert!(matches!(rig.go_on(WINDOW), Continuation::Needless));
     assert!(!rig.next_path().exists(), "no file begins at the end of the pass");
@@ -434,7 +434,7 @@ fn a_full_queue_of_events_holds_a_committer_up_and_neither_loses_sound_nor_block
         let span = SpanToCommit::new(byte_of(number * WINDOW), bytes, bytes, true, &[Replica::Session]);
         commands.send(CommitCommand::Captured { take: TAKE, span: Arc::new(span) }).unwrap();
     }
-    let end = TakeEnd { frames: Frames(3 * WINDOW), began: FramePos(0), history: String::new() };
+    let end = TakeEnd { frames: Frames(3 * WINDOW), ..TakeEnd::default() };
     commands.send(CommitCommand::Finish { take: TAKE, end }).unwrap();
     commands.send(CommitCommand::Quit).unwrap();
     // Nobody reads events: the committer waits with its answer, and the sound stays in memory.

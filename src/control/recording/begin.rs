@@ -28,19 +28,25 @@ impl Control {
     /// Begins to record every armed track, for `length` frames (`u64::MAX`: until `stop`). Returns before the first
     /// frame: the pass is prepared by `poll`.
     pub fn record(&mut self, length: Frames) -> Result<(), ControlError> {
-        self.begin_pass(PassRequest { range: PassRange::Now(length), roll_in: None, name_collisions: 0 })
+        let range = PassRange::Now(length);
+        let latency = self.latency_of_pass(range, FramePos(self.published().position.load(Relaxed)));
+        self.begin_pass(PassRequest { range, punch: None, latency, roll_in: None, name_collisions: 0 })
     }
 
     /// Records every armed track from `from` up to `to`. A transport that rolls towards `from` rolls on; otherwise the
-    /// `pre_roll` frames before `from` are played first.
+    /// `pre_roll` frames before `from` are played first. What is recorded while something plays comes later by the
+    /// latency of the pass, so recording begins and ends later by as much.
     pub fn punch(&mut self, from: FramePos, to: FramePos, pre_roll: Frames) -> Result<(), ControlError> {
         if to <= from {
             return Err(ControlError::State("punch: the range is empty".to_owned()));
         }
         let roll_in = FramePos(from.0.saturating_sub(pre_roll.0));
         let rolls_on = self.rolls_towards(from);
-        let range = PassRange::Punch { from, to };
-        self.begin_pass(PassRequest { range, roll_in: rolls_on.then_some(roll_in), name_collisions: 0 })?;
+        let latency = self.latency_of_pass(PassRange::Punch { from, to }, roll_in);
+        let later = latency.frames();
+        let range = PassRange::Punch { from: from + later, to: to + later };
+        let (punch, roll_in_late) = (Some((from, to)), rolls_on.then_some(roll_in));
+        self.begin_pass(PassRequest { range, punch, latency, roll_in: roll_in_late, name_collisions: 0 })?;
         if !rolls_on {
             self.wait_at(roll_in);
         }
@@ -97,7 +103,7 @@ impl Control {
             }));
         }
         let mut takes = Vec::new();
-        if let Err(error) = self.plan_takes(start, armed, &mut takes) {
+        if let Err(error) = self.plan_takes(start, request.latency.frames(), armed, &mut takes) {
             self.forget_takes(&takes);
             return Err(error);
         }
@@ -112,6 +118,7 @@ impl Control {
         self.pass = Some(RecordingPass {
             key,
             machine: PassMachine::new(start, mirror_since, request.name_collisions),
+            latency: request.latency.clone(),
             request,
             takes,
             mirror,
@@ -166,6 +173,7 @@ impl Control {
     fn plan_takes(
         &mut self,
         start: FramePos,
+        latency: Frames,
         armed: Vec<(TrackId, Vec<u32>)>,
         takes: &mut Vec<RecordingTake>,
     ) -> Result<(), ControlError> {
@@ -197,7 +205,9 @@ impl Control {
             let identity = new.uuid;
             let id = self.session.add_take(new, &mut names).map_err(|error| refusal(error.to_string()))?;
             self.session.set_take_spool(id, memory.clone()).map_err(|error| refusal(error.to_string()))?;
+            self.session.set_take_latency(id, latency).map_err(|error| refusal(error.to_string()))?;
             let Some(take) = self.session.take(id) else { continue };
+            let place = take.place();
             let header = Header {
                 bext: Bext {
                     description: format!("{} take {}", track_name(&self.session, id), take.number),
@@ -205,7 +215,7 @@ impl Control {
                     originator_reference: identity.simple().to_string(),
                     date: now.strftime("%Y-%m-%d").to_string(),
                     time: now.strftime("%H:%M:%S").to_string(),
-                    time_reference: start.0,
+                    time_reference: place.start.0,
                     coding_history: coding_history_line(format, rate.0, channels as u16, "Faultless; being recorded"),
                     ..Bext::default()
                 },
@@ -221,6 +231,7 @@ impl Control {
                 path: self.folder.join(&take.file),
                 header,
                 pair: None,
+                head: Frames(place.take_start.0),
             };
             let inputs = inputs.iter().map(|input| *input as usize).collect();
             takes.push(RecordingTake {

@@ -49,6 +49,7 @@ impl Control {
         }
         let Some(facts) = self.pass_facts() else { return };
         self.save_reported_losses(facts.now);
+        self.observe_latency();
         self.on_pass_event(Event::Tick(facts));
         // After the tick: a pass whose takes are all finished is reported even if a disk thread has failed since.
         if let Some(name) = self.running.failed_capture_thread() {
@@ -107,7 +108,7 @@ impl Control {
             }
             Effect::Notify(problem) => self.notify_problem(problem),
             Effect::OpenAgain => {
-                let request = self.pass.as_ref().map(|run| run.request)?;
+                let request = self.pass.as_ref().map(|run| run.request.clone())?;
                 self.forget_pass();
                 let again = PassRequest { name_collisions: request.name_collisions + 1, ..request };
                 if let Err(error) = self.begin_pass(again) {
@@ -196,7 +197,7 @@ impl Control {
         let reading = Reading::now(&self.running.published, true);
         let Some(run) = &mut self.pass else { return };
         run.start_reading = Some(reading);
-        let request = run.request;
+        let request = &run.request;
         if let (PassRange::Punch { from, .. }, Some(roll_in)) = (request.range, request.roll_in)
             && from <= self.position_at_next_command()
         {

@@ -38,12 +38,15 @@ impl Control {
 
     /// Sends the butler the ends of the takes.
     pub(super) fn finish_takes(&mut self, ended: &Ended) {
+        self.settle_latency();
+        self.tell_of_parts_astray();
         let Some(run) = &self.pass else { return };
-        let audio_report = run.audio_report.as_ref();
+        let (audio_report, latency) = (run.audio_report.as_ref(), run.latency.frames());
         let mut ends = Vec::with_capacity(run.takes.len());
         for take in &run.takes {
+            let placed = if latency.0 == 0 { String::new() } else { format!(" latency={}", latency.0) };
             let remark = format!(
-                "Faultless; faults={} xruns={} frames_lost={} cycle_us_max={} path={}",
+                "Faultless; faults={} xruns={} frames_lost={} cycle_us_max={} path={}{placed}",
                 audio_report
                     .and_then(AudioReport::faults)
                     .map_or_else(|| "unknown".to_owned(), |faults| faults.to_string()),
@@ -54,7 +57,7 @@ impl Control {
             );
             let header = &take.plan.header;
             let history = coding_history_line(header.format, header.rate, header.channels, &remark);
-            let end = TakeEnd { frames: ended.frames, began: ended.began, history };
+            let end = TakeEnd { frames: ended.frames, began: ended.began, latency, history };
             ends.push((take.plan.key, end));
         }
         let key = run.key;
@@ -114,29 +117,32 @@ impl Control {
         }
     }
 
-    /// Places the finished takes of the pass where they were recorded, as one step of undo. The step is made here and
+    /// Places the finished takes of the pass where their sound belongs, as one step of undo. A punch is placed between its
+    /// punch-in and its punch-out, whatever was recorded around it. The step is made here and
     /// not before, so that an undo while takes are being finished takes back an earlier step, and never half of this one.
     pub(super) fn place_finished_takes(&mut self) {
         let Some(run) = &self.pass else { return };
         let finished = run.takes.iter().filter(|take| take.finished);
         let ids = finished.flat_map(|take| take.earlier_files.iter().map(|file| file.id).chain([take.id]));
+        let (from, to) = run.request.punch.unwrap_or((FramePos(0), FramePos(u64::MAX)));
         let files: Vec<_> = ids
             .filter_map(|id| self.session.take(id))
-            .filter(|take| take.frames > Frames(0))
-            .map(|take| (take.track, take.id, take.start, take.frames))
+            .filter(|take| take.place().start.max(from) < take.place().end().min(to))
+            .map(|take| (take.track, take.id))
             .collect();
         if files.is_empty() {
             return;
         }
         self.undo_steps.record("record", None, &self.session);
-        for (track, id, start, frames) in files {
-            self.session.place_region(track, id, start, FramePos(0), frames).ok();
+        for (track, id) in files {
+            self.session.choose_take(track, id, from, to).ok();
         }
     }
 
     /// Saves the session and makes the report. A pass that never reached the audio thread has none.
     pub(super) fn report_pass(&mut self, run: RecordingPass, ended: &Ended) {
         self.players_outdated = self.playback_enabled;
+        self.show_held_losses();
         self.save_at_once();
         let Some(audio_thread) = run.audio_report else { return };
         let report_of = |take: &RecordingTake, (id, from, to): (TakeId, FramePos, FramePos)| TakeReport {
@@ -165,6 +171,7 @@ impl Control {
             frames_lost: worst.max(ended.lost.0),
             audio_thread,
             takes,
+            latency: run.latency.report(),
             lead_frames_min: (lead != u64::MAX).then_some(lead),
             commit_us_max: disk.commit_us_max.load(Relaxed),
             period_us: self.running.device.period_frames as f64 / f64::from(self.running.device.rate.0.max(1)) * 1e6,

@@ -5,10 +5,8 @@ use super::pass::{RecordingPass, RecordingTake};
 use crate::control::Control;
 use crate::device::LossCause;
 use crate::message::Pass;
-use crate::message::published::NO_PASS;
 use crate::time::{FramePos, Frames};
 use crate::window::progress_page::Progress;
-use std::sync::atomic::Ordering::Relaxed;
 use std::time::{Duration, Instant};
 
 /// Time between two saves of reported losses. Every loss is saved, and a card that loses frames all the time costs one
@@ -63,7 +61,12 @@ fn cause_of_absence(input: usize) -> String {
 }
 
 impl RecordingPass {
+    /// Shows lost frames at the place of the takes' sound.
     fn show_loss(&mut self, at: FramePos, frames: Frames) {
+        let latency = self.latency.frames();
+        let end = FramePos((at + frames).0.saturating_sub(latency.0));
+        let at = FramePos(at.0.saturating_sub(latency.0));
+        let frames = end.since(at);
         if self.losses.shown.len() < LOSSES_SHOWN {
             self.losses.shown.push((at, frames));
         }
@@ -71,26 +74,24 @@ impl RecordingPass {
 }
 
 impl Control {
-    /// The device has lost frames of the timeline. Returns whether frames of the pass are among them.
-    pub(in crate::control) fn device_lost(&mut self, at: FramePos, frames: Frames, cause: &str) -> bool {
-        let records = self.published().pass_frames.load(Relaxed) != NO_PASS;
-        let Some(run) = &mut self.pass else { return false };
+    /// The device has lost frames of the timeline. Those of the pass are listed in its takes.
+    pub(in crate::control) fn device_lost(&mut self, at: FramePos, frames: Frames, cause: &str) {
+        let Some(run) = &mut self.pass else { return };
         if !run.machine.has_begun() {
             // The event of the first frame is missing if the queue was full, and the start is a guess.
-            return records;
+            return;
         }
         let start = run.machine.start();
         let first = at.max(start);
         let end = (at + frames).min(start + run.request.range.length_from(start));
         if end <= first {
-            return false;
+            return;
         }
         run.show_loss(first, end.since(first));
         let take_count = run.takes.len();
         for index in 0..take_count {
             self.list_reported_loss(index, FramePos(first.since(start).0), end.since(first), cause);
         }
-        true
     }
 
     /// A take had no window for frames from frame `at` of the pass on.

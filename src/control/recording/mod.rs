@@ -16,6 +16,7 @@
 //! | `begin` | the commands that begin a pass, its takes and files |
 //! | `continuation` | where a take's sound goes when its disk refuses it, pure |
 //! | `pass` | the data of a pass and of its takes |
+//! | `latency` | how far the sound lies behind what was heard |
 //! | `losses` | losses that are reported go into the session |
 //! | `ended` | lengths go into the session, takes are finished, the report is made |
 //! | `pass_report` | the report of a pass |
@@ -24,11 +25,13 @@ mod begin;
 mod continuation;
 mod effects;
 mod ended;
+mod latency;
 mod losses;
 mod machine;
 mod pass;
 mod pass_report;
 
+pub use latency::{LATENCY_OFFSET_MAX, LatencyReport};
 pub use machine::PassPhase;
 pub use pass::{PassStatus, RecordingPass};
 pub use pass_report::{PassReport, TakeReport, counted};

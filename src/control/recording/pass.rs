@@ -1,6 +1,7 @@
 //! The data of a pass and of its takes. Thread: control.
 
 use super::continuation::Placement;
+use super::latency::PassLatency;
 use super::losses::{AbsentInputs, ReportedLosses};
 use super::machine::{Machine, PassPhase};
 use crate::control::Control;
@@ -24,10 +25,15 @@ pub(super) type PassEvent = super::machine::Event<Vec<Arc<File>>, Box<Pass>>;
 /// An effect of that machine.
 pub(super) type PassEffect = super::machine::Effect<Vec<Arc<File>>, Box<Pass>>;
 
-/// The range of a pass as the command gave it.
-#[derive(Clone, Copy)]
+/// A pass as the command asked for it.
+#[derive(Clone)]
 pub(super) struct PassRequest {
+    /// The range that the audio thread records. A punch is recorded later by the latency of the pass, because its sound is
+    /// placed earlier by as much.
     pub(super) range: PassRange,
+    /// The part of the timeline that a punch replaces.
+    pub(super) punch: Option<(FramePos, FramePos)>,
+    pub(super) latency: PassLatency,
     /// Where the transport goes if it passes the punch-in before the audio thread has the pass. `None`: the pass begins
     /// now, or the transport waits before the punch-in.
     pub(super) roll_in: Option<FramePos>,
@@ -54,6 +60,7 @@ pub struct RecordingPass {
     pub(super) audio_report: Option<AudioReport>,
     pub(super) losses: ReportedLosses,
     pub(super) absent_inputs: AbsentInputs,
+    pub(in crate::control) latency: PassLatency,
 }
 
 /// The present state of a pass, for a front end.
@@ -62,8 +69,10 @@ pub struct PassStatus {
     pub phase: PassPhase,
     /// Whether the audio thread has, or had, the pass.
     pub is_ready: bool,
-    /// Where on the timeline the pass begins; a guess until the first frame was recorded.
+    /// Where on the timeline the sound of the pass begins; a guess until the first frame was recorded.
     pub start: FramePos,
+    /// Frames at the beginning of the takes that would lie before the timeline.
+    pub head: Frames,
     /// Frames recorded so far.
     pub frames: Frames,
     /// The takes and their tracks. A take that continued in other files is its first file.
@@ -126,7 +135,7 @@ impl Control {
         let run = self.pass.as_ref()?;
         // The reader of the count also reads the recorded sound itself, to draw it.
         let recorded = Some(self.published().pass_frames.load(Acquire)).filter(|frames| *frames != NO_PASS);
-        let take = run.takes.first().and_then(|take| self.session.take(take.first_file()));
+        let place = run.takes.first().and_then(|take| self.session.take(take.first_file())).map(|take| take.place());
         let tracks = run.takes.iter().filter_map(|take| {
             let first = take.first_file();
             Some((self.session.take(first)?.track, first))
@@ -135,7 +144,8 @@ impl Control {
         Some(PassStatus {
             phase: run.machine.phase(recorded.is_some()),
             is_ready: run.machine.has_rolled(),
-            start: take.map_or(run.machine.start(), |take| take.start),
+            start: place.map_or(run.machine.start(), |place| place.start),
+            head: Frames(place.map_or(0, |place| place.take_start.0)),
             frames: ended.or(recorded.map(Frames)).unwrap_or_default(),
             takes: tracks.collect(),
             losses: run.losses.shown.clone(),

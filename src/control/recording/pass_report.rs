@@ -1,5 +1,6 @@
 //! The report of a finished pass. Thread: control makes it; any thread reads it.
 
+use super::latency::LatencyReport;
 use crate::control::Severity;
 use crate::control::mirror::MirrorReport;
 use crate::control::report::AudioReport;
@@ -19,6 +20,8 @@ pub struct PassReport {
     pub frames_lost: u64,
     /// Faults, switches and cycle times of the audio thread.
     pub audio_thread: AudioReport,
+    /// Frames by which the takes were placed earlier, because they were recorded while something played.
+    pub latency: LatencyReport,
     /// The files of the pass; a take that continued has several.
     pub takes: Vec<TakeReport>,
     /// The shortest lead, in frames; `None` (`null`) if the butler measured none during the pass.
@@ -92,6 +95,9 @@ impl PassReport {
         if self.period_us < audio.cycle_us_max {
             text.push_str(&format!(", past its deadline of {:.0} µs", self.period_us));
         }
+        if let Some(placed) = self.latency.text() {
+            text.push_str(&format!("; {placed}"));
+        }
         match self.takes_troubled() {
             0 => {}
             1 => text.push_str("; 1 is not whole on the disk, see above"),
@@ -138,6 +144,7 @@ mod tests {
                 xruns: 1,
                 trouble: None,
             }],
+            latency: LatencyReport::default(),
             lead_frames_min: None,
             commit_us_max: 0,
             period_us: 1333.3,

@@ -18,6 +18,8 @@ mod nodes;
 mod clock;
 mod drift;
 mod blocks;
+mod gap;
+mod latency;
 mod overwritten;
 mod recover;
 mod reserve;
@@ -33,7 +35,9 @@ pub use open_error::{Cards, cards};
 pub use recover::Gone;
 pub use reserve::keep_cards;
 
-use super::{Access, Device, DeviceError, DeviceFacts, DeviceSpec, LossCause, Pace, Reckoning, StartError, Wake};
+use super::{
+    Access, Device, DeviceError, DeviceFacts, DeviceSpec, Latency, LossCause, Pace, Reckoning, StartError, Wake,
+};
 use super::{Input, Output, monotonic};
 use crate::format::DeviceFormat;
 use ::alsa::Direction;
@@ -41,6 +45,7 @@ use ::alsa::poll::{Descriptors, pollfd};
 use blocks::Blocks;
 use clock::{FrameClock, nanos};
 use drift::Drift;
+use latency::LatencyMeter;
 use name::names;
 use open::{Opened, link_is_possible, note_absent, open_side};
 use pcm::{errno, quiet, state};
@@ -62,9 +67,6 @@ const NEVER_BEGAN_NS: u64 = 4_000_000_000;
 /// the rate of the clock that the device follows.
 const CLOCKLESS_SPEED: f64 = 4.5;
 
-/// Most readings of the frame counter for one exact count.
-const EXACT_READINGS_MAX: u32 = 256;
-
 /// Nanoseconds between two exact counts. The last one gives the timeline position when the device is gone.
 const EXACT_READING_NS: u64 = 200_000_000;
 
@@ -79,6 +81,7 @@ pub struct AlsaDevice {
     prefill: Prefill,
     drift: Drift,
     blocks: Blocks,
+    latency: LatencyMeter,
     /// The notes of `facts` and one more. Swapped with them when the device turns out to have no clock, because the
     /// audio thread cannot allocate.
     notes_unclocked: Vec<String>,
@@ -91,6 +94,8 @@ pub struct AlsaDevice {
     /// Cause of a restart whose lost frames are not counted yet. They are counted when the first frame after it
     /// arrives.
     unmeasured: Option<LossCause>,
+    /// While the frames lost by a restart are measured: when that began, and the reading furthest ahead, a time and a count.
+    gap_reading: Option<(u64, (u64, u64))>,
     /// Output frames to drop, because they would be played too late.
     skip_frames: usize,
     /// Output frames that were computed and not played.
@@ -239,10 +244,12 @@ impl AlsaDevice {
             prefill,
             drift: Drift::default(),
             blocks: Blocks::default(),
+            latency: LatencyMeter::default(),
             origin: monotonic(),
             phase: Phase::Stopped,
             position: 0,
             unmeasured: None,
+            gap_reading: None,
             skip_frames: 0,
             unheard_frames: 0,
             playback_failed: false,
@@ -316,7 +323,7 @@ impl AlsaDevice {
             return self.give_up(Gone::Stuck);
         }
         if let Some(cause) = self.unmeasured {
-            return if moved == 0 { Check::Nothing(None) } else { self.measure(cause) };
+            return if moved == 0 { Check::Nothing(None) } else { self.measure(cause, now_ns) };
         }
         if let Some(check) = self.check_overwritten(moved) {
             return check;
@@ -343,6 +350,9 @@ impl AlsaDevice {
             } else {
                 Check::Nothing(Some(due_ns))
             };
+        }
+        if 0 < self.position {
+            self.measure_latency(now_ns);
         }
         let (at_ns, moved) = if 0 < moved && self.exact_due_ns <= now_ns {
             let first = self.exact_due_ns == 0;
@@ -415,7 +425,8 @@ impl AlsaDevice {
                 self.prefill.started(self.now_ns());
                 self.drift.restart();
                 self.blocks.restart();
-                self.unmeasured = Some(self.unmeasured.unwrap_or(cause));
+                self.latency.restart(self.prefill.frames());
+                (self.unmeasured, self.gap_reading) = (Some(self.unmeasured.unwrap_or(cause)), None);
                 (self.skip_frames, self.playback_failed) = (0, self.playback_gone);
                 self.progress_ns = self.now_ns();
                 self.progress_count = self.position;
@@ -425,43 +436,6 @@ impl AlsaDevice {
             Err((_, libc::EIO)) => self.give_up(Gone::Failed(libc::EIO)),
             Err(_) => Check::Nothing(Some(self.restart_attempts.next_ns())),
         }
-    }
-
-    /// Counts the frames lost between the last frame lent and the first frame after a restart.
-    fn measure(&mut self, cause: LossCause) -> Check {
-        let Some((at_ns, moved)) = self.read_exact_count(1) else {
-            self.fault_suspected = true;
-            return Check::Nothing(None);
-        };
-        let count = self.clock.estimate(at_ns).max(self.position + moved);
-        let frames = count - moved - self.position;
-        self.position += frames;
-        self.clock.resume(at_ns, count);
-        self.unmeasured = None;
-        self.progress_count = count;
-        Check::Report(Wake::Lost { frames, cause })
-    }
-
-    /// An exact reading: a time, and the frames beyond [`AlsaDevice::position`] at that time. Reads the counter for the
-    /// time of `frames` frames and returns the reading furthest ahead. A single reading of a whole number is late by
-    /// half a frame on average, and fifty gaps would add up to a shift. The time is read after the count, so that an
-    /// interruption between the two never makes a reading seem too far ahead.
-    fn read_exact_count(&self, frames: u64) -> Option<(u64, u64)> {
-        let per_ns = f64::from(self.facts.rate.0) / 1e9;
-        let from_ns = self.now_ns();
-        let (mut best, mut best_lead) = (None, f64::MIN);
-        for _ in 0..EXACT_READINGS_MAX {
-            let moved = self.moved(true).ok()?;
-            let at_ns = self.now_ns();
-            let passed = (at_ns - from_ns) as f64 * per_ns;
-            if best_lead < moved as f64 - passed {
-                (best, best_lead) = (Some((at_ns, moved)), moved as f64 - passed);
-            }
-            if frames as f64 <= passed {
-                break;
-            }
-        }
-        best
     }
 
     fn pacing_state(&self) -> i32 {
@@ -483,11 +457,13 @@ impl Device for AlsaDevice {
         started.map_err(|(call, errno)| StartError { call, errno })?;
         self.started_ns = self.now_ns();
         self.prefill.started(self.started_ns);
+        self.latency.restart(prefill);
         self.clock.begin(self.started_ns);
         self.blocks.restart();
         (self.position, self.progress_count, self.progress_ns) = (0, 0, self.started_ns);
         (self.exact_due_ns, self.wrong_rate) = (0, None);
-        (self.unmeasured, self.skip_frames, self.playback_failed, self.fault_suspected) = (None, 0, false, false);
+        (self.unmeasured, self.gap_reading) = (None, None);
+        (self.skip_frames, self.playback_failed, self.fault_suspected) = (0, false, false);
         (self.playback_gone, self.playback_late) = (false, false);
         self.restart_attempts.reset();
         self.playback_restart_attempts.reset();
@@ -550,8 +526,8 @@ impl Device for AlsaDevice {
         self.unheard_frames
     }
 
-    fn output_delay(&self) -> u64 {
-        self.prefill.frames() as u64
+    fn latency(&self) -> Latency {
+        self.latency.told()
     }
 
     fn drift_ppm(&self) -> Option<f64> {

@@ -34,6 +34,7 @@ impl AlsaDevice {
             // The clock of playback is slower than that of capture, and its buffer is full. Drop output until the
             // buffer is filled as at the start.
             self.skip_frames = filled - self.prefill.frames();
+            self.latency.restart(self.prefill.frames());
             return Some(Check::Report(Wake::PlaybackXrun));
         }
         let fault = diagnose(&side.pcm);
@@ -60,6 +61,7 @@ impl AlsaDevice {
         self.skip_frames = self.capture.as_ref().map_or(0, |capture| captured_before(capture, side, prefill));
         self.prefill.started(self.now_ns());
         self.drift.restart();
+        self.latency.restart(prefill);
         match (was_late, self.playback_late) {
             (false, true) => Some(Check::Report(Wake::Changed)),
             (true, _) => None,

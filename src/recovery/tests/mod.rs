@@ -111,6 +111,7 @@ impl Scene {
                 path: root.join(&session.take(id).unwrap().file),
                 header: Header { bext, ..Header::new(1, rate.0, TakeFormat::S24) },
                 pair: None,
+                head: Frames(0),
             });
         }
         store.save(&session).unwrap();

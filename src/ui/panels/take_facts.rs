@@ -1,7 +1,6 @@
 //! Facts about a take as text: length, faults and losses of the recording, file. Thread: ui.
 
 use crate::session::{Take, TakeState};
-use crate::time::FramePos;
 use crate::ui::format;
 use crate::ui::theme::Theme;
 use egui::{Color32, RichText, Ui};
@@ -58,8 +57,11 @@ fn counted(n: u64, thing: &str) -> String {
 
 /// All facts, as name and value.
 fn lines(take: &Take) -> Vec<(&'static str, String)> {
-    let (start, ms) = format::clock(FramePos(take.start.0), take.rate);
+    let (start, ms) = format::clock(take.place().start, take.rate);
     let mut lines = vec![("Begins at", start + &ms)];
+    if take.latency.0 > 0 {
+        lines.push(("Placed earlier by", format!("{} frames", format::grouped(take.latency.0))));
+    }
     if let Some(accounts) = &take.accounts {
         let (minor, major) = (format::grouped(accounts.minor_faults), format::grouped(accounts.major_faults));
         lines.push(("Page faults", format!("{minor} minor, {major} major")));

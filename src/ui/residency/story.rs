@@ -29,7 +29,7 @@ pub(super) fn card(
     let theme = context.theme;
     let rate = SampleRate(row.rate);
     let frames = byte.saturating_sub(row.data_offset) / row.frame_bytes.max(1) as u64;
-    let time = Clock(Frames(row.start.0 + frames).duration(rate));
+    let time = Clock((Frames(row.start.0 + frames) - row.head).duration(rate));
     let page = byte / crate::limits::PAGE_BYTES as u64;
     let mut lines: Vec<(String, Color32, bool)> = vec![
         (format!("{name}, page {}", grouped(page)), theme.strong, true),

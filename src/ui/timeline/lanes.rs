@@ -22,6 +22,8 @@ pub(super) struct RecordedBlock {
     /// Position on the timeline.
     pub(super) start: FramePos,
     pub(super) length: Frames,
+    /// The frame of the take at `start`.
+    pub(super) take_start: FramePos,
 }
 
 /// The indices of the rows in view.
@@ -43,13 +45,15 @@ pub(super) fn lane_rect(lanes: Rect, row: usize, context: &PanelContext<'_>) -> 
 pub(super) fn recorded_block(track: &Track, context: &PanelContext<'_>) -> Option<RecordedBlock> {
     let pass = context.snapshot.transport.pass.as_ref().filter(|pass| pass.frames.0 > 0)?;
     let (_, take) = pass.takes.iter().find(|(id, _)| *id == track.id())?;
+    let (start, length, take_start) = (pass.start, pass.frames - pass.head, FramePos(pass.head.0));
+    let block = RecordedBlock { take: *take, start, length, take_start };
     if context.snapshot.session.take(*take).is_some_and(|take| take.state == TakeState::Recording) {
-        return Some(RecordedBlock { take: *take, start: pass.start, length: pass.frames });
+        return Some(block);
     }
     // A finished take gets its region before the recording is over. Do not draw it twice.
-    let around = track.regions_in(pass.start, pass.start + pass.frames);
+    let around = track.regions_in(start, start + length);
     let placed = around.iter().any(|region| region.take == *take);
-    (!placed).then_some(RecordedBlock { take: *take, start: pass.start, length: pass.frames })
+    (!placed).then_some(block)
 }
 
 /// Draws the lanes and the blocks. `moving` is a dragged region and the position where it would go.

@@ -210,7 +210,7 @@ impl Waves {
         context: &mut PanelContext<'_>,
     ) {
         let Some(take) = session.take(block.take) else { return };
-        let span = TakeSpan { start: block.start, length: block.length, take_start: FramePos(0) };
+        let span = TakeSpan { start: block.start, length: block.length, take_start: block.take_start };
         let columns = grid.columns_of(&span, from, image.size[0]);
         if columns.is_empty() {
             self.live_known = self.live_known.min(columns.end);

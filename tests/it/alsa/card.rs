@@ -154,10 +154,11 @@ fn configuration(plugin: &Path, folder: &Path) -> String {
     };
     for access in ["m", "r", "n"] {
         card(&format!("ramp_{access}"), "ramp", &format!("channels 6 rate 48000 ramp 1 access \"{access}\""));
-        card(&format!("loop_{access}"), "loop", &format!("channels 4 rate 8000 access \"{access}\""));
+        card(&format!("loop_{access}"), "loop", &format!("channels 4 rate 8000 delay 64 access \"{access}\""));
         card(&format!("hw_{access}"), "hw", &format!("channels 6 rate 48000 ramp 1 kernel 1 access \"{access}\""));
         card(&format!("hwloop_{access}"), "hwloop", &format!("channels 4 rate 8000 kernel 1 access \"{access}\""));
     }
+    card("step", "step", "channels 6 rate 48000 ramp 1 step 192");
     card("elastic", "elastic", "channels 2 most 8 rate 48000 ramp 1");
     card("wide", "wide", "channels 24 rate 48000 ramp 1");
     // A name that belongs to a card with a number, and is one of the simulated cards here.

@@ -1,6 +1,7 @@
 //! JACK with its dummy driver, through the ALSA plugin of JACK. Thread: test.
 
 use super::evidence::recorder;
+use super::overdub::{lies_where_it_was_heard, lies_where_it_was_heard_with};
 use super::{Server, Service, all_is_heard, await_ready, installed, module, spawn};
 use crate::util::{is_root, skip};
 use std::fs;
@@ -64,6 +65,10 @@ impl Server for Jack {
         self.folder.path()
     }
 
+    fn output(&self) -> &'static str {
+        "two"
+    }
+
     fn monitor(&self) -> (&'static str, usize, &'static str) {
         ("two", 2, "FLOAT_LE")
     }
@@ -74,5 +79,17 @@ fn a_session_is_heard_through_jack() {
     match Jack::start(256) {
         Ok(server) => all_is_heard(&server, &[0, 64, 1024]),
         Err(reason) => skip("servers::jack::a_session_is_heard_through_jack", &reason),
+    }
+}
+
+#[test]
+fn an_overdub_through_jack_lies_where_it_was_heard() {
+    match Jack::start(256) {
+        Ok(server) => {
+            // The plugin does not tell that a block is heard by the monitors when the next one begins.
+            lies_where_it_was_heard(&server, &[0, 64, 1024], 256);
+            lies_where_it_was_heard_with(&server, 0, "--offset 256");
+        }
+        Err(reason) => skip("servers::jack::an_overdub_through_jack_lies_where_it_was_heard", &reason),
     }
 }

@@ -5,6 +5,7 @@
 
 mod evidence;
 mod jack;
+mod overdub;
 mod pipewire;
 mod pulse;
 
@@ -36,6 +37,14 @@ trait Server {
 
     /// The folder in which the PCM `given` writes down what the program plays.
     fn folder(&self) -> &Path;
+
+    /// Sets what a recorder needs to hear what is played.
+    fn hear<'c>(&self, client: &'c mut Command) -> &'c mut Command {
+        client
+    }
+
+    /// The PCM that a client plays to, without anything between.
+    fn output(&self) -> &'static str;
 
     /// The longest time in which what was played reaches the listener.
     fn delay(&self) -> Duration {

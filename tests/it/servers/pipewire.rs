@@ -1,6 +1,7 @@
 //! PipeWire with WirePlumber, through the ALSA plugin of PipeWire. Thread: test.
 
 use super::evidence::{Faults, Kept, Passed, recorder};
+use super::overdub::lies_where_it_was_heard;
 use super::{Server, Service, all_is_heard, await_ready, installed, module, spawn};
 use crate::util::{Run, faultless, place, run, skip};
 use faultless::device::UNMIXED;
@@ -135,6 +136,14 @@ impl Server for PipeWire {
         self.folder.path()
     }
 
+    fn hear<'c>(&self, client: &'c mut Command) -> &'c mut Command {
+        client.env("PIPEWIRE_PROPS", "{ stream.capture.sink = true }")
+    }
+
+    fn output(&self) -> &'static str {
+        "two"
+    }
+
     fn monitor(&self) -> (&'static str, usize, &'static str) {
         ("two", 2, "S32_LE")
     }
@@ -157,6 +166,18 @@ fn a_session_is_heard_through_pipewire_with_short_blocks() {
 #[test]
 fn a_session_is_heard_through_pipewire_with_its_usual_blocks() {
     heard_at(1024, "servers::pipewire::a_session_is_heard_through_pipewire_with_its_usual_blocks");
+}
+
+#[test]
+fn an_overdub_through_pipewire_lies_where_it_was_heard() {
+    for quantum in [64, 1024] {
+        match PipeWire::start(quantum) {
+            Ok(server) => lies_where_it_was_heard(&server, &[0, 64, 256], 8),
+            Err(reason) => {
+                return skip("servers::pipewire::an_overdub_through_pipewire_lies_where_it_was_heard", &reason);
+            }
+        }
+    }
 }
 
 /// Records `many` channels of the ramp while the session plays.

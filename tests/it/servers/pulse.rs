@@ -1,6 +1,7 @@
 //! PulseAudio with a null sink, through alsa-lib's plugin. Thread: test.
 
 use super::evidence::recorder;
+use super::overdub::lies_where_it_was_heard;
 use super::{Server, Service, all_is_heard, await_ready, installed, module, spawn};
 use crate::util::{faultless, place, run, skip};
 use std::fs;
@@ -59,6 +60,10 @@ impl Server for Pulse {
         Duration::from_millis(2_500)
     }
 
+    fn output(&self) -> &'static str {
+        "out"
+    }
+
     fn monitor(&self) -> (&'static str, usize, &'static str) {
         ("monitor", 2, "S32_LE")
     }
@@ -89,4 +94,12 @@ fn an_idle_pulseaudio_has_time_for_its_first_frame() {
     .done();
     assert_eq!(ended.json()["frames_lost"], 0, "{}", ended.err);
     assert!(!ended.err.contains("is gone") && !ended.err.contains("LOSS"), "{}", ended.err);
+}
+
+#[test]
+fn an_overdub_through_pulseaudio_lies_where_it_was_heard() {
+    match Pulse::start() {
+        Ok(server) => lies_where_it_was_heard(&server, &[0], 480),
+        Err(reason) => skip("servers::pulse::an_overdub_through_pulseaudio_lies_where_it_was_heard", &reason),
+    }
 }

@@ -164,7 +164,7 @@ fn record_with_loss(options: &str, cycles: usize, at: u64, lost: u64, cause: Los
     let losses: Vec<_> = reports
         .iter()
         .filter_map(|event| match event {
-            AudioEvent::Lost { at, frames, cause } => Some((at.0, frames.0, *cause)),
+            AudioEvent::Lost { at, frames, cause, .. } => Some((at.0, frames.0, *cause)),
             _ => None,
         })
         .collect();

@@ -84,7 +84,7 @@ impl Index {
         for region in session.tracks().iter().flat_map(Track::regions).filter(|region| !region.muted) {
             let whole = session
                 .take(region.take)
-                .is_some_and(|take| region.start == take.start && region.length == take.frames);
+                .is_some_and(|take| (region.start, region.length) == (take.place().start, take.place().length));
             placed.insert(region.take, if whole { Placed::Whole } else { Placed::Part });
         }
         for (key, files) in files {

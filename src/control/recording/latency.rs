@@ -1,0 +1,219 @@
+//! The latency of a pass: frames by which its sound lies behind what was heard while it was recorded. The takes are
+//! placed so many frames earlier. Thread: control.
+//!
+//! The device tells its latency, as far as it knows it. The user can set an offset for the rest: converters, and blocks
+//! that a sound server does not tell of. Playback that is restarted during the pass can change what the device tells. A
+//! take has one place, so the latency that was in force for the longest part of the pass counts.
+
+use crate::control::Control;
+use crate::device::Latency;
+use crate::message::PassRange;
+use crate::message::published::NO_PASS;
+use crate::session::LATENCY_MAX;
+use crate::time::{Clock, FramePos, Frames};
+use serde::Serialize;
+use std::sync::atomic::Ordering::Relaxed;
+
+/// Parts of a pass that are kept. A device that restarts its outputs more often is in no step at all.
+const PARTS_MAX: usize = 64;
+
+/// Frames by which two parts of a pass may differ unsaid: the readings of a sound server are not more exact.
+const JITTER_FRAMES: u64 = 48;
+
+/// The largest offset, in either direction.
+pub const LATENCY_OFFSET_MAX: i64 = 1 << 18;
+
+/// A part of a pass in which the outputs ran without a restart.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Part {
+    latency: Latency,
+    /// Frame of the pass at which it begins, and its length.
+    from: u64,
+    frames: u64,
+}
+
+/// The latency of a pass so far.
+#[derive(Clone, Debug)]
+pub(in crate::control) struct PassLatency {
+    /// Something was played while the pass was recorded.
+    is_heard: bool,
+    offset: i64,
+    parts: Vec<Part>,
+}
+
+/// The latency of a finished pass, for its report.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct LatencyReport {
+    /// Frames by which the takes were placed earlier: the sum of the other fields, and never less than 0.
+    pub frames: u64,
+    /// Frames that output needs until it is heard.
+    pub output: u64,
+    /// Frames from the moment at which sound reaches the device to its frame number.
+    pub input: u64,
+    /// The offset that the user has set for the device.
+    pub offset: i64,
+}
+
+impl LatencyReport {
+    /// The report as a part of a sentence; `None` if no take was moved.
+    pub fn text(&self) -> Option<String> {
+        let LatencyReport { frames, output, input, offset } = self;
+        let set = if *offset == 0 { String::new() } else { format!(", {offset} by the offset of this device") };
+        (0 < *frames).then(|| format!("placed {frames} frames earlier: {output} of output, {input} of input{set}"))
+    }
+}
+
+impl PassLatency {
+    /// The latency of a pass that begins now. `is_heard`: something is played while it records.
+    fn new(is_heard: bool, offset: i64, device: Latency) -> PassLatency {
+        PassLatency { is_heard, offset, parts: vec![Part { latency: device, from: 0, frames: 0 }] }
+    }
+
+    /// The device tells `latency` after `frames` frames of the pass.
+    fn observe(&mut self, latency: Latency, frames: Frames) {
+        let room = self.parts.len() < PARTS_MAX;
+        let Some(last) = self.parts.last_mut() else { return };
+        if last.latency.starts == latency.starts {
+            last.latency = latency;
+        } else if room {
+            self.parts.push(Part { latency, from: frames.0, frames: 0 });
+            return;
+        }
+        last.frames = frames.0 - last.from.min(frames.0);
+    }
+
+    /// The latency that was in force for the longest time. Parts that differ by no more than jitter count together.
+    fn longest(&self) -> Latency {
+        let alike = |one: &Part, other: &Part| one.latency.sum().abs_diff(other.latency.sum()) <= JITTER_FRAMES;
+        let time =
+            |one: &Part| -> u64 { self.parts.iter().filter(|part| alike(one, part)).map(|part| part.frames).sum() };
+        let longest = self.parts.iter().max_by_key(|part| (time(part), part.frames));
+        longest.map_or_else(Latency::default, |part| part.latency)
+    }
+
+    /// Frames by which the takes are placed earlier.
+    pub(in crate::control) fn frames(&self) -> Frames {
+        Frames(self.report().frames)
+    }
+
+    pub(super) fn report(&self) -> LatencyReport {
+        if !self.is_heard {
+            return LatencyReport::default();
+        }
+        let (Latency { output, input, .. }, offset) = (self.longest(), self.offset);
+        let frames = output.saturating_add(input).saturating_add_signed(offset).min(LATENCY_MAX);
+        LatencyReport { frames, output, input, offset }
+    }
+
+    /// Frames of the pass that had another latency than the one that counts, and the largest difference.
+    fn astray(&self) -> Option<(Frames, u64)> {
+        if !self.is_heard {
+            return None;
+        }
+        let counts = self.longest().sum();
+        let off = |part: &Part| part.latency.sum().abs_diff(counts);
+        let astray = || self.parts.iter().filter(|part| JITTER_FRAMES < off(part) && 0 < part.frames);
+        let worst = astray().map(off).max()?;
+        Some((Frames(astray().map(|part| part.frames).sum()), worst))
+    }
+}
+
+impl Control {
+    /// The name under which the user's settings keep the offset of the open device: device, rate and period.
+    pub fn offset_key(&self) -> String {
+        let device = &self.running.device;
+        format!("{}, {}, {} frames", self.spec.name, device.rate, device.period_frames)
+    }
+
+    /// Sets the offset of passes that are recorded while something plays: frames by which they are placed earlier than the
+    /// device tells. A pass that is on keeps its offset.
+    pub fn set_latency_offset(&mut self, offset: i64) {
+        self.latency_offset = offset.clamp(-LATENCY_OFFSET_MAX, LATENCY_OFFSET_MAX);
+    }
+
+    /// The latency of a pass that would begin now. `range` is what it records, `from` the position from which on
+    /// something is played.
+    pub(super) fn latency_of_pass(&self, range: PassRange, from: FramePos) -> PassLatency {
+        let end = match range {
+            PassRange::Now(length) => FramePos(from.0.saturating_add(length.0)),
+            PassRange::Punch { to, .. } => to,
+        };
+        let has_pre_roll = matches!(range, PassRange::Punch { .. });
+        let is_heard =
+            0 < self.running.device.outputs && self.players.play_between(&self.session, from, end, has_pre_roll);
+        PassLatency::new(is_heard, self.latency_offset, self.published().latency())
+    }
+
+    /// Notes what the device tells while the pass records.
+    pub(super) fn observe_latency(&mut self) {
+        let published = &self.running.published;
+        let (frames, latency) = (published.pass_frames.load(Relaxed), published.latency());
+        if let Some(run) = self.pass.as_mut().filter(|_| frames != NO_PASS) {
+            run.latency.observe(latency, Frames(frames));
+        }
+    }
+
+    /// Gives the takes of the pass the latency that is known now.
+    pub(in crate::control) fn settle_latency(&mut self) {
+        let Some(run) = &self.pass else { return };
+        let latency = run.latency.frames();
+        let ids: Vec<_> = run.takes.iter().flat_map(|take| take.spans(Frames(0))).map(|(id, ..)| id).collect();
+        for id in ids {
+            if self.session.take(id).is_some_and(|take| take.latency != latency) {
+                self.session.set_take_latency(id, latency).ok();
+            }
+        }
+    }
+
+    /// Tells of parts of the pass that lie beside what was heard, because the outputs were restarted.
+    pub(super) fn tell_of_parts_astray(&mut self) {
+        let Some((frames, off)) = self.pass.as_ref().and_then(|run| run.latency.astray()) else { return };
+        let time = Clock(frames.duration(self.running.device.rate));
+        self.caution(format!(
+            "the outputs were restarted while it was recorded: {time} of the takes lie up to {off} frames beside what was \
+             heard; a longer period keeps them in step"
+        ));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn told(output: u64, input: u64, starts: u32) -> Latency {
+        Latency { output, input, starts }
+    }
+
+    #[test]
+    fn the_latency_of_the_longest_part_of_a_pass_counts() {
+        let mut latency = PassLatency::new(true, 0, told(128, 0, 1));
+        assert_eq!(latency.frames(), Frames(128));
+        latency.observe(told(140, 10, 1), Frames(1_000));
+        latency.observe(told(256, 0, 2), Frames(1_200));
+        assert_eq!((latency.frames(), latency.astray()), (Frames(150), None));
+        latency.observe(told(512, 256, 2), Frames(9_000));
+        assert_eq!(latency.report().text().unwrap(), "placed 768 frames earlier: 512 of output, 256 of input");
+        assert_eq!(latency.astray(), Some((Frames(1_000), 618)));
+    }
+
+    #[test]
+    fn an_offset_is_added_and_what_was_recorded_alone_is_not_moved() {
+        let latency = |offset| PassLatency::new(true, offset, told(128, 0, 1));
+        assert_eq!(latency(700).frames(), Frames(828));
+        assert_eq!(latency(-28).frames(), Frames(100));
+        assert_eq!((latency(-700).frames(), latency(-700).report().text()), (Frames(0), None));
+        let text = latency(-28).report().text().unwrap();
+        assert_eq!(text, "placed 100 frames earlier: 128 of output, 0 of input, -28 by the offset of this device");
+        let alone = PassLatency::new(false, 700, told(128, 0, 1));
+        assert_eq!((alone.frames(), alone.report().text()), (Frames(0), None));
+    }
+
+    #[test]
+    fn a_device_that_never_rests_costs_no_memory() {
+        let mut latency = PassLatency::new(true, 0, told(128, 0, 0));
+        for start in 0..1_000 {
+            latency.observe(told(128, 0, start), Frames(u64::from(start)));
+        }
+        assert_eq!(latency.parts.len(), PARTS_MAX);
+    }
+}

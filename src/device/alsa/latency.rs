@@ -1,0 +1,103 @@
+//! The way from the outputs to the inputs, as the driver reports it. Thread: audio.
+//!
+//! Output for the next frame to be lent will be heard after the delay that the playback side reports. The input frame
+//! of that number was captured before the delay that the capture side reports. So the sum of both delays, read at one
+//! moment, is the number of frames by which a played sound comes back later. It does not depend on how full the two
+//! buffers are, because a frame that leaves one enters the other.
+//!
+//! A driver of a card counts in packets and a sound server in blocks, so a single reading can be wrong by some frames.
+//! The median of the last readings is used.
+
+use super::{AlsaDevice, EXACT_READING_NS};
+use crate::device::Latency;
+
+/// Readings of which the median is used.
+const READINGS: usize = 31;
+
+/// Nanoseconds between the first readings. Later ones are made with the exact counts.
+const FIRST_READINGS_NS: u64 = 10_000_000;
+
+/// The readings since playback was started or brought into step. Owns no heap memory.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct LatencyMeter {
+    /// Frames of both directions, and of the inputs alone. A new reading replaces the oldest one.
+    readings: [(i64, i64); READINGS],
+    count: usize,
+    due_ns: u64,
+    told: Latency,
+}
+
+impl LatencyMeter {
+    /// Playback was started, or output was dropped to bring it into step. `prefill`: frames with which it was filled.
+    pub(super) fn restart(&mut self, prefill: usize) {
+        (self.count, self.due_ns) = (0, 0);
+        self.told = Latency { output: prefill as u64, input: 0, starts: self.told.starts.wrapping_add(1) };
+    }
+
+    /// The median of the last readings; the prefill before the first one.
+    pub(super) fn told(&self) -> Latency {
+        self.told
+    }
+
+    fn observe(&mut self, sum: i64, input: i64) {
+        self.readings[self.count % READINGS] = (sum, input);
+        self.count += 1;
+        let mut sorted = self.readings;
+        let sorted = &mut sorted[..self.count.min(READINGS)];
+        sorted.sort_unstable_by_key(|reading| reading.0);
+        let sum = sorted[sorted.len() / 2].0.max(0);
+        sorted.sort_unstable_by_key(|reading| reading.1);
+        let input = sorted[sorted.len() / 2].1.clamp(0, sum);
+        self.told = Latency { output: (sum - input) as u64, input: input as u64, ..self.told };
+    }
+}
+
+impl AlsaDevice {
+    /// Reads the delays of both sides, if it is time to.
+    pub(super) fn measure_latency(&mut self, now_ns: u64) {
+        if now_ns < self.latency.due_ns || self.playback_failed || 0 < self.skip_frames || self.unmeasured.is_some() {
+            return;
+        }
+        let (Some(capture), Some(playback)) = (&self.capture, &self.playback) else { return };
+        let (mut best, mut narrowest) = (None, i64::MAX);
+        for _ in 0..4 {
+            let (before, output) = (capture.pcm.avail_delay(), playback.pcm.avail_delay());
+            let (Ok(before), Ok((_, output)), Ok(after)) = (before, output, capture.pcm.avail_delay()) else { return };
+            let took = after.1 - before.1;
+            if took < narrowest {
+                let input = i64::midpoint(before.1, after.1);
+                (best, narrowest) = (Some((input + output, before.1 - before.0)), took);
+            }
+            if took <= 1 {
+                break;
+            }
+        }
+        if let Some((sum, input)) = best {
+            self.latency.observe(sum, input);
+        }
+        let pause_ns = if self.latency.count < READINGS { FIRST_READINGS_NS } else { EXACT_READING_NS };
+        self.latency.due_ns = now_ns + pause_ns;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_median_of_the_readings_counts_and_a_restart_forgets_them() {
+        let mut meter = LatencyMeter::default();
+        meter.restart(512);
+        assert_eq!(meter.told(), Latency { output: 512, input: 0, starts: 1 });
+        for sum in [760, 768, 5_000, 770, -3] {
+            meter.observe(sum, 256);
+        }
+        assert_eq!(meter.told(), Latency { output: 512, input: 256, starts: 1 });
+        for _ in 0..READINGS {
+            meter.observe(900, 950);
+        }
+        assert_eq!(meter.told(), Latency { output: 0, input: 900, starts: 1 });
+        meter.restart(1024);
+        assert_eq!(meter.told(), Latency { output: 1024, input: 0, starts: 2 });
+    }
+}

@@ -1,0 +1,198 @@
+//! What is recorded while something plays lies, after placing, where it was heard: takes, punches, what a kill leaves,
+//! and exports. The built-in device plays back to its own inputs. Thread: test.
+#![allow(clippy::unwrap_used, reason = "a test may fail")]
+
+use crate::record::setup;
+use crate::recovery::await_frames;
+use crate::util::{DEEP, PATIENCE, edit, faultless, place, read_wav, recorded_ramp, run, start};
+use faultless::control::Control;
+use faultless::device::signal::ramp;
+use faultless::format::TakeFormat;
+use faultless::session::session_file::open_read_only;
+use faultless::session::{Session, Take};
+use faultless::time::{FramePos, Frames};
+use faultless::wav::parse::parse;
+use std::fs::{self, File};
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+/// Frames of the session that is played.
+const FRAMES: u64 = 96_000;
+
+/// Frames at a beginning in which playback fades in.
+const FADE: u64 = 2_000;
+
+/// A device whose inputs hear its outputs 768 frames later, and which says so.
+const LOOP: &str = "loop=768,latency=512+256";
+
+/// A session of two tracks of the ramp, the first on the left, the second on the right. Their inputs do not exist, so that
+/// an overdub records other tracks.
+fn session(folder: &Path) {
+    recorded_ramp(folder, 2, FRAMES);
+    edit(folder, |session| {
+        let tracks: Vec<_> = session.track_ids().collect();
+        for (index, track) in tracks.into_iter().enumerate() {
+            let track = session.track_mut(track).unwrap();
+            track.set_pan([-1.0, 1.0][index]);
+            track.set_inputs(&[40 + index as u32]).unwrap();
+            track.armed = false;
+        }
+    });
+}
+
+/// The takes of the last pass.
+fn overdubs(session: &Session) -> Vec<&Take> {
+    let last = session.takes().iter().map(|take| take.pass).max().unwrap();
+    session.takes().iter().filter(|take| take.pass == last).collect()
+}
+
+fn overdub(folder: &Path, device: &str, arguments: &str) -> serde_json::Value {
+    let arguments = format!("--json --play-along --device virtual:{device} --inputs 2 {DEEP} {arguments}");
+    run(faultless("record", folder, &arguments)).done().json()
+}
+
+/// Every sample of the overdubs is, at its place on the timeline, that of the track that was played. `from`: the first
+/// position that is compared.
+#[track_caller]
+fn are_in_place(folder: &Path, from: u64) {
+    let session = open_read_only(folder).unwrap();
+    let stems = folder.join("stems");
+    run(faultless("export", folder, &format!("--force --to {}", stems.display()))).done();
+    for take in overdubs(&session) {
+        let track = session.track(take.track).unwrap();
+        let [region] = track.regions() else { panic!("{:?}", track.regions()) };
+        let (_, samples) = read_wav(&folder.join(take.path()));
+        assert_eq!(samples.len() as u64, take.frames.0, "the file has what was captured");
+        let input = u64::from(take.inputs[0]);
+        let end = region.end().0.min(FRAMES - FADE);
+        assert!(from.max(region.start.0) + 10_000 < end, "{region:?}");
+        for at in from.max(region.start.0)..end {
+            let sample = samples[(region.take_start.0 + at - region.start.0) as usize];
+            assert_eq!(sample, ramp(at, input), "frame {at} of the timeline, input {input}");
+        }
+        let position = session.tracks().iter().position(|other| other.id() == track.id()).unwrap();
+        let stem = fs::read_dir(&stems).unwrap().map(|entry| entry.unwrap().path());
+        let stem = stem.filter(|path| path.to_string_lossy().contains(track.name())).next().unwrap();
+        let (_, samples) = read_wav(&stem);
+        let steady = from.max(region.start.0) + FADE;
+        assert_eq!(samples[steady as usize], ramp(steady, input), "stem of track {position}");
+    }
+}
+
+fn time_reference(path: &Path) -> u64 {
+    let mut file = File::open(path).unwrap();
+    let bytes = file.metadata().unwrap().len();
+    parse(&mut file, bytes).unwrap().bext.unwrap().time_reference
+}
+
+#[test]
+fn an_overdub_lies_where_it_was_heard_in_the_session_and_in_its_exports() {
+    let place = place();
+    let folder = place.path().join("session");
+    session(&folder);
+    let told = overdub(&folder, LOOP, "--seconds 1.5");
+    let wanted = serde_json::json!({ "frames": 768, "output": 512, "input": 256, "offset": 0 });
+    assert_eq!(told["latency"], wanted);
+    let after = open_read_only(&folder).unwrap();
+    for take in overdubs(&after) {
+        assert_eq!((take.start, take.latency, take.frames), (FramePos(0), Frames(768), Frames(72_000)));
+        let region = &after.track(take.track).unwrap().regions()[0];
+        assert_eq!((region.start, region.take_start, region.length), (FramePos(0), FramePos(768), Frames(71_232)));
+        assert_eq!(time_reference(&folder.join(take.path())), 0);
+    }
+    are_in_place(&folder, FADE);
+}
+
+#[test]
+fn what_is_recorded_alone_stays_where_it_was_recorded() {
+    let place = place();
+    let folder = place.path().join("session");
+    let told = overdub(&folder, LOOP, "--seconds 0.5");
+    assert_eq!(told["latency"]["frames"], 0, "the session had no sound");
+    let session = open_read_only(&folder).unwrap();
+    assert!(overdubs(&session).iter().all(|take| take.latency == Frames(0)));
+}
+
+#[test]
+fn an_offset_that_the_user_has_set_is_kept_for_its_device_rate_and_period() {
+    let place = place();
+    let (folder, home) = (place.path().join("session"), place.path().join("home"));
+    session(&folder);
+    let overdub = |device: &str, arguments: &str| {
+        let arguments =
+            format!("--json --play-along --device virtual:{device} --inputs 2 --seconds 1.5 {DEEP} {arguments}");
+        let mut recorder = faultless("record", &folder, &arguments);
+        recorder.env("HOME", &home).env("XDG_CONFIG_HOME", home.join("config"));
+        let told = run(recorder).done().json();
+        (told["latency"]["frames"].as_u64().unwrap(), told["latency"]["offset"].as_i64().unwrap())
+    };
+    // The device does not know all of its latency.
+    assert_eq!(overdub("loop=900,latency=512+256", "--offset 132"), (900, 132));
+    are_in_place(&folder, FADE);
+    assert_eq!(overdub("loop=900,latency=512+256", ""), (900, 132), "it was kept");
+    assert_eq!(overdub("loop=900,latency=512+256", "--period 128"), (768, 0), "for this period only");
+    assert_eq!(overdub("loop=900,latency=512+256", "--offset 0"), (768, 0));
+    assert_eq!(overdub("loop=900,latency=512+256", ""), (768, 0), "it was forgotten");
+}
+
+#[test]
+fn an_offset_may_be_negative() {
+    let place = place();
+    let folder = place.path().join("session");
+    session(&folder);
+    let arguments = format!(
+        "--json --play-along --device virtual:loop=700,latency=512+256 --inputs 2 --seconds 1.5 {DEEP} --offset -68"
+    );
+    let mut recorder = faultless("record", &folder, &arguments);
+    recorder.env("XDG_CONFIG_HOME", place.path().join("config"));
+    assert_eq!(run(recorder).done().json()["latency"]["frames"], 700);
+    are_in_place(&folder, FADE);
+}
+
+#[test]
+fn a_punch_is_whole_and_exact_after_it_was_placed() {
+    let place = place();
+    let folder = place.path().join("session");
+    session(&folder);
+    let mut setup = setup(&folder, LOOP, 2, 48_000, TakeFormat::S24);
+    (setup.device.outputs, setup.device.buffer_frames) = (Some(2), Some(96_000));
+    let mut control = Control::open(setup).unwrap();
+    control.arm_inputs(2).unwrap();
+    // An armed track that lets its input through would play what it hears of itself.
+    control.set_monitoring(false);
+    control.enable_playback();
+    let until = Instant::now() + PATIENCE;
+    let poll_while = |control: &mut Control, busy: fn(&Control) -> bool| {
+        while busy(control) {
+            control.poll();
+            assert!(Instant::now() < until, "it does not come to pass");
+            std::thread::sleep(Duration::from_millis(1));
+        }
+    };
+    poll_while(&mut control, |control| !control.is_ready_to_roll());
+    control.punch(FramePos(24_000), FramePos(48_000), Frames(12_000)).unwrap();
+    poll_while(&mut control, Control::is_recording);
+    let after = control.session().clone();
+    for take in overdubs(&after) {
+        assert_eq!((take.start, take.frames, take.latency), (FramePos(24_768), Frames(24_000), Frames(768)));
+        let [region] = after.track(take.track).unwrap().regions() else { panic!("one region") };
+        assert_eq!((region.start, region.end(), region.take_start), (FramePos(24_000), FramePos(48_000), FramePos(0)));
+        assert_eq!(time_reference(&folder.join(take.path())), 24_000);
+    }
+    control.close();
+    are_in_place(&folder, 0);
+}
+
+#[test]
+fn an_overdub_that_was_killed_lies_where_it_was_heard_after_its_recovery() {
+    let place = place();
+    let folder = place.path().join("session");
+    session(&folder);
+    let arguments = format!("--play-along --device virtual:{LOOP} --inputs 2 {DEEP}");
+    let mut recorder = start(faultless("record", &folder, &arguments));
+    await_frames(&folder, &mut recorder, 60_000);
+    recorder.signal("KILL");
+    recorder.wait(PATIENCE);
+    run(faultless("recover", &folder, "")).done();
+    are_in_place(&folder, FADE);
+}

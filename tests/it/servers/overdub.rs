@@ -1,0 +1,89 @@
+//! What is recorded while a session plays through a server lies where it was heard. The recording hears the server's own
+//! monitor, so that every sample tells when it was played. Thread: test.
+
+use super::{FRAMES, Server};
+use crate::util::{edit, faultless, place, read_wav, recorded_ramp, run};
+use faultless::session::session_file::open_read_only;
+use std::collections::BTreeMap;
+use std::path::Path;
+
+/// Where a sound lies that the session plays at its position 0, and what the program says.
+#[derive(Debug)]
+struct Found {
+    /// Frames by which the recording was late, and is late after it was placed.
+    before: i64,
+    after: i64,
+    /// Frames that agree on that, of those that were compared.
+    agree: usize,
+    compared: usize,
+    /// Frames by which the program has placed the takes earlier.
+    told: u64,
+}
+
+/// Records two channels of the monitor while the session plays.
+fn overdub(server: &dyn Server, folder: &Path, arguments: &str) -> Option<Found> {
+    recorded_ramp(folder, 2, 2 * FRAMES as u64);
+    edit(folder, |session| {
+        let tracks: Vec<_> = session.track_ids().collect();
+        for (index, track) in tracks.into_iter().enumerate() {
+            let track = session.track_mut(track).unwrap();
+            track.set_pan([-1.0, 1.0][index]);
+            track.set_inputs(&[40 + index as u32]).unwrap();
+        }
+    });
+    let device = format!("alsa:{},{}", server.monitor().0, server.output());
+    let arguments = format!("--json --play-along --device {device} --inputs 2 --seconds 2.5 {arguments}");
+    let mut recorder = faultless("record", folder, &arguments);
+    server.hear(server.lead(&mut recorder)).env("XDG_CONFIG_HOME", folder.with_extension("config"));
+    let ended = run(recorder);
+    if ended.code != Some(0) {
+        println!("status {:?}\n{}{}", ended.code, ended.out, ended.err);
+        return None;
+    }
+    let session = open_read_only(folder).unwrap();
+    let take = session.takes().iter().find(|take| take.inputs == [0] && take.pass == 2).unwrap();
+    let region = &session.track(take.track).unwrap().regions()[0];
+    let (_, samples) = read_wav(&folder.join(take.path()));
+    let mut votes: BTreeMap<(i64, i64), usize> = BTreeMap::new();
+    let mut compared = 0;
+    for at in region.start.0 + 12_000..region.end().0.min(2 * FRAMES as u64 - 4_000) {
+        let frame = region.take_start.0 + at - region.start.0;
+        let played = i64::from(samples[frame as usize]) + (1 << 23);
+        *votes.entry(((take.start.0 + frame) as i64 - played, at as i64 - played)).or_default() += 1;
+        compared += 1;
+    }
+    let ((before, after), agree) = votes.into_iter().max_by_key(|(_, count)| *count)?;
+    let told = ended.json()["latency"]["frames"].as_u64().unwrap();
+    println!("{}{}", ended.out, ended.err);
+    Some(Found { before, after, agree, compared, told })
+}
+
+/// Overdubs at each of `periods` (0: the program's choice). The takes may lie `jitter` frames beside what was heard: what
+/// the server does not tell.
+#[track_caller]
+pub(super) fn lies_where_it_was_heard(server: &dyn Server, periods: &[usize], jitter: i64) {
+    for period in periods {
+        let arguments = if *period == 0 { String::new() } else { format!("--period {period}") };
+        lies_where_it_was_heard_with(server, jitter, &arguments);
+    }
+}
+
+/// The same with other arguments. A busy machine makes the server itself lose sound, so one of five rounds must be in place.
+#[track_caller]
+pub(super) fn lies_where_it_was_heard_with(server: &dyn Server, jitter: i64, arguments: &str) {
+    let mut rounds = Vec::new();
+    for _ in 0..5 {
+        let place = place();
+        let found = overdub(server, &place.path().join("session"), arguments);
+        println!("OVERDUB {arguments}: {found:?}");
+        let is_placed =
+            found.as_ref().is_some_and(|found| found.after.abs() <= jitter && found.compared < 2 * found.agree);
+        rounds.push(found);
+        if is_placed {
+            break;
+        }
+    }
+    let Some(last) = rounds.last().unwrap() else { panic!("{arguments}: {rounds:?}") };
+    assert!(last.after.abs() <= jitter, "{arguments}: {rounds:?}");
+    assert_eq!(last.before - last.after, last.told as i64, "{arguments}: what is told is what is done");
+}
