@@ -10,7 +10,7 @@ use super::{CutTake, RecoveredPass, RecoveredTake, Step, StepHook, messages, nex
 use crate::butler::spool::{path_of, progress_path_of};
 use crate::device::LossCause;
 use crate::host;
-use crate::session::session_file::{OpenSession, SessionError};
+use crate::session::session_file::{OpenSession, SessionError, sync_take_folders};
 use crate::session::{CopyKind, EditError, Session, Take, TakeId, TakeState};
 use crate::time::{FramePos, Frames};
 use crate::window::progress_page::Progress;
@@ -181,6 +181,8 @@ impl PassRecovery<'_> {
     /// Saves a session in which the takes are recovered. The session in memory becomes that one only when it is saved.
     /// Returns the missing frames of the take that misses most.
     fn save(&mut self, cut_takes: &[CutTake], outcome: &PassOutcome) -> Result<Frames, String> {
+        let takes = cut_takes.iter().map(|cut| &cut.take);
+        sync_take_folders(self.store, self.session, takes).map_err(|error| error.to_string())?;
         let mut recovered = self.session.clone();
         let mut missing = Frames(0);
         for cut in cut_takes {

@@ -10,6 +10,7 @@ mod error;
 mod folder;
 mod folder_watch;
 mod lock;
+mod take_folders;
 mod trash;
 mod versions;
 #[cfg(test)]
@@ -19,6 +20,7 @@ pub use bytes::{Fault, VALUE_COUNT_MAX, parse};
 pub use encode::to_bytes;
 pub use error::SessionError;
 pub use folder_watch::{FolderChange, FolderWatch};
+pub use take_folders::sync_take_folders;
 pub use versions::{KeptVersion, VERSION_COUNT_MAX, kept_versions};
 
 use super::names::{AUDIO, FOLDERS, HISTORY, LOCK_FILE, NEW_SESSION_FILE, RESERVE_FILE, SESSION_FILE, TRASH};
