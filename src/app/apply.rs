@@ -27,8 +27,12 @@ impl App {
         self.changed = true;
         let is_idle_key = match &command {
             Command::Undo | Command::Redo | Command::Loop(_) | Command::Punch(_) => true,
-            Command::Record | Command::Play | Command::PlayOrStop => self.is_recording(),
-            Command::Locate(_) | Command::ToStart | Command::ToEnd => self.is_recording(),
+            Command::Record
+            | Command::Play
+            | Command::PlayOrStop
+            | Command::Locate(_)
+            | Command::ToStart
+            | Command::ToEnd => self.is_recording(),
             _ => false,
         };
         let is_user = !matches!(command, Command::Notice(..) | Command::RescanDevices | Command::Settings(_));

@@ -23,6 +23,7 @@ const FIGURES_INTERVAL: Duration = Duration::from_millis(100);
 
 /// Requests of the user to the transport, and the extent to which losses are acknowledged.
 #[derive(Default)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a request of its own")]
 pub(super) struct TransportRequests {
     pub(super) range: Option<(FramePos, FramePos)>,
     pub(super) loops: bool,

@@ -7,6 +7,7 @@ use crate::time::{Frames, SampleRate};
 use std::path::Path;
 
 /// Everything that the status line is derived from.
+#[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own about the recorder")]
 pub(super) struct HealthInput<'a> {
     pub(super) stage: &'a Stage,
     /// The phase of the running pass.

@@ -7,7 +7,7 @@ use crate::file_system::mount_of;
 use crate::flight::facts;
 use crate::residency::report::{Report, report};
 use crate::residency::sample::{RowKey, Sample};
-use crate::session::{Session, Take};
+use crate::session::{Session, Take, Track};
 use serde_json::{Value, json};
 use std::path::Path;
 use std::sync::Arc;
@@ -128,7 +128,7 @@ fn events(entry: &[EventEntry]) -> Vec<Value> {
 
 fn take(session: &Session, take: &Take) -> Value {
     json!({
-        "track": session.track(take.track).map(|track| track.name()),
+        "track": session.track(take.track).map(Track::name),
         "file": take.path(),
         "pass": take.pass,
         "state": take.state,

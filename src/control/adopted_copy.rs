@@ -69,7 +69,7 @@ impl AdoptedCopy {
 impl Control {
     /// Takes over the takes that only the copy lists. An error if they contradict the session; the copy must then not be
     /// replaced.
-    pub(super) fn adopt_copy(&mut self, adopted: AdoptedCopy) -> Result<(), String> {
+    pub(super) fn adopt_copy(&mut self, adopted: &AdoptedCopy) -> Result<(), String> {
         if let Some(text) = &adopted.damaged {
             self.caution(text.clone());
         }

@@ -265,7 +265,7 @@ impl Control {
         }
         self.companions.ending.retain(|companion| !companion.saver.has_ended());
         for (requested, copy) in adopted {
-            if let Err(reason) = self.adopt_copy(copy) {
+            if let Err(reason) = self.adopt_copy(&copy) {
                 self.companions.refuse(&requested, &reason);
                 problems.push(format!("{reason}; nothing is written there"));
             }
@@ -309,6 +309,7 @@ impl Control {
 mod tests {
     use super::*;
     use crate::format::TakeFormat;
+    use crate::session::Take;
     use crate::time::{FramePos, Frames, SampleRate};
     use std::ffi::OsStr;
     use std::os::unix::ffi::OsStrExt;
@@ -387,7 +388,7 @@ mod tests {
             assert!(companion.adopted.try_recv().unwrap().merge(&mut merged));
             merged.validate().unwrap();
             let path = format!("{}/{file}", there.display());
-            assert_eq!(merged.takes().iter().map(|take| take.path()).collect::<Vec<_>>(), [path]);
+            assert_eq!(merged.takes().iter().map(Take::path).collect::<Vec<_>>(), [path]);
             assert_eq!(merged.track(track).unwrap().regions().len(), 1, "it has its track and is placed");
         }
     }

@@ -154,7 +154,7 @@ impl DeviceSlot {
                 device.cycle(&mut |input, mut output| engine.process(&input, &mut output));
                 // A cycle is the work of the engine and of the driver. What the built-in device does in place of a card's
                 // converters is counted apart.
-                let signal = device.signal_time() - signal_time;
+                let signal = device.signal_time().saturating_sub(signal_time);
                 published.cycles.count(host::elapsed(from).saturating_sub(signal).as_nanos() as u64);
                 published.signal_nanos.fetch_add(signal.as_nanos() as u64, Relaxed);
             }

@@ -114,7 +114,9 @@ impl Session {
             self.takes.insert(at, take);
         }
         (0..self.tracks.len()).for_each(|track| self.fit_regions(track));
-        merged.into_iter().for_each(|id| self.place_merged(id));
+        for id in merged {
+            self.place_merged(id);
+        }
         for folder in &newer.overflow_folders {
             if self.overflow_folders.len() < OVERFLOW_FOLDER_COUNT_MAX {
                 changed |= self.remember_overflow_folder(folder.clone());

@@ -71,8 +71,8 @@ fn are_in_place(folder: &Path, from: u64) {
             assert_eq!(sample, ramp(at, input), "frame {at} of the timeline, input {input}");
         }
         let position = session.tracks().iter().position(|other| other.id() == track.id()).unwrap();
-        let stem = fs::read_dir(&stems).unwrap().map(|entry| entry.unwrap().path());
-        let stem = stem.filter(|path| path.to_string_lossy().contains(track.name())).next().unwrap();
+        let mut stem = fs::read_dir(&stems).unwrap().map(|entry| entry.unwrap().path());
+        let stem = stem.find(|path| path.to_string_lossy().contains(track.name())).unwrap();
         let (_, samples) = read_wav(&stem);
         let steady = from.max(region.start.0) + FADE;
         assert_eq!(samples[steady as usize], ramp(steady, input), "stem of track {position}");

@@ -135,7 +135,7 @@ impl Control {
         let run = self.pass.as_ref()?;
         // The reader of the count also reads the recorded sound itself, to draw it.
         let recorded = Some(self.published().pass_frames.load(Acquire)).filter(|frames| *frames != NO_PASS);
-        let place = run.takes.first().and_then(|take| self.session.take(take.first_file())).map(|take| take.place());
+        let place = run.takes.first().and_then(|take| Some(self.session.take(take.first_file())?.place()));
         let tracks = run.takes.iter().filter_map(|take| {
             let first = take.first_file();
             Some((self.session.take(first)?.track, first))

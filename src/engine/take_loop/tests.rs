@@ -8,6 +8,7 @@ use crate::device::Input;
 use crate::engine::convert::tile::TILE_CHANNELS;
 use crate::format::{DeviceFormat, TakeFormat};
 use crate::message::PassRange;
+use crate::message::published::MeterCell;
 use crate::time::SampleRate;
 use crate::window::capture::{CaptureWindow, capture_windows};
 use crate::window::map::Mapping;
@@ -182,7 +183,7 @@ fn outcome(case: &Case, sample_loop: SampleLoop) -> Outcome {
         take_loop.record(sample_loop, &mut pass, &block, reports);
         pass.frames += Frames(block.frames as u64);
         meters.end(sample_loop, &input, &published.inputs);
-        mean_squares.extend(published.inputs.iter().map(|cell| cell.mean_square()));
+        mean_squares.extend(published.inputs.iter().map(MeterCell::mean_square));
         late = 0;
     }
     let memory = |(file, windows): &(File, usize)| {
@@ -194,7 +195,7 @@ fn outcome(case: &Case, sample_loop: SampleLoop) -> Outcome {
         sound: files.iter().map(memory).collect(),
         lost: pass.captures.iter().map(|capture| (capture.overrun, capture.losses.marks())).collect(),
         overrun: published.frames_overrun.load(Relaxed),
-        peaks: published.inputs.iter().map(|cell| cell.take_peak()).collect(),
+        peaks: published.inputs.iter().map(MeterCell::take_peak).collect(),
         mean_squares,
     }
 }
