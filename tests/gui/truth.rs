@@ -265,7 +265,7 @@ fn a_desktop_without_a_dialog_for_folders_gets_a_text_field() {
 
 #[test]
 fn the_meters_of_a_device_that_is_gone_fall_and_say_so() {
-    let mut rig = Rig::new("virtual:pull=48000+12000,busy=6", 2);
+    let mut rig = Rig::new("virtual:pull=144000+480000", 2);
     rig.until("meters move", |rig| rig.level("Meter In 1") > -59.0);
     rig.until("the device is gone", |rig| rig.snapshot().device.gone);
     rig.until("the meter is empty", |rig| rig.level("Meter In 1") <= -60.0 || !rig.snapshot().device.gone);
