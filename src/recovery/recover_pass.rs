@@ -349,7 +349,10 @@ impl CutTake {
         if let Some(mirror) = self.mirror.as_mut().filter(|_| self.mirror_trouble.is_none()) {
             self.mirror_trouble = mirror.finish(pass_frames, began, hook).err().map(|error| error.to_string());
         }
-        self.wav.finish(frames, began, hook)
+        // A mirror that is opened as a session has the whole pass in its first file, although its list has the files in which
+        // the session's own takes continued. These may be out of reach: what the header claims is not cut off.
+        let kept = if self.until.is_some() { frames.max(self.wav.claimed) } else { frames };
+        self.wav.finish(kept, began, hook)
     }
 
     fn recovered(&self, session: &Session, frames: Frames) -> RecoveredTake {

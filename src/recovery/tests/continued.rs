@@ -174,3 +174,23 @@ fn a_copy_in_an_overflow_folder_that_no_disk_listed_is_recovered_when_the_folder
         assert!(copy::recover_copy(&mut store, &mut copy, &own, &[]).passes.is_empty());
     }
 }
+
+#[test]
+fn a_mirror_that_is_opened_while_the_overflow_folder_is_away_keeps_the_sound_behind_the_continuation() {
+    let scene = Scene::bare(2);
+    // A mirror's files have the whole pass. Its list has the continuation of the session's own take.
+    for index in 0..2 {
+        scene.write_wav(index, Cut { committed: 3, claimed: 3 * WINDOW }, 3 * WINDOW);
+    }
+    let away = scene.folder.path().join("away").display().to_string();
+    let (mut store, mut session) = OpenSession::open(&scene.root()).unwrap();
+    let (id, mut names) = (session.takes()[0].id, session.taken_names());
+    session.remember_overflow_folder(away.clone());
+    session.add_continuation(id, Uuid::new_v4(), Frames(SPLIT), Some(away), &mut names).unwrap();
+    store.save(&session).unwrap();
+    drop(store);
+    let (report, session) = scene.recover();
+    assert_eq!((report.passes.len(), session.takes()[0].frames), (1, Frames(SPLIT)), "{:?}", report.troubles);
+    let file = fs::read(&scene.plans[0].path).unwrap();
+    assert!(file[at(0) as usize..] == sound(0, 0..3 * WINDOW), "{} bytes", file.len());
+}
