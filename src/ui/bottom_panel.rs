@@ -88,12 +88,14 @@ fn tabs(ui: &mut Ui, head: Rect, state: &mut BottomPanelState, context: &PanelCo
     const MORE: f32 = 34.0;
     let mut x = head.left() + 10.0;
     let mut hidden = Vec::new();
+    // The map has two buttons at the right end.
+    let right = head.right() - if state.open && state.tab == Tab::Residency { 84.0 } else { 8.0 };
     for (at, (tab, name)) in TABS.into_iter().enumerate() {
         let on = state.open && state.tab == tab;
         let galley = ui.painter().layout_no_wrap(name.to_owned(), Theme::medium(12.5), context.theme.text);
         let rect = Rect::from_min_size(pos2(x, head.top() + 5.0), vec2(galley.rect.width() + 24.0, 25.0));
         let more = if at + 1 < TABS.len() { MORE } else { 0.0 };
-        if !hidden.is_empty() || head.right() - 8.0 < rect.right() + more {
+        if !hidden.is_empty() || right < rect.right() + more {
             hidden.push((tab, name));
             continue;
         }

@@ -187,9 +187,8 @@ pub fn show(ui: &mut Ui, state: &mut ResidencyState, context: &mut PanelContext<
     match shown(state) {
         Some(sample) => {
             if !state.is_frozen() && state.sample.as_ref().is_none_or(|sample| sample.rows.is_empty()) {
-                let at = map.right_top() + vec2(-12.0, 11.0);
-                let text = "as it was at the stop; Freeze looks back over the minute before";
-                ui.painter().text(at, Align2::RIGHT_CENTER, text, Theme::font(10.0), context.theme.quiet);
+                let at = map.left_top() + vec2(12.0, 11.0);
+                ui.painter().text(at, Align2::LEFT_CENTER, "at the stop", Theme::font(10.0), context.theme.text);
             }
             map::show(ui, state, map, &sample, context);
         }
