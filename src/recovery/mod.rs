@@ -123,6 +123,8 @@ struct CutTake {
     mirror_trouble: Option<String>,
     /// The frame of the pass at which the take continues in another file. `None`: this is its last file.
     until: Option<Frames>,
+    /// Whether the file in which the take continues cannot be opened.
+    next_is_away: bool,
     /// Frames copied from the spool.
     from_memory: Frames,
 }

@@ -63,13 +63,24 @@ impl PassRecovery<'_> {
         let has_evidence = spools.iter().any(Option::is_some) || has_frames(progress.as_ref(), &takes);
         let (mut cut_takes, mut absent) = (Vec::new(), Vec::new());
         for (take, spool) in cut_off.into_iter().zip(spools) {
-            let until = self.session.continuation_of(take).map(|next| next.offset);
+            let next = self.session.continuation_of(take);
+            let until = next.map(|next| next.offset);
+            let next_is_away = next.is_some_and(|next| TakeWav::open(self.store, self.session, next).is_err());
             match TakeWav::open(self.store, self.session, take) {
                 Ok(wav) => {
                     let mirror = self.mirror_of(spool.as_ref(), first_take_of_track(&takes, take));
                     let from_memory = Frames(0);
                     let (take, mirror_trouble) = (take.clone(), None);
-                    cut_takes.push(CutTake { take, wav, spool, mirror, mirror_trouble, until, from_memory });
+                    cut_takes.push(CutTake {
+                        take,
+                        wav,
+                        spool,
+                        mirror,
+                        mirror_trouble,
+                        until,
+                        next_is_away,
+                        from_memory,
+                    });
                 }
                 // The program was killed after it listed a continuation and before the committer created its file. Drop
                 // the continuation: the earlier file is then the last one of the take.
@@ -350,8 +361,8 @@ impl CutTake {
             self.mirror_trouble = mirror.finish(pass_frames, began, hook).err().map(|error| error.to_string());
         }
         // A mirror that is opened as a session has the whole pass in its first file, although its list has the files in which
-        // the session's own takes continued. These may be out of reach: what the header claims is not cut off.
-        let kept = if self.until.is_some() { frames.max(self.wav.claimed) } else { frames };
+        // the session's own takes continued. While these are out of reach, what the header claims is not cut off.
+        let kept = if self.next_is_away { frames.max(self.wav.claimed) } else { frames };
         self.wav.finish(kept, began, hook)
     }
 
