@@ -60,6 +60,7 @@ const WAVES_LIMIT: Duration = Duration::from_secs(2);
 
 /// The shell and the window around it. Its drop ends a recording and closes the app in order, also when a panic drops
 /// it.
+#[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own about the window")]
 pub struct WindowFrame {
     app: AppHandle,
     /// The state that the present picture shows.

@@ -10,6 +10,9 @@ use crate::ui::theme::{Theme, mixed};
 use crate::ui::widget::{Fader, Pan, name_field, pan_text, speak, toggle};
 use egui::{Align2, CursorIcon, Rect, Role, Sense, Ui, WidgetInfo, pos2, vec2};
 
+/// The edit that switches something of tracks on or off.
+type SwitchEdit = fn(Vec<TrackId>, bool) -> Edit;
+
 /// Draws the row of the track with index `at`. `rename` starts to edit its name. Returns the distance of the row whose
 /// name the user edits next.
 pub(super) fn show(
@@ -209,8 +212,7 @@ fn in_menu(ui: &mut Ui, track: &Track, ids: &[TrackId], context: &mut PanelConte
             if fader { gain(ui, rect, track, context) } else { pan(ui, rect, track, context) }
         });
     }
-    let switches: [(&str, bool, fn(Vec<TrackId>, bool) -> Edit); 2] =
-        [("Muted", track.mute, Edit::Mute), ("Solo", track.solo, Edit::Solo)];
+    let switches: [(&str, bool, SwitchEdit); 2] = [("Muted", track.mute, Edit::Mute), ("Solo", track.solo, Edit::Solo)];
     for (text, mut on, edit) in switches {
         if ui.checkbox(&mut on, text).changed() {
             context.send(Command::Edit(edit(ids.to_vec(), on)));
