@@ -104,6 +104,11 @@ pub(super) fn not_recovered(folder: &Path, cut: &CutTake, error: &io::Error) -> 
     format!("{}: not recovered: {error}; {advice}{kept}", path.display())
 }
 
+/// A take that was cut off before its file was made.
+pub(super) fn never_made(path: &Path) -> String {
+    format!("{}: the recording was cut off before it had begun; the take is listed without sound", path.display())
+}
+
 /// An error with the path before it.
 pub(super) fn at(path: &Path, error: &io::Error) -> String {
     format!("{}: {error}", path.display())

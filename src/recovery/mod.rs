@@ -38,7 +38,7 @@ use crate::session::{Session, Take, TakeState};
 use crate::time::{Frames, SampleRate};
 use evidence::FoundSpool;
 use length::Basis;
-use recover_pass::PassRecovery;
+use recover_pass::{PassRecovery, end_never_made};
 use serde::Serialize;
 use std::collections::BTreeSet;
 use std::io;
@@ -165,13 +165,18 @@ fn recover_passes(
     report: &mut Report,
 ) {
     let folders = &view.folders_of(session);
+    let mut never_made = Vec::new();
     for pass in passes {
-        let mut recovery = PassRecovery { store, session, view, folders, hook, troubles: &mut report.troubles };
+        let (troubles, never_made) = (&mut report.troubles, &mut never_made);
+        let mut recovery = PassRecovery { store, session, view, folders, hook, troubles, never_made };
         match recovery.pass(pass) {
             Ok(Some(recovered)) => report.passes.push(recovered),
             Ok(None) => {}
             Err(reason) => report.troubles.push(reason),
         }
+    }
+    if let Err(reason) = end_never_made(store, session, never_made, &mut report.troubles) {
+        report.troubles.push(reason);
     }
 }
 

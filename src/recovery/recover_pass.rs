@@ -30,6 +30,8 @@ pub(super) struct PassRecovery<'a> {
     pub(super) folders: &'a [SpoolFolder],
     pub(super) hook: StepHook<'a>,
     pub(super) troubles: &'a mut Vec<String>,
+    /// Takes whose passes never began. [`end_never_made`] ends them, all with one save.
+    pub(super) never_made: &'a mut Vec<TakeId>,
 }
 
 /// The decided facts of a pass, for the WAV headers and the session.
@@ -63,24 +65,10 @@ impl PassRecovery<'_> {
         let has_evidence = spools.iter().any(Option::is_some) || has_frames(progress.as_ref(), &takes);
         let (mut cut_takes, mut absent) = (Vec::new(), Vec::new());
         for (take, spool) in cut_off.into_iter().zip(spools) {
-            let next = self.session.continuation_of(take);
-            let until = next.map(|next| next.offset);
-            let next_is_away = next.is_some_and(|next| TakeWav::open(self.store, self.session, next).is_err());
             match TakeWav::open(self.store, self.session, take) {
                 Ok(wav) => {
                     let mirror = self.mirror_of(spool.as_ref(), first_take_of_track(&takes, take));
-                    let from_memory = Frames(0);
-                    let (take, mirror_trouble) = (take.clone(), None);
-                    cut_takes.push(CutTake {
-                        take,
-                        wav,
-                        spool,
-                        mirror,
-                        mirror_trouble,
-                        until,
-                        next_is_away,
-                        from_memory,
-                    });
+                    cut_takes.push(self.cut_take(take.clone(), wav, spool, mirror));
                 }
                 // The program was killed after it listed a continuation and before the committer created its file. Drop
                 // the continuation: the earlier file is then the last one of the take.
@@ -95,7 +83,7 @@ impl PassRecovery<'_> {
             }
         }
         let has_begun = has_evidence || cut_takes.iter().any(|cut| cut.wav.claimed > Frames(0));
-        self.end_absent(absent, has_begun)?;
+        self.decide_absent(absent, has_begun);
         if cut_takes.is_empty() {
             return Ok(None);
         }
@@ -145,27 +133,24 @@ impl PassRecovery<'_> {
         Ok(Some(recovered))
     }
 
-    /// Ends the takes whose files do not exist. If nothing of the pass has a frame, the program was killed after it had saved
-    /// the session and before it created the files: the takes have no frames. Otherwise somebody has removed the files, and
-    /// the takes are left as they are.
-    fn end_absent(&mut self, absent: Vec<(TakeId, String)>, has_begun: bool) -> Result<(), String> {
-        if has_begun || absent.is_empty() {
+    /// A take that was cut off, with what was found of it.
+    fn cut_take(&self, take: Take, wav: TakeWav, spool: Option<FoundSpool>, mirror: Option<TakeWav>) -> CutTake {
+        let next = self.session.continuation_of(&take);
+        let until = next.map(|next| next.offset);
+        let next_is_away = next.is_some_and(|next| TakeWav::open(self.store, self.session, next).is_err());
+        let (mirror_trouble, from_memory) = (None, Frames(0));
+        CutTake { take, wav, spool, mirror, mirror_trouble, until, next_is_away, from_memory }
+    }
+
+    /// Decides on the takes whose files do not exist. If nothing of the pass has a frame, the program was killed after it had
+    /// saved the session and before it created the files: the takes end without frames. Otherwise somebody has removed the
+    /// files, and the takes are left as they are.
+    fn decide_absent(&mut self, absent: Vec<(TakeId, String)>, has_begun: bool) {
+        if has_begun {
             self.troubles.extend(absent.into_iter().map(|(_, reason)| reason));
-            return Ok(());
+        } else {
+            self.never_made.extend(absent.into_iter().map(|(id, _)| id));
         }
-        let mut ended = self.session.clone();
-        for (id, _) in absent {
-            let file = ended.take(id).map_or_else(String::new, Take::path);
-            ended.finish_take(id, Frames(0), TakeState::Recovered, None).map_err(|error| error.to_string())?;
-            let path = self.store.path().join(file);
-            self.troubles.push(format!(
-                "{}: the recording was cut off before it had begun; the take is listed without sound",
-                path.display()
-            ));
-        }
-        self.store.save(&ended).map_err(|error| error.to_string())?;
-        *self.session = ended;
-        Ok(())
     }
 
     /// The reason why memory of the pass is gone; `None` if all of its files were found, or if the session is of an
@@ -330,6 +315,27 @@ impl PassRecovery<'_> {
         }
         Ok(None)
     }
+}
+
+/// Ends takes without frames whose files were never made, and saves the session.
+pub(super) fn end_never_made(
+    store: &mut OpenSession,
+    session: &mut Session,
+    takes: Vec<TakeId>,
+    troubles: &mut Vec<String>,
+) -> Result<(), String> {
+    if takes.is_empty() {
+        return Ok(());
+    }
+    let mut ended = session.clone();
+    for id in takes {
+        let path = store.path().join(ended.take(id).map_or_else(String::new, Take::path));
+        ended.finish_take(id, Frames(0), TakeState::Recovered, None).map_err(|error| error.to_string())?;
+        troubles.push(messages::never_made(&path));
+    }
+    store.save(&ended).map_err(|error| error.to_string())?;
+    *session = ended;
+    Ok(())
 }
 
 impl CutTake {

@@ -106,8 +106,9 @@ fn ten_thousand_takes_that_were_cut_off_and_are_not_there_end_in_a_line_each() {
         session["tracks"][1]["regions"] = json!([]);
         session["next_id"] = json!(1_000_000);
     });
-    let run = world.survives("10,000 takes", "recover");
-    assert!(run.err.contains("10000 takes are not recovered"), "{}", run.err.lines().last().unwrap_or_default());
+    // Nothing of their passes has a frame, so they ended before they had begun.
+    let run = world.survives("10,000 takes", "recover").done();
+    assert_eq!(run.err.matches("the take is listed without sound").count(), 10_000, "{}", run.err.lines().count());
     world.survives("10,000 takes", "export");
     world.survives("10,000 takes", "record").done();
 }
