@@ -80,7 +80,7 @@ impl Losses {
                 waiting.recorded += lost.recorded;
                 Vec::new()
             }
-            // A suspend or an unplug is told at once, however many xruns there were before.
+            // The user must act on a suspend or an unplug, so a series of xruns before it does not hold the message back.
             waiting if now < self.next && lost.cause == LossCause::Xrun => {
                 let before = waiting.replace((at, lost));
                 before.into_iter().collect()

@@ -1,10 +1,10 @@
-//! What is recorded while something plays lies, after placing, where it was heard: takes, punches, what a kill leaves,
-//! and exports. The built-in device plays back to its own inputs. Thread: test.
+//! A take that is recorded while something plays is placed where that was heard. So are punches, takes that a kill cut
+//! off, and exports. The built-in device plays back to its own inputs. Thread: test.
 #![allow(clippy::unwrap_used, reason = "a test may fail")]
 
 use crate::record::setup;
 use crate::recovery::await_frames;
-use crate::util::{DEEP, PATIENCE, edit, faultless, place, read_wav, recorded_ramp, run, start};
+use crate::util::{DEEP, PATIENCE, faultless, place, read_wav, run, start, two_sides_of_the_ramp};
 use faultless::control::Control;
 use faultless::device::signal::ramp;
 use faultless::format::TakeFormat;
@@ -24,21 +24,6 @@ const FADE: u64 = 2_000;
 
 /// A device whose inputs hear its outputs 768 frames later, and which says so.
 const LOOP: &str = "loop=768,latency=512+256";
-
-/// A session of two tracks of the ramp, the first on the left, the second on the right. Their inputs do not exist, so that
-/// an overdub records other tracks.
-fn session(folder: &Path) {
-    recorded_ramp(folder, 2, FRAMES);
-    edit(folder, |session| {
-        let tracks: Vec<_> = session.track_ids().collect();
-        for (index, track) in tracks.into_iter().enumerate() {
-            let track = session.track_mut(track).unwrap();
-            track.set_pan([-1.0, 1.0][index]);
-            track.set_inputs(&[40 + index as u32]).unwrap();
-            track.armed = false;
-        }
-    });
-}
 
 /// The takes of the last pass.
 fn overdubs(session: &Session) -> Vec<&Take> {
@@ -89,7 +74,7 @@ fn time_reference(path: &Path) -> u64 {
 fn an_overdub_lies_where_it_was_heard_in_the_session_and_in_its_exports() {
     let place = place();
     let folder = place.path().join("session");
-    session(&folder);
+    two_sides_of_the_ramp(&folder, FRAMES);
     let told = overdub(&folder, LOOP, "--seconds 1.5");
     let wanted = serde_json::json!({ "frames": 768, "output": 512, "input": 256, "offset": 0 });
     assert_eq!(told["latency"], wanted);
@@ -117,7 +102,7 @@ fn what_is_recorded_alone_stays_where_it_was_recorded() {
 fn an_offset_that_the_user_has_set_is_kept_for_its_device_rate_and_period() {
     let place = place();
     let (folder, home) = (place.path().join("session"), place.path().join("home"));
-    session(&folder);
+    two_sides_of_the_ramp(&folder, FRAMES);
     let overdub = |device: &str, arguments: &str| {
         let arguments =
             format!("--json --play-along --device virtual:{device} --inputs 2 --seconds 1.5 {DEEP} {arguments}");
@@ -139,7 +124,7 @@ fn an_offset_that_the_user_has_set_is_kept_for_its_device_rate_and_period() {
 fn an_offset_may_be_negative() {
     let place = place();
     let folder = place.path().join("session");
-    session(&folder);
+    two_sides_of_the_ramp(&folder, FRAMES);
     let arguments = format!(
         "--json --play-along --device virtual:loop=700,latency=512+256 --inputs 2 --seconds 1.5 {DEEP} --offset -68"
     );
@@ -153,7 +138,7 @@ fn an_offset_may_be_negative() {
 fn a_punch_is_whole_and_exact_after_it_was_placed() {
     let place = place();
     let folder = place.path().join("session");
-    session(&folder);
+    two_sides_of_the_ramp(&folder, FRAMES);
     let mut setup = setup(&folder, LOOP, 2, 48_000, TakeFormat::S24);
     (setup.device.outputs, setup.device.buffer_frames) = (Some(2), Some(96_000));
     let mut control = Control::open(setup).unwrap();
@@ -187,7 +172,7 @@ fn a_punch_is_whole_and_exact_after_it_was_placed() {
 fn an_overdub_that_was_killed_lies_where_it_was_heard_after_its_recovery() {
     let place = place();
     let folder = place.path().join("session");
-    session(&folder);
+    two_sides_of_the_ramp(&folder, FRAMES);
     let arguments = format!("--play-along --device virtual:{LOOP} --inputs 2 {DEEP}");
     let mut recorder = start(faultless("record", &folder, &arguments));
     await_frames(&folder, &mut recorder, 60_000);

@@ -208,6 +208,21 @@ pub(crate) fn recorded_ramp(folder: &Path, inputs: usize, frames: u64) {
     assert_eq!(run(record(folder, &arguments)).done().json()["frames"], frames);
 }
 
+/// Makes a session with two tracks of the ramp, the first on the left, the second on the right. Their inputs do not exist, so
+/// that an overdub records other tracks.
+pub(crate) fn two_sides_of_the_ramp(folder: &Path, frames: u64) {
+    recorded_ramp(folder, 2, frames);
+    edit(folder, |session| {
+        let tracks: Vec<_> = session.track_ids().collect();
+        for (index, track) in tracks.into_iter().enumerate() {
+            let track = session.track_mut(track).unwrap();
+            track.set_pan([-1.0, 1.0][index]);
+            track.set_inputs(&[40 + index as u32]).unwrap();
+            track.armed = false;
+        }
+    });
+}
+
 /// A new session with a track for each list of inputs, all armed.
 pub(crate) fn new_session(folder: &Path, rate: u32, format: TakeFormat, tracks: &[&[u32]]) {
     let (mut store, mut session) = OpenSession::create(folder, "test", SampleRate(rate), format).unwrap();

@@ -1,7 +1,7 @@
 //! Finds blocks that a sound server left out. Thread: audio.
 //!
-//! A server gives its clients a block at a time. If the client's thread of the server's library is late by a block, the
-//! server goes on without it: the client never gets the block, and no call reports an error. The frame count is then too
+//! A server gives its clients a block at a time. If a client is late by a block, the server continues without it. The
+//! client never gets that block, and no call reports an error. The frame count is then too
 //! small for its time by one block, which can be as short as 32 frames. Readings of the count alone jitter by more than
 //! that, because this program wakes up late now and then.
 //!

@@ -1,7 +1,7 @@
 //! The layout of the transport bar. Pure. Thread: ui.
 //!
 //! A wide bar shows everything. A narrower one takes the steps of [`STEPS`] in order until its parts fit side by side.
-//! What it does not show is in the menu.
+//! The menu has the parts that the bar does not show.
 
 use crate::ui::action::Action;
 use egui::{Rect, pos2, vec2};

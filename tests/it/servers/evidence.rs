@@ -133,7 +133,7 @@ impl Kept {
     }
 }
 
-/// What is wrong with given frames of a ramp.
+/// Counts of the faulty frames that a server gave of a ramp.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct Faults {
     /// Frames of the source that were never given.

@@ -88,7 +88,7 @@ fn await_ready(what: &str, mut is_ready: impl FnMut() -> bool) {
     }
 }
 
-/// What passed of a session of two tracks, the first on the left and the second on the right.
+/// The frames of a session of two tracks that passed a PCM. The first track is on the left, the second on the right.
 #[derive(Debug, Default)]
 struct Heard {
     /// Frames that are the ramp in one piece, from 1,000 frames behind the first sound on.

@@ -1,8 +1,8 @@
-//! What is recorded while a session plays through a server lies where it was heard. The recording hears the server's own
+//! A take that is recorded while a session plays through a server is placed where that was heard. The recording hears the server's own
 //! monitor, so that every sample tells when it was played. Thread: test.
 
 use super::{FRAMES, Server};
-use crate::util::{edit, faultless, place, read_wav, recorded_ramp, run};
+use crate::util::{faultless, place, read_wav, run, two_sides_of_the_ramp};
 use faultless::session::session_file::open_read_only;
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -22,15 +22,7 @@ struct Found {
 
 /// Records two channels of the monitor while the session plays.
 fn overdub(server: &dyn Server, folder: &Path, arguments: &str) -> Option<Found> {
-    recorded_ramp(folder, 2, 2 * FRAMES as u64);
-    edit(folder, |session| {
-        let tracks: Vec<_> = session.track_ids().collect();
-        for (index, track) in tracks.into_iter().enumerate() {
-            let track = session.track_mut(track).unwrap();
-            track.set_pan([-1.0, 1.0][index]);
-            track.set_inputs(&[40 + index as u32]).unwrap();
-        }
-    });
+    two_sides_of_the_ramp(folder, 2 * FRAMES as u64);
     let device = format!("alsa:{},{}", server.monitor().0, server.output());
     let arguments = format!("--json --play-along --device {device} --inputs 2 --seconds 2.5 {arguments}");
     let mut recorder = faultless("record", folder, &arguments);

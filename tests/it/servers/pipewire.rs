@@ -227,15 +227,18 @@ fn an_overdub_through_pipewire_loses_no_recorded_frame() {
     }
 }
 
+/// The server on a machine without a sound card, which the program would choose first.
+fn without_card() -> Result<PipeWire, String> {
+    if Path::new("/dev/snd").exists() { Err("there is a sound card".to_owned()) } else { PipeWire::start(1024) }
+}
+
 #[test]
 fn the_last_choice_in_the_window_is_the_first_of_the_command_line() {
-    let test = "servers::pipewire::the_last_choice_in_the_window_is_the_first_of_the_command_line";
-    if Path::new("/dev/snd").exists() {
-        return skip(test, "there is a sound card");
-    }
-    let server = match PipeWire::start(1024) {
+    let server = match without_card() {
         Ok(server) => server,
-        Err(reason) => return skip(test, &reason),
+        Err(reason) => {
+            return skip("servers::pipewire::the_last_choice_in_the_window_is_the_first_of_the_command_line", &reason);
+        }
     };
     let place = place();
     let settings = place.path().join("faultless");
@@ -253,13 +256,11 @@ fn the_last_choice_in_the_window_is_the_first_of_the_command_line() {
 
 #[test]
 fn without_a_card_the_default_of_the_server_is_chosen_and_recorded() {
-    let test = "servers::pipewire::without_a_card_the_default_of_the_server_is_chosen_and_recorded";
-    if Path::new("/dev/snd").exists() {
-        return skip(test, "there is a sound card");
-    }
-    let server = match PipeWire::start(1024) {
+    let server = match without_card() {
         Ok(server) => server,
-        Err(reason) => return skip(test, &reason),
+        Err(reason) => {
+            return skip("servers::pipewire::without_a_card_the_default_of_the_server_is_chosen_and_recorded", &reason);
+        }
     };
     let place = place();
     let mut recorder = faultless("record", &place.path().join("session"), "--json --inputs 2 --seconds 0.5");
