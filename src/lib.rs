@@ -25,6 +25,7 @@ pub mod time;
 pub mod format;
 pub mod histogram;
 pub mod lock;
+pub mod spool_index;
 pub mod mailbox;
 pub mod reaper;
 pub mod rt;

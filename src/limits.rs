@@ -31,6 +31,20 @@ pub const RING_WINDOWS: usize = 64;
 /// Windows that must wait for a recording track before a pass begins: one to fill and one to continue with.
 pub const LEAD_WINDOWS_MIN: usize = 2;
 
+/// Slots of a spool file: 4 GiB of windows of 64 KiB wait for the disk of one take before its windows end.
+pub const SPOOL_SLOTS_MAX: u32 = 1 << 16;
+
+/// Milliseconds of sound that usually wait for the disk: the time between two syncs, the length of a sync, and the
+/// butler's pause. The spool keeps slots for as much, and gives the memory of further ones back.
+pub const SPOOL_BACKLOG_MS: u64 = 1200;
+
+/// Slots that the spools of a pass keep mapped although no window is in them. The kernel allows 65,530 mappings a process.
+pub const SPOOL_SLOTS_KEPT_MAX: usize = 24 * 1024;
+
+/// Slots beyond those that a spool keeps, of which the butler gives the memory back in one look at the rings. Each takes
+/// it some 25 us.
+pub const SPOOL_SHRINK_SLOTS: usize = 64;
+
 /// Milliseconds of sound that windows are supplied ahead, unless memory or the user limits them to less.
 pub const LEAD_MS_DEFAULT: u64 = 1000;
 
@@ -239,8 +253,10 @@ const _: () = assert!(
     "one block of the engine never spans more than two windows"
 );
 const _: () = assert!(LEAD_WINDOWS_MIN + 2 <= RING_WINDOWS, "the ring holds the lead");
-const _: () =
-    assert!(MAPPED_BACKLOG_MAX + 4 * TRACK_COUNT_MAX < 65_530, "backlog and live windows fit into vm.max_map_count");
+const _: () = assert!(
+    MAPPED_BACKLOG_MAX + SPOOL_SLOTS_KEPT_MAX + 4 * TRACK_COUNT_MAX < 65_530,
+    "backlog, slots and live windows fit into vm.max_map_count"
+);
 const _: () = assert!(2 * RING_WINDOWS <= LEDGER_SPANS_MAX, "the ledger holds every window that is out");
 const _: () = assert!(PERIOD_FRAMES_MIN <= BLOCK_FRAMES_MAX && BLOCK_FRAMES_MAX <= PERIOD_FRAMES_MAX);
 const _: () = assert!(DECLICK_FRAMES as u64 * 1000 / (RATE_HZ_MIN as u64) < 50, "a declick is short");

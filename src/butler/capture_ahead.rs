@@ -7,6 +7,7 @@
 use super::capabilities::{Capabilities, CapturePath};
 use super::outbox::Outbox;
 use super::plan::{self, Lead};
+use super::slot_supply::SlotSupply;
 use super::spool;
 use crate::host;
 use crate::limits;
@@ -16,7 +17,7 @@ use crate::message::outbox::Outbox as EventOutbox;
 use crate::message::published::{NO_PASS, Published};
 use crate::message::replica::{Replica, ReplicaPair};
 use crate::message::span_to_commit::SpanToCommit;
-use crate::message::spool_file::{ProgressFile, SpoolFile};
+use crate::message::spool_file::ProgressFile;
 use crate::message::stats::DiskPublished;
 use crate::message::take::{PassKey, TakeEnd, TakeKey, TakePlan};
 use crate::residency::ledger::{Ledger, TakeLedger};
@@ -107,25 +108,16 @@ struct PreparedTake {
     window_bytes: usize,
     phase: usize,
     next: FramePos,
-    /// The spans of the windows that are out, in order.
-    out: VecDeque<plan::PlannedSpan>,
+    /// The spans of the windows that are out, in order, and the slot of each. In `in-place` the number means nothing.
+    out: VecDeque<(plan::PlannedSpan, u32)>,
     /// End of the sound in the windows that came back.
     recorded: FramePos,
 }
 
 /// The file that windows map.
 enum Backing {
-    Spool(Arc<SpoolFile>),
+    Spool(SlotSupply),
     Take(Arc<File>),
-}
-
-impl Backing {
-    fn file(&self) -> &File {
-        match self {
-            Backing::Spool(spool) => &spool.file,
-            Backing::Take(file) => file,
-        }
-    }
 }
 
 impl Butler {
@@ -199,16 +191,19 @@ impl Butler {
         let speed = u64::from(rate) * widest as u64;
         let period_bytes = setup.period_frames * widest;
         let lead = plan::lead(setup.capture_share, takes.len(), widest, speed, setup.lead_ms, period_bytes);
+        let kept = plan::kept_slots(&lead, setup.capture_share, takes.len(), speed);
         let (mut ends, mut prepared) = (Vec::with_capacity(takes.len()), Vec::with_capacity(takes.len()));
         for (index, take) in takes.iter().enumerate() {
             let entry = setup.ledger.take(take);
+            let window_bytes = plan::window_bytes(take.frame_bytes(), lead.window_bytes);
             let backing = match (setup.capture_path, files.get(index)) {
                 (CapturePath::InPlace, Some(file)) => Backing::Take(Arc::clone(file)),
                 _ => {
-                    let spool = Arc::new(spool::create(&setup.capabilities.spool, take, spool::pass_of(takes))?);
+                    let (place, pass) = (&setup.capabilities.spool, spool::pass_of(takes));
+                    let spool = Arc::new(spool::create(place, take, pass, window_bytes)?);
                     entry.spooled(&spool);
                     self.outbox.send_all(|| CommitCommand::Spooled { take: take.key, spool: Arc::clone(&spool) });
-                    Backing::Spool(spool)
+                    Backing::Spool(SlotSupply::new(spool, setup.capabilities.populate, kept, host::now()))
                 }
             };
             let (audio, windows) = capture_windows(take.frame_bytes());
@@ -220,7 +215,7 @@ impl Butler {
                 windows,
                 backing,
                 frame_bytes: take.frame_bytes(),
-                window_bytes: plan::window_bytes(take.frame_bytes(), lead.window_bytes),
+                window_bytes,
                 phase: index,
                 next: FramePos(0),
                 recorded: FramePos(0),
@@ -241,7 +236,7 @@ impl Butler {
         {
             for take in self.pass.take().iter().flat_map(|pass| &pass.takes) {
                 take.entry.abandoned();
-                let spool_bytes: usize = take.out.iter().map(|span| span.bytes).sum();
+                let spool_bytes: usize = take.out.iter().map(|(span, _)| span.bytes).sum();
                 self.setup.disk.spool_bytes.fetch_sub(spool_bytes as u64, Relaxed);
             }
             return Err(io::Error::other("no memory for windows; close programs or lower the track count"));
@@ -287,20 +282,26 @@ impl Butler {
         self.events.flush().ok();
     }
 
-    /// Collects the windows that the audio thread has given back, and sends their spans to the committers.
+    /// Collects the windows that the audio thread has given back, and sends their spans to the committers. Takes back the
+    /// slots that the committers have freed.
     fn collect(&mut self) {
         let Some(pass) = &mut self.pass else { return };
+        let (now, mut shrink) = (host::now(), limits::SPOOL_SHRINK_SLOTS);
+        let is_short = self.setup.spool_bytes_max / 2 < self.setup.disk.spool_bytes.load(Relaxed);
         for take in &mut pass.takes {
+            if let Backing::Spool(supply) = &mut take.backing {
+                supply.collect_free(now, is_short, &mut shrink);
+            }
             while let Some(window) = take.windows.collect() {
                 // A window without recorded frames was only ready ahead: it says nothing about the record position.
                 if window.recorded > Frames(0) {
                     take.recorded = take.recorded.max(window.start + window.recorded);
                 }
-                take.out.pop_front();
+                let slot = take.out.pop_front().map_or(0, |(_, slot)| slot);
                 let mapped = self.setup.disk.spans_mapped.load(Relaxed);
                 let unmap = limits::MAPPED_BACKLOG_MAX as u64 <= mapped;
-                let span = take.span_of(window, unmap, self.outbox.replicas());
-                self.setup.disk.spans_mapped.fetch_add(u64::from(span.memory().is_some()), Relaxed);
+                let span = take.span_of(window, slot, unmap, self.outbox.replicas());
+                self.setup.disk.spans_mapped.fetch_add(u64::from(span.is_mapped), Relaxed);
                 self.outbox.send_span(take.key, take.pair.as_ref(), span, &self.setup.disk);
             }
         }
@@ -326,7 +327,7 @@ impl Butler {
                     break;
                 }
                 let started = host::now();
-                let Ok(window) = take.make_window(span, setup) else {
+                let Ok((slot, window)) = take.make_window(span, setup) else {
                     full = true;
                     break;
                 };
@@ -337,8 +338,8 @@ impl Butler {
                 let spool_bytes = setup.disk.spool_bytes.fetch_add(span.bytes as u64, Relaxed) + span.bytes as u64;
                 DiskPublished::raise(&setup.disk.spool_bytes_peak, spool_bytes);
                 take.next += span.frames;
-                take.out.push_back(span);
-                take.entry.supplied(span.offset, &window.map);
+                take.out.push_back((span, slot));
+                take.entry.supplied(span.offset, span.bytes, &window.map);
                 if take.windows.hand_over(window).is_err() {
                     debug_assert!(false, "room was asked for before");
                 }
@@ -377,35 +378,52 @@ impl Butler {
 
     /// Ends every take of the pass, with or without windows: the committers wait for each of them.
     fn finish(&mut self, key: PassKey, ends: Vec<(TakeKey, TakeEnd)>) {
+        for take in self.pass.iter_mut().filter(|pass| pass.key == key).flat_map(|pass| &mut pass.takes) {
+            if let Backing::Spool(supply) = &mut take.backing {
+                supply.unlock_from_now_on();
+            }
+        }
         self.collect();
+        let mut supplies = Vec::new();
         if let Some(pass) = self.pass.take_if(|pass| pass.key == key) {
             let frames = ends.iter().map(|(_, end)| end.frames).max().unwrap_or_default();
-            self.drop_pass(pass, frames);
+            supplies = self.drop_pass(pass, frames);
         }
         for (take, end) in ends {
             self.outbox.send_all(|| CommitCommand::Finish { take, end: end.clone() });
         }
+        // The committers should not wait for it.
+        self.outbox.flush();
+        supplies.into_iter().for_each(SlotSupply::close);
     }
 
     /// Ends a pass of `frames` frames. If windows did not come back, because the audio thread is gone, their spans are
-    /// written from the spool, which contains their sound.
-    fn drop_pass(&mut self, pass: PreparedPass, frames: Frames) {
+    /// written from the spool, which contains their sound. Returns the slots, which the caller closes.
+    fn drop_pass(&mut self, pass: PreparedPass, frames: Frames) -> Vec<SlotSupply> {
+        let mut supplies = Vec::new();
         for take in pass.takes {
             take.entry.abandoned();
-            for span in take.out {
+            for (span, slot) in take.out {
                 // The span was handed over after the last frame, or its ring was lost. Everything before the end was
                 // recorded.
                 let recorded = FramePos(frames.0).since(span.start).min(span.frames);
                 let recorded_bytes = recorded.0 as usize * take.frame_bytes;
                 let replicas = self.outbox.replicas();
-                let span = SpanToCommit::new(span.offset, span.bytes, recorded_bytes, recorded.0 > 0, replicas);
-                self.outbox.send_span(take.key, take.pair.as_ref(), span, &self.setup.disk);
+                let mut sent = SpanToCommit::new(span.offset, span.bytes, recorded_bytes, recorded.0 > 0, replicas);
+                if let Backing::Spool(supply) = &take.backing {
+                    sent = sent.in_slot(supply.not_returned(slot, span.offset));
+                }
+                self.outbox.send_span(take.key, take.pair.as_ref(), sent, &self.setup.disk);
+            }
+            if let Backing::Spool(supply) = take.backing {
+                supplies.push(supply);
             }
         }
         if std::mem::take(&mut self.spool_full_reported) {
             let reason = "spool: the pass is over".to_owned();
             self.send_event(DiskEvent::TroubleOver { replica: Replica::Session, reason });
         }
+        supplies
     }
 
     /// Ends a pass whose audio end is gone after `Quit`: nobody will send how it ends.
@@ -416,11 +434,12 @@ impl Butler {
         let frames = pass.takes.iter().map(|take| take.recorded).max().unwrap_or_default().max(pass.recorded);
         let frames = Frames(frames.0);
         let keys: Vec<TakeKey> = pass.takes.iter().map(|take| take.key).collect();
-        self.drop_pass(pass, frames);
+        let supplies = self.drop_pass(pass, frames);
         let end = TakeEnd { frames, ..TakeEnd::default() };
         for take in keys {
             self.outbox.send_all(|| CommitCommand::Finish { take, end: end.clone() });
         }
+        supplies.into_iter().for_each(SlotSupply::close);
     }
 
     fn send_event(&mut self, event: DiskEvent) {
@@ -430,33 +449,40 @@ impl Butler {
 }
 
 impl PreparedTake {
-    fn make_window(&self, span: plan::PlannedSpan, setup: &ButlerSetup) -> io::Result<CaptureWindow> {
-        let file = self.backing.file();
-        if setup.capabilities.populate == Populate::Touch && matches!(self.backing, Backing::Spool(_)) {
-            spool::reserve(file, span.offset, span.bytes)?;
-        }
-        if setup.capabilities.populate == Populate::Touch && file.metadata()?.len() < span.offset.0 + span.bytes as u64
-        {
-            // A page after the end of the file cannot be touched. The committer is about to reserve it.
-            return Err(io::ErrorKind::WouldBlock.into());
-        }
-        let mut map = Mapping::writable(file, span.offset.0, span.bytes)?;
-        map.populate(setup.capabilities.populate)?;
-        map.lock(&setup.budget);
-        Ok(CaptureWindow { map, start: span.start, frames: span.frames, recorded: Frames(0), touched: false })
+    /// A window for `span`, and the number of its slot.
+    fn make_window(&mut self, span: plan::PlannedSpan, setup: &ButlerSetup) -> io::Result<(u32, CaptureWindow)> {
+        let (slot, map) = match &mut self.backing {
+            Backing::Spool(supply) => supply.make(&span, &setup.budget)?,
+            Backing::Take(file) => (0, map_in_place(file, &span, setup)?),
+        };
+        let (start, frames) = (span.start, span.frames);
+        Ok((slot, CaptureWindow { map, start, frames, recorded: Frames(0), touched: false }))
     }
 
-    /// Turns a window that came back into a span for the committers. Its pages are unlocked here. Its mapping is
-    /// dropped here if `unmap` is set, and always in `in-place`, so that the kernel does not have to write-protect its
-    /// pages.
-    fn span_of(&self, mut window: CaptureWindow, unmap: bool, replicas: &[Replica]) -> SpanToCommit {
+    /// Turns a window that came back into a span for the committers. In `in-place` its mapping is dropped here, so that
+    /// the kernel does not have to write-protect its pages.
+    fn span_of(&mut self, window: CaptureWindow, slot: u32, unmap: bool, replicas: &[Replica]) -> SpanToCommit {
         let offset = SpoolByte::DATA + window.start.0 * self.frame_bytes as u64;
+        let bytes = window.frames.0 as usize * self.frame_bytes;
         let recorded_bytes = window.recorded.0 as usize * self.frame_bytes;
         self.entry.collected(offset, recorded_bytes, window.touched);
-        window.map.unlock();
-        let bytes = window.map.len();
-        let keep = matches!(self.backing, Backing::Spool(_)) && !unmap;
         let span = SpanToCommit::new(offset, bytes, recorded_bytes, window.touched, replicas);
-        span.mapped(keep.then_some(window.map))
+        match &mut self.backing {
+            Backing::Spool(supply) => span.in_slot(supply.captured(slot, offset, window.map, unmap)),
+            Backing::Take(_) => span,
+        }
     }
+}
+
+/// Maps, populates and locks a span of a WAV file.
+fn map_in_place(file: &File, span: &plan::PlannedSpan, setup: &ButlerSetup) -> io::Result<Mapping> {
+    let touches = setup.capabilities.populate == Populate::Touch;
+    if touches && file.metadata()?.len() < span.offset.0 + span.bytes as u64 {
+        // A page after the end of the file cannot be touched. The committer is about to reserve it.
+        return Err(io::ErrorKind::WouldBlock.into());
+    }
+    let mut map = Mapping::writable(file, span.offset.0, span.bytes)?;
+    map.populate(setup.capabilities.populate)?;
+    map.lock(&setup.budget);
+    Ok(map)
 }

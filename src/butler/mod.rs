@@ -13,6 +13,7 @@ pub mod capabilities;
 pub mod logout;
 mod stored_path;
 pub mod spool;
+mod slot_supply;
 mod outbox;
 pub mod capture_ahead;
 pub mod take_file;

@@ -43,6 +43,26 @@ pub const fn playback_share(budget: u64) -> u64 {
     budget / 8 * 3
 }
 
+/// Slots that the spool of a take keeps, with and without a window.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct KeptSlots {
+    /// Slots that keep their memory.
+    pub slots: usize,
+    /// Slots that stay locked while no window is in them. The budget holds them beside the windows.
+    pub locked: usize,
+}
+
+/// The slots for the windows of `lead` and for sound that waits for the disk. `budget`, `streams` and `bytes_per_second`
+/// are those of [`lead`].
+pub fn kept_slots(lead: &Lead, budget: u64, streams: usize, bytes_per_second: u64) -> KeptSlots {
+    let (streams, bytes) = (streams.max(1), lead.window_bytes as u64);
+    let waiting = bytes_per_second.saturating_mul(limits::SPOOL_BACKLOG_MS).div_ceil(bytes * 1000) as usize + 1;
+    let windows = lead.windows + 1;
+    let slots = (windows + waiting).min(limits::SPOOL_SLOTS_KEPT_MAX / streams).max(windows);
+    let affordable = usize::try_from(budget / streams as u64 / bytes).unwrap_or(usize::MAX);
+    KeptSlots { slots, locked: affordable.saturating_sub(windows).min(slots - windows) }
+}
+
 /// Divides `budget` bytes among `streams` streams of `bytes_per_second` each. Each stream gets a lead of `lead_ms`, or
 /// as much as the budget allows, but at least [`limits::LEAD_WINDOWS_MIN`] windows; those that do not fit are not
 /// locked. A window holds at least `period_bytes`, so that two windows always hold a period.
@@ -194,6 +214,20 @@ mod tests {
     }
 
     #[test]
+    fn slots_stay_locked_where_the_budget_holds_them_and_never_at_the_cost_of_a_window() {
+        let kept = |budget: u64, streams: usize, rate: u64| {
+            let lead = lead(budget, streams, 4, rate, 1000, 256);
+            (lead, kept_slots(&lead, budget, streams, rate))
+        };
+        let (lead, slots) = kept(capture_share(64 << 20), 24, 192_000);
+        assert_eq!((lead.windows, slots), (4, KeptSlots { slots: 10, locked: 5 }));
+        let (lead, slots) = kept(capture_share(8 << 20), 24, 192_000);
+        assert!(lead.fits && slots.locked == 0 && lead.windows < slots.slots, "{lead:?} {slots:?}");
+        let (lead, slots) = kept(capture_share(1 << 30), 1024, 192_000);
+        assert_eq!((lead.window_bytes, slots), (65_536, KeptSlots { slots: 10, locked: 5 }));
+    }
+
+    #[test]
     fn a_budget_that_is_too_small_is_reported() {
         assert!(!lead(0, 24, 3, 144_000, 1000, 192).fits);
         assert_eq!(lead(0, 24, 3, 144_000, 1000, 192).windows, limits::LEAD_WINDOWS_MIN);
@@ -259,6 +293,18 @@ mod tests {
             prop_assert!(span.offset.is_multiple_of(4096) && span.bytes.is_multiple_of(4096));
             prop_assert_eq!(span.offset + span.skip_bytes as u64, data_offset + take_frame * frame_bytes as u64);
             prop_assert!(span.skip_bytes + span.frames as usize * frame_bytes <= span.bytes);
+        }
+
+        #[test]
+        fn kept_slots_hold_the_windows_and_stay_inside_budget_and_mappings(
+            budget in 0_u64..1 << 30, streams in 1_usize..1024, lead_ms in 0_u64..20_000, rate in 1_u64..4_000_000,
+        ) {
+            let lead = lead(budget, streams, 4, rate, lead_ms, 256);
+            let kept = kept_slots(&lead, budget, streams, rate);
+            prop_assert!(lead.windows < kept.slots && kept.locked < kept.slots);
+            prop_assert!(kept.slots == lead.windows + 1 || kept.slots * streams <= limits::SPOOL_SLOTS_KEPT_MAX);
+            let locked = (lead.windows + 1 + kept.locked) * lead.window_bytes * streams;
+            prop_assert!(kept.locked == 0 || locked as u64 <= budget);
         }
 
         #[test]

@@ -6,10 +6,10 @@ use crate::file_system::free_bytes;
 use crate::format::TakeFormat;
 use crate::host::{self, disk};
 use crate::limits;
-use crate::message::offset::SpoolByte;
 use crate::message::replica::Replica;
 use crate::message::spool_file::{MemoryFiles, SpoolFile};
 use crate::message::take::TakePlan;
+use crate::spool_index::Shape;
 use crate::window::progress_page;
 use nix::sys::memfd::{MFdFlags, memfd_create};
 use nix::sys::statfs::{TMPFS_MAGIC, statfs};
@@ -32,19 +32,23 @@ pub enum SpoolPlace {
     Memory,
 }
 
-/// Format version of both kinds of file.
-pub const SPOOL_VERSION: u32 = 1;
+/// Format version of spool files: slots and an index ([`crate::spool_index`]).
+pub const SPOOL_VERSION: u32 = 2;
+
+/// Format version of the spool files of earlier programs: they have the layout of the WAV file, byte for byte. Recovery
+/// reads them.
+pub const SPOOL_VERSION_FLAT: u32 = 1;
+
+/// Format version of progress-page files.
+pub const PROGRESS_VERSION: u32 = 1;
 
 /// Digits that make the name of a spool folder unknown to other users.
 const RANDOM_DIGITS: usize = 12;
 
-/// Length of a spool file. The file is sparse: only its windows hold memory.
-const SPOOL_FILE_BYTES: u64 = 1 << 42;
-
 /// The identity in the first page of a spool file. The WAV file has its header there, which only the committer writes.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SpoolIdentity {
-    /// Format version: [`SPOOL_VERSION`].
+    /// Format version: [`SPOOL_VERSION`], or that of an earlier program.
     pub faultless_spool: u32,
     /// Identity of the take in the session.
     pub take: Uuid,
@@ -100,7 +104,7 @@ pub struct NextFile {
 /// The identity in the first page of a progress-page file.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ProgressIdentity {
-    /// Format version: [`SPOOL_VERSION`].
+    /// Format version: [`PROGRESS_VERSION`].
     pub faultless_progress: u32,
     /// Identity of the pass's first take.
     pub pass: Uuid,
@@ -222,9 +226,19 @@ pub fn pass_of(takes: &[TakePlan]) -> Uuid {
     takes.first().map(|take| take.identity).unwrap_or_default()
 }
 
-/// Creates the spool file of a take of pass `pass`. Fails if the file exists.
-pub fn create(place: &SpoolPlace, plan: &TakePlan, pass: Uuid) -> io::Result<SpoolFile> {
-    let identity = SpoolIdentity {
+/// Creates the spool file of a take of pass `pass`, whose windows have at most `slot_bytes` bytes. Fails if the file
+/// exists.
+pub fn create(place: &SpoolPlace, plan: &TakePlan, pass: Uuid, slot_bytes: usize) -> io::Result<SpoolFile> {
+    let shape = Shape::new(plan.identity.as_u128(), slot_bytes);
+    let identity = identity_of(plan, pass);
+    // The header of the index lies in the second page.
+    let made = make(place, |folder| path_of(folder, plan.identity), shape.file_bytes(), &identity, &shape.header())?;
+    Ok(SpoolFile::new(made.file, made.path, shape))
+}
+
+/// The identity of the spool file of a take.
+pub fn identity_of(plan: &TakePlan, pass: Uuid) -> SpoolIdentity {
+    SpoolIdentity {
         faultless_spool: SPOOL_VERSION,
         take: plan.identity,
         session: plan.session,
@@ -233,66 +247,78 @@ pub fn create(place: &SpoolPlace, plan: &TakePlan, pass: Uuid) -> io::Result<Spo
         pass,
         mirror: plan.pair.as_ref().map(|pair| pair.first_path(Replica::Mirror).to_owned()),
         sound: Some(SpoolSound { channels: plan.header.channels, rate: plan.header.rate, format: plan.header.format }),
-    };
-    make(place, |folder| path_of(folder, plan.identity), SPOOL_FILE_BYTES, &identity)
+    }
+}
+
+/// A file that was made in a spool folder, or without a name.
+pub struct MadeFile {
+    /// The open, locked file.
+    pub file: File,
+    /// Path of the file; `None` for memory without a name.
+    pub path: Option<PathBuf>,
 }
 
 /// Creates the progress-page file of a pass over `takes`. Fails if the file exists.
-pub fn create_progress(place: &SpoolPlace, takes: &[TakePlan], spooled: bool) -> io::Result<SpoolFile> {
+pub fn create_progress(place: &SpoolPlace, takes: &[TakePlan], spooled: bool) -> io::Result<MadeFile> {
     let first = takes.first().ok_or_else(|| io::Error::other("a pass without takes"))?;
     let identity = ProgressIdentity {
-        faultless_progress: SPOOL_VERSION,
+        faultless_progress: PROGRESS_VERSION,
         pass: first.identity,
         session: first.session,
         wav: first.path.clone(),
         spooled,
     };
-    make(place, |folder| progress_path_of(folder, first.identity), progress_page::FILE_BYTES, &identity)
+    make(place, |folder| progress_path_of(folder, first.identity), progress_page::FILE_BYTES, &identity, &[])
 }
 
-/// Creates a file of `bytes` bytes whose first page contains `identity`.
+/// Creates a file of `bytes` bytes whose first page contains `identity`, and whose next bytes are `then`.
 fn make(
     place: &SpoolPlace,
     name: impl FnOnce(&Path) -> PathBuf,
     bytes: u64,
     identity: &impl Serialize,
-) -> io::Result<SpoolFile> {
+    then: &[u8],
+) -> io::Result<MadeFile> {
     let mut page = serde_json::to_vec(identity)?;
     if limits::PAGE_BYTES <= page.len() {
         return Err(io::Error::other("the path of the take is too long"));
     }
     page.push(b'\n');
-    let spool = match place {
+    if !then.is_empty() {
+        page.resize(limits::PAGE_BYTES, 0);
+        page.extend_from_slice(then);
+    }
+    let made = match place {
         SpoolPlace::Memory => {
             let file = File::from(memfd_create(c"faultless-spool", MFdFlags::MFD_CLOEXEC)?);
-            SpoolFile { file, path: None }
+            MadeFile { file, path: None }
         }
         SpoolPlace::Folder(folder) => {
             let path = name(folder);
             let file = disk::create(OpenOptions::new().read(true).write(true).mode(0o600), &path)?;
             lock_against_recovery(&file);
-            SpoolFile { file, path: Some(path) }
+            MadeFile { file, path: Some(path) }
         }
     };
-    disk::set_length(&spool.file, bytes)?;
-    disk::write_all_at(&spool.file, &page, 0)?;
-    Ok(spool)
+    disk::set_length(&made.file, bytes)?;
+    disk::write_all_at(&made.file, &page, 0)?;
+    Ok(made)
 }
 
-/// Writes into the spool file that its take continues in the file of `plan`. Only the last such file is kept: the session
+/// Writes into a spool file that its take continues in the file of `plan`. Only the last such file is kept: the session
 /// that lists it lists the files before it too.
-pub fn note_next_file(spool: &SpoolFile, plan: &TakePlan) -> io::Result<()> {
+pub fn note_next_file(spool: &File, plan: &TakePlan) -> io::Result<()> {
     let folder = plan.path.parent().and_then(Path::parent).unwrap_or(Path::new("/"));
     let mut line = serde_json::to_vec(&NextFile { take: plan.identity, folder: folder.to_owned() })?;
     line.push(b'\n');
     let mut page = vec![0; limits::PAGE_BYTES];
-    disk::read_exact_at(&spool.file, &mut page, 0)?;
+    disk::read_exact_at(spool, &mut page, 0)?;
     let at = page.iter().position(|byte| *byte == b'\n').map_or(limits::PAGE_BYTES, |end| end + 1);
     let rest = page[at..].get_mut(..line.len()).ok_or_else(|| io::Error::other("the path of the take is too long"))?;
     rest.copy_from_slice(&line);
     page[at + line.len()..].fill(0);
     // One call inside one page: after a kill the page has the line before or this one, and no mixture.
-    disk::write_all_at(&spool.file, &page[at..], at as u64)
+    disk::write_all_at(spool, &page[at..], at as u64)
 }
 
 /// Locks a new file, so that no recovery uses it while this program lives. The kernel releases the lock when the
@@ -322,25 +348,23 @@ pub fn remove(memory: &MemoryFiles) {
     }
 }
 
-/// Allocates the memory of a span, so that a store to it cannot fail for lack of memory. Needed where pages are
-/// populated by touching them.
-pub fn reserve(spool: &File, offset: SpoolByte, bytes: usize) -> io::Result<()> {
-    Ok(disk::reserve(spool, offset.0, bytes as u64)?)
-}
-
-/// Frees the memory of a span. Its sound must be durable in a file.
-pub fn punch(spool: &File, offset: SpoolByte, bytes: usize) -> io::Result<()> {
-    Ok(disk::punch(spool, offset.0, bytes as u64)?)
+/// Allocates the memory of a slot, so that a store to it cannot fail for lack of memory. Needed where pages are populated
+/// by touching them.
+pub fn reserve(spool: &SpoolFile, slot: u32) -> io::Result<()> {
+    Ok(disk::reserve(&spool.file, spool.shape.slot_at(slot), spool.shape.slot_bytes() as u64)?)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::message::take::TakeKey;
+    use crate::spool_index;
     use crate::wav::header::Header;
     use std::fs::DirBuilder;
     use std::os::unix::ffi::OsStrExt;
     use std::os::unix::fs::{DirBuilderExt, FileExt};
+
+    const SLOT: usize = 12_288;
 
     fn plan() -> TakePlan {
         TakePlan {
@@ -359,13 +383,15 @@ mod tests {
         let Some((folder, free)) = folder() else { return };
         assert!(free > 0);
         let (place, plan) = (SpoolPlace::Folder(folder), plan());
-        let spool = create(&place, &plan, plan.identity).unwrap();
+        let spool = create(&place, &plan, plan.identity, SLOT).unwrap();
         let mut page = vec![0; limits::PAGE_BYTES];
         spool.file.read_exact_at(&mut page, 0).unwrap();
         let end = page.iter().position(|byte| *byte == b'\n').unwrap();
         let identity: SpoolIdentity = serde_json::from_slice(&page[..end]).unwrap();
         assert_eq!((identity.take, identity.session, &identity.wav), (plan.identity, plan.session, &plan.path));
-        assert_eq!(create(&place, &plan, plan.identity).unwrap_err().kind(), io::ErrorKind::AlreadyExists);
+        spool.file.read_exact_at(&mut page, spool_index::HEADER_AT).unwrap();
+        assert_eq!(Shape::of_header(&page, plan.identity.as_u128()), Some(spool.shape));
+        assert_eq!(create(&place, &plan, plan.identity, SLOT).err().unwrap().kind(), io::ErrorKind::AlreadyExists);
         std::fs::remove_file(spool.path.unwrap()).unwrap();
     }
 
@@ -410,16 +436,5 @@ mod tests {
             let text = serde_json::to_string(&identity).unwrap();
             assert_eq!(serde_json::from_str::<SpoolIdentity>(&text).unwrap(), identity, "{text}");
         }
-    }
-
-    #[test]
-    fn a_punched_span_holds_no_memory() {
-        let spool = create(&SpoolPlace::Memory, &plan(), Uuid::nil()).unwrap();
-        let blocks = |file: &File| file.metadata().unwrap().blocks();
-        let before = blocks(&spool.file);
-        spool.file.write_all_at(&[1; 8192], 4096).unwrap();
-        assert_eq!(blocks(&spool.file), before + 16);
-        punch(&spool.file, SpoolByte(4096), 8192).unwrap();
-        assert_eq!(blocks(&spool.file), before);
     }
 }

@@ -1,13 +1,15 @@
 //! Byte offsets of a take, as types: in the spool and in a WAV file. Thread: any but audio. Pure.
 //!
-//! Both files have the same layout: sound begins at byte [`limits::DATA_OFFSET`]. A take whose disk rejects writes
-//! continues in a further WAV file. The sound of that file begins in the middle of the take, while the spool stays one
-//! file, so that the two offsets of a frame differ. [`FileStart`] converts between them.
+//! A place in a take is the offset that it would have if the take were one WAV file: sound begins at byte
+//! [`limits::DATA_OFFSET`]. The index of the spool lists slots by such places. A take whose disk rejects writes continues in
+//! a further WAV file. The sound of that file begins in the middle of the take, so that the two offsets of a frame differ.
+//! [`FileStart`] converts between them.
 
 use crate::limits;
 use std::ops::{Add, Sub};
 
-/// A byte offset in a take's spool file. `DATA_OFFSET` is the take's first byte of sound.
+/// A place in a take, as a byte offset. `DATA_OFFSET` is the take's first byte of sound. The index of the spool says in
+/// which slot the byte lies.
 ///
 /// In `in-place` there is no spool file. The same number is then an offset in the only WAV file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]

@@ -1,13 +1,15 @@
 //! A span of captured sound that the committers write. Thread: butler makes it, the committers share it; the committer
-//! that releases it last unmaps it.
+//! that releases it last frees its slot.
 //!
 //! A span begins when the butler collects a capture window. It ends when every replica that wants it has it durable, or
 //! has given it up.
 
 use super::offset::SpoolByte;
 use super::replica::Replica;
-use crate::window::map::Mapping;
+use super::spool_file::CapturedSlot;
+use crate::lock::lock;
 use std::sync::atomic::{AtomicU8, Ordering::AcqRel, Ordering::Acquire};
+use std::sync::{Arc, Mutex};
 
 /// A span of one take that waits for the disk: whole pages.
 #[derive(Debug)]
@@ -20,14 +22,15 @@ pub struct SpanToCommit {
     pub recorded_bytes: usize,
     /// Whether the audio thread wrote to the span. An untouched span is silence, which the file already contains.
     pub touched: bool,
-    /// The mapping of the span. `None` if too many spans are mapped: the committer maps it again. Always `None` in
-    /// `in-place`.
-    map: Option<Mapping>,
+    /// Whether the span has a mapping. Always false in `in-place`.
+    pub is_mapped: bool,
+    /// The slot with the sound. `None` in `in-place`, and when the sound is not wanted any more.
+    slot: Mutex<Option<Arc<CapturedSlot>>>,
     wanted: AtomicU8,
 }
 
 impl SpanToCommit {
-    /// A span without a mapping that every one of `replicas` wants.
+    /// A span without a slot that every one of `replicas` wants.
     pub fn new(
         offset: SpoolByte,
         bytes: usize,
@@ -36,14 +39,22 @@ impl SpanToCommit {
         replicas: &[Replica],
     ) -> SpanToCommit {
         let wanted = replicas.iter().fold(0, |wanted, replica| wanted | bit(*replica));
-        SpanToCommit { offset, bytes, recorded_bytes, touched, map: None, wanted: wanted.into() }
+        SpanToCommit {
+            offset,
+            bytes,
+            recorded_bytes,
+            touched,
+            is_mapped: false,
+            slot: Mutex::default(),
+            wanted: wanted.into(),
+        }
     }
 
-    /// Adds the mapping of the span.
+    /// Adds the slot of the span.
     #[must_use]
-    pub fn mapped(mut self, map: Option<Mapping>) -> SpanToCommit {
-        debug_assert!(map.as_ref().is_none_or(|map| map.len() == self.bytes));
-        self.map = map;
+    pub fn in_slot(mut self, slot: CapturedSlot) -> SpanToCommit {
+        self.is_mapped = slot.memory().is_some();
+        self.slot = Mutex::new(Some(Arc::new(slot)));
         self
     }
 
@@ -57,9 +68,17 @@ impl SpanToCommit {
         self.offset + self.recorded_bytes as u64
     }
 
-    /// The memory of the span, if the span has its mapping.
-    pub fn memory(&self) -> Option<&[u8]> {
-        self.map.as_ref().map(Mapping::bytes)
+    /// The slot with the sound of the span, which is not used again while the caller holds it.
+    pub fn slot(&self) -> Option<Arc<CapturedSlot>> {
+        lock(&self.slot).clone()
+    }
+
+    /// Frees the slot, because no replica wants the span any more.
+    pub fn free_slot(&self) {
+        let slot = lock(&self.slot).take();
+        if let Some(slot) = slot {
+            slot.set_free();
+        }
     }
 
     /// `replica` no longer wants the span, because it has it durable or has given it up. Returns whether `replica` was
@@ -69,7 +88,7 @@ impl SpanToCommit {
     }
 
     /// Whether `replica` still has to write the span. The committer checks it again *after* writing: if the span was
-    /// given up meanwhile, its memory may have been punched, and the written bytes count for nothing.
+    /// given up meanwhile, it is a gap, and the written bytes count for nothing.
     pub fn is_wanted(&self, replica: Replica) -> bool {
         self.wanted.load(Acquire) & bit(replica) != 0
     }

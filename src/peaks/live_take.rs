@@ -13,8 +13,8 @@ pub struct LiveTake {
     pub take: Uuid,
     /// The take's WAV file, in the session's folder.
     pub wav: PathBuf,
-    /// The spool file. Byte n of the spool is byte n of the WAV. A spool without a name is `/proc/self/fd/N`. None in
-    /// the capture path `in-place`, where the engine stores samples directly into the WAV.
+    /// The spool file, whose index ([`crate::spool_index`]) lists the parts that it holds. A spool without a name is
+    /// `/dev/null`. None in the capture path `in-place`, where the engine stores samples directly into the WAV.
     pub spool: Option<PathBuf>,
     pub format: TakeFormat,
     /// 1 or 2.

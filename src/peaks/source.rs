@@ -1,7 +1,9 @@
 //! Reads the samples of a take, from its WAV or from its spool. Thread: peaks-build, peaks-live, peaks-read.
 
 use super::live_take::LiveTake;
+use crate::limits::PAGE_BYTES;
 use crate::session::names::{AUDIO, TRASH};
+use crate::spool_index::{self, Part, Shape, Table};
 use crate::wav::WavError;
 use crate::wav::parse::Encoding;
 use crate::wav::read::Reader;
@@ -38,19 +40,27 @@ pub(super) fn open_wav(path: &Path) -> Result<Reader, WavError> {
 
 /// Reads samples of a take that is being recorded.
 ///
-/// Byte n of the spool is byte n of the WAV. The committer punches a span out of the spool only after the span is in
-/// the WAV. So bytes that were read from the spool are valid if the span is no hole *after* the read. Where it is a
-/// hole, the WAV has the bytes. A lost span is a hole in the spool, and zeros or beyond the end in the WAV, so it reads
-/// as silence.
+/// The index of the spool lists the slots that hold windows of the take. The committer frees a slot only after its sound is
+/// in the WAV. So bytes that were read from a slot are valid if the index lists the same *after* the read. Where it does
+/// not, the WAV has the bytes. A lost window has no slot, and is zeros or beyond the end in the WAV, so it reads as
+/// silence.
 pub(super) struct LiveTakeReader {
     wav_path: PathBuf,
     spool_path: Option<PathBuf>,
     encoding: Encoding,
     channels: usize,
     data_offset: u64,
+    take: u128,
     wav: Option<File>,
-    spool: Option<File>,
+    spool: Option<Spool>,
     bytes: Vec<u8>,
+}
+
+/// An open spool file.
+struct Spool {
+    file: File,
+    /// `None`: the file has no index. The WAV then has the sound, once the committer has written it.
+    shape: Option<Shape>,
 }
 
 impl LiveTakeReader {
@@ -62,6 +72,7 @@ impl LiveTakeReader {
             encoding: take.format.into(),
             channels: take.channels,
             data_offset: take.data_offset,
+            take: take.take.as_u128(),
             wav: None,
             spool: None,
             bytes: Vec::new(),
@@ -93,21 +104,22 @@ impl LiveTakeReader {
     fn read_spool(&mut self, offset: u64, bytes: &mut [u8]) -> io::Result<()> {
         let (Some(path), end) = (&self.spool_path, offset + bytes.len() as u64) else { return Ok(()) };
         if self.spool.is_none() {
-            self.spool = Some(open_through_links(path)?);
+            self.spool = Some(Spool::open(path, self.take)?);
         }
         let Some(spool) = &self.spool else { return Ok(()) };
-        read_available(spool, offset, bytes)?;
-        // The search for holes follows the read: a span that is data after the read was data during it.
-        let mut holes = Vec::new();
-        let mut at = offset;
-        while at < end {
-            let hole = seek(spool, at, Whence::SeekHole)?.unwrap_or(end).min(end);
-            let data = if hole < end { seek(spool, hole, Whence::SeekData)?.unwrap_or(end).min(end) } else { end };
-            if hole < data {
-                holes.push(hole..data);
-            }
-            at = data;
+        let before = spool.table(offset, end)?;
+        for part in &before {
+            spool.read(part, &mut bytes[(part.offset - offset) as usize..][..part.bytes as usize])?;
         }
+        // The index is read after the sound: a part that is listed twice was there during the read.
+        let after = if before.is_empty() { Vec::new() } else { spool.table(offset, end)? };
+        let (mut holes, mut at) = (Vec::new(), offset);
+        for part in before.iter().filter(|part| after.contains(part)) {
+            holes.push(at..part.offset);
+            at = part.end();
+        }
+        holes.push(at..end);
+        holes.retain(|hole| hole.start < hole.end);
         for hole in holes {
             let bytes = &mut bytes[(hole.start - offset) as usize..(hole.end - offset) as usize];
             // The WAV may end inside the hole. Bytes that the WAV lacks are silence, not what the spool held before.
@@ -132,6 +144,42 @@ impl LiveTakeReader {
     }
 }
 
+impl Spool {
+    fn open(path: &Path, take: u128) -> io::Result<Spool> {
+        let file = open_through_links(path)?;
+        let mut page = [0; PAGE_BYTES];
+        let read = read_available(&file, spool_index::HEADER_AT, &mut page)?;
+        let shape = Shape::of_header(&page[..read], take);
+        Ok(Spool { file, shape })
+    }
+
+    /// The parts of the bytes `from..end` of the take that the index lists.
+    fn table(&self, from: u64, end: u64) -> io::Result<Vec<Part>> {
+        let (Some(shape), mut table) = (&self.shape, Table::default()) else { return Ok(Vec::new()) };
+        // The butler uses the slots from the first one on, so the words in use have no hole before them.
+        let used = seek_hole(&self.file, spool_index::WORDS_AT)?.saturating_sub(spool_index::WORDS_AT);
+        let mut words = vec![0; used.min(spool_index::WORDS_BYTES) as usize];
+        let read = read_available(&self.file, spool_index::WORDS_AT, &mut words)?;
+        table.add(shape, 0, &words[..read]);
+        table.sort();
+        Ok(table.within(from, end).collect())
+    }
+
+    fn read(&self, part: &Part, bytes: &mut [u8]) -> io::Result<()> {
+        let Some(shape) = &self.shape else { return Ok(()) };
+        read_available(&self.file, shape.part_at(part), bytes).map(drop)
+    }
+}
+
+/// The first hole from byte `at` on; `at` if nothing follows it.
+fn seek_hole(file: &File, at: u64) -> io::Result<u64> {
+    match lseek64(file, at as i64, Whence::SeekHole) {
+        Ok(found) => Ok(found as u64),
+        Err(nix::errno::Errno::ENXIO) => Ok(at),
+        Err(error) => Err(error.into()),
+    }
+}
+
 /// Reads until `bytes` is full or the file ends. Returns the number of bytes.
 fn read_available(file: &File, offset: u64, bytes: &mut [u8]) -> io::Result<usize> {
     let mut done = 0;
@@ -144,17 +192,6 @@ fn read_available(file: &File, offset: u64, bytes: &mut [u8]) -> io::Result<usiz
         }
     }
     Ok(done)
-}
-
-/// The start of the next hole, or of the next data, from byte `at` on. None: there is none before the end of the file.
-fn seek(file: &File, at: u64, whence: Whence) -> io::Result<Option<u64>> {
-    let holes = matches!(whence, Whence::SeekHole);
-    match lseek64(file, at as i64, whence) {
-        Ok(found) => Ok(Some(found as u64)),
-        // `at` is behind the last data or behind the end of the file: everything from there on is a hole.
-        Err(nix::errno::Errno::ENXIO) => Ok(holes.then_some(at)),
-        Err(error) => Err(error.into()),
-    }
 }
 
 /// Opens a regular file to read. A link is followed, unlike in [`crate::file_system::open_regular`]: this program made

@@ -5,10 +5,13 @@
 //! no running program holds its lock; and if its first page names the take and the session in question. The callers put
 //! bounds on everything else that it claims.
 
-use crate::butler::spool::{NextFile, ProgressIdentity, SPOOL_VERSION, SpoolIdentity, is_private};
+use crate::butler::spool::{
+    NextFile, PROGRESS_VERSION, ProgressIdentity, SPOOL_VERSION, SPOOL_VERSION_FLAT, SpoolIdentity, is_private,
+};
 use crate::file_system::{OpenError, open_regular};
 use crate::host::disk;
 use crate::limits::{DATA_OFFSET, PAGE_BYTES};
+use crate::spool_index::{HEADER_AT, Shape, Table, WORDS_AT, WORDS_BYTES};
 use crate::window::progress_page::{self, Progress};
 use nix::errno::Errno;
 use nix::unistd::{Whence, getuid};
@@ -16,6 +19,7 @@ use serde::de::DeserializeOwned;
 use std::fmt;
 use std::fs::{File, TryLockError};
 use std::io;
+use std::ops::Deref;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
@@ -61,8 +65,20 @@ pub struct Found<T> {
     file: File,
 }
 
-/// The spool file of a take.
-pub type FoundSpool = Found<SpoolIdentity>;
+/// The spool file of a take. Offsets are those of the take's WAV file.
+#[derive(Debug)]
+pub struct FoundSpool {
+    found: Found<SpoolIdentity>,
+    /// The slots of the file. `None`: it is of an earlier program, and has the layout of the WAV file, byte for byte.
+    slots: Option<Slots>,
+}
+
+/// The slots of a spool file, and what its index lists.
+#[derive(Debug)]
+struct Slots {
+    shape: Shape,
+    table: Table,
+}
 
 /// The progress page of a pass.
 pub type FoundProgress = Found<ProgressIdentity>;
@@ -84,15 +100,33 @@ impl SpoolFolder {
 /// A range of a file that holds data: first byte, and the byte after the last one.
 pub type Extent = (u64, u64);
 
+impl Deref for FoundSpool {
+    type Target = Found<SpoolIdentity>;
+
+    fn deref(&self) -> &Found<SpoolIdentity> {
+        &self.found
+    }
+}
+
 impl FoundSpool {
     /// Opens a spool file of the user who runs this program.
     pub fn open(path: &Path) -> Result<FoundSpool, Rejected> {
-        open(path, getuid().as_raw())
+        FoundSpool::open_of(path, getuid().as_raw())
     }
 
     /// Opens a spool file of user `owner`.
     pub fn open_of(path: &Path, owner: u32) -> Result<FoundSpool, Rejected> {
-        open(path, owner)
+        let found: Found<SpoolIdentity> = open(path, owner)?;
+        let slots = match found.identity.faultless_spool {
+            SPOOL_VERSION_FLAT => None,
+            _ => Some(Slots::read(&found.file, found.identity.take.as_u128())?),
+        };
+        Ok(FoundSpool { found, slots })
+    }
+
+    /// Number of slots that the index should list and that are not believed, because their words are damaged.
+    pub fn damaged_slots(&self) -> usize {
+        self.slots.as_ref().map_or(0, |slots| slots.table.damaged)
     }
 
     /// The file in which the take went on, if the committer has noted one.
@@ -105,26 +139,27 @@ impl FoundSpool {
 
     /// The ranges that have memory, from the first byte of sound up to byte `end`.
     pub fn extents(&self, end: u64) -> io::Result<Vec<Extent>> {
-        let (mut extents, mut at) = (Vec::new(), DATA_OFFSET);
-        while at < end {
-            let start = match disk::seek(&self.file, at, Whence::SeekData) {
-                Ok(start) => start,
-                Err(Errno::ENXIO) => break,
-                Err(errno) => return Err(errno.into()),
-            };
-            let hole = disk::seek(&self.file, start, Whence::SeekHole)?;
-            if end <= start || hole <= start {
-                break;
+        let Some(slots) = &self.slots else { return data_of(&self.file, DATA_OFFSET, end) };
+        let mut extents: Vec<Extent> = Vec::new();
+        for part in slots.table.within(DATA_OFFSET, end) {
+            match extents.last_mut() {
+                Some(last) if last.1 == part.offset => last.1 = part.end(),
+                _ => extents.push((part.offset, part.end())),
             }
-            extents.push((start, hole.min(end)));
-            at = hole;
         }
         Ok(extents)
     }
 
     /// Reads bytes that lie in an extent.
     pub fn read(&self, at: u64, bytes: &mut [u8]) -> io::Result<()> {
-        disk::read_exact_at(&self.file, bytes, at)
+        let Some(slots) = &self.slots else { return disk::read_exact_at(&self.file, bytes, at) };
+        let mut done = 0;
+        for part in slots.table.within(at, at + bytes.len() as u64) {
+            let piece = &mut bytes[(part.offset - at) as usize..][..part.bytes as usize];
+            disk::read_exact_at(&self.file, piece, slots.shape.part_at(&part))?;
+            done += piece.len();
+        }
+        if done == bytes.len() { Ok(()) } else { Err(io::ErrorKind::UnexpectedEof.into()) }
     }
 
     /// The frame after the last one that has memory, sound or not.
@@ -185,8 +220,47 @@ pub fn files_named(folder: &SpoolFolder, ending: &str) -> Vec<PathBuf> {
     files
 }
 
-fn check_version(found: u32) -> Result<(), Rejected> {
-    if found == SPOOL_VERSION { Ok(()) } else { Err(Rejected::Unreadable(format!("version {found}"))) }
+impl Slots {
+    /// Reads the index of the spool file of take `take`.
+    fn read(file: &File, take: u128) -> Result<Slots, Rejected> {
+        let failed = |error: io::Error| Rejected::Io(format!("its index cannot be read: {error}"));
+        let mut page = [0; PAGE_BYTES];
+        disk::read_exact_at(file, &mut page, HEADER_AT)
+            .map_err(|_| Rejected::Unreadable("it is shorter than its index".to_owned()))?;
+        let damaged = || Rejected::Unreadable("the header of its index is damaged".to_owned());
+        let shape = Shape::of_header(&page, take).ok_or_else(damaged)?;
+        let mut table = Table::default();
+        for (start, end) in data_of(file, WORDS_AT, WORDS_AT + WORDS_BYTES).map_err(failed)? {
+            let mut words = vec![0; (end - start) as usize];
+            disk::read_exact_at(file, &mut words, start).map_err(failed)?;
+            table.add(&shape, ((start - WORDS_AT) / size_of::<u64>() as u64) as u32, &words);
+        }
+        table.sort();
+        Ok(Slots { shape, table })
+    }
+}
+
+/// The ranges of a file between byte `from` and byte `end` that hold data.
+fn data_of(file: &File, from: u64, end: u64) -> io::Result<Vec<Extent>> {
+    let (mut extents, mut at) = (Vec::new(), from);
+    while at < end {
+        let start = match disk::seek(file, at, Whence::SeekData) {
+            Ok(start) => start,
+            Err(Errno::ENXIO) => break,
+            Err(errno) => return Err(errno.into()),
+        };
+        let hole = disk::seek(file, start, Whence::SeekHole)?;
+        if end <= start || hole <= start {
+            break;
+        }
+        extents.push((start, hole.min(end)));
+        at = hole;
+    }
+    Ok(extents)
+}
+
+fn check_version(found: u32, known: &[u32]) -> Result<(), Rejected> {
+    if known.contains(&found) { Ok(()) } else { Err(Rejected::Unreadable(format!("version {found}"))) }
 }
 
 fn open<T: Identity>(path: &Path, owner: u32) -> Result<Found<T>, Rejected> {
@@ -248,7 +322,7 @@ pub trait Identity: DeserializeOwned {
 
 impl Identity for SpoolIdentity {
     fn check(&self) -> Result<(), Rejected> {
-        check_version(self.faultless_spool)?;
+        check_version(self.faultless_spool, &[SPOOL_VERSION_FLAT, SPOOL_VERSION])?;
         if (1..=8).contains(&self.frame_bytes) {
             Ok(())
         } else {
@@ -259,6 +333,6 @@ impl Identity for SpoolIdentity {
 
 impl Identity for ProgressIdentity {
     fn check(&self) -> Result<(), Rejected> {
-        check_version(self.faultless_progress)
+        check_version(self.faultless_progress, &[PROGRESS_VERSION])
     }
 }

@@ -65,7 +65,8 @@ pub fn extract(folders: &[PathBuf], to: &Path, discard: bool) -> (Vec<Extracted>
             }
             match write(&spool, &folder, to) {
                 Ok(mut one) => {
-                    if discard {
+                    troubles.extend(messages::damaged_slots(&spool));
+                    if discard && spool.damaged_slots() == 0 {
                         let removed = disk::remove(&path);
                         one.removed = removed.is_ok();
                         troubles.extend(removed.err().map(|error| messages::at(&path, &error)));

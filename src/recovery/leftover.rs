@@ -90,7 +90,7 @@ pub(super) fn is_in_takes(
     recorded: Option<Frames>,
 ) -> bool {
     let Some(takes) = takes_of(session, spool) else { return false };
-    if next_file::unlisted(session, spool).is_some() {
+    if next_file::unlisted(session, spool).is_some() || spool.damaged_slots() > 0 {
         return false;
     }
     let end = takes.iter().map(|take| take.offset + take.frames).max().unwrap_or_default();

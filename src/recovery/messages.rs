@@ -89,6 +89,17 @@ pub(super) fn has_more(spool: &FoundSpool) -> String {
     format!("{}: it has sound that its take does not have; it is kept; see: faultless recover", spool.path.display())
 }
 
+/// The message for a spool file of which slots are not believed. `None`: its index is whole.
+pub(super) fn damaged_slots(spool: &FoundSpool) -> Option<String> {
+    let count = spool.damaged_slots();
+    (count > 0).then(|| {
+        format!(
+            "{}: {count} entries of its index are damaged; sound that they listed and that is not on the disk is missing; the file is kept",
+            spool.path.display()
+        )
+    })
+}
+
 /// The message for a pass whose recovery stopped at a take.
 pub(super) fn not_recovered(folder: &Path, cut: &CutTake, error: &io::Error) -> String {
     let path = folder.join(cut.take.path());

@@ -256,7 +256,8 @@ impl PassRecovery<'_> {
                 remove(&spool.path, self.hook)?;
             } else {
                 wanted = true;
-                self.troubles.push(messages::has_more(&spool));
+                // A damaged index was reported before.
+                self.troubles.extend((spool.damaged_slots() == 0).then(|| messages::has_more(&spool)));
             }
         }
         if let Some(progress_page) = progress_page.filter(|_| !wanted)
@@ -278,6 +279,7 @@ impl PassRecovery<'_> {
             // Compare the end of the path only: the session may have been moved since.
             Ok((ours && its.wav.ends_with(&take.file), spool))
         })
+        .inspect(|spool| self.troubles.extend(spool.as_ref().and_then(messages::damaged_slots)))
     }
 
     /// The progress page of the pass whose first take is `first`, if an acceptable one exists.

@@ -299,8 +299,8 @@ fn without(ranges: Vec<Extent>, others: impl Iterator<Item = Extent>) -> Vec<Ext
 /// The pages of a piece that are not all zeros, adjacent ones joined, each with its offset in the piece.
 ///
 /// Recovery never writes zeros. Either the file has zeros there (blocks without data read as zeros), or it has
-/// committed sound there: the committer punched the spool page, and the kernel cleared it without freeing it, as it
-/// does inside a huge page.
+/// committed sound there: the committer of an earlier program punched the spool page, and the kernel cleared it without
+/// freeing it, as it does inside a huge page.
 fn runs_of_sound(piece: &[u8]) -> Vec<(usize, &[u8])> {
     let silent = |page: &[u8]| page.iter().all(|byte| *byte == 0);
     let pages: Vec<bool> = piece.chunks(PAGE_BYTES).map(silent).collect();

@@ -291,11 +291,12 @@ impl TakeLedger {
         self.spool.get_or_init(|| Arc::clone(spool));
     }
 
-    /// The butler is about to hand the window that begins at `offset` to the audio thread.
-    pub fn supplied(&self, offset: SpoolByte, window: &Mapping) {
+    /// The butler is about to hand the window with the `bytes` bytes from `offset` on to the audio thread. Its mapping may
+    /// be longer.
+    pub fn supplied(&self, offset: SpoolByte, bytes: usize, window: &Mapping) {
         let span = LedgerSpan {
             offset: offset.0,
-            bytes: window.len() as u32,
+            bytes: bytes as u32,
             address: window.address(),
             locked: window.is_locked(),
             touched: false,
@@ -466,7 +467,7 @@ mod tests {
         file.set_len(1 << 20).unwrap();
         let take = ledger.take(&plan());
         for offset in [4096, 12_288, 20_480] {
-            take.supplied(SpoolByte(offset), &window(&file, offset));
+            take.supplied(SpoolByte(offset), 8192, &window(&file, offset));
         }
         assert_eq!(take.marks().supplied, 28_672);
         take.collected(SpoolByte(4096), 8192, true);
@@ -500,7 +501,7 @@ mod tests {
         file.set_len(8192).unwrap();
         let (take, map) = (ledger.take(&plan()), window(&file, 0));
         for index in 0..2 * limits::LEDGER_SPANS_MAX as u64 {
-            take.supplied(SpoolByte(4096 + index * 8192), &map);
+            take.supplied(SpoolByte(4096 + index * 8192), 8192, &map);
             take.collected(SpoolByte(4096 + index * 8192), 8192, true);
         }
         assert_eq!(take.view(0, u64::MAX).spans.len(), limits::LEDGER_SPANS_MAX);

@@ -7,7 +7,9 @@
 use super::sample::{Pages, Row, RowKey, Sample, SampleFigures, Sources, View};
 use super::state::{ByteRange, Cell, Facts, TakeContext, UnconfirmedCell, slot_cell, take_cell};
 use crate::limits::{DATA_OFFSET, PAGE_BYTES, RESIDENCY_CELLS_MAX};
+use crate::message::offset::SpoolByte;
 use crate::message::published::NO_PASS;
+use crate::message::spool_file::SpoolFile;
 use crate::message::take::TakeKey;
 use crate::residency::ledger::{LedgerSpan, SlotLedger, SlotSpan, Stamp, TakeLedger, TakeView};
 use crate::rt::counters::ThreadCounters;
@@ -205,8 +207,7 @@ impl Sampler {
         }
         if let Some(spool) = take.spool() {
             let end = grid.before(marks.collected).max(in_wav);
-            let from = grid.range(in_wav).from;
-            scan(&spool.file, from, grid.bytes_per_cell, &mut self.facts[in_wav..end]).ok();
+            scan_slots(spool, grid, in_wav, &mut self.facts[in_wav..end]).ok();
         }
         for span in entry.spans.iter().filter(|span| span.is_out()) {
             self.query_window(grid, &MappedSpan::from(span));
@@ -385,6 +386,25 @@ impl From<&SlotSpan> for MappedSpan {
     fn from(span: &SlotSpan) -> MappedSpan {
         MappedSpan { offset: span.offset, bytes: u64::from(span.bytes), address: span.address }
     }
+}
+
+/// Stores the page-cache state of the cells from cell `first` on, whose sound lies in the slots of a spool. Of a cell that
+/// lies in several slots, the first one is asked about.
+fn scan_slots(spool: &SpoolFile, grid: Grid, first: usize, facts: &mut [Facts]) -> io::Result<()> {
+    let range = |at: usize| grid.range(first + at);
+    let end = range(facts.len()).from;
+    for part in spool.listed(SpoolByte(range(0).from), SpoolByte(end)) {
+        let begin = facts.len().min(grid.before(part.offset).saturating_sub(first));
+        // The cells that lie in the part as a whole. A cell that the part ends in is asked about by itself.
+        let whole = ((part.end() - range(begin).from.min(part.end())) / grid.bytes_per_cell) as usize;
+        let at = spool.shape.part_at(&part) + (range(begin).from.min(part.end()) - part.offset);
+        scan(&spool.file, at, grid.bytes_per_cell, &mut facts[begin..begin + whole])?;
+        let rest = part.end().saturating_sub(range(begin + whole).from);
+        if let Some(facts) = facts.get_mut(begin + whole).filter(|_| rest > 0) {
+            facts.cache = Some(cachestat(&spool.file, at + whole as u64 * grid.bytes_per_cell, rest)?);
+        }
+    }
+    Ok(())
 }
 
 /// Stores the page-cache state of each cell from byte `offset` on. Asks the kernel about all cells at once, and about

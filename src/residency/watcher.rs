@@ -126,6 +126,7 @@ mod tests {
     use crate::message::take::{TakeKey, TakePlan};
     use crate::residency::ledger::{Ledger, TakeLedger};
     use crate::rt::counters::ThreadCounters;
+    use crate::spool_index::Shape;
     use crate::wav::header::Header;
     use crate::window::budget::LockBudget;
     use crate::window::kernel_pages::cachestat;
@@ -175,11 +176,18 @@ mod tests {
     /// A window of the take's own file or of its spool, populated and locked.
     fn window(take: &TakeLedger, index: u64, budget: &Arc<LockBudget>) -> Mapping {
         let offset = DATA_OFFSET + index * WINDOW as u64;
-        let file = take.spool().map_or(&**take.wav().unwrap(), |spool| &spool.file);
-        let mut map = Mapping::writable(file, offset, WINDOW).unwrap();
+        // The slots of the spool are not in the order of the windows.
+        let slot = index as u32 ^ 1;
+        let mut map = match take.spool() {
+            None => Mapping::writable(take.wav().unwrap(), offset, WINDOW).unwrap(),
+            Some(spool) => {
+                spool.list(slot, SpoolByte(offset), WINDOW).unwrap();
+                Mapping::writable(&spool.file, spool.shape.slot_at(slot), WINDOW).unwrap()
+            }
+        };
         map.populate(Populate::Advise).unwrap();
         assert!(map.lock(budget));
-        take.supplied(SpoolByte(offset), &map);
+        take.supplied(SpoolByte(offset), WINDOW, &map);
         map
     }
 
@@ -221,8 +229,9 @@ mod tests {
         let sources = sources();
         let take = take(&sources.ledger, 1);
         let spool = File::from(nix::sys::memfd::memfd_create(c"test", nix::sys::memfd::MFdFlags::empty()).unwrap());
-        spool.set_len(1 << 20).unwrap();
-        take.spooled(&Arc::new(SpoolFile { file: spool, path: None }));
+        let shape = Shape::new(1, WINDOW);
+        spool.set_len(shape.file_bytes()).unwrap();
+        take.spooled(&Arc::new(SpoolFile::new(spool, None, shape)));
         let maps = [window(&take, 0, &sources.budget), window(&take, 1, &sources.budget)];
         let mut sampler = Sampler::new(sources.clone());
         sources.published.pass_frames.store(WINDOW as u64 / 2 + 2048, Relaxed);
@@ -244,7 +253,7 @@ mod tests {
         let take = take(&sources.ledger, 1);
         // In the ledger although it was never populated.
         let map = Mapping::writable(take.wav().unwrap(), DATA_OFFSET, WINDOW).unwrap();
-        take.supplied(SpoolByte::DATA, &map);
+        take.supplied(SpoolByte::DATA, WINDOW, &map);
         let mut sampler = Sampler::new(sources.clone());
         let first = sampler.sample(&VIEW);
         let second = sampler.sample(&VIEW);

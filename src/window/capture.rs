@@ -3,16 +3,17 @@
 //!
 //! The life of a window:
 //!
-//! 1. The butler makes it: it maps the span of the spool, populates its pages and locks them (`butler::capture_ahead`).
+//! 1. The butler makes it from a free slot of the spool: it wipes the slot, or maps and populates a new one, lists it in
+//!    the index and locks it (`butler::slot_supply`). In `in-place` it maps a span of the WAV file.
 //! 2. The ready ring carries it to the audio thread, which fills it in order. The audio thread receives its end of the
 //!    rings in `AudioCommand::Record`, from control, which has it from the butler's `DiskEvent::PassReady`. The first
 //!    windows wait in the ring meanwhile.
 //! 3. The audio thread gives it back through the done ring when the record position has passed it, or when the pass
 //!    ends.
-//! 4. The butler collects it and unlocks its pages. The *window* ends here.
-//! 5. Its *mapping* lives on in a [`SpanToCommit`](crate::message::span_to_commit::SpanToCommit) until each committer
-//!    that wants the span has it durable. Then the last committer unmaps the span and punches a hole in the spool. The
-//!    mapping ends already in step 4 in `in-place`, or if very many spans are mapped.
+//! 4. The butler collects it. The *window* ends here.
+//! 5. Its *mapping* lives on in a [`CapturedSlot`](crate::message::spool_file::CapturedSlot) until each committer that
+//!    wants the span has it durable. Then the slot goes back to the butler, which uses it for a later window. The mapping
+//!    ends already in step 4 in `in-place`, or if very many spans are mapped.
 //!
 //! Windows of one take come in order and never overlap. [`ring`](super::ring) explains why giving back cannot fail.
 
@@ -22,7 +23,8 @@ use crate::time::{FramePos, Frames};
 
 /// A span of one take: mapped, populated, and locked if the lock budget allowed it.
 ///
-/// Holding one tells you: no thread had these bytes before, so every byte that you do not write reads as silence.
+/// Holding one tells you: nobody else has these bytes, and they are zeros, so every byte that you do not write reads as
+/// silence. The mapping may be longer than the window.
 #[derive(Debug)]
 pub struct CaptureWindow {
     /// The memory of the span.

@@ -46,7 +46,7 @@ pub struct Mapping {
 
 impl Mapping {
     /// Maps `bytes` bytes of `file` from `offset` for writing. Both must be whole pages. The caller guarantees that no
-    /// other writable mapping of the span exists in this program: the butler maps each span of a take once for writing.
+    /// other writable mapping of the span exists in this program: the butler maps each slot of a spool once for writing.
     pub fn writable(file: &File, offset: u64, bytes: usize) -> io::Result<Mapping> {
         check_span(offset, bytes)?;
         let raw = MmapOptions::new().offset(offset).len(bytes).map_raw(file)?;
@@ -169,8 +169,7 @@ impl Mapping {
         assert!(self.guard.is_none(), "bytes of a playback window are copied out");
         // SAFETY: the mapping is alive, readable and `len` bytes long; any byte is a valid `u8`. No thread of this
         // program stores to the span: `&self` excludes a writer if this mapping is writable, and `of_captured` is called
-        // after the writable mapping is gone. When a span is given up, its pages may be punched meanwhile; the committer
-        // only passes the slice to the kernel, which reads zeros then.
+        // after the writable mapping is gone. The slot of a spool is not used again while a committer holds it.
         unsafe { std::slice::from_raw_parts(self.raw.as_ptr(), self.raw.len()) }
     }
 

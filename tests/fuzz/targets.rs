@@ -20,12 +20,13 @@ use faultless::diagnostics::bench::load::LoadKind;
 use faultless::export::position_text::parse_position;
 use faultless::flight::record::Record;
 use faultless::format::DeviceFormat;
-use faultless::limits::{CHANNEL_COUNT_MAX, PAGE_BYTES, PEAK_FRAMES_MAX};
+use faultless::limits::{CHANNEL_COUNT_MAX, PAGE_BYTES, PEAK_FRAMES_MAX, SPOOL_SLOTS_MAX};
 use faultless::peaks::Column;
 use faultless::peaks::cache::{self, Fingerprint};
 use faultless::recovery::evidence::{Rejected, identity};
 use faultless::recovery::length::{Basis, PassKnown, TakeKnown, length};
 use faultless::session::POSITION_MAX;
+use faultless::spool_index::{Shape, Table};
 use faultless::time::SampleRate;
 #[cfg(feature = "gui")]
 use faultless::ui::action::{KeyMap, parse as parse_keys};
@@ -189,6 +190,16 @@ pub fn spool(bytes: &[u8]) {
             check_one_line(&rejected);
         }
     }
+    let shape = Shape::of_header(second, 0).unwrap_or(Shape::new(0, 61_440));
+    let mut index = Table::default();
+    index.add(&shape, u32::from(first.first().copied().unwrap_or(0)) << 9, bytes);
+    index.sort();
+    let (mut end, slot_bytes) = (PAGE_BYTES as u64, shape.slot_bytes() as u64);
+    for part in index.parts() {
+        assert!(end <= part.offset && part.bytes <= slot_bytes && part.slot < SPOOL_SLOTS_MAX, "{part:?}");
+        end = part.end();
+    }
+    assert!(index.parts().len() + index.damaged <= bytes.len() / 8);
     let mut whole = third.to_vec();
     whole.resize(PAGE_BYTES, 0);
     let progress = Progress::read(&whole).expect("a whole page");

@@ -17,6 +17,7 @@ use faultless::message::offset::SpoolByte;
 use faultless::message::published::Published;
 use faultless::message::replica::Replica;
 use faultless::message::span_to_commit::SpanToCommit;
+use faultless::message::spool_file::CapturedSlot;
 use faultless::message::take::{PassKey, TakeEnd, TakeKey, TakePlan};
 use faultless::residency::ledger::Ledger;
 use faultless::session::TakeState;
@@ -313,8 +314,11 @@ fn a_header_never_claims_what_another_take_of_its_pass_has_not() {
         .into();
     let send = |command| commands.send(command).unwrap();
     send(CommitCommand::Open { pass: PassKey(1), takes: plans.clone() });
+    let mut spools = Vec::new();
     for plan in &plans {
-        let spool = Arc::new(spool::create(&SpoolPlace::Memory, plan, plans[0].identity).unwrap());
+        let made = spool::create(&SpoolPlace::Memory, plan, plans[0].identity, 3 * FRAMES as usize);
+        let spool = Arc::new(made.unwrap());
+        spools.push(Arc::clone(&spool));
         send(CommitCommand::Spooled { take: plan.key, spool });
     }
     let window = |take: &TakePlan, at: u64| {
@@ -325,7 +329,9 @@ fn a_header_never_claims_what_another_take_of_its_pass_has_not() {
             true,
             &[Replica::Session],
         );
-        send(CommitCommand::Captured { take: take.key, span: Arc::new(span) });
+        let spool = &spools[take.key.0 as usize - 1];
+        let slot = CapturedSlot::new(spool, (at / FRAMES) as u32, SpoolByte(4096 + 3 * at), None);
+        send(CommitCommand::Captured { take: take.key, span: Arc::new(span.in_slot(slot)) });
     };
     let claimed = |take: &TakePlan| hound::WavReader::open(&take.path).map_or(0, |reader| u64::from(reader.duration()));
     let until_claimed = |frames: u64| {

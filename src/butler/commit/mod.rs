@@ -14,6 +14,7 @@ mod folder;
 mod earlier_file;
 mod end;
 mod open_take;
+mod open_window;
 #[cfg(test)]
 mod tests;
 
@@ -34,7 +35,8 @@ use crossbeam_channel::{Receiver, Sender, TryRecvError};
 use disk_error::describe;
 use folder::{names_beside, sync_folder};
 use memmap2::MmapMut;
-use open_take::{OpenTake, OpenWindow};
+use open_take::OpenTake;
+use open_window::OpenWindow;
 use std::io;
 use std::path::Path;
 use std::sync::Arc;

@@ -6,20 +6,21 @@
 //!
 //! A span stays in memory until the disk has reported it durable. After a failed sync the take writes it again.
 //!
-//! There are two ways to the file. Spans go with O_DIRECT from their mappings. At each sync the take also reads the
-//! recorded part of the window that is still being filled (the open window) from the spool file and writes it, so that
-//! a power cut does not cost the time in which a window fills.
+//! There are two ways to the file. Spans go with O_DIRECT from the mappings of their slots. At each sync the take also
+//! reads the recorded part of the window that is still being filled (the open window) from the spool file and writes it,
+//! so that a power cut does not cost the time in which a window fills.
 
 use super::SpoolUse;
 use super::earlier_file::{EarlierFile, fill_gap};
+use super::open_window::OpenWindow;
 use crate::butler::spool;
 use crate::butler::take_file::TakeFile;
-use crate::host::{self, disk};
+use crate::host;
 use crate::limits;
 use crate::message::offset::{FileByte, FileStart, SpoolByte};
 use crate::message::replica::{FilledGap, Replica, ReplicaPair};
 use crate::message::span_to_commit::SpanToCommit;
-use crate::message::spool_file::{ProgressFile, SpoolFile};
+use crate::message::spool_file::{CapturedSlot, ProgressFile, SpoolFile};
 use crate::message::stats::DiskPublished;
 use crate::message::take::{PassKey, TakeEnd, TakeKey, TakePlan};
 use crate::residency::ledger::TakeLedger;
@@ -40,8 +41,6 @@ const WRITE_BEHIND_BYTES: u64 = 2 << 20;
 /// The longest that a take waits for a continuation that begins where it is stuck. Longer than a save of a large
 /// session takes.
 const HOLD: Duration = Duration::from_secs(4);
-
-const PAGE: u64 = limits::PAGE_BYTES as u64;
 
 /// An open take. Offsets are those of the spool, except where the type is `FileByte`.
 #[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own about the file")]
@@ -95,33 +94,6 @@ pub(super) struct OpenTake {
 /// In `in-place`: end of the range whose writeback was started.
 struct WriteBehind {
     from: FileByte,
-}
-
-/// The window that is being filled, up to the record position.
-pub(super) struct OpenWindow<'a> {
-    /// The record position.
-    pub(super) recorded: SpoolByte,
-    /// Whether the record position rests, because the device is away.
-    pub(super) rests: bool,
-    /// Buffer for the sound to read from the spool.
-    pub(super) scratch: &'a mut [u8],
-}
-
-impl OpenWindow<'_> {
-    /// Reads the recorded whole pages from `from` on, as many as fit into the buffer.
-    fn read(&mut self, spool: &File, from: SpoolByte) -> io::Result<&[u8]> {
-        let end = self.recorded.0 / PAGE * PAGE;
-        let length = end.saturating_sub(from.0).min(self.scratch.len() as u64) as usize;
-        disk::read_exact_at(spool, &mut self.scratch[..length], from.0)?;
-        Ok(&self.scratch[..length])
-    }
-
-    /// Reads the page at `from`, in which the record position rests. Empty if the position moves, or is not in that page.
-    fn read_last_page(&mut self, spool: &File, from: SpoolByte) -> io::Result<&[u8]> {
-        let length = if self.rests && from < self.recorded { PAGE as usize } else { 0 };
-        disk::read_exact_at(spool, &mut self.scratch[..length], from.0)?;
-        Ok(&self.scratch[..length])
-    }
 }
 
 impl OpenTake {
@@ -204,9 +176,9 @@ impl OpenTake {
         while self.pending.front().is_some_and(|span| !span.is_wanted(self.replica)) {
             self.pending.pop_front();
         }
-        let (run, started) = (self.run_length(), host::now());
+        let ((run, slots), started) = (self.run(), host::now());
         let wrote = match &self.spool {
-            Some(spool) => self.write_spooled(&Arc::clone(spool).file, run, open_window)?,
+            Some(spool) => self.write_spooled(&Arc::clone(spool), run, &slots, open_window)?,
             None => {
                 if self.pending.front().is_some_and(|first| first.touched) {
                     self.behind.start_writing(self.file.file(), &self.pending, run);
@@ -218,11 +190,11 @@ impl OpenTake {
             return Ok(wrote);
         }
         if let Some(entry) = &self.entry {
-            // Before the spool's pages are punched: from now on a sampler looks for the sound in the WAV file.
+            // Before the slots are freed: from now on a sampler looks for the sound in the WAV file.
             entry.committed(self.committed_by(run), host::elapsed(started));
         }
         for span in self.pending.drain(..run) {
-            // The span was given up while it was written: its memory may have been punched by then.
+            // The span was given up while it was written: it is a gap.
             if !span.is_wanted(self.replica) {
                 continue;
             }
@@ -243,18 +215,23 @@ impl OpenTake {
     }
 
     /// Writes the first `run` spans, as far as they are not in the file yet, and the sound of the open window in the
-    /// same call. Returns whether anything was written.
-    fn write_spooled(&mut self, spool: &File, run: usize, mut open_window: Option<OpenWindow>) -> io::Result<bool> {
+    /// same call. `slots`: those of the spans. Returns whether anything was written.
+    fn write_spooled(
+        &mut self,
+        spool: &SpoolFile,
+        run: usize,
+        slots: &[Arc<CapturedSlot>],
+        mut open_window: Option<OpenWindow>,
+    ) -> io::Result<bool> {
         let end = run.checked_sub(1).and_then(|last| self.pending.get(last)).map_or(self.collected, |last| last.end());
         // The file already contains silence there.
         let touched = self.pending.front().filter(|first| first.touched).map_or(0, |_| run);
-        let remapped = map_spans(&self.pending, touched, spool)?;
+        let remapped = map_again(&slots[..touched])?;
         let mut mapped = remapped.iter();
-        let sound = self.pending.iter().take(touched);
-        let mut parts: Vec<IoSlice> = sound
-            .filter_map(|span| span.memory().or_else(|| mapped.next().map(Mapping::bytes)))
-            .map(IoSlice::new)
-            .collect();
+        let memories = slots.iter().take(touched);
+        let memories = memories.filter_map(|slot| slot.memory().or_else(|| mapped.next().map(Mapping::bytes)));
+        let sound = self.pending.iter().zip(memories);
+        let mut parts: Vec<IoSlice> = sound.map(|(span, memory)| IoSlice::new(&memory[..span.bytes])).collect();
         let begin = end - bytes_of(&parts);
         // Skip the part that was written while the window was open.
         let mut at = begin.max(self.written_ahead);
@@ -267,7 +244,13 @@ impl OpenTake {
         let mut wrote = false;
         loop {
             let from = at + bytes_of(parts);
-            let ahead = open_window.as_mut().map_or(Ok(&[][..]), |open_window| open_window.read(spool, from))?;
+            let (from, ahead) = match &mut open_window {
+                Some(open_window) => open_window.read(spool, from, parts.is_empty())?,
+                None => (from, &[][..]),
+            };
+            if parts.is_empty() {
+                at = from;
+            }
             let mut all: Vec<IoSlice> = parts.iter().copied().chain([IoSlice::new(ahead)]).collect();
             let next = from + ahead.len() as u64;
             if next == at {
@@ -292,9 +275,16 @@ impl OpenTake {
     /// Writes the page at `at` if the record position rests in it. While the device is away no sound follows that would
     /// complete the page, and without this its sound would not be durable before the device is back. The page is written
     /// again when it is complete. Returns whether it was written.
-    fn write_last_page(&mut self, spool: &File, at: SpoolByte, open_window: Option<OpenWindow>) -> io::Result<bool> {
+    fn write_last_page(
+        &mut self,
+        spool: &SpoolFile,
+        at: SpoolByte,
+        open_window: Option<OpenWindow>,
+    ) -> io::Result<bool> {
         let Some(mut open_window) = open_window else { return Ok(false) };
         let (start, recorded) = (self.file.start(), open_window.recorded);
+        // Pages between the two have no slot.
+        let at = at.max(open_window.whole_pages());
         let page = open_window.read_last_page(spool, at)?;
         if page.is_empty() || recorded <= start.to_spool(self.file.written()) {
             return Ok(false);
@@ -360,7 +350,7 @@ impl OpenTake {
             return;
         }
         if span.release(self.replica) {
-            give_back(span, self.spool.as_deref(), &spool_use.disk);
+            give_back(&span, &spool_use.disk);
         } else {
             self.lent.push_back(span);
         }
@@ -376,7 +366,7 @@ impl OpenTake {
                 // back.
                 pair.add_gap(other, span.offset, span.recorded_end());
                 if span.release(other) {
-                    give_back(span, self.spool.as_deref(), &spool_use.disk);
+                    give_back(&span, &spool_use.disk);
                 }
             }
         }
@@ -412,10 +402,12 @@ impl OpenTake {
         FileByte::DATA + bytes
     }
 
-    /// Number of spans at the head of the queue that can be written in one call.
-    fn run_length(&self) -> usize {
-        let Some(first) = self.pending.front() else { return 0 };
-        let (mut end, mut bytes, mut count) = (first.offset, 0, 0);
+    /// Number of spans at the head of the queue that can be written in one call, and their slots. While somebody holds a
+    /// slot it is not used again, also if its span is given up meanwhile.
+    fn run(&self) -> (usize, Vec<Arc<CapturedSlot>>) {
+        let (mut bytes, mut count, mut slots) = (0, 0, Vec::new());
+        let Some(first) = self.pending.front() else { return (0, slots) };
+        let mut end = first.offset;
         for span in &self.pending {
             let fits = span.offset == end
                 && span.touched == first.touched
@@ -424,11 +416,16 @@ impl OpenTake {
             if count > 0 && !fits {
                 break;
             }
+            if self.spool.is_some() {
+                // Without a slot the span has been given up a moment ago.
+                let Some(slot) = span.slot() else { break };
+                slots.push(slot);
+            }
             end = span.end();
             bytes += span.bytes;
             count += 1;
         }
-        count
+        (count, slots)
     }
 
     /// The offset from which on the sound may not be durable in the file: the start of a page and of a frame.
@@ -464,7 +461,7 @@ impl OpenTake {
     /// that lists the file is still on a disk, and going on is better than losing sound.
     pub(super) fn note_next_file(&self, next: &TakePlan) {
         if let Some(spool) = &self.spool {
-            spool::note_next_file(spool, next).ok();
+            spool::note_next_file(&spool.file, next).ok();
         }
     }
 
@@ -537,7 +534,7 @@ impl OpenTake {
         for span in self.pending.drain(..).chain(self.written.drain(..)) {
             match self.replica {
                 Replica::Session => account(&span, disk),
-                Replica::Mirror if span.release(Replica::Mirror) => give_back(span, self.spool.as_deref(), disk),
+                Replica::Mirror if span.release(Replica::Mirror) => give_back(&span, disk),
                 Replica::Mirror => {}
             }
         }
@@ -558,19 +555,14 @@ impl WriteBehind {
     }
 }
 
-/// Unmaps a span that no replica wants, and punches a hole in the spool.
-fn give_back(span: Arc<SpanToCommit>, spool: Option<&SpoolFile>, disk: &DiskPublished) {
-    let (offset, bytes) = (span.offset, span.bytes);
-    account(&span, disk);
-    drop(span);
-    if let Some(spool) = spool {
-        // A failure costs memory until the take ends.
-        spool::punch(&spool.file, offset, bytes).ok();
-    }
+/// Frees the slot of a span that no replica wants.
+fn give_back(span: &SpanToCommit, disk: &DiskPublished) {
+    account(span, disk);
+    span.free_slot();
 }
 
 fn account(span: &SpanToCommit, disk: &DiskPublished) {
-    disk.spans_mapped.fetch_sub(u64::from(span.memory().is_some()), Relaxed);
+    disk.spans_mapped.fetch_sub(u64::from(span.is_mapped), Relaxed);
     disk.spool_bytes.fetch_sub(span.bytes as u64, Relaxed);
     disk.backlog_bytes.fetch_sub(span.bytes as u64, Relaxed);
 }
@@ -579,8 +571,7 @@ fn bytes_of(parts: &[IoSlice]) -> u64 {
     parts.iter().map(|part| part.len() as u64).sum()
 }
 
-/// Maps the spans among the first `run` that have no mapping, in order. With a mirror, both committers may do so at once.
-fn map_spans(spans: &VecDeque<Arc<SpanToCommit>>, run: usize, spool: &File) -> io::Result<Vec<Mapping>> {
-    let unmapped = spans.iter().take(run).filter(|span| span.memory().is_none());
-    unmapped.map(|span| Mapping::of_captured(spool, span.offset.0, span.bytes)).collect()
+/// Maps the slots that have no mapping, in order. With a mirror, both committers may do so at once.
+fn map_again(slots: &[Arc<CapturedSlot>]) -> io::Result<Vec<Mapping>> {
+    slots.iter().filter(|slot| slot.memory().is_none()).map(|slot| slot.map_again()).collect()
 }

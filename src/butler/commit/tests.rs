@@ -8,7 +8,7 @@ use crate::butler::spool::{self, SpoolPlace};
 use crate::format::TakeFormat;
 use crate::message::replica::ReplicaPair;
 use crate::message::span_to_commit::SpanToCommit;
-use crate::message::spool_file::SpoolFile;
+use crate::message::spool_file::{CapturedSlot, SpoolFile};
 use crate::message::take::TakeEnd;
 use crate::wav::header::Header;
 use std::fs::File;
@@ -67,8 +67,12 @@ impl Rig {
             pair: Some(Arc::clone(&pair)),
             head: Frames(0),
         };
-        let spool = Arc::new(spool::create(&SpoolPlace::Memory, &plan, plan.identity).unwrap());
-        spool.file.write_all_at(&sound(0, windows * WINDOW), limits::DATA_OFFSET).unwrap();
+        let bytes = (WINDOW * FRAME_BYTES) as usize;
+        let spool = Arc::new(spool::create(&SpoolPlace::Memory, &plan, plan.identity, bytes).unwrap());
+        for window in 0..windows {
+            spool.list(window as u32, byte_of(window * WINDOW), bytes).unwrap();
+        }
+        write_slots(&spool, windows * WINDOW);
         let (sender, events) = crossbeam_channel::unbounded();
         let mut committer = Committer::new(CommitterSetup {
             replica: Replica::Session,
@@ -99,14 +103,28 @@ impl Rig {
 
     /// The disk accepts the sound before frame `frame` and refuses what comes behind it.
     fn accept_up_to(&self, frame: u64) {
-        self.spool.file.set_len(byte_of(frame).0).unwrap();
-        self.spool.file.write_all_at(&sound(0, frame), limits::DATA_OFFSET).unwrap();
+        self.spool.file.set_len(self.spool.shape.slot_at((frame / WINDOW) as u32)).unwrap();
+        write_slots(&self.spool, frame);
     }
 
     /// The window `number` of sound arrives.
     fn captured(&mut self, number: u64) {
         let bytes = (WINDOW * FRAME_BYTES) as usize;
         let span = SpanToCommit::new(byte_of(number * WINDOW), bytes, bytes, true, &[Replica::Session]);
+        let span = span.in_slot(self.slot(number));
+        self.committer.apply(CommitCommand::Captured { take: TAKE, span: Arc::new(span) });
+    }
+
+    /// The slot of window `number`, without a mapping.
+    fn slot(&self, number: u64) -> CapturedSlot {
+        CapturedSlot::new(&self.spool, number as u32, byte_of(number * WINDOW), None)
+    }
+
+    /// The audio thread did not touch window `number`.
+    fn passed_over(&mut self, number: u64) {
+        let bytes = (WINDOW * FRAME_BYTES) as usize;
+        let span = SpanToCommit::new(byte_of(number * WINDOW), bytes, bytes, false, &[Replica::Session]);
+        let span = span.in_slot(self.slot(number));
         self.committer.apply(CommitCommand::Captured { take: TAKE, span: Arc::new(span) });
     }
 
@@ -167,6 +185,14 @@ impl Rig {
         }
         assert!(self.committer.takes.is_empty(), "the take ends");
         troubles
+    }
+}
+
+/// Stores the sound of the windows before frame `frame`, each in the slot of its number.
+fn write_slots(spool: &SpoolFile, frame: u64) {
+    for window in 0..frame / WINDOW {
+        let sound = sound(window * WINDOW, (window + 1) * WINDOW);
+        spool.file.write_all_at(&sound, spool.shape.slot_at(window as u32)).unwrap();
     }
 }
 
@@ -269,8 +295,7 @@ fn the_sync_after_a_loss_of_a_whole_window_claims_the_sound_behind_it() {
     rig.work();
     assert!(claimed(&rig.plan.path) == sound(0, WINDOW));
     let bytes = (WINDOW * FRAME_BYTES) as usize;
-    let silence = SpanToCommit::new(byte_of(WINDOW), bytes, bytes, false, &[Replica::Session]);
-    rig.committer.apply(CommitCommand::Captured { take: TAKE, span: Arc::new(silence) });
+    rig.passed_over(1);
     rig.captured(2);
     // A sync writes first.
     rig.committer.write_some(true);
@@ -309,8 +334,7 @@ fn a_window_that_was_lost_is_durable_without_a_write() {
     rig.captured(0);
     rig.work();
     let bytes = (WINDOW * FRAME_BYTES) as usize;
-    let silence = SpanToCommit::new(byte_of(WINDOW), bytes, bytes, false, &[Replica::Session]);
-    rig.committer.apply(CommitCommand::Captured { take: TAKE, span: Arc::new(silence) });
+    rig.passed_over(1);
     rig.committer.write_some(true);
     rig.committer.sync();
     assert!(claimed(&rig.plan.path) == [sound(0, WINDOW), vec![0; bytes]].concat());
@@ -397,7 +421,8 @@ fn sound_is_not_freed_from_memory_while_its_file_has_no_name() {
     std::fs::create_dir(&part).unwrap();
     rig.work();
     let mut bytes = vec![0; (WINDOW * FRAME_BYTES) as usize];
-    rig.spool.file.read_exact_at(&mut bytes, byte_of(WINDOW).0).unwrap();
+    rig.spool.file.read_exact_at(&mut bytes, rig.spool.shape.slot_at(1)).unwrap();
+    assert_eq!(rig.spool.listed(byte_of(WINDOW), byte_of(2 * WINDOW)).len(), 1);
     assert_eq!(bytes, sound(WINDOW, 2 * WINDOW), "a kill now would free the file that has no name");
     std::fs::remove_dir(&part).unwrap();
     assert_eq!(rig.finish(2), (None, None));
@@ -432,6 +457,7 @@ fn a_full_queue_of_events_holds_a_committer_up_and_neither_loses_sound_nor_block
     for number in 0..3 {
         let bytes = (WINDOW * FRAME_BYTES) as usize;
         let span = SpanToCommit::new(byte_of(number * WINDOW), bytes, bytes, true, &[Replica::Session]);
+        let span = span.in_slot(CapturedSlot::new(&spool, number as u32, byte_of(number * WINDOW), None));
         commands.send(CommitCommand::Captured { take: TAKE, span: Arc::new(span) }).unwrap();
     }
     let end = TakeEnd { frames: Frames(3 * WINDOW), ..TakeEnd::default() };
@@ -441,7 +467,8 @@ fn a_full_queue_of_events_holds_a_committer_up_and_neither_loses_sound_nor_block
     std::thread::sleep(Duration::from_millis(200));
     assert!(!thread.is_finished() && plan.path.exists());
     let mut held = vec![0; (WINDOW * FRAME_BYTES) as usize];
-    spool.file.read_exact_at(&mut held, byte_of(0).0).unwrap();
+    spool.file.read_exact_at(&mut held, spool.shape.slot_at(0)).unwrap();
+    assert_eq!(spool.listed(byte_of(0), byte_of(WINDOW)).len(), 1);
     assert_eq!(held, sound(0, WINDOW));
     // Control reads events again.
     let events: Vec<DiskEvent> = events.iter().skip(limits::CHANNEL_MESSAGES).collect();

@@ -7,7 +7,7 @@ use super::super::store::{PeakStore, Quality, WaveformState};
 use super::{exact_columns, expected_columns, folder, sound, wait_until, wait_until_ready, wav};
 use crate::format::TakeFormat;
 use crate::limits::{DATA_OFFSET, STORE_LAG_FRAMES};
-use nix::fcntl::{FallocateFlags, fallocate};
+use crate::spool_index::{FREE, HEADER_AT, Shape};
 use std::fs::{self, File, OpenOptions};
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
@@ -24,7 +24,14 @@ struct Recording {
     file: Vec<u8>,
     samples: Vec<f32>,
     frame_bytes: usize,
+    shape: Shape,
 }
+
+/// Pages of a slot.
+const SLOT_PAGES: u64 = 5;
+
+/// Slots of the spool. Windows use them one after the other and then again.
+const SLOTS: u64 = 1 << 12;
 
 impl Recording {
     fn start(folder: &Path, spools: &Path, format: TakeFormat, channels: usize, frames: usize) -> Recording {
@@ -34,7 +41,9 @@ impl Recording {
             (folder.join("audio").join(format!("{id}.wav")), spools.join(format!("{id}.spool")));
         let open = |path: &Path| OpenOptions::new().read(true).write(true).create_new(true).open(path).unwrap();
         let (wav, spool) = (open(&paths.0), open(&paths.1));
-        spool.set_len(1 << 42).unwrap_or_else(|_| spool.set_len(1 << 40).unwrap());
+        let shape = Shape::new(id.as_u128(), (SLOT_PAGES * 4096) as usize);
+        spool.set_len(shape.file_bytes()).unwrap();
+        spool.write_all_at(&shape.header(), HEADER_AT).unwrap();
         wav.write_all_at(&file[..DATA_OFFSET as usize], 0).unwrap();
         let frames = Arc::new(AtomicU64::new(0));
         let count = Arc::clone(&frames);
@@ -48,23 +57,41 @@ impl Recording {
             data_offset: DATA_OFFSET,
             frames: Arc::new(move || count.load(SeqCst)),
         };
-        Recording { take, frames, wav, spool, file, samples, frame_bytes: channels * format.bytes() }
+        Recording { take, frames, wav, spool, file, samples, frame_bytes: channels * format.bytes(), shape }
     }
 
-    /// Does what the audio thread does: stores the frames up to `end` in the spool.
+    /// The slot of window `window`.
+    fn slot(&self, window: u64) -> u32 {
+        (window * 7 % SLOTS) as u32
+    }
+
+    /// Does what butler and audio thread do: lists the windows up to `end`, and stores their frames.
     fn record(&self, end: u64) {
-        let bytes = |frame: u64| (DATA_OFFSET + frame * self.frame_bytes as u64) as usize;
-        let from = bytes(self.frames.load(SeqCst));
-        self.spool.write_all_at(&self.file[from..bytes(end)], from as u64).unwrap();
+        let bytes = |frame: u64| DATA_OFFSET + frame * self.frame_bytes as u64;
+        let (from, to) = (bytes(self.frames.load(SeqCst)), bytes(end));
+        let slot_bytes = self.shape.slot_bytes() as u64;
+        for window in (from - DATA_OFFSET) / slot_bytes..(to - DATA_OFFSET).div_ceil(slot_bytes) {
+            let (slot, offset) = (self.slot(window), DATA_OFFSET + window * slot_bytes);
+            let (first, last) = (from.max(offset), to.min(offset + slot_bytes));
+            let word = self.shape.word(slot, offset, slot_bytes).unwrap();
+            self.spool.write_all_at(&word.to_ne_bytes(), self.shape.word_at(slot)).unwrap();
+            let sound = &self.file[first as usize..last as usize];
+            self.spool.write_all_at(sound, self.shape.slot_at(slot) + (first - offset)).unwrap();
+        }
         self.frames.store(end, SeqCst);
     }
 
-    /// Does what the committer does: writes pages `from..end` to the WAV and punches them out of the spool.
-    fn commit(&self, from: u64, end: u64) {
-        let (from, end) = (from * 4096, end * 4096);
+    /// Does what the committer does: writes the windows before page `end` to the WAV from page `from` on, and frees their
+    /// slots, which then hold other sound. Returns the page after the last one.
+    fn commit(&self, from: u64, end: u64) -> u64 {
+        let windows = (from - 1) / SLOT_PAGES..(end - 1) / SLOT_PAGES;
+        let (from, end) = ((1 + windows.start * SLOT_PAGES) * 4096, (1 + windows.end * SLOT_PAGES) * 4096);
         self.wav.write_all_at(&self.file[from as usize..end as usize], from).unwrap();
-        let flags = FallocateFlags::FALLOC_FL_PUNCH_HOLE | FallocateFlags::FALLOC_FL_KEEP_SIZE;
-        fallocate(&self.spool, flags, from as i64, (end - from) as i64).unwrap();
+        for slot in windows.clone().map(|window| self.slot(window)) {
+            self.spool.write_all_at(&FREE.to_ne_bytes(), self.shape.word_at(slot)).unwrap();
+            self.spool.write_all_at(&vec![99; self.shape.slot_bytes()], self.shape.slot_at(slot)).unwrap();
+        }
+        1 + windows.end * SLOT_PAGES
     }
 
     /// Ends the take: writes the whole WAV and removes the spool.
@@ -106,8 +133,7 @@ fn a_growing_take_is_drawn_from_its_spool_and_its_wav() {
             if end % 2 == 0 {
                 let pages = (DATA_OFFSET + end * take.frame_bytes as u64) / 4096 - 1;
                 if committed < pages {
-                    take.commit(committed, pages);
-                    committed = pages;
+                    committed = take.commit(committed, pages);
                 }
             }
             let seen = end.saturating_sub(STORE_LAG_FRAMES);
@@ -141,17 +167,18 @@ fn lost_frames_are_drawn_as_silence() {
     let take = Recording::start(folder.path(), Path::new("/dev/shm"), TakeFormat::F32, 1, 200_000);
     let id = take.take.take;
     take.record(200_000);
-    // Pages 50 to 59 were never stored: they are a hole in the spool, and the WAV ends before them.
-    let flags = FallocateFlags::FALLOC_FL_PUNCH_HOLE | FallocateFlags::FALLOC_FL_KEEP_SIZE;
-    fallocate(&take.spool, flags, 50 * 4096, 10 * 4096).unwrap();
+    // There was no window for pages 51 to 60, and the WAV ends before them.
+    for slot in [10, 11].map(|window| take.slot(window)) {
+        take.spool.write_all_at(&FREE.to_ne_bytes(), take.shape.word_at(slot)).unwrap();
+    }
     let mut samples = take.samples.clone();
-    samples[49 * 1024..59 * 1024].fill(0.0);
+    samples[50 * 1024..60 * 1024].fill(0.0);
     let mut store = PeakStore::start(folder.path()).unwrap();
     store.watch_live(take.take.clone());
     wait_until(|| store.frames_of(id) == 200_000 - STORE_LAG_FRAMES);
     let seen = exact_columns(&mut store, id, 0, 0.0, 256.0, 700);
     assert_eq!(seen, expected_columns(&samples, 1, 0, 0.0, 256.0, 700));
-    assert_eq!(seen[49 * 4], Column { min: 0.0, max: 0.0 });
+    assert_eq!(seen[50 * 4], Column { min: 0.0, max: 0.0 });
 }
 
 #[test]

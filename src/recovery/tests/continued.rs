@@ -3,7 +3,6 @@
 
 use super::*;
 use crate::butler::spool::note_next_file;
-use crate::message::spool_file::SpoolFile;
 use crate::session::CopyKind;
 
 /// Frames of the pass. The first two windows are in the session's file, the third one is in the overflow folder, and
@@ -33,11 +32,10 @@ fn scene() -> (Scene, PathBuf) {
     file.write_all_at(&*header.build(), 0).unwrap();
     file.write_all_at(&sound(0, SPLIT..3 * WINDOW), at(0)).unwrap();
     let file = OpenOptions::new().read(true).write(true).open(scene.spool(0)).unwrap();
-    let spool = SpoolFile { file, path: Some(scene.spool(0)) };
     // The one of an earlier refusal is replaced, however long it was.
     let longer = TakePlan { identity: Uuid::new_v4(), path: overflow.join("x".repeat(200)).join("y"), ..plan.clone() };
-    note_next_file(&spool, &longer).unwrap();
-    note_next_file(&spool, &plan).unwrap();
+    note_next_file(&file, &longer).unwrap();
+    note_next_file(&file, &plan).unwrap();
     (scene, overflow)
 }
 

@@ -46,7 +46,19 @@ fn a_spool_that_is_rejected_is_named_and_left_alone() {
     hostile("another file", |scene| rewrite(scene, "In 1-1.wav", "In 9-1.wav"));
     hostile("other frames", |scene| rewrite(scene, "\"frame_bytes\":3", "\"frame_bytes\":4"));
     hostile("frames of nothing", |scene| rewrite(scene, "\"frame_bytes\":3", "\"frame_bytes\":0"));
-    hostile("a newer one", |scene| rewrite(scene, "spool\":1", "spool\":9"));
+    hostile("a newer one", |scene| rewrite(scene, "spool\":2", "spool\":9"));
+    let header = |scene: &Scene, at: u64| {
+        let file = OpenOptions::new().write(true).open(scene.spool(0)).unwrap();
+        file.write_all_at(&[77], crate::spool_index::HEADER_AT + at).unwrap();
+        scene.spool(0)
+    };
+    hostile("an index of another kind", |scene| header(scene, 0));
+    hostile("slots of another size", |scene| header(scene, 18));
+    hostile("the index of another take", |scene| header(scene, 30));
+    hostile("a short index", |scene| {
+        OpenOptions::new().write(true).open(scene.spool(0)).unwrap().set_len(5000).unwrap();
+        scene.spool(0)
+    });
     hostile("noise", |scene| {
         swap(scene, &|path| {
             fs::write(

@@ -5,12 +5,13 @@ mod continued;
 mod elsewhere;
 mod extracting;
 mod hostile;
+mod slots;
 
-use super::evidence::FoundSpool;
 use super::*;
 use crate::butler::spool::{SpoolPlace, create, create_progress, pass_of, path_of, progress_path_of};
 use crate::format::TakeFormat;
 use crate::limits::DATA_OFFSET;
+use crate::message::offset::SpoolByte;
 use crate::message::take::{TakeKey, TakePlan};
 use crate::session::NewTake;
 use crate::time::FramePos;
@@ -132,14 +133,19 @@ impl Scene {
         file.set_len(at(100 * WINDOW)).unwrap();
     }
 
-    /// Windows from `first` on up to two beyond `frames`, as the butler makes them: zeros where no sound has come yet.
+    /// Windows from `first` on up to two beyond `frames`, as the butler makes them: zeros where no sound has come yet. The
+    /// slots are not in the order of the windows.
     fn write_spool(&self, index: usize, first: u64, frames: u64) {
         let spool_place = SpoolPlace::Folder(self.memory.path().to_owned());
-        let spool = create(&spool_place, &self.plans[index], pass_of(&self.plans)).unwrap();
-        let (from, end) = (first * WINDOW, (frames / WINDOW + 2) * WINDOW);
-        spool.file.write_all_at(&vec![0; ((end - from) * BYTES) as usize], at(from)).unwrap();
-        if from < frames {
-            spool.file.write_all_at(&sound(index, from..frames), at(from)).unwrap();
+        let bytes = (WINDOW * BYTES) as usize;
+        let spool = create(&spool_place, &self.plans[index], pass_of(&self.plans), bytes).unwrap();
+        for (slot, window) in (0..=40).rev().zip(first..frames / WINDOW + 2) {
+            spool.list(slot, SpoolByte(at(window * WINDOW)), bytes).unwrap();
+            spool.file.write_all_at(&vec![0; bytes], spool.shape.slot_at(slot)).unwrap();
+            let (from, end) = (window * WINDOW, frames.min((window + 1) * WINDOW));
+            if from < end {
+                spool.file.write_all_at(&sound(index, from..end), spool.shape.slot_at(slot)).unwrap();
+            }
         }
     }
 
@@ -586,15 +592,4 @@ fn spools_are_listed_with_what_is_to_be_done_and_stay() {
         "{listed:?}"
     );
     assert!(scene.spool(0).exists());
-}
-
-#[test]
-fn memory_beyond_the_end_is_not_sound() {
-    let scene = Scene::new(&TWO, 3 * WINDOW + 5);
-    let spool = FoundSpool::open(&scene.spool(1)).unwrap();
-    assert_eq!(spool.last_sound().unwrap(), 3 * WINDOW + 5);
-    assert!(3 * WINDOW + 5 < spool.memory_end().unwrap());
-    let extents = spool.extents(at(2 * WINDOW)).unwrap();
-    assert_eq!(extents, [(at(WINDOW), at(2 * WINDOW))]);
-    assert!(spool.extents(0).unwrap().is_empty() && spool.extents(u64::MAX >> 1).unwrap().len() == 1);
 }
