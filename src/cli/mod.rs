@@ -16,7 +16,7 @@ pub mod stress;
 pub mod gui;
 
 use crate::device::UNMIXED;
-use crate::recovery::is_needed;
+use crate::recovery::{self, is_needed};
 use crate::rt::process;
 use crate::session::Session;
 use crate::session::session_file::is_in_use;
@@ -104,14 +104,13 @@ pub fn print(line: &str) {
     writeln!(out, "{line}").and_then(|()| out.flush()).ok();
 }
 
-/// Advice about a pass of the session that is not finished, as the end of a sentence. `None`: every pass is finished.
+/// Advice about takes of the session that are not finished or not listed, as the end of a sentence. `None`: all are.
 pub fn unfinished_pass(folder: &Path, session: &Session) -> Option<String> {
-    let advice = match (is_needed(session), is_in_use(folder)) {
-        (false, _) => return None,
-        (true, true) => "a pass of it is being recorded: its sound can be used when it is finished".to_owned(),
-        (true, false) => format!("a pass of it was cut off: faultless recover {}", folder.display()),
-    };
-    Some(advice)
+    if is_in_use(folder) {
+        let advice = "a pass of it is being recorded: its sound can be used when it is finished";
+        return is_needed(session).then(|| advice.to_owned());
+    }
+    recovery::gain(folder, session).map(|reason| format!("{reason}: faultless recover {}", folder.display()))
 }
 
 /// Returns a flag that Ctrl-C, SIGTERM and a closed terminal set, unless the program's parent ignored that signal. The

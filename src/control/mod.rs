@@ -503,10 +503,13 @@ fn recover_cut_off(folder: &Path, store: Option<&mut OpenSession>, session: &mut
     let notice = |severity, text| Notice { severity, text };
     let Some(store) = store else {
         // While another program has the session open, takes in state `Recording` are being recorded and not cut off.
-        let needed = recovery::is_needed(session) && !is_in_use(folder);
+        if is_in_use(folder) {
+            return Vec::new();
+        }
         let name = folder.display();
-        let text = format!("{name}: a pass of it was cut off; open it to record, or: faultless recover {name}");
-        return needed.then(|| notice(Severity::Caution, text)).into_iter().collect();
+        let text = |reason| format!("{name}: {reason}; open it to record, or: faultless recover {name}");
+        let gain = recovery::gain(folder, session).into_iter();
+        return gain.map(|reason| notice(Severity::Caution, text(reason))).collect();
     };
     let report = recovery::recover(store, session, &spool::folders());
     let passes = report

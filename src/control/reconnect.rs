@@ -228,6 +228,8 @@ impl Control {
         if let Some((gone_at, inputs)) = found.filter(|(_, inputs)| *inputs != self.present_inputs) {
             self.present_inputs = inputs;
             self.inputs_changed(gone_at, inputs);
+        } else {
+            self.note_inputs_found(None);
         }
     }
 
@@ -246,7 +248,9 @@ impl Control {
             Answer::Found(device) => {
                 (lost_device.reconnect, lost_device.blocked_by) = (None, None);
                 lost_device.changes = changes(device.facts(), &self.running.device);
-                lost_device.inputs = Some(device.facts().inputs);
+                let (gone_at, inputs) = (lost_device.gone_at, device.facts().inputs);
+                lost_device.inputs = Some(inputs);
+                self.note_inputs_found((inputs != self.present_inputs).then_some((gone_at, inputs)));
                 self.send(AudioCommand::Device(device));
             }
         }

@@ -33,7 +33,11 @@ pub fn may_have_sound(store: &OpenSession, session: &Session, take: &Take) -> bo
 
 fn passes_to_recover(store: &OpenSession, copy: &mut Session, own: &Session) -> BTreeSet<u32> {
     let known: HashMap<Uuid, TakeState> = own.takes().iter().map(|take| (take.uuid, take.state)).collect();
-    let is_missing = |take: &&Take| !known.contains_key(&take.uuid) && may_have_sound(store, copy, take);
+    // A take that the session does not list, and that it cannot have forgotten: it has sound, or it is newer. A newer one
+    // without a file ends here without frames.
+    let is_newer = |take: &Take| own.is_new_identity(take.id.0);
+    let is_missing =
+        |take: &&Take| !known.contains_key(&take.uuid) && (is_newer(take) || may_have_sound(store, copy, take));
     let mut passes: BTreeSet<u32> = copy.takes().iter().filter(is_missing).map(|take| take.pass).collect();
     let is_live = |take: &&Take| known.get(&take.uuid) == Some(&TakeState::Recording);
     for take in copy.takes().iter().filter(is_live) {

@@ -18,7 +18,8 @@ impl RecoveredPass {
 
     /// Whether sound is known to be missing.
     pub fn is_short(&self) -> bool {
-        self.basis == Basis::Disk || self.lost > Frames(0) || self.overrun > Frames(0) || self.missing > Frames(0)
+        let silent = [self.lost, self.overrun, self.missing, self.absent];
+        self.basis == Basis::Disk || silent.iter().any(|frames| *frames > Frames(0))
     }
 }
 
@@ -47,6 +48,10 @@ impl fmt::Display for RecoveredPass {
         if self.overrun > Frames(0) {
             write!(f, "; {} frames for which there was no window are silence", self.overrun.0)?;
         }
+        if self.absent > Frames(0) {
+            let seconds = self.absent.seconds(self.rate);
+            write!(f, "; up to {seconds:.2} s of a take are silence, because the device came back without its input")?;
+        }
         if self.missing > Frames(0) {
             let seconds = self.missing.seconds(self.rate);
             write!(
@@ -56,6 +61,11 @@ impl fmt::Display for RecoveredPass {
         }
         Ok(())
     }
+}
+
+/// The cause of the loss of a take whose 0-based input the device does not have any more.
+pub fn cause_of_absence(input: u64) -> String {
+    format!("the device came back without input {}", input.saturating_add(1))
 }
 
 /// The message for a take that is left as it is.

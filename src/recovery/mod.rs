@@ -33,11 +33,12 @@ mod tests;
 mod messages;
 
 use crate::host::disk;
-use crate::session::session_file::{OpenSession, merge_copies};
+use crate::session::session_file::{OpenSession, merge_copies, takes_in_copies_only};
 use crate::session::{Session, Take, TakeState};
 use crate::time::{Frames, SampleRate};
 use evidence::FoundSpool;
 use length::Basis;
+pub use messages::cause_of_absence;
 use recover_pass::{PassRecovery, end_never_made};
 use serde::Serialize;
 use std::collections::BTreeSet;
@@ -92,6 +93,9 @@ pub struct RecoveredPass {
     /// Frames that are neither in a file nor in memory, of the take that misses most. They are silence, and the takes
     /// list them.
     pub missing: Frames,
+    /// Frames in which the device had no input for a take, of the take with most of them, without those that the session
+    /// listed before. They are silence, and the takes list them.
+    pub absent: Frames,
     /// The takes that this recovery finished.
     pub takes: Vec<RecoveredTake>,
 }
@@ -132,6 +136,17 @@ struct CutTake {
 /// Whether the session has a take that was cut off or is being recorded.
 pub fn is_needed(session: &Session) -> bool {
     session.takes().iter().any(|take| take.state == TakeState::Recording)
+}
+
+/// Why a recovery would add sound to a session that is only played or exported; `None`: it would not. A copy in an overflow
+/// folder can list takes that the session does not, because its own disk failed first.
+pub fn gain(path: &Path, session: &Session) -> Option<String> {
+    match takes_in_copies_only(path, session) {
+        0 if is_needed(session) => Some("a pass of it was cut off".to_owned()),
+        0 => None,
+        1 => Some("an overflow folder lists a take that it does not list yet".to_owned()),
+        count => Some(format!("overflow folders list {count} takes that it does not list yet")),
+    }
 }
 
 /// Recovers every pass of a session that was cut off, from the spool files in `folders`, and saves the session.

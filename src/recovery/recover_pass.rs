@@ -4,6 +4,7 @@
 use super::evidence::{FoundProgress, FoundSpool, Rejected, SpoolFolder};
 use super::leftover::{has_spool, is_in_takes};
 use super::length::{Basis, PassKnown, TakeKnown, length};
+use super::messages::cause_of_absence;
 use super::take_wav::{TakeWav, is_in_another_copy};
 use super::viewpoint::{Absence, Viewpoint};
 use super::{CutTake, RecoveredPass, RecoveredTake, Step, StepHook, messages, next_file, remove};
@@ -114,7 +115,7 @@ impl PassRecovery<'_> {
             let finished = cut.finish(outcome.frames, began, self.hook);
             finished.map_err(|error| messages::not_recovered(self.store.path(), cut, &error))?;
         }
-        let missing = self.save(&cut_takes, &outcome)?;
+        let (missing, absent) = self.save(&cut_takes, &outcome)?;
         self.save_mirror(&cut_takes);
         let recovered = RecoveredPass {
             frames: outcome.frames,
@@ -124,6 +125,7 @@ impl PassRecovery<'_> {
             lost: outcome.progress.lost,
             overrun: outcome.progress.overrun,
             missing,
+            absent,
             takes: cut_takes.iter().map(|cut| cut.recovered(self.session, outcome.frames)).collect(),
         };
         if let Err(reason) = self.remove_evidence(cut_takes, progress_page) {
@@ -175,20 +177,21 @@ impl PassRecovery<'_> {
     }
 
     /// Saves a session in which the takes are recovered. The session in memory becomes that one only when it is saved.
-    /// Returns the missing frames of the take that misses most.
-    fn save(&mut self, cut_takes: &[CutTake], outcome: &PassOutcome) -> Result<Frames, String> {
+    /// Returns the most missing frames of a take, and the most frames in which the input of a take was absent.
+    fn save(&mut self, cut_takes: &[CutTake], outcome: &PassOutcome) -> Result<(Frames, Frames), String> {
         let takes = cut_takes.iter().map(|cut| &cut.take);
         sync_take_folders(self.store, self.session, takes).map_err(|error| error.to_string())?;
         let mut recovered = self.session.clone();
-        let mut missing = Frames(0);
+        let (mut missing, mut absent) = (Frames(0), Frames(0));
         for cut in cut_takes {
             mark_recovered(&mut recovered, cut, outcome).map_err(|error| error.to_string())?;
             missing = missing.max(note_losses(&mut recovered, cut, outcome));
+            absent = absent.max(note_absent_inputs(&mut recovered, cut, outcome));
         }
         (self.hook)(Step::Session).map_err(|error| messages::at(self.store.path(), &error))?;
         self.store.save(&recovered).map_err(|error| error.to_string())?;
         *self.session = recovered;
-        Ok(missing)
+        Ok((missing, absent))
     }
 
     /// Saves the session in the mirror too, and reports the replicas that could not be recovered.
@@ -464,6 +467,22 @@ fn mark_recovered(session: &mut Session, cut: &CutTake, outcome: &PassOutcome) -
         session.place_take(take.track, take.id).ok();
     }
     Ok(())
+}
+
+/// Writes the silence of inputs that the device did not have any more into a take. Returns its frames, without those that
+/// were listed already.
+fn note_absent_inputs(session: &mut Session, cut: &CutTake, outcome: &PassOutcome) -> Frames {
+    let (id, first) = (cut.take.id, FramePos(cut.take.offset.0));
+    let last = first + cut.frames(outcome.frames);
+    let before = session.frames_lost_of(id);
+    for absence in &outcome.progress.absences {
+        let Some(input) = absence.missing_of(cut.take.inputs.iter().map(|input| u64::from(*input))) else { continue };
+        let (at, end) = (absence.from.max(first), absence.until.map_or(last, |until| until.min(last)));
+        if at < end {
+            session.list_loss(id, FramePos(at.since(first).0), end.since(at), &cause_of_absence(input)).ok();
+        }
+    }
+    session.frames_lost_of(id) - before
 }
 
 /// Writes the losses of the pass, and sound that is neither in the file nor in memory, into a take. Returns the number of

@@ -27,6 +27,11 @@ pub enum CopyKind<'a> {
 }
 
 impl Session {
+    /// Whether this session has never given this identity.
+    pub fn is_new_identity(&self, id: u64) -> bool {
+        self.next_id <= id
+    }
+
     /// Whether [`Session::remember_overflow_folder`] would add the folder.
     pub fn is_new_overflow_folder(&self, folder: &str) -> bool {
         let is_plain = |part| matches!(part, Component::RootDir | Component::Normal(_));

@@ -13,6 +13,10 @@
 //! | 3 | number of losses of the device |
 //! | 4 | frames in those losses |
 //! | 8 .. 199 | the 64 longest losses: position in the take, frames, cause |
+//! | 200 | number of ranges in which the device had fewer inputs; pages of earlier programs have 0 |
+//! | 201 .. 392 | these ranges: inputs that the device had, first frame in the take, frame after the last one (0: none yet) |
+//!
+//! Control writes the words from 200 on through the file ([`absence_words`]), the audio thread all others.
 //!
 //! Words have 8 bytes in the machine's byte order, because the page never leaves the machine. The page is the second of
 //! its file. The first one identifies the pass (`butler::spool`).
@@ -42,10 +46,18 @@ const LOSSES: usize = 3;
 const LOST: usize = 4;
 const MARKS: usize = 8;
 const MARK_WORDS: usize = 3;
-const _: () = assert!((MARKS + MARK_WORDS * LOSSES_MAX) * size_of::<u64>() <= PAGE_BYTES);
+/// Ranges with fewer inputs that are stored.
+pub const ABSENCES_MAX: usize = 64;
+
+const ABSENCES: usize = MARKS + MARK_WORDS * LOSSES_MAX;
+const ABSENCE_WORDS: usize = 3;
+const _: () = assert!((ABSENCES + 1 + ABSENCE_WORDS * ABSENCES_MAX) * size_of::<u64>() <= PAGE_BYTES);
+
+/// Offset in the file of the words that control writes.
+pub const ABSENCES_AT: u64 = PAGE_AT + (ABSENCES * size_of::<u64>()) as u64;
 
 /// The writer's end of the page. Holding one tells you: a store takes no fault (the page is resident and on tmpfs,
-/// where the kernel writes nothing back), and nobody else writes to the page.
+/// where the kernel writes nothing back), and nobody else writes to its words.
 #[derive(Debug)]
 pub struct ProgressPage {
     map: Mapping,
@@ -60,6 +72,24 @@ pub struct ProgressLoss {
     pub frames: Frames,
     /// A number for the cause, defined by the writer.
     pub cause: u64,
+}
+
+/// A range of a pass in which the device had fewer inputs than the takes record.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct InputAbsence {
+    /// Inputs that the device had.
+    pub inputs: u64,
+    /// The first frame of the pass.
+    pub from: FramePos,
+    /// The frame after the last one. `None`: it lasts.
+    pub until: Option<FramePos>,
+}
+
+impl InputAbsence {
+    /// Of the 0-based inputs of a take, one that the device did not have.
+    pub fn missing_of(&self, mut inputs: impl Iterator<Item = u64>) -> Option<u64> {
+        inputs.find(|input| self.inputs <= *input)
+    }
 }
 
 /// Content of a page.
@@ -77,6 +107,8 @@ pub struct Progress {
     pub lost: Frames,
     /// The longest losses, in the order of their positions.
     pub marks: Vec<ProgressLoss>,
+    /// The ranges in which the device had fewer inputs.
+    pub absences: Vec<InputAbsence>,
 }
 
 impl ProgressPage {
@@ -125,6 +157,20 @@ impl ProgressPage {
     }
 }
 
+/// The bytes for [`ABSENCES_AT`]. They lie inside the page, so one write stores them whole or not at all. If there are too
+/// many ranges, the last one stored covers the rest, with the fewest inputs of them.
+pub fn absence_words(absences: &[InputAbsence]) -> Vec<u8> {
+    let mut stored = absences.to_vec();
+    if ABSENCES_MAX < stored.len() {
+        let rest = stored.split_off(ABSENCES_MAX - 1);
+        let inputs = rest.iter().map(|absence| absence.inputs).min().unwrap_or(0);
+        let until = rest.last().and_then(|absence| absence.until);
+        stored.extend(rest.first().map(|first| InputAbsence { inputs, from: first.from, until }));
+    }
+    let words = stored.iter().flat_map(|it| [it.inputs, it.from.0, it.until.map_or(0, |until| until.0)]);
+    [stored.len() as u64].into_iter().chain(words).flat_map(u64::to_ne_bytes).collect()
+}
+
 impl Progress {
     /// Reads a page. `None`: `page` does not have the length of a page. Any bytes are accepted: the caller judges the
     /// numbers.
@@ -137,7 +183,14 @@ impl Progress {
         let mark = |mark: &[u64]| ProgressLoss { at: FramePos(mark[0]), frames: Frames(mark[1]), cause: mark[2] };
         let mut marks: Vec<ProgressLoss> = words[MARKS..].chunks_exact(MARK_WORDS).take(listed).map(mark).collect();
         marks.sort_by_key(|mark| (mark.frames.0 == 0, mark.at));
+        let stored = words[ABSENCES].min(ABSENCES_MAX as u64) as usize;
+        let absence = |range: &[u64]| {
+            let until = Some(FramePos(range[2])).filter(|until| until.0 != 0);
+            InputAbsence { inputs: range[0], from: FramePos(range[1]), until }
+        };
+        let absences = words[ABSENCES + 1..].chunks_exact(ABSENCE_WORDS).take(stored).map(absence);
         Some(Progress {
+            absences: absences.filter(|it| it.until.is_none_or(|until| it.from < until)).collect(),
             frames: Frames(words[FRAMES]),
             began: words[BEGAN].checked_sub(1).map(FramePos),
             overrun: Frames(words[OVERRUN]),
@@ -185,6 +238,38 @@ mod tests {
     fn any_bytes_are_accepted_and_the_list_of_losses_is_bounded() {
         let found = Progress::read(&[0xff; PAGE_BYTES]).unwrap();
         assert_eq!((found.frames, found.marks.len()), (Frames(u64::MAX), LOSSES_MAX));
+        assert!(found.absences.is_empty(), "a range that ends where it begins is none");
+        let mut page = vec![0xff; PAGE_BYTES];
+        page[(ABSENCES + 1) * 8..].as_chunks_mut().0.iter_mut().step_by(2).for_each(|word| *word = 1_u64.to_ne_bytes());
+        assert!(Progress::read(&page).unwrap().absences.len() <= ABSENCES_MAX);
         assert_eq!(Progress::read(&[0; PAGE_BYTES - 1]), None);
+    }
+
+    #[test]
+    fn ranges_with_fewer_inputs_are_stored_beside_the_numbers_of_the_audio_thread() {
+        let file = tempfile::tempfile().unwrap();
+        file.set_len(FILE_BYTES).unwrap();
+        let progress_page = ProgressPage::new(&file, Populate::Advise, &LockBudget::new(PAGE_BYTES as u64)).unwrap();
+        progress_page.advance_to(Frames(64));
+        (0..LOSSES_MAX).for_each(|slot| {
+            let loss = ProgressLoss { at: FramePos(slot as u64), frames: Frames(1), cause: 1 };
+            progress_page.add_loss(slot + 1, Some((slot, loss)), Frames(1));
+        });
+        let range = |at: u64| InputAbsence { inputs: 100 - at, from: FramePos(at), until: Some(FramePos(at + 1)) };
+        let lasting = InputAbsence { until: None, ..range(70) };
+        let store = |absences: &[InputAbsence]| file.write_all_at(&absence_words(absences), ABSENCES_AT).unwrap();
+        store(&[range(0), lasting]);
+        assert_eq!((page(&file).absences, page(&file).frames), (vec![range(0), lasting], Frames(64)));
+        assert_eq!(page(&file).marks[LOSSES_MAX - 1].at, FramePos(LOSSES_MAX as u64 - 1), "the losses are untouched");
+        let mut many: Vec<InputAbsence> = (0..70).map(range).collect();
+        many.push(lasting);
+        store(&many);
+        let found = page(&file).absences;
+        assert_eq!((found.len(), found[..63] == many[..63]), (ABSENCES_MAX, true));
+        assert_eq!(found[63], InputAbsence { inputs: 30, from: FramePos(63), until: None }, "it covers the rest");
+        store(&[range(1)]);
+        assert_eq!(page(&file).absences, [range(1)], "an earlier list is replaced");
+        assert_eq!(range(1).missing_of([98, 99].into_iter()), Some(99));
+        assert_eq!(range(1).missing_of([97, 98].into_iter()), None);
     }
 }

@@ -182,6 +182,7 @@ impl Control {
                 let mut pass = Pass::new(captures.collect(), run.request.range, true);
                 pass.progress_page = Some(windows.progress_page);
                 run.progress_file = Some(windows.progress_file);
+                run.note_absent_inputs(None);
                 let pass = Box::new(pass);
                 populate_pass(&pass);
                 Event::WindowsReady(pass)

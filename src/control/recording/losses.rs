@@ -4,9 +4,11 @@
 use super::pass::{RecordingPass, RecordingTake};
 use crate::control::Control;
 use crate::device::LossCause;
+use crate::host::disk;
 use crate::message::Pass;
+use crate::recovery::cause_of_absence;
 use crate::time::{FramePos, Frames};
-use crate::window::progress_page::Progress;
+use crate::window::progress_page::{ABSENCES_AT, InputAbsence, Progress, absence_words};
 use std::time::{Duration, Instant};
 
 /// Time between two saves of reported losses. Every loss is saved, and a card that loses frames all the time costs one
@@ -26,16 +28,8 @@ pub(super) struct ReportedLosses {
 }
 
 /// The inputs that the device lacks since it came back, in frames of the pass.
-#[derive(Default)]
-pub(super) struct AbsentInputs(Vec<Absence>);
-
-struct Absence {
-    /// Inputs that the device has.
-    inputs: usize,
-    from: FramePos,
-    /// `None`: it lasts.
-    until: Option<FramePos>,
-}
+#[derive(Clone, Default)]
+pub(super) struct AbsentInputs(Vec<InputAbsence>);
 
 impl AbsentInputs {
     /// From frame `at` on the device has `inputs` inputs.
@@ -43,21 +37,17 @@ impl AbsentInputs {
         if let Some(last) = self.0.last_mut() {
             last.until.get_or_insert(at);
         }
-        self.0.push(Absence { inputs, from: at, until: None });
+        self.0.push(InputAbsence { inputs: inputs as u64, from: at, until: None });
     }
 
     /// The ranges in which one of these inputs is absent: it, the first frame, and the frame after the last one.
     fn ranges(&self, inputs: &[usize], end: FramePos) -> Vec<(usize, FramePos, FramePos)> {
-        let range = |absence: &Absence| {
-            let input = inputs.iter().find(|input| absence.inputs <= **input)?;
-            Some((*input, absence.from, absence.until.unwrap_or(end).min(end)))
+        let range = |absence: &InputAbsence| {
+            let input = absence.missing_of(inputs.iter().map(|input| *input as u64))?;
+            Some((input as usize, absence.from, absence.until.unwrap_or(end).min(end)))
         };
         self.0.iter().filter_map(range).filter(|(_, from, until)| from < until).collect()
     }
-}
-
-fn cause_of_absence(input: usize) -> String {
-    format!("the device came back without input {}", input + 1)
 }
 
 impl RecordingPass {
@@ -70,6 +60,18 @@ impl RecordingPass {
         if self.losses.shown.len() < LOSSES_SHOWN {
             self.losses.shown.push((at, frames));
         }
+    }
+
+    /// Writes the ranges in which inputs were absent into the progress page, where a recovery finds them if no save of the
+    /// session succeeds any more. `next`: a device that was found and has not delivered yet.
+    pub(super) fn note_absent_inputs(&self, next: Option<(FramePos, usize)>) {
+        let Some(page) = &self.progress_file else { return };
+        let mut absent = self.absent_inputs.clone();
+        if let Some((at, inputs)) = next {
+            absent.change(at, inputs);
+        }
+        // The page has its memory already, so this does not fail.
+        disk::write_all_at(&page.file, &absence_words(&absent.0), ABSENCES_AT).ok();
     }
 }
 
@@ -107,6 +109,7 @@ impl Control {
     pub(in crate::control) fn inputs_changed(&mut self, at: FramePos, inputs: usize) {
         let Some(run) = &mut self.pass else { return };
         run.absent_inputs.change(at, inputs);
+        run.note_absent_inputs(None);
         run.losses.is_save_due = true;
         let last = |take: &RecordingTake| take.spans(Frames(u64::MAX)).pop();
         let takes: Vec<_> = run.takes.iter().filter_map(|take| Some((last(take)?, take.inputs.clone()))).collect();
@@ -114,8 +117,16 @@ impl Control {
             let first = FramePos(at.since(from).0);
             self.session.end_losses(id, first).ok();
             if let Some(input) = wanted.into_iter().find(|input| inputs <= *input) {
-                self.session.list_open_loss(id, first, &cause_of_absence(input)).ok();
+                self.session.list_open_loss(id, first, &cause_of_absence(input as u64)).ok();
             }
+        }
+    }
+
+    /// A device was found that replaces the one that went away at frame `at` of the pass. Its inputs are written down before
+    /// it delivers: a kill may come before control knows its first frame. `None`: it delivers, or the same inputs.
+    pub(in crate::control) fn note_inputs_found(&self, found: Option<(FramePos, usize)>) {
+        if let Some(run) = &self.pass {
+            run.note_absent_inputs(found);
         }
     }
 
@@ -201,7 +212,7 @@ impl Control {
             {
                 let (at, end) = (from.max(first), until.min(last));
                 if at < end {
-                    let cause = cause_of_absence(input);
+                    let cause = cause_of_absence(input as u64);
                     let before = self.session.frames_lost_of(id);
                     self.session.list_loss(id, FramePos(at.since(first).0), end.since(at), &cause).ok();
                     take.lost += self.session.frames_lost_of(id) - before;

@@ -5,6 +5,7 @@
 //! another computer cannot lead out of its folder, make the program wait for ever, or make it read without bound.
 
 mod bytes;
+mod copies;
 mod encode;
 mod error;
 mod folder;
@@ -17,6 +18,7 @@ mod versions;
 mod tests;
 
 pub use bytes::{Fault, VALUE_COUNT_MAX, parse};
+pub use copies::{merge_copies, takes_in_copies_only};
 pub use encode::to_bytes;
 pub use error::SessionError;
 pub use folder_watch::{FolderChange, FolderWatch};
@@ -24,7 +26,7 @@ pub use take_folders::sync_take_folders;
 pub use versions::{KeptVersion, VERSION_COUNT_MAX, kept_versions};
 
 use super::names::{AUDIO, FOLDERS, HISTORY, LOCK_FILE, NEW_SESSION_FILE, RESERVE_FILE, SESSION_FILE, TRASH};
-use super::{CopyKind, Session, Take};
+use super::{Session, Take};
 use crate::file_system;
 use crate::format::TakeFormat;
 use crate::host::{self, disk};
@@ -352,35 +354,6 @@ fn encode_valid<'a>(
         return Err(SessionError::TooLarge { path: path(), bytes, bytes_max });
     }
     Ok((bytes, differs))
-}
-
-/// Takes over what the copies of the session in its overflow folders know and the session does not, because its own
-/// disk was full when they were saved. Returns whether there was anything. A folder whose disk is not connected is
-/// left out.
-pub fn merge_copies(store: &OpenSession, session: &mut Session) -> bool {
-    let own = store.resolved_path().map_or_else(|_| String::new(), |own| own.display().to_string());
-    let has_file = |take: &Take| disk::link_metadata(&Path::new(&own).join(take.path())).is_ok();
-    let mut changed = false;
-    let mut asked = Vec::new();
-    // A copy can name further folders.
-    while let Some(path) = session.overflow_folders().iter().find(|path| !asked.contains(*path)).cloned() {
-        for path in [path.clone(), other_name(&path, session.id)] {
-            let Some(copy) = copy_in(&path, session.id).filter(|_| path != own) else { continue };
-            let mut merged = session.clone();
-            if merged.merge_newer_takes(&copy.copy_for_folder(&own, &path), CopyKind::Found, has_file)
-                && merged.validate().is_ok()
-            {
-                (*session, changed) = (merged, true);
-            }
-        }
-        asked.push(path);
-    }
-    changed
-}
-
-/// The copy of the session with this identity in a folder.
-fn copy_in(path: &str, id: Uuid) -> Option<Session> {
-    load(&Folder::open(Path::new(path)).ok()?).ok().filter(|copy| copy.id == id)
 }
 
 /// The name of the folder for a session on another disk if another session has its name there: with the first digits of

@@ -1,0 +1,51 @@
+//! The copies of a session in its overflow folders, which can list takes that the session does not. Thread: any that may wait
+//! for the disk.
+
+use super::folder::Folder;
+use super::{OpenSession, folder_of, load, other_name};
+use crate::host::disk;
+use crate::session::{CopyKind, Session, Take};
+use std::path::Path;
+use uuid::Uuid;
+
+/// Takes over what the copies of the session in its overflow folders know and the session does not, because its own
+/// disk was full when they were saved. Returns whether there was anything. A folder whose disk is not connected is
+/// left out.
+pub fn merge_copies(store: &OpenSession, session: &mut Session) -> bool {
+    let own = store.resolved_path().map_or_else(|_| String::new(), |own| own.display().to_string());
+    merge_copies_into(&own, session)
+}
+
+/// The takes that the copies of a session in its overflow folders list and the session at `path` does not. The next opening
+/// for recording takes them over.
+pub fn takes_in_copies_only(path: &Path, session: &Session) -> usize {
+    let Ok(folder) = Folder::open(folder_of(path)) else { return 0 };
+    let mut merged = session.clone();
+    merge_copies_into(&folder.resolved().path().display().to_string(), &mut merged);
+    merged.takes().len().saturating_sub(session.takes().len())
+}
+
+fn merge_copies_into(own: &str, session: &mut Session) -> bool {
+    let has_file = |take: &Take| disk::link_metadata(&Path::new(own).join(take.path())).is_ok();
+    let mut changed = false;
+    let mut asked = Vec::new();
+    // A copy can name further folders.
+    while let Some(path) = session.overflow_folders().iter().find(|path| !asked.contains(*path)).cloned() {
+        for path in [path.clone(), other_name(&path, session.id)] {
+            let Some(copy) = copy_in(&path, session.id).filter(|_| path != own) else { continue };
+            let mut merged = session.clone();
+            if merged.merge_newer_takes(&copy.copy_for_folder(own, &path), CopyKind::Found, has_file)
+                && merged.validate().is_ok()
+            {
+                (*session, changed) = (merged, true);
+            }
+        }
+        asked.push(path);
+    }
+    changed
+}
+
+/// The copy of the session with this identity in a folder.
+fn copy_in(path: &str, id: Uuid) -> Option<Session> {
+    load(&Folder::open(Path::new(path)).ok()?).ok().filter(|copy| copy.id == id)
+}
