@@ -126,6 +126,7 @@ impl AlsaDevice {
         let frames = self.blocks.observe(BlockReading { at_ns, count, since_block, deficit }, per_ns)?;
         self.position += frames;
         self.blocks.last_count = self.position + moved;
+        self.drift.restart(self.facts.rate.0);
         // Playback has got less output than it played. Silence in its place brings it in step with capture again, and the
         // stream continues. A restart would make the server arrange its streams again, which costs more blocks.
         if let Some(playback) = self.playback.as_mut().filter(|_| !self.playback_failed) {

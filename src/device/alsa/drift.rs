@@ -7,10 +7,22 @@ use super::AlsaDevice;
 use super::playback::skew;
 use ::alsa::pcm::Frames;
 
+/// Time from which on a change may count. Sound servers start their streams one after the other, and give the first blocks
+/// at odd times.
+const SETTLED_NS: u64 = 2_000_000_000;
+
+/// Largest relative difference of two parts of a measurement that show the same drift.
+const AGREEMENT: f64 = 0.25;
+
+/// Largest drift of real clocks. A larger one is another rate, which [`super::clock`] finds.
+const PPM_MAX: f64 = 25_000.0;
+
 /// The measurement since the last start or restart of either side.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Drift {
     readings: Option<Readings>,
+    /// The drift that the readings before the last restart showed, if they were too few.
+    suspected: Option<f64>,
     ppm: Option<f64>,
 }
 
@@ -18,16 +30,47 @@ pub(super) struct Drift {
 struct Readings {
     first_ns: u64,
     first: Frames,
+    last_ns: u64,
     last: Frames,
     /// The largest difference between two readings in a row. Counters that move in periods or in packets of USB stand
     /// still and then jump.
     step: Frames,
+    /// Time and drift when the change was half as large as one that counts.
+    half: Option<(u64, f64)>,
+}
+
+impl Readings {
+    fn passed_ns(&self) -> u64 {
+        self.last_ns.saturating_sub(self.first_ns)
+    }
+
+    fn change(&self) -> Frames {
+        self.last - self.first
+    }
+
+    fn ppm(&self, rate_hz: u32) -> f64 {
+        self.change() as f64 * 1e15 / (self.passed_ns() as f64 * f64::from(rate_hz))
+    }
+
+    /// A change of two steps and a millisecond may be jitter of the counters.
+    fn counts(&self, rate_hz: u32) -> bool {
+        2 * self.step + Frames::from(rate_hz / 1000) < self.change().abs() && 0 < self.passed_ns()
+    }
+}
+
+fn agree(one: f64, other: f64) -> bool {
+    (one - other).abs() <= AGREEMENT * one.abs().max(other.abs())
 }
 
 impl Drift {
-    /// Forgets the readings, because a side was restarted or output was dropped. The last result stays.
-    pub(super) fn restart(&mut self) {
-        self.readings = None;
+    /// Forgets the readings, because a side was restarted or frames were dropped. The last result stays. A drift so large
+    /// that playback is restarted before it is certain is told when the next readings show it again.
+    pub(super) fn restart(&mut self, rate_hz: u32) {
+        let Some(readings) = self.readings.take().filter(|readings| readings.counts(rate_hz)) else { return };
+        let ppm = readings.ppm(rate_hz);
+        if self.suspected.replace(ppm).is_some_and(|before| agree(before, ppm)) && ppm.abs() <= PPM_MAX {
+            self.ppm = Some(ppm);
+        }
     }
 
     /// Parts per million by which capture is faster than playback, once that is certain.
@@ -35,18 +78,30 @@ impl Drift {
         self.ppm
     }
 
-    /// Adds a reading. A change of two steps and a millisecond may be jitter of the counters. Playback runs dry after a
-    /// change of one period, so counters that move in small steps tell the drift before that.
+    /// Adds a reading. Playback runs dry after a change of one period, so counters that move in small steps tell the drift
+    /// before that. A drift grows all the time. What happened once, as at the start of a sound server's streams, does not:
+    /// then the measurement begins again.
     fn observe(&mut self, at_ns: u64, skew: Frames, rate_hz: u32) {
         let Some(readings) = &mut self.readings else {
-            self.readings = Some(Readings { first_ns: at_ns, first: skew, last: skew, step: 0 });
+            let (first_ns, last_ns) = (at_ns, at_ns);
+            self.readings = Some(Readings { first_ns, first: skew, last_ns, last: skew, step: 0, half: None });
             return;
         };
         readings.step = readings.step.max((skew - readings.last).abs());
-        readings.last = skew;
-        let (change, passed_ns) = (skew - readings.first, at_ns.saturating_sub(readings.first_ns));
-        if 2 * readings.step + Frames::from(rate_hz / 1000) < change.abs() && 0 < passed_ns {
-            self.ppm = Some(change as f64 * 1e15 / (passed_ns as f64 * f64::from(rate_hz)));
+        (readings.last, readings.last_ns) = (skew, at_ns);
+        let (ppm, passed_ns) = (readings.ppm(rate_hz), readings.passed_ns());
+        let jitter = 2 * readings.step + Frames::from(rate_hz / 1000);
+        if readings.half.is_none() && jitter < 2 * readings.change().abs() && 0 < passed_ns {
+            readings.half = Some((passed_ns, ppm));
+        }
+        let Some((half_ns, half_ppm)) = readings.half.filter(|_| readings.counts(rate_hz)) else { return };
+        if passed_ns < SETTLED_NS || 10 * passed_ns < 16 * half_ns {
+            return;
+        }
+        if agree(half_ppm, ppm) && ppm.abs() <= PPM_MAX {
+            self.ppm = Some(ppm);
+        } else {
+            self.readings = None;
         }
     }
 }
@@ -56,7 +111,7 @@ impl AlsaDevice {
     pub(super) fn measure_drift(&mut self, now_ns: u64) {
         let (Some(capture), Some(playback)) = (&self.capture, &self.playback) else { return };
         if self.playback_failed || self.playback_gone || 0 < self.skip_frames || self.unmeasured.is_some() {
-            self.drift.restart();
+            self.drift.restart(self.facts.rate.0);
             return;
         }
         let Some(skew) = skew(capture, playback, self.prefill.frames()) else { return };
@@ -79,7 +134,7 @@ mod tests {
             assert_eq!(drift.ppm().is_some(), 13 <= second, "{second}");
         }
         assert!(drift.ppm().is_some_and(|ppm| (ppm - 100.0).abs() < 2.0), "{drift:?}");
-        drift.restart();
+        drift.restart(48_000);
         drift.observe(70 * SECOND_NS, 0, 48_000);
         assert!(drift.ppm().is_some_and(|ppm| (ppm - 100.0).abs() < 2.0), "{drift:?}");
     }
@@ -93,5 +148,38 @@ mod tests {
             drift.observe(second * SECOND_NS, skew, 48_000);
         }
         assert_eq!(drift.ppm(), None);
+    }
+
+    /// A caution at the start of a recording named 5,000 to 25,000 ppm, and there was no drift.
+    #[test]
+    fn the_start_of_a_sound_servers_streams_is_no_drift() {
+        // Playback begins later than capture, at once or over half a second, or blocks are left out for a second.
+        let starts: [fn(u64) -> Frames; 4] = [
+            |tick| if tick < 1 { 0 } else { 700 },
+            |tick| 200 * tick.min(3) as Frames,
+            |tick| -64 * tick.min(5) as Frames,
+            |tick| if (7..40).contains(&tick) { 1_000 } else { 0 },
+        ];
+        for (case, start) in starts.into_iter().enumerate() {
+            let mut drift = Drift::default();
+            for tick in 0..300_u64 {
+                drift.observe(tick * SECOND_NS / 5, start(tick) + tick as Frames % 2, 48_000);
+                assert_eq!(drift.ppm(), None, "start {case}, reading {tick}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_drift_that_makes_playback_run_dry_within_two_seconds_is_told_at_the_second_time() {
+        let mut drift = Drift::default();
+        for round in 0..3_u64 {
+            for tick in 0..9_u64 {
+                // 1,000 ppm, read five times a second.
+                drift.observe((round * 10 + tick) * SECOND_NS / 5, (tick * 48 / 5) as Frames, 48_000);
+            }
+            assert_eq!(drift.ppm().is_some(), 2 <= round);
+            drift.restart(48_000);
+        }
+        assert!(drift.ppm().is_some_and(|ppm| (ppm - 1_000.0).abs() < 60.0), "{drift:?}");
     }
 }

@@ -372,6 +372,7 @@ impl AlsaDevice {
         }
         if let Some(frames) = lost {
             self.position += frames;
+            self.drift.restart(self.facts.rate.0);
             // Output for the lost frames is too late. Restart playback, so that it is in step with capture again.
             self.playback_failed = self.playback.is_some();
             return Check::Report(Wake::Lost { frames, cause: LossCause::Silent });
@@ -423,7 +424,7 @@ impl AlsaDevice {
             Ok(()) => {
                 self.phase = Phase::Running;
                 self.prefill.started(self.now_ns());
-                self.drift.restart();
+                self.drift.restart(self.facts.rate.0);
                 self.blocks.restart();
                 self.latency.restart(self.prefill.frames());
                 (self.unmeasured, self.gap_reading) = (Some(self.unmeasured.unwrap_or(cause)), None);

@@ -60,7 +60,7 @@ impl AlsaDevice {
         // Output for frames that were captured before the restart and are not fetched yet would be late: drop it.
         self.skip_frames = self.capture.as_ref().map_or(0, |capture| captured_before(capture, side, prefill));
         self.prefill.started(self.now_ns());
-        self.drift.restart();
+        self.drift.restart(self.facts.rate.0);
         self.latency.restart(prefill);
         match (was_late, self.playback_late) {
             (false, true) => Some(Check::Report(Wake::Changed)),
