@@ -310,7 +310,7 @@ fn play_or_stop(control: &mut Control, transport: &mut TransportRequests) -> Res
 /// Arms the tracks whose inputs the device has, of those that Record would record, and no others. If none has, the
 /// first ones get the inputs.
 fn use_inputs(control: &mut Control) -> Result<(), ControlError> {
-    let inputs = control.running().device.inputs;
+    let inputs = control.inputs_now();
     let wanted = || recordable(control.session());
     let mut chosen: Vec<TrackId> = wanted().filter(|track| has_inputs(track, inputs)).map(Track::id).collect();
     if chosen.is_empty() {

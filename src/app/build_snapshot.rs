@@ -176,7 +176,7 @@ impl App {
             built_in: snapshot.device.is_virtual,
             figures,
             disk_space: snapshot.disk_space.as_ref(),
-            inputs: inputs(session, snapshot.device.inputs),
+            inputs: inputs(session, control.inputs_now()),
             memory_seconds: memory_seconds(snapshot),
             continues_in: control.continues_in().and(control.overflow()).and_then(Result::ok),
             has_overflow: control.overflow().is_some_and(|folder| folder.is_ok()),

@@ -79,8 +79,18 @@ pub(super) fn health(input: &HealthInput<'_>) -> Health {
     if let Some(health) = not_open(input.stage) {
         return health;
     }
-    let trouble = device_or_loss(input, &make).or_else(|| no_inputs(input, &make)).or_else(|| disk(input, &make));
-    trouble.or_else(|| alarm(input, &make)).or_else(|| caution(input, &make)).unwrap_or_else(|| {
+    let (inputs, disk, alarm) = (no_inputs(input, &make), disk(input, &make), alarm(input, &make));
+    // A condition that costs sound comes first. Tracks without inputs stay so to the end of a recording, so they hide no trouble that
+    // grows and no loss that the user can acknowledge.
+    let (urgent_disk, disk) = match disk {
+        Some(health) if health.severity == Severity::Loss => (Some(health), None),
+        disk => (None, disk),
+    };
+    let trouble = device_or_loss(input, &make).or_else(|| match input.phase {
+        Some(_) => urgent_disk.or(alarm).or(inputs).or(disk),
+        None => inputs.or(urgent_disk).or(disk).or(alarm),
+    });
+    trouble.or_else(|| caution(input, &make)).unwrap_or_else(|| {
         let head = match (input.phase, input.built_in) {
             (None, true) => "Built-in test tones.",
             _ => "All is well.",
@@ -110,7 +120,10 @@ fn not_open(stage: &Stage) -> Option<Health> {
             };
             alone(Severity::Loss, "The session cannot be opened.", &format!("{reason}. {advice}"), cure)
         }
-        Stage::NoDevice { reason } => alone(Severity::Loss, "No device.", reason, Some(Cure::ChooseDevice)),
+        Stage::NoDevice { reason, instead } => {
+            let cure = instead.clone().map_or(Cure::ChooseDevice, Cure::UseDevice);
+            alone(Severity::Loss, "No device.", reason, Some(cure))
+        }
         Stage::ReadOnly(reason) => alone(Severity::Caution, "Only to be played.", reason, None),
         Stage::Failed { reason } => failed(reason),
         Stage::Open => return None,
@@ -153,10 +166,10 @@ fn device_or_loss(input: &HealthInput<'_>, make: &MakeHealth<'_>) -> Option<Heal
     None
 }
 
-/// The status line before a recording that would miss tracks, because the device lacks their inputs.
+/// The status line for a recording that misses tracks, or would, because the device lacks their inputs.
 fn no_inputs(input: &HealthInput<'_>, make: &MakeHealth<'_>) -> Option<Health> {
     let Inputs { device, wanted, missing } = input.inputs;
-    if missing == 0 || input.phase.is_some() {
+    if missing == 0 {
         return None;
     }
     let head = match (missing, wanted) {
@@ -166,11 +179,13 @@ fn no_inputs(input: &HealthInput<'_>, make: &MakeHealth<'_>) -> Option<Health> {
         (missing, _) => format!("{missing} tracks have no input."),
     };
     let has = format!("{} has {}", input.device, counted(device as u64, "input"));
-    let advice = match wanted.saturating_sub(missing) {
-        0 => format!("{has}: Record would record nothing"),
-        left => format!("{has}: Record takes only {left} of {wanted} tracks"),
+    let advice = match (input.phase, wanted.saturating_sub(missing)) {
+        (Some(_), left) => format!("{has}: only {left} of {wanted} tracks get sound"),
+        (None, 0) => format!("{has}: Record would record nothing"),
+        (None, left) => format!("{has}: Record takes only {left} of {wanted} tracks"),
     };
-    Some(make(Severity::Loss, &head, &advice, Some(Cure::UseInputs(device))))
+    let cure = Some(Cure::UseInputs(device)).filter(|_| input.phase.is_none());
+    Some(make(Severity::Loss, &head, &advice, cure))
 }
 
 /// The status line for a disk that takes nothing, is full soon, or was replaced by another one.
@@ -413,12 +428,62 @@ mod tests {
         });
         assert_eq!((health.severity, health.head.as_str()), (Severity::Loss, "6 tracks have no input."));
         assert_eq!(health.advice.as_deref(), Some("Null has 2 inputs: Record takes only 2 of 8 tracks"));
-        assert_eq!(health.cure.map(Cure::label).as_deref(), Some("Use these 2 inputs"));
+        assert_eq!(health.cure.as_ref().map(Cure::label).as_deref(), Some("Use these 2 inputs"));
         let none = with(|input| {
             input.phase = None;
             input.inputs = Inputs { device: 2, wanted: 8, missing: 8 };
         });
         assert!(none.head == "None of 8 tracks has an input." && none.advice.unwrap().contains("record nothing"));
+    }
+
+    /// The line said that the computer may fall asleep, and the recording took 8 of 24 tracks.
+    #[test]
+    fn tracks_without_an_input_are_shown_while_recording_before_what_costs_no_sound() {
+        let entry = leak(EventEntry {
+            at: std::time::Duration::ZERO,
+            clock: String::new(),
+            severity: Severity::Caution,
+            text: "sleep: the desktop does not answer".to_owned(),
+            seen: false,
+            headline: Some("The computer may fall asleep.".to_owned()),
+        });
+        let without = |input: &mut HealthInput<'static>| {
+            input.inputs = Inputs { device: 8, wanted: 24, missing: 16 };
+            input.standing = Some(entry);
+            input.no_real_time = Some(("refused", None));
+        };
+        let health = with(without);
+        assert_eq!((health.severity, health.head.as_str()), (Severity::Loss, "16 tracks have no input."));
+        assert_eq!(health.advice.as_deref(), Some("Scarlett 18i20 has 8 inputs: only 8 of 24 tracks get sound"));
+        assert_eq!(health.cure, None, "a recording keeps its tracks");
+        let full = leak(DiskSpace { free_bytes: 1, seconds: 60.0, disk: "Music".to_owned() });
+        let soon = with(|input| {
+            without(input);
+            input.disk_space = Some(full);
+        });
+        assert_eq!(soon.head, "The disk Music is full in 60 s.");
+        let gone = with(|input| {
+            without(input);
+            input.device_gone = true;
+        });
+        assert_eq!(gone.head, "Scarlett 18i20 is gone.");
+        let later = leak(DiskSpace { free_bytes: 1, seconds: 500.0, disk: "Music".to_owned() });
+        let left = with(|input| {
+            without(input);
+            input.disk_space = Some(later);
+        });
+        assert_eq!(left.head, "16 tracks have no input.", "ten minutes of room cost nothing yet");
+    }
+
+    #[test]
+    fn a_card_that_a_sound_server_holds_is_replaced_by_the_server_with_one_click() {
+        let server = || Some("alsa:default".to_owned());
+        let stage = Stage::NoDevice { reason: "alsa:hw:0: in use by pipewire".to_owned(), instead: server() };
+        let health = with(|input| input.stage = leak(stage));
+        assert_eq!(health.cure, server().map(Cure::UseDevice));
+        assert_eq!(health.cure.as_ref().map(Cure::label).as_deref(), Some("Use the sound server"));
+        let stage = Stage::NoDevice { reason: "alsa:hw:0: no such device".to_owned(), instead: None };
+        assert_eq!(with(|input| input.stage = leak(stage)).cure, Some(Cure::ChooseDevice));
     }
 
     /// While memory took over, and after takes had continued in another folder, the line said "full in 0 s".

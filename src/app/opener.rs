@@ -10,7 +10,7 @@ use crate::control::report::Reading;
 use crate::control::setup::{self, DeviceRequest, UserLimits};
 use crate::control::{Control, ControlError, Notice, Purpose, Setup, Severity};
 use crate::device::signal::Signal;
-use crate::device::{Listed, is_virtual, list};
+use crate::device::{DeviceError, Listed, is_virtual, list};
 use crate::limits;
 use crate::session::Session;
 use crate::session::session_file::{SessionError, open_read_only, restore};
@@ -98,7 +98,7 @@ impl Task {
         let reason = format!("{} thread: {reason}", self.name());
         match self {
             Task::Open => {
-                let stage = Stage::NoDevice { reason: reason.clone() };
+                let stage = Stage::NoDevice { reason: reason.clone(), instead: None };
                 OpenerEvent::Failed(Failed { reason, stage, folder: PathBuf::new(), session: None })
             }
             Task::Close => OpenerEvent::Closed(vec![Notice { severity: Severity::Loss, text: reason }]),
@@ -287,7 +287,11 @@ fn failed(folder: &Path, error: ControlError, session: Option<Session>) -> Faile
         ControlError::Session(error) => no_session(folder, &error.to_string()),
         error => {
             let reason = error.to_string();
-            let stage = Stage::NoDevice { reason: reason.clone() };
+            let instead = match error {
+                ControlError::Device(DeviceError::Busy { instead, .. }) => instead,
+                _ => None,
+            };
+            let stage = Stage::NoDevice { reason: reason.clone(), instead };
             Failed { reason, stage, folder: folder.to_path_buf(), session: session.map(Arc::new) }
         }
     }

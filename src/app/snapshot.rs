@@ -86,6 +86,8 @@ pub enum Stage {
     NoDevice {
         /// Why, and what to do.
         reason: String,
+        /// The device of a sound server that can be used in its place.
+        instead: Option<String>,
     },
     /// Control has failed. Nothing is open any more; the window can only be closed.
     Failed {
@@ -176,11 +178,13 @@ pub struct Health {
 }
 
 /// A button next to an advice, by its effect.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Cure {
     /// Choose the folder in which takes continue.
     ChooseOverflowFolder,
     ChooseDevice,
+    /// Open this device of a sound server, because a program holds the card.
+    UseDevice(String),
     /// Record the tracks whose inputs the device has, and no others. The number is that of these inputs.
     UseInputs(usize),
     /// Let the doctor examine the machine.
@@ -194,10 +198,11 @@ pub enum Cure {
 
 impl Cure {
     /// Text of the button.
-    pub fn label(self) -> String {
+    pub fn label(&self) -> String {
         match self {
             Cure::ChooseOverflowFolder => "Choose another disk\u{2026}".to_owned(),
             Cure::ChooseDevice => "Choose a device\u{2026}".to_owned(),
+            Cure::UseDevice(_) => "Use the sound server".to_owned(),
             Cure::UseInputs(1) => "Use this input".to_owned(),
             Cure::UseInputs(inputs) => format!("Use these {inputs} inputs"),
             Cure::Examine => "Examine".to_owned(),

@@ -6,6 +6,7 @@ use super::panel_context::PanelContext;
 use super::theme::{Theme, Tint, mixed};
 use super::widget::{Button, Look, speak, text_at};
 use crate::app::command::Command;
+use crate::app::settings_change::SettingsChange;
 use crate::app::snapshot::{Cure, Health};
 use crate::control::Severity;
 use egui::{Align2, CursorIcon, Rect, Role, Sense, Ui, pos2};
@@ -39,7 +40,7 @@ pub fn show(ui: &mut Ui, rect: Rect, context: &mut PanelContext<'_>) {
     let tint = tint(health.severity, context.theme);
     ui.painter().rect_filled(rect, 0, tint.fill);
     ui.painter().hline(rect.x_range(), rect.bottom() - 0.5, (1.0, tint.line));
-    let button = health.cure.map(|cure| cure_rect(ui, rect, &cure.label()));
+    let button = health.cure.as_ref().map(|cure| cure_rect(ui, rect, &cure.label()));
     let line =
         Rect::from_min_max(rect.min, pos2(button.map_or(rect.right(), |button| button.left() - 8.0), rect.bottom()));
     let response = ui.interact(line, ui.scope_id().with("health"), Sense::click());
@@ -75,7 +76,7 @@ pub fn show(ui: &mut Ui, rect: Rect, context: &mut PanelContext<'_>) {
     if response.clicked() {
         context.act(Action::Events);
     }
-    if let (Some(cure), Some(button)) = (health.cure, button) {
+    if let (Some(cure), Some(button)) = (&health.cure, button) {
         let label = cure.label();
         let look = Look::Filled(mixed(tint.fill, tint.sign, 0.35));
         if Button::text(&label, &label).look(look).show_in(ui, context.theme, button).clicked() {
@@ -93,10 +94,16 @@ fn cure_rect(ui: &Ui, line: Rect, label: &str) -> Rect {
 }
 
 /// Does what a button next to an advice says.
-pub fn apply(cure: Cure, context: &mut PanelContext<'_>) {
+pub fn apply(cure: &Cure, context: &mut PanelContext<'_>) {
     match cure {
         Cure::ChooseOverflowFolder => context.act(Action::ChooseOverflowFolder),
         Cure::ChooseDevice => context.act(Action::Device),
+        Cure::UseDevice(name) => {
+            // The inputs of the card that is not there say nothing about the server.
+            let changes = vec![SettingsChange::Device(Some(name.clone())), SettingsChange::Inputs(None)];
+            context.send(Command::Settings(changes));
+            context.send(Command::Reopen);
+        }
         Cure::UseInputs(_) => context.send(Command::UseInputs),
         Cure::Examine => {
             context.act(Action::Doctor);

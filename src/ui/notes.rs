@@ -123,7 +123,7 @@ fn card<'a>(
 fn refused(ui: &mut Ui, refusal: &Refusal, context: &mut PanelContext<'_>) -> bool {
     sign(ui, Severity::Caution, context.theme);
     ui.label(RichText::new(sentence(&refusal.text)).font(Theme::medium(12.5)).color(context.theme.text));
-    let Some(cure) = refusal.cure else { return false };
+    let Some(cure) = &refusal.cure else { return false };
     let label = cure.label();
     let clicked = Button::text(&label, &label).size(0.0, BUTTON).show(ui, context.theme).clicked();
     if clicked {

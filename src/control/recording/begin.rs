@@ -140,7 +140,7 @@ impl Control {
     }
 
     /// Inputs of the device that can be recorded now. It may have come back with fewer than it had.
-    fn inputs_now(&self) -> usize {
+    pub fn inputs_now(&self) -> usize {
         self.present_inputs.min(self.running.device.inputs)
     }
 
