@@ -48,6 +48,12 @@ pub(super) struct LostFrames {
 }
 
 impl LostFrames {
+    /// Frames outside of a recording cost no sound. A sound server leaves some out when it changes the length of its blocks
+    /// for a new client.
+    fn severity(&self) -> Severity {
+        if self.recorded == Frames(0) { Severity::Caution } else { Severity::Loss }
+    }
+
     fn text(&self, rate: SampleRate) -> String {
         let LostFrames { times, frames, recorded, cause } = self;
         let consequence = match recorded {
@@ -145,7 +151,7 @@ impl Control {
         let rate = self.running.device.rate;
         let clock = Clock(Frames(at.0).duration(rate));
         let numbers = [("at", at.0), ("frames", lost.frames.0), ("times", lost.times)];
-        self.notify(Kind::Lost, Severity::Loss, format!("{clock}: {}", lost.text(rate)), &numbers);
+        self.notify(Kind::Lost, lost.severity(), format!("{clock}: {}", lost.text(rate)), &numbers);
     }
 
     /// Tells of losses that were held back, before the report of a pass and at the end.
