@@ -8,6 +8,7 @@
  * frames before, or silence if none was played. "access" allows m: mapped, r: read/write, n: non-interleaved r/w.
  * With "step N" the counter advances by N frames at once, as that of a card whose driver counts ticks or packets.
  * With "delay N" the card tells a delay of N frames in addition to those in its buffers, one half of it for each direction.
+ * With "served 1" the delay of capture has the frames since the last step too, as that of a sound server's block.
  * With "most N" it can be opened with 1 to N channels.
  * With "kernel 1" the PCM behaves like a card's own: its description is a card's, and with a stop threshold of the boundary
  * it goes on at an overrun. Frames that were overwritten are then read as the frames that overwrote them.
@@ -56,7 +57,7 @@ struct card {
 	int32_t *loop;
 	int timer, running;
 	unsigned latency;
-	long ramp, delay, step;
+	long ramp, delay, step, served;
 	uint32_t plugged;     /* the plug number of the bus at open */
 	int can_resume;
 	uint64_t first;       /* device frame at start */
@@ -369,7 +370,8 @@ static int card_revents(snd_pcm_ioplug_t *io, struct pollfd *fds, unsigned count
 static int card_delay(snd_pcm_ioplug_t *io, snd_pcm_sframes_t *frames)
 {
 	struct card *card = io->private_data;
-	*frames = is_capture(io) ? (snd_pcm_sframes_t)snd_pcm_ioplug_avail(io, io->hw_ptr, io->appl_ptr) + card->delay / 2
+	uint64_t since_step = card->served && card->running ? true_frame(card) % card->step : 0;
+	*frames = is_capture(io) ? (snd_pcm_sframes_t)snd_pcm_ioplug_avail(io, io->hw_ptr, io->appl_ptr) + card->delay / 2 + (snd_pcm_sframes_t)since_step
 				 : (snd_pcm_sframes_t)snd_pcm_ioplug_hw_avail(io, io->hw_ptr, io->appl_ptr) + card->delay - card->delay / 2;
 	return 0;
 }
@@ -446,7 +448,7 @@ SND_PCM_PLUGIN_DEFINE_FUNC(clk)
 {
 	snd_config_iterator_t i, next;
 	const char *path = NULL, *allowed = "mrn";
-	long channels = 2, rate = 48000, latency = 64, ramp = 0, kernel = 0, most = 0, delay = 0, step = 1;
+	long channels = 2, rate = 48000, latency = 64, ramp = 0, kernel = 0, most = 0, delay = 0, step = 1, served = 0;
 	(void)root;
 	snd_config_for_each(i, next, conf) {
 		snd_config_t *entry = snd_config_iterator_entry(i);
@@ -460,7 +462,7 @@ SND_PCM_PLUGIN_DEFINE_FUNC(clk)
 			err = snd_config_get_string(entry, &allowed);
 		else
 			err = snd_config_get_integer(entry, !strcmp(id, "channels") ? &channels : !strcmp(id, "rate") ? &rate
-						     : !strcmp(id, "latency") ? &latency : !strcmp(id, "kernel") ? &kernel : !strcmp(id, "most") ? &most : !strcmp(id, "delay") ? &delay : !strcmp(id, "step") ? &step : &ramp);
+						     : !strcmp(id, "latency") ? &latency : !strcmp(id, "kernel") ? &kernel : !strcmp(id, "most") ? &most : !strcmp(id, "delay") ? &delay : !strcmp(id, "step") ? &step : !strcmp(id, "served") ? &served : &ramp);
 		if (err < 0)
 			return err;
 	}
@@ -472,6 +474,7 @@ SND_PCM_PLUGIN_DEFINE_FUNC(clk)
 	card->ramp = ramp;
 	card->delay = delay;
 	card->step = step;
+	card->served = served;
 	card->kernel = kernel;
 	card->timer = timerfd_create(CLOCK_MONOTONIC, TFD_NONBLOCK | TFD_CLOEXEC);
 	card->io = (snd_pcm_ioplug_t){ .version = SND_PCM_IOPLUG_VERSION, .callback = &callbacks,

@@ -159,6 +159,7 @@ fn configuration(plugin: &Path, folder: &Path) -> String {
         card(&format!("hwloop_{access}"), "hwloop", &format!("channels 4 rate 8000 kernel 1 access \"{access}\""));
     }
     card("step", "step", "channels 6 rate 48000 ramp 1 step 192");
+    card("served", "served", "channels 6 rate 48000 ramp 1 step 64 served 1 access \"m\"");
     card("elastic", "elastic", "channels 2 most 8 rate 48000 ramp 1");
     card("wide", "wide", "channels 24 rate 48000 ramp 1");
     // A name that belongs to a card with a number, and is one of the simulated cards here.

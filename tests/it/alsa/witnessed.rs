@@ -179,6 +179,53 @@ fn the_measurement_of_drift_costs_no_allocation_and_no_fault() {
     });
 }
 
+#[test]
+fn the_readings_of_latency_cost_no_allocation_and_no_fault() {
+    on_a_test_card("alsa::witnessed::the_readings_of_latency_cost_no_allocation_and_no_fault", || {
+        for name in ["loop_m", "loop_r", "loop_n"] {
+            let mut device = open(&DeviceSpec { period_frames: Some(128), ..loop_spec(name) });
+            device.start().unwrap();
+            let prefill = device.latency();
+            prepare();
+            // 1.6 s: all readings at the start, and some of the later ones.
+            let cost = cycles(&mut device, 100, &mut |_, output| output.bytes.fill(0));
+            assert_eq!((cost.allocations, cost.minor_faults, cost.major_faults), (0, 0, 0), "{name}: {cost:?}");
+            assert_ne!(device.latency(), prefill, "{name}: it was read");
+        }
+    });
+}
+
+#[test]
+fn the_search_for_blocks_that_a_server_left_out_costs_no_allocation_and_no_fault() {
+    on_a_test_card(
+        "alsa::witnessed::the_search_for_blocks_that_a_server_left_out_costs_no_allocation_and_no_fault",
+        || {
+            let mut device = open(&DeviceSpec { period_frames: Some(64), ..capture_spec("served") });
+            device.start().unwrap();
+            prepare();
+            for _ in 0..4 {
+                let cost = cycles(&mut device, 100, &mut |_, _| {});
+                assert_eq!((cost.allocations, cost.minor_faults, cost.major_faults), (0, 0, 0), "{cost:?}");
+                // One block, which is less than the jitter of the counter: only the times of the blocks show it.
+                Bus::of("served").inject(Fault::SilentLoss, 64);
+                let (wake, cost) = account(Calls::LetThrough, || {
+                    for _ in 0..1_000 {
+                        match device.wait(Duration::from_millis(100)) {
+                            Wake::Ready => drop(device.cycle(&mut |_, _| {})),
+                            Wake::Timeout => {}
+                            wake => return wake,
+                        }
+                    }
+                    Wake::Timeout
+                });
+                let Wake::Lost { frames, cause: LossCause::Silent } = wake else { panic!("{wake:?}") };
+                assert!(frames.abs_diff(64) <= 2, "{frames} frames of 64");
+                assert_eq!((cost.allocations, cost.minor_faults, cost.major_faults), (0, 0, 0), "{cost:?}");
+            }
+        },
+    );
+}
+
 /// Moves `count` periods under the witnesses. Returns the cost of all of them.
 fn cycles(device: &mut AlsaDevice, count: usize, process: &mut dyn FnMut(Input<'_>, Output<'_>)) -> Account {
     let (lost, cost) = account(Calls::LetThrough, || {
