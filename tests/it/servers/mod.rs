@@ -24,7 +24,14 @@ const FRAMES: usize = 48_000;
 struct Service(Child);
 
 impl Drop for Service {
+    /// Ends the process in order and waits for it: a server that is killed leaves its entries in shared memory, and the
+    /// registry of JACK has room for eight servers.
     fn drop(&mut self) {
+        Command::new("sh").args(["-c", &format!("kill -TERM {}", self.0.id())]).status().ok();
+        let until = Instant::now() + Duration::from_secs(5);
+        while matches!(self.0.try_wait(), Ok(None)) && Instant::now() < until {
+            std::thread::sleep(Duration::from_millis(10));
+        }
         self.0.kill().ok();
         self.0.wait().ok();
     }
