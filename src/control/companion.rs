@@ -178,12 +178,10 @@ impl Companions {
     /// Gives the session to the savers of all companions; a copy that was not taken stays due.
     ///
     /// The mirror gets the session as it is, because it has the same files. A copy in an overflow folder names the
-    /// session's own files by absolute path. While the mirror's WAV files are being created its copy is held back, so
-    /// that it never lists a file that a power cut could remove.
-    pub(super) fn save(&mut self, own: &Path, session: &Session, revision: u64, mirror_is_opening: bool) {
+    /// session's own files by absolute path. `mirror_waits`: the copy in the mirror is held back.
+    pub(super) fn save(&mut self, own: &Path, session: &Session, revision: u64, mirror_waits: bool) {
         if let Some(mirror) = &mut self.mirror {
-            mirror.save_due =
-                mirror_is_opening || mirror.open_folder().is_none() || !mirror.saver.save(session, revision);
+            mirror.save_due = mirror_waits || mirror.open_folder().is_none() || !mirror.saver.save(session, revision);
         }
         let own = own.display().to_string();
         for companion in self.overflow.iter_mut().chain(&mut self.earlier_overflows) {
@@ -193,9 +191,8 @@ impl Companions {
     }
 
     /// Whether the copy of a folder that is open is behind.
-    fn is_due(&self, mirror_is_opening: bool) -> bool {
-        let mut all =
-            self.mirror.iter().filter(|_| !mirror_is_opening).chain(&self.overflow).chain(&self.earlier_overflows);
+    fn is_due(&self, mirror_waits: bool) -> bool {
+        let mut all = self.mirror.iter().filter(|_| !mirror_waits).chain(&self.overflow).chain(&self.earlier_overflows);
         all.any(|companion| companion.save_due && companion.open_folder().is_some())
     }
 
@@ -289,7 +286,7 @@ impl Control {
         if is_changed {
             // Recovery finds continuations through this list. Save it now, while the session's own disk still takes it.
             self.save_at_once();
-        } else if self.companions.is_due(self.mirror_is_opening()) {
+        } else if self.companions.is_due(self.mirror_copy_waits()) {
             self.save_companions();
         }
         let revision = self.session.revision();
@@ -300,8 +297,8 @@ impl Control {
 
     /// Offers the present session to all companions.
     pub(super) fn save_companions(&mut self) {
-        let mirror_is_opening = self.mirror_is_opening();
-        self.companions.save(&self.folder, &self.session, self.session.revision(), mirror_is_opening);
+        let mirror_waits = self.mirror_copy_waits();
+        self.companions.save(&self.folder, &self.session, self.session.revision(), mirror_waits);
     }
 }
 

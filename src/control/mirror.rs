@@ -70,9 +70,16 @@ impl Control {
             .map(|it| it.as_deref().map_err(String::as_str))
     }
 
-    /// Whether the mirror's files of the present pass are being created.
-    pub(super) fn mirror_is_opening(&self) -> bool {
-        self.pass.as_ref().is_some_and(|run| matches!(run.mirror, PassMirror::Opening(_)))
+    /// Whether the copy of the session in the mirror has to wait: it would list a file that a power cut could remove, or a
+    /// take as complete whose file in the mirror is not finished. No recovery would finish that file.
+    pub(super) fn mirror_copy_waits(&self) -> bool {
+        self.pass.as_ref().is_some_and(|run| match &run.mirror {
+            PassMirror::None => false,
+            PassMirror::Opening(_) => true,
+            PassMirror::Active(mirror) => {
+                run.takes.iter().any(|take| take.finished && mirror.unfinished.contains(&take.plan.key))
+            }
+        })
     }
 
     /// Asks the mirror's committer to create the files of a pass, and gives each take the [`ReplicaPair`] that both
