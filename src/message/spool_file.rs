@@ -14,6 +14,7 @@
 
 use super::offset::SpoolByte;
 use crate::host::disk;
+use crate::limits;
 use crate::lock::lock;
 use crate::spool_index::{FREE, Part, Shape};
 use crate::window::map::Mapping;
@@ -23,6 +24,9 @@ use std::io;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Acquire, Ordering::Release};
 use std::sync::{Arc, Mutex};
+
+/// Slots that are mapped at once to read them.
+const VIEW_SLOTS_MIN: u32 = 16;
 
 /// The file of a pass's progress page.
 #[derive(Debug)]
@@ -53,6 +57,12 @@ struct SpoolState {
     listed: BTreeMap<u64, Part>,
     /// Free slots that wait for the butler.
     returned: Vec<FreeSlot>,
+    /// Slots that a committer reads while their windows may be out, once for each reader.
+    held: Vec<u32>,
+    /// Free slots that somebody holds.
+    free_and_held: Vec<FreeSlot>,
+    /// The slots from the first one on, mapped to read them.
+    view: Option<Arc<Mapping>>,
     /// Whether the pass is over: no slot is used again.
     is_closed: bool,
 }
@@ -80,6 +90,16 @@ pub struct CapturedSlot {
     /// The mapping of the slot. `None`: too many are mapped. The committer maps the slot again.
     map: Option<Mapping>,
     is_free: AtomicBool,
+}
+
+/// Parts of a take that lie in slots, follow each other, and are read where they lie.
+///
+/// Holding one tells you: no slot of these parts is used again, also if the sound is given up meanwhile.
+#[derive(Debug)]
+pub struct HeldParts<'a> {
+    spool: &'a SpoolFile,
+    parts: Vec<Part>,
+    view: Arc<Mapping>,
 }
 
 /// The files in memory that a recovery of one take would need.
@@ -119,9 +139,32 @@ impl SpoolFile {
 
     /// Which slots hold what lies in `from..end` of the take, in order.
     pub fn listed(&self, from: SpoolByte, end: SpoolByte) -> Vec<Part> {
-        let state = lock(&self.state);
-        let first = state.listed.range(..=from.0).next_back().map_or(from.0, |(offset, _)| *offset);
-        state.listed.range(first..).map(|(_, part)| *part).filter_map(|part| part.within(from.0, end.0)).collect()
+        lock(&self.state).listed_in(from, end).collect()
+    }
+
+    /// Holds the parts from the first one of `from..end` on that follow each other, as many as one write takes. Without
+    /// `may_skip`, the first one must begin with `from`. `None`: there is no such part.
+    pub fn hold(&self, from: SpoolByte, end: SpoolByte, may_skip: bool) -> io::Result<Option<HeldParts<'_>>> {
+        let mut state = lock(&self.state);
+        let mut parts: Vec<Part> = Vec::new();
+        for part in state.listed_in(from, end) {
+            let next = parts.last().map_or(if may_skip { part.offset } else { from.0 }, Part::end);
+            let bytes = part.end() - parts.first().map_or(part.offset, |first| first.offset);
+            if part.offset != next || !parts.is_empty() && limits::COMMIT_RUN_BYTES_MAX as u64 <= bytes {
+                break;
+            }
+            parts.push(part);
+        }
+        let Some(slots) = parts.iter().map(|part| part.slot + 1).max() else { return Ok(None) };
+        let bytes = slots.max(VIEW_SLOTS_MIN).next_power_of_two() as usize * self.shape.slot_bytes();
+        let view = match &state.view {
+            Some(view) if bytes <= view.len() => Arc::clone(view),
+            // The slots of a take that are used again are always the same, so this is rare.
+            _ => Arc::new(Mapping::of_captured(&self.file, self.shape.slot_at(0), bytes)?),
+        };
+        state.view = Some(Arc::clone(&view));
+        state.held.extend(parts.iter().map(|part| part.slot));
+        Ok(Some(HeldParts { spool: self, parts, view }))
     }
 
     /// Whether the slot of a part still holds it. A part that was read is valid only if this is true afterwards.
@@ -162,6 +205,10 @@ impl SpoolFile {
     fn give_back(&self, slot: FreeSlot) {
         let without_memory = {
             let mut state = lock(&self.state);
+            if state.held.contains(&slot.number) {
+                state.free_and_held.push(slot);
+                return;
+            }
             if slot.map.is_some() && !state.is_closed {
                 state.returned.push(slot);
                 return;
@@ -172,6 +219,45 @@ impl SpoolFile {
         if let Ok(slot) = self.empty(without_memory) {
             lock(&self.state).returned.push(slot);
         }
+    }
+}
+
+impl SpoolState {
+    fn listed_in(&self, from: SpoolByte, end: SpoolByte) -> impl Iterator<Item = Part> {
+        let first = self.listed.range(..=from.0).next_back().map_or(from.0, |(offset, _)| *offset);
+        let parts = self.listed.range(first..).map(|(_, part)| *part);
+        parts.take_while(move |part| part.offset < end.0).filter_map(move |part| part.within(from.0, end.0))
+    }
+}
+
+impl HeldParts<'_> {
+    /// Where the first part begins.
+    pub fn begin(&self) -> SpoolByte {
+        SpoolByte(self.parts.first().map_or(0, |part| part.offset))
+    }
+
+    /// The memory of the parts, which the audio thread has filled.
+    pub fn memory(&self) -> impl Iterator<Item = &[u8]> {
+        let shape = &self.spool.shape;
+        let at = move |part: &Part| (shape.part_at(part) - shape.slot_at(0)) as usize;
+        self.parts.iter().map(move |part| self.view.captured(at(part), part.bytes as usize))
+    }
+}
+
+impl Drop for HeldParts<'_> {
+    fn drop(&mut self) {
+        let free = {
+            let mut state = lock(&self.spool.state);
+            for part in &self.parts {
+                if let Some(at) = state.held.iter().position(|held| *held == part.slot) {
+                    state.held.swap_remove(at);
+                }
+            }
+            let state = &mut *state;
+            let held = &state.held;
+            state.free_and_held.extract_if(.., |slot| !held.contains(&slot.number)).collect::<Vec<_>>()
+        };
+        free.into_iter().for_each(|slot| self.spool.give_back(slot));
     }
 }
 
@@ -292,6 +378,52 @@ mod tests {
         drop(second);
         assert_eq!(blocks() + 2 * SLOT as u64 / 512, with_both);
         assert!(in_index(&spool).is_empty());
+    }
+
+    #[test]
+    fn a_slot_whose_sound_is_given_up_while_a_committer_reads_it_is_not_used_again_before_that() {
+        let spool = spool();
+        for (number, offset) in [(4, 4096), (1, 4096 + SLOT as u64)] {
+            spool.list(number, SpoolByte(offset), SLOT).unwrap();
+        }
+        let captured = |number: u32, offset: u64| {
+            let mut map = mapped(&spool, number);
+            map.bytes_mut().fill(number as u8);
+            CapturedSlot::new(&spool, number, SpoolByte(offset), Some(map))
+        };
+        let (first, second) = (captured(4, 4096), captured(1, 4096 + SLOT as u64));
+        let (from, end) = (SpoolByte(8192), SpoolByte(4096 + 2 * SLOT as u64));
+        let held = spool.hold(from, end, false).unwrap().unwrap();
+        let again = spool.hold(from, end, true).unwrap().unwrap();
+        for slot in [first, second] {
+            slot.set_free();
+            drop(slot);
+        }
+        let memory: Vec<&[u8]> = held.memory().collect();
+        assert_eq!((held.begin(), memory), (from, vec![&[4; SLOT - 4096][..], &[1; SLOT][..]]));
+        let mut free = Vec::new();
+        drop(held);
+        assert_eq!(spool.take_returned(&mut free), 0);
+        assert!(free.is_empty(), "the other committer still reads them");
+        drop(again);
+        spool.take_returned(&mut free);
+        assert_eq!(free.len(), 2);
+    }
+
+    #[test]
+    fn only_parts_that_follow_each_other_are_held() {
+        let spool = spool();
+        for (number, offset) in [(0, 4096), (1, 4096 + 2 * SLOT as u64)] {
+            spool.list(number, SpoolByte(offset), SLOT).unwrap();
+            mapped(&spool, number);
+        }
+        let (lost, end) = (SpoolByte(4096 + SLOT as u64), SpoolByte(u64::MAX >> 1));
+        let held = |from: SpoolByte, may_skip: bool| {
+            let held = spool.hold(from, end, may_skip).unwrap();
+            held.map(|held| (held.begin().0, held.memory().map(<[u8]>::len).sum::<usize>()))
+        };
+        assert_eq!(held(SpoolByte::DATA, false), Some((4096, SLOT)));
+        assert_eq!((held(lost, false), held(lost, true)), (None, Some((4096 + 2 * SLOT as u64, SLOT))));
     }
 
     #[test]

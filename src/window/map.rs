@@ -64,7 +64,7 @@ impl Mapping {
     }
 
     /// Maps `bytes` bytes of `file` from `offset` for reading, so that the committer can write them to the disk. Both must
-    /// be whole pages. The audio thread no longer writes to the span, and nobody cuts the file short.
+    /// be whole pages. Nobody cuts the file short. The audio thread no longer writes to the parts that the caller reads.
     pub fn of_captured(file: &File, offset: u64, bytes: usize) -> io::Result<Mapping> {
         check_span(offset, bytes)?;
         let raw = MmapOptions::new().offset(offset).len(bytes).map_raw_read_only(file)?;
@@ -171,6 +171,16 @@ impl Mapping {
         // program stores to the span: `&self` excludes a writer if this mapping is writable, and `of_captured` is called
         // after the writable mapping is gone. The slot of a spool is not used again while a committer holds it.
         unsafe { std::slice::from_raw_parts(self.raw.as_ptr(), self.raw.len()) }
+    }
+
+    /// A part of the memory of captured sound: `bytes` bytes from `at` on. The rest of the mapping may be written meanwhile.
+    pub fn captured(&self, at: usize, bytes: usize) -> &[u8] {
+        assert!(self.guard.is_none() && !self.writable, "only a mapping that was made of captured sound");
+        assert!(at <= self.raw.len() && bytes <= self.raw.len() - at, "inside the mapping");
+        // SAFETY: in bounds by the assertion; the mapping is alive and readable; any byte is a valid `u8`. No thread
+        // stores to the part: it lies before the record position, and its slot is not used again while the committer
+        // holds it.
+        unsafe { std::slice::from_raw_parts(self.raw.as_ptr().add(at), bytes) }
     }
 
     /// Word `index` of a writable mapping, as an atomic that other processes can read meanwhile. This is realtime-safe.

@@ -13,6 +13,7 @@ mod disk_error;
 mod folder;
 mod earlier_file;
 mod end;
+mod headers;
 mod open_take;
 mod open_window;
 #[cfg(test)]
@@ -24,13 +25,12 @@ use crate::file_system;
 use crate::host::{self, disk};
 use crate::limits;
 use crate::message::disk::{CommitCommand, Continuation, DiskEvent, FilesRefused};
-use crate::message::offset::{FileByte, FileStart, SpoolByte};
+use crate::message::offset::{FileStart, SpoolByte};
 use crate::message::published::{NO_PASS, Published};
 use crate::message::replica::Replica;
 use crate::message::stats::DiskPublished;
 use crate::message::take::{ContinuationPlan, PassKey, TakeKey, TakePlan};
 use crate::residency::ledger::Ledger;
-use crate::time::Frames;
 use crossbeam_channel::{Receiver, Sender, TryRecvError};
 use disk_error::describe;
 use folder::{names_beside, sync_folder};
@@ -445,7 +445,6 @@ impl Committer {
     fn sync(&mut self) {
         let started = host::now();
         let in_spool = self.setup.capture_path == CapturePath::Spool;
-        let mut notes = Vec::new();
         let mut all_durable = true;
         if in_spool {
             for at in 0..self.takes.len() {
@@ -459,43 +458,13 @@ impl Committer {
             }
             all_durable = self.takes.iter().all(|take| take.trouble.is_none());
         }
-        // In `in-place` a sync would write the pages at the record position back. The header is written, but there is
-        // no sync.
-        let mut first = true;
-        let ahead = self.takes.first().map_or(Duration::ZERO, |take| self.ahead_in(&take.file.path));
-        self.publish_room();
-        let header_end_of =
-            |take: &OpenTake| take.end_in_file(take.durable_frames().min(self.durable_frames(take.pass)));
-        let header_ends: Vec<FileByte> = self.takes.iter().map(header_end_of).collect();
-        for (at, header_end) in header_ends.into_iter().enumerate() {
-            let file = &mut self.takes[at].file;
-            let end = if in_spool { header_end } else { file.written() };
-            let behind = file.header_ends_before(end);
-            let mut done = if behind { file.write_header(end) } else { Ok(()) };
-            // Make one header durable now; writing the others has begun. A single durable claim is enough, because it
-            // holds for every take.
-            if behind && in_spool && std::mem::take(&mut first) {
-                done = done.and_then(|()| self.takes[at].sync_file());
-            }
-            if let Err(error) = done {
-                self.on_write_failure(at, &error);
-                all_durable = false;
-            }
-            self.reserve(at, ahead, &mut notes);
-        }
+        all_durable &= self.write_headers();
         if self.setup.replica == Replica::Session {
             DiskPublished::raise(&self.spool_use.disk.sync_us_max, host::elapsed(started).as_micros() as u64);
             if in_spool && all_durable {
                 self.spool_use.disk.durable_ms.store((started - self.started).as_millis() as u64, Relaxed);
             }
         }
-    }
-
-    /// Frames that are durable in every take of a pass. Takes whose disk reports errors are excluded. After a power cut
-    /// they contain silence; they do not shorten the other takes.
-    fn durable_frames(&self, pass: PassKey) -> Frames {
-        let takes = self.takes.iter().filter(|take| take.pass == pass && take.trouble.is_none());
-        takes.map(OpenTake::durable_frames).min().unwrap_or_default()
     }
 
     /// How far ahead to reserve blocks on the disk of `path`.

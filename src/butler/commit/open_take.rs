@@ -6,9 +6,9 @@
 //!
 //! A span stays in memory until the disk has reported it durable. After a failed sync the take writes it again.
 //!
-//! There are two ways to the file. Spans go with O_DIRECT from the mappings of their slots. At each sync the take also
-//! reads the recorded part of the window that is still being filled (the open window) from the spool file and writes it,
-//! so that a power cut does not cost the time in which a window fills.
+//! Spans go with O_DIRECT from the mappings of their slots. At each sync the take also writes the recorded part of the
+//! window that is still being filled (the open window), so that a power cut does not cost the time in which a window
+//! fills. It reads that part through a second mapping of the slot.
 
 use super::SpoolUse;
 use super::earlier_file::{EarlierFile, fill_gap};
@@ -20,7 +20,7 @@ use crate::limits;
 use crate::message::offset::{FileByte, FileStart, SpoolByte};
 use crate::message::replica::{FilledGap, Replica, ReplicaPair};
 use crate::message::span_to_commit::SpanToCommit;
-use crate::message::spool_file::{CapturedSlot, ProgressFile, SpoolFile};
+use crate::message::spool_file::{CapturedSlot, HeldParts, ProgressFile, SpoolFile};
 use crate::message::stats::DiskPublished;
 use crate::message::take::{PassKey, TakeEnd, TakeKey, TakePlan};
 use crate::residency::ledger::TakeLedger;
@@ -244,28 +244,31 @@ impl OpenTake {
         let mut wrote = false;
         loop {
             let from = at + bytes_of(parts);
-            let (from, ahead) = match &mut open_window {
-                Some(open_window) => open_window.read(spool, from, parts.is_empty())?,
-                None => (from, &[][..]),
+            let ahead = match &open_window {
+                Some(open_window) => open_window.hold(spool, from, parts.is_empty())?,
+                None => None,
             };
-            if parts.is_empty() {
-                at = from;
+            if let Some(ahead) = &ahead
+                && parts.is_empty()
+            {
+                at = ahead.begin();
             }
-            let mut all: Vec<IoSlice> = parts.iter().copied().chain([IoSlice::new(ahead)]).collect();
-            let next = from + ahead.len() as u64;
+            let memory = ahead.iter().flat_map(HeldParts::memory).map(IoSlice::new);
+            let mut all: Vec<IoSlice> = parts.iter().copied().chain(memory).collect();
+            let next = at + bytes_of(&all);
             if next == at {
                 return Ok(self.write_last_page(spool, at, open_window)? || wrote);
             }
             match self.file.write_run(self.file.start().to_file(at), &mut all) {
                 // The disk may have no space for both. Write the spans first.
-                Err(_) if !parts.is_empty() && !ahead.is_empty() => {
+                Err(_) if !parts.is_empty() && ahead.is_some() => {
                     open_window = None;
                     continue;
                 }
                 result => result?,
             }
             (at, parts, wrote) = (next, &mut [], true);
-            if !ahead.is_empty() {
+            if ahead.is_some() {
                 self.written_ahead = at;
                 self.file.note_written(self.file.start().to_file(at));
             }

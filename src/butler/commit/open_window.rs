@@ -1,9 +1,9 @@
-//! The window that the audio thread is filling, as a committer reads it: from its slot in the spool file. Thread: committer.
+//! The window that the audio thread is filling, as a committer reads it: where it lies in its slot. Thread: committer.
 
 use crate::host::disk;
 use crate::limits;
 use crate::message::offset::SpoolByte;
-use crate::message::spool_file::SpoolFile;
+use crate::message::spool_file::{HeldParts, SpoolFile};
 use crate::spool_index::Part;
 use std::io;
 
@@ -15,30 +15,20 @@ pub(super) struct OpenWindow<'a> {
     pub(super) recorded: SpoolByte,
     /// Whether the record position rests, because the device is away.
     pub(super) rests: bool,
-    /// Buffer for the sound to read from the spool.
+    /// Buffer for the page in which the record position rests.
     pub(super) scratch: &'a mut [u8],
 }
 
 impl OpenWindow<'_> {
-    /// Reads the recorded whole pages from `from` on, as many as fit into the buffer. If `may_skip` is set, begins with
-    /// the first of them that has a slot: frames without one were lost, or are a gap. Returns where they begin.
-    pub(super) fn read(
-        &mut self,
-        spool: &SpoolFile,
+    /// Holds the recorded whole pages from `from` on, at most as many as one write takes. If `may_skip` is set, begins with
+    /// the first of them that has a slot: frames without one were lost, or are a gap.
+    pub(super) fn hold<'a>(
+        &self,
+        spool: &'a SpoolFile,
         from: SpoolByte,
         may_skip: bool,
-    ) -> io::Result<(SpoolByte, &[u8])> {
-        let parts = spool.listed(from, self.whole_pages());
-        let begin = parts.first().map(|part| SpoolByte(part.offset)).filter(|_| may_skip).unwrap_or(from);
-        let (mut length, room) = (0, self.scratch.len() as u64);
-        for part in parts.into_iter().filter_map(|part| part.within(begin.0, begin.0 + room)) {
-            let is_next = part.offset == begin.0 + length as u64;
-            if !is_next || !read_part(spool, &part, &mut self.scratch[length..][..part.bytes as usize])? {
-                break;
-            }
-            length += part.bytes as usize;
-        }
-        Ok((if length > 0 { begin } else { from }, &self.scratch[..length]))
+    ) -> io::Result<Option<HeldParts<'a>>> {
+        spool.hold(from, self.whole_pages(), may_skip)
     }
 
     /// Reads the page at `from`, in which the record position rests. Empty if the position moves, or is not in that page, or

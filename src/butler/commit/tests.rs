@@ -10,6 +10,7 @@ use crate::message::replica::ReplicaPair;
 use crate::message::span_to_commit::SpanToCommit;
 use crate::message::spool_file::{CapturedSlot, SpoolFile};
 use crate::message::take::TakeEnd;
+use crate::time::Frames;
 use crate::wav::header::Header;
 use std::fs::File;
 use std::os::unix::fs::FileExt;

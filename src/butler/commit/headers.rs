@@ -1,0 +1,57 @@
+//! The headers of takes that are recorded: what they claim at a sync, and which of them are durable. Thread: committer.
+
+use super::{Committer, OpenTake};
+use crate::butler::capabilities::CapturePath;
+use crate::message::offset::FileByte;
+use crate::message::take::PassKey;
+use crate::time::Frames;
+use std::collections::HashMap;
+use std::time::Duration;
+
+impl Committer {
+    /// Writes the headers that have more to claim, and reserves blocks. Makes one header of each pass durable. Returns
+    /// whether everything succeeded.
+    pub(super) fn write_headers(&mut self) -> bool {
+        let in_spool = self.setup.capture_path == CapturePath::Spool;
+        let (mut notes, mut all_written) = (Vec::new(), true);
+        // In `in-place` a sync would write the pages at the record position back. The header is written, but there is
+        // no sync.
+        let mut claimed: Vec<PassKey> = Vec::new();
+        let ahead = self.takes.first().map_or(Duration::ZERO, |take| self.ahead_in(&take.file.path));
+        self.publish_room();
+        let header_ends = self.header_ends();
+        for (at, header_end) in header_ends.into_iter().enumerate() {
+            let OpenTake { pass, file, .. } = &mut self.takes[at];
+            let (pass, end) = (*pass, if in_spool { header_end } else { file.written() });
+            if file.header_ends_before(end) {
+                let mut done = file.write_header(end);
+                // Make one header of each pass durable now; writing the others has begun. A single durable claim is
+                // enough, because it holds for every take.
+                if in_spool && !claimed.contains(&pass) {
+                    done = done.and_then(|()| self.takes[at].sync_file());
+                }
+                match done {
+                    Ok(()) => claimed.push(pass),
+                    Err(error) => {
+                        self.on_write_failure(at, &error);
+                        all_written = false;
+                    }
+                }
+            }
+            self.reserve(at, ahead, &mut notes);
+        }
+        all_written
+    }
+
+    /// For each take: up to where its header may give sound. These frames are durable in every take of its pass. Takes
+    /// whose disk reports errors are excluded. After a power cut they contain silence; they do not shorten the other takes.
+    fn header_ends(&self) -> Vec<FileByte> {
+        let durable: Vec<Frames> = self.takes.iter().map(OpenTake::durable_frames).collect();
+        let mut of_pass: HashMap<PassKey, Frames> = HashMap::new();
+        for (take, frames) in self.takes.iter().zip(&durable).filter(|(take, _)| take.trouble.is_none()) {
+            of_pass.entry(take.pass).and_modify(|least| *least = (*least).min(*frames)).or_insert(*frames);
+        }
+        let in_pass = |take: &OpenTake| of_pass.get(&take.pass).copied().unwrap_or_default();
+        self.takes.iter().zip(durable).map(|(take, frames)| take.end_in_file(frames.min(in_pass(take)))).collect()
+    }
+}
