@@ -1,5 +1,6 @@
 //! A histogram of cycle times with one writer. Thread: the audio thread writes, any thread reads.
 
+use serde::{Deserialize, Serialize};
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 /// Buckets of an octave. The value that is read back is at most 1/32 above the value that was counted.
@@ -17,7 +18,7 @@ pub struct Histogram {
 }
 
 /// The counts of a [`Histogram`] at one moment, or between two moments.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Counts {
     buckets: Vec<u64>,
     sum: u64,

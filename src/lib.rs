@@ -6,8 +6,8 @@
 //! `--capture-path in-place` a disk can delay it too. The butler supplies and collects the windows of recording tracks, the read-ahead those of
 //! playing tracks; the committer and the mirror's committer write takes. The watcher samples residency, a session
 //! saver writes `session.json`, flight writes `events.jsonl`, and three threads (peaks-build, peaks-live, peaks-read)
-//! make and load waveforms. Under a window, control has a thread of its own ([`app::handle`]); the window is the main
-//! thread, and neither waits for the other. In the other modes control is the main thread. Whatever could make control
+//! make and load waveforms. The window and the recorder are two processes ([`link`]). In the recorder's, control has a
+//! thread of its own ([`app::handle`]), and neither waits for the other. In the other modes control is the main thread. Whatever could make control
 //! wait (opening a session, listing devices, asking for free space) has a thread of its own for the one question.
 //!
 //! `ARCHITECTURE.md` has the table: which thread owns what, and what it may wait for. [`threads`] starts the threads
@@ -23,6 +23,7 @@ pub mod instructions;
 pub mod host;
 pub mod time;
 pub mod format;
+pub mod serial;
 pub mod histogram;
 pub mod lock;
 pub mod spool_index;
@@ -47,6 +48,7 @@ pub mod export;
 pub mod control;
 pub mod diagnostics;
 pub mod app;
+pub mod link;
 #[cfg(feature = "gui")]
 pub mod ui;
 pub mod cli;

@@ -8,10 +8,11 @@ use super::settings_change::SettingsChange;
 use crate::control::Severity;
 use crate::control::edit::Edit;
 use crate::time::FramePos;
+use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
 
 /// A request of the front end.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub enum Command {
     /// Record every armed track; if none is armed, arm all of them first. Only [`Command::Stop`] ends a pass.
     Record,
@@ -47,7 +48,7 @@ pub enum Command {
     /// Open a new session, named by date, in the folder for sessions. Refused while recording.
     NewSession,
     /// Open the session in this folder. Refused while recording.
-    OpenSession(PathBuf),
+    OpenSession(#[serde(with = "crate::serial::path")] PathBuf),
     /// Restore this kept version of a session whose file is damaged, and open it.
     RestoreVersion(u32),
     /// Close the device and open the one that the settings name. Refused while recording.
@@ -58,7 +59,7 @@ pub enum Command {
     Settings(Vec<SettingsChange>),
     /// Let takes continue in this folder when their disk is full or fails, from now on. Audio that already waits in
     /// memory for such a disk goes there too.
-    SetOverflowFolder(PathBuf),
+    SetOverflowFolder(#[serde(with = "crate::serial::path")] PathBuf),
     Export(Box<ExportRequest>),
     /// Stop the export and remove the files that it has written.
     CancelExport,
@@ -70,7 +71,7 @@ pub enum Command {
     /// Open the folder of the session's takes in the file manager.
     OpenFolder,
     /// Open this folder, which an export has written, in the file manager.
-    OpenExportFolder(PathBuf),
+    OpenExportFolder(#[serde(with = "crate::serial::path")] PathBuf),
     /// Mark all notices as seen and end the alarm for losses.
     Acknowledge,
     /// Show a notice of the front end and record it as an event of the session.

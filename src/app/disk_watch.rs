@@ -28,8 +28,10 @@ impl DiskWatch {
         let (folders, received) = mailbox();
         let latest = Arc::new(Mutex::new(None));
         let shared = Arc::clone(&latest);
-        let thread =
-            std::thread::Builder::new().name("disk-watch".to_owned()).spawn(move || run(&received, &shared, &wake));
+        let thread = std::thread::Builder::new()
+            .name("disk-watch".to_owned())
+            .stack_size(256 * 1024)
+            .spawn(move || run(&received, &shared, &wake));
         drop(thread);
         DiskWatch { folders, latest }
     }

@@ -15,6 +15,7 @@
 //! has taken the last one.
 
 use super::command::Command;
+pub use super::phase::Phase;
 use super::settings::SettingsStore;
 use super::snapshot::Snapshot;
 use super::{App, Options, Wake};
@@ -40,21 +41,6 @@ pub const CLOSE_LIMIT: Duration = Duration::from_secs(60);
 
 /// Pause before a snapshot is offered again that the front end just took another one from.
 const PUBLISH_PAUSE: Duration = Duration::from_millis(1);
-
-/// How far the app is from its end.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[repr(u8)]
-pub enum Phase {
-    Running = 0,
-    /// A pass ends, the session is saved, the threads end.
-    Closing = 1,
-    /// Everything is closed and on the disk.
-    Closed = 2,
-    /// Control has failed. What it had open is being closed.
-    Failing = 3,
-    /// Control has failed, and nothing is open any more.
-    Failed = 4,
-}
 
 /// A handle of the app. Clones share the app. When the last one is dropped, the app closes.
 #[derive(Clone)]
@@ -96,13 +82,7 @@ impl Shared {
     }
 
     fn phase(&self) -> Phase {
-        match self.phase.load(SeqCst) {
-            0 => Phase::Running,
-            1 => Phase::Closing,
-            2 => Phase::Closed,
-            3 => Phase::Failing,
-            _ => Phase::Failed,
-        }
+        Phase::of(self.phase.load(SeqCst))
     }
 
     fn set_phase(&self, phase: Phase) {
@@ -174,6 +154,17 @@ impl AppHandle {
         self.shared.is_taken.store(true, SeqCst);
         self.shared.ring();
         latest
+    }
+
+    /// The newest state, for a thread that only looks. Control builds no other one for it.
+    pub fn look(&self) -> Arc<Snapshot> {
+        Arc::clone(&lock(&self.shared.latest))
+    }
+
+    /// Number of the commands that were given so far. A command that was given before this call is carried out when as many
+    /// are done.
+    pub fn given(&self) -> u64 {
+        self.shared.given.load(SeqCst)
     }
 
     /// Whether `snapshot` shows the effect of every command that was given.

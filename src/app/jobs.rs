@@ -11,6 +11,7 @@ use crate::format::TakeFormat;
 use crate::session::{Session, TrackId};
 use crate::time::FramePos;
 use crossbeam_channel::{Receiver, Sender, bounded};
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use std::io::{BufRead, BufReader, Read};
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -20,9 +21,10 @@ use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::{Arc, Mutex};
 
 /// A request to export.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct ExportRequest {
     /// The folder for the exported files.
+    #[serde(with = "crate::serial::path")]
     pub to: PathBuf,
     /// The tracks; `None`: all.
     pub tracks: Option<Vec<TrackId>>,
@@ -37,18 +39,19 @@ pub struct ExportRequest {
 }
 
 /// The state of the export.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct ExportView {
     /// Progress from 0 to 1; `None` while no export runs.
     pub progress: Option<f32>,
     /// The file being written.
     pub file: String,
     /// The result of the last export: its files, or the reason for its failure.
+    #[serde(with = "crate::serial::files_or_reason")]
     pub ended: Option<Result<Arc<Vec<PathBuf>>, String>>,
 }
 
 /// A request to run the stress test.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct StressRequest {
     /// The stresses to run, one after the other.
     pub kinds: Vec<StressKind>,
@@ -59,13 +62,14 @@ pub struct StressRequest {
 }
 
 /// The state of the stress test.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct StressView {
     /// Progress from 0 to 1; `None` while the test does not run.
     pub progress: Option<f32>,
     /// The present step, for the screen.
     pub doing: String,
     /// The rows of the sheet that are complete.
+    #[serde(with = "crate::serial::shared")]
     pub rows: Arc<Vec<Row>>,
     /// The reason why the test ended early.
     pub failed: Option<String>,

@@ -16,6 +16,7 @@ pub mod jobs;
 pub mod naming;
 mod opener;
 mod past_events;
+mod phase;
 pub mod report;
 pub mod settings;
 pub mod settings_change;
@@ -30,7 +31,7 @@ use crate::message::Motion;
 use crate::message::disk::DiskEvent;
 use crate::message::published::Published;
 use crate::peaks::PeakStore;
-use crate::residency::watcher::Watcher;
+use crate::residency::watcher::{ResidencySamples, Watcher};
 use crate::session::{Session, session_file};
 use crate::time::Frames;
 use build_snapshot::{SessionInfo, TransportRequests};
@@ -86,7 +87,7 @@ pub struct DeviceWish {
 pub struct LiveSources<'a> {
     pub waves: Option<&'a mut PeakStore>,
     /// The residency samples, once the residency panel was open.
-    pub watcher: Option<&'a Watcher>,
+    pub watcher: Option<&'a dyn ResidencySamples>,
 }
 
 enum OpenState {

@@ -32,12 +32,16 @@ pub struct Settings {
     /// Number of input channels to open; `None`: all.
     pub inputs: Option<usize>,
     /// The folder for new sessions; `None`: `Faultless` in the user's music folder.
+    #[serde(with = "crate::serial::optional_path")]
     pub sessions: Option<PathBuf>,
     /// The session that was open last.
+    #[serde(with = "crate::serial::optional_path")]
     pub last_session: Option<PathBuf>,
     /// The folder for a second copy of every take; `None`: no mirror.
+    #[serde(with = "crate::serial::optional_path")]
     pub mirror: Option<PathBuf>,
     /// The folder in which takes continue when their disk is full or fails; `None`: their sound waits in memory.
+    #[serde(with = "crate::serial::optional_path")]
     pub overflow: Option<PathBuf>,
     /// The sample format of new takes.
     pub format: TakeFormat,
@@ -180,7 +184,8 @@ fn store_offset_in(folder: &Path, key: &str, offset: i64) -> Result<(), String> 
 /// The name of the settings file.
 const FILE: &str = "settings.json";
 
-fn user_folder() -> Option<PathBuf> {
+/// The folder of the user's settings file.
+pub fn user_folder() -> Option<PathBuf> {
     dirs::config_dir().map(|config| config.join("faultless"))
 }
 
@@ -236,7 +241,7 @@ impl SettingsStore {
         let (sender, problems) = bounded(PROBLEMS_MAX);
         let handled = Arc::new(AtomicU64::new(0));
         let (reached, refusals) = (Arc::clone(&handled), sender.clone());
-        let thread = std::thread::Builder::new().name("settings".to_owned()).spawn(move || {
+        let thread = std::thread::Builder::new().name("settings".to_owned()).stack_size(256 * 1024).spawn(move || {
             while let Ok((number, settings)) = versions.take(None) {
                 if let Some(path) = &path
                     && let Err(error) = write(path, &settings)

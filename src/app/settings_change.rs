@@ -6,19 +6,20 @@
 use super::settings::{Settings, ThemeChoice, TimeFormat};
 use crate::butler::capabilities::CapturePath;
 use crate::format::TakeFormat;
+use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
 
 /// A change of one setting. [`Settings`] says what each means.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub enum SettingsChange {
     Device(Option<String>),
     Rate(u32),
     Period(usize),
     Inputs(Option<usize>),
-    Sessions(Option<PathBuf>),
-    LastSession(Option<PathBuf>),
-    Mirror(Option<PathBuf>),
-    Overflow(Option<PathBuf>),
+    Sessions(#[serde(with = "crate::serial::optional_path")] Option<PathBuf>),
+    LastSession(#[serde(with = "crate::serial::optional_path")] Option<PathBuf>),
+    Mirror(#[serde(with = "crate::serial::optional_path")] Option<PathBuf>),
+    Overflow(#[serde(with = "crate::serial::optional_path")] Option<PathBuf>),
     Format(TakeFormat),
     LeadMs(u64),
     LockKib(Option<u64>),

@@ -12,12 +12,13 @@ use crate::message::Motion;
 use crate::session::session_file::KeptVersion;
 use crate::session::{Session, TakeId, TrackId};
 use crate::time::{FramePos, Frames, SampleRate};
+use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 /// The whole state that the front end draws.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Snapshot {
     /// Commands that were carried out before the snapshot was built.
     pub commands_done: u64,
@@ -26,10 +27,12 @@ pub struct Snapshot {
     /// Whether a session and a device are open.
     pub stage: Stage,
     /// The session; while none is open, the last one or an empty one.
+    #[serde(skip, default = "empty_session")]
     pub session: Arc<Session>,
     /// Changes whenever the session does.
     pub revision: u64,
     /// The session's folder.
+    #[serde(with = "crate::serial::path")]
     pub folder: PathBuf,
     /// The label of the change that undo reverts; `None`: there is nothing to undo.
     pub undo: Option<String>,
@@ -54,20 +57,25 @@ pub struct Snapshot {
     /// Free space of the session's disk; `None` until it has been read.
     pub disk_space: Option<DiskSpace>,
     /// Notices of this start, the latest last; their number is limited.
+    #[serde(skip)]
     pub notices: Arc<Vec<EventEntry>>,
     /// Events of earlier starts from the session's flight recorder, the latest last; their number is limited.
+    #[serde(skip)]
     pub earlier: Arc<Vec<EventEntry>>,
     /// Devices that can be chosen; empty until they have been listed.
+    #[serde(skip)]
     pub devices: Arc<Vec<Listed>>,
+    #[serde(skip)]
     pub settings: Arc<Settings>,
     /// The doctor's findings: `None` before the first examination, `Some(None)` during one.
+    #[serde(skip)]
     pub doctor: DoctorView,
     pub export: ExportView,
     pub stress: StressView,
 }
 
 /// Whether a session and a device are open.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub enum Stage {
     Opening,
     Open,
@@ -97,7 +105,7 @@ pub enum Stage {
 }
 
 /// The playhead, the running pass and the transport's switches.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Transport {
     pub motion: Motion,
     /// The playhead's position.
@@ -114,7 +122,7 @@ pub struct Transport {
 }
 
 /// A pass that is being prepared, recorded or finished.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct PassView {
     pub phase: PassPhase,
     /// The position on the timeline of the first frame behind `head`.
@@ -124,15 +132,17 @@ pub struct PassView {
     /// Frames recorded so far.
     pub frames: Frames,
     /// The takes being recorded, and their tracks.
+    #[serde(with = "crate::serial::shared")]
     pub takes: Arc<Vec<(TrackId, TakeId)>>,
     /// Losses so far: position on the timeline and length.
+    #[serde(with = "crate::serial::shared")]
     pub losses: Arc<Vec<(FramePos, Frames)>>,
     /// Where the spool files of the takes are; `None`: sound goes directly into the WAV files.
     pub spool: Option<SpoolPlace>,
 }
 
 /// A meter's values; full scale is 1.0.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Meter {
     /// The highest absolute sample since the last snapshot.
     pub peak: f32,
@@ -141,7 +151,7 @@ pub struct Meter {
 }
 
 /// The device that is open.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct DeviceView {
     /// The name as `--device` takes it.
     pub name: String,
@@ -162,7 +172,7 @@ pub struct DeviceView {
 }
 
 /// The status line under the transport.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Health {
     pub severity: Severity,
     /// The first sentence: "All is well.", "The device is gone."
@@ -178,7 +188,7 @@ pub struct Health {
 }
 
 /// A button next to an advice, by its effect.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Cure {
     /// Choose the folder in which takes continue.
     ChooseOverflowFolder,
@@ -214,7 +224,7 @@ impl Cure {
 }
 
 /// A command that was refused.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Refusal {
     /// Counts the refusals of this start, so that the same sentence can be shown again.
     pub number: u64,
@@ -224,7 +234,7 @@ pub struct Refusal {
 }
 
 /// A recording that has ended.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Made {
     /// Number of the pass in the session.
     pub pass: u32,
@@ -233,6 +243,7 @@ pub struct Made {
     /// Length of the recording.
     pub frames: Frames,
     /// The folder of the first file.
+    #[serde(with = "crate::serial::path")]
     pub folder: PathBuf,
     /// All takes of the pass, those that continued in other files included.
     pub takes: Vec<TakeId>,
@@ -242,7 +253,7 @@ pub struct Made {
 
 /// Figures of engine, butler and disk. They count from the start of the running pass, or, without a pass, from the
 /// opening of the device.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct EngineFigures {
     /// Page faults of the audio thread that needed no disk; `None`: the kernel has not reported them.
     pub minor_faults: Option<u64>,
@@ -289,7 +300,7 @@ pub struct EngineFigures {
 }
 
 /// Free space of the session's disk.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct DiskSpace {
     pub free_bytes: u64,
     /// Recording time for the armed tracks, or for all tracks if none is armed.
@@ -299,7 +310,7 @@ pub struct DiskSpace {
 }
 
 /// One entry of the Events panel.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct EventEntry {
     /// Time since the program's start; zero for an entry of an earlier start.
     pub at: Duration,
@@ -313,16 +324,21 @@ pub struct EventEntry {
     pub headline: Option<String>,
 }
 
+/// A session without tracks, for a snapshot that has none of its own yet.
+fn empty_session() -> Arc<Session> {
+    let rate = SampleRate(48_000);
+    Arc::new(Session::new(uuid::Uuid::nil(), "", "", rate, crate::format::TakeFormat::S24))
+}
+
 impl Snapshot {
     /// The snapshot of an app in which nothing is open yet.
     pub fn empty() -> Snapshot {
         let rate = SampleRate(48_000);
-        let session = Session::new(uuid::Uuid::nil(), "", "", rate, crate::format::TakeFormat::S24);
         Snapshot {
             commands_done: 0,
             moves: true,
             stage: Stage::Opening,
-            session: Arc::new(session),
+            session: empty_session(),
             revision: 0,
             folder: PathBuf::new(),
             undo: None,
@@ -368,7 +384,7 @@ impl Snapshot {
     }
 
     /// The state after control has failed for `reason`: nothing runs any more.
-    pub(super) fn failed(&self, reason: &str) -> Snapshot {
+    pub(crate) fn failed(&self, reason: &str) -> Snapshot {
         let stage = Stage::Failed { reason: reason.to_owned() };
         Snapshot {
             health: super::health::failed(reason),

@@ -24,10 +24,10 @@ use std::time::Duration;
 use uuid::Uuid;
 
 /// Where spool files are created.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum SpoolPlace {
     /// In a private folder on a tmpfs: the files outlive the program.
-    Folder(PathBuf),
+    Folder(#[serde(with = "crate::serial::path")] PathBuf),
     /// In memory without a name (`memfd`), which does not outlive the program.
     Memory,
 }

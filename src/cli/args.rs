@@ -22,6 +22,7 @@ Examples:
   faultless doctor gig                                              check this machine and the disk of folder gig
   faultless stress /var/tmp/rehearsal --inputs 24                   test recording while the machine is busy
   faultless recover gig                                             after a crash: complete the takes that were cut off
+  faultless stop gig                                                end a recording whose window is gone
 
 Takes are ordinary WAV files, one per track, in SESSION/audio; other programs can open them while they
 are being recorded.")]
@@ -78,6 +79,18 @@ pub enum Mode {
     Bench(BenchArgs),
     /// Test: record while the machine is put under stress, compare every sample, print the results
     Stress(StressArgs),
+    /// End the recording of a session whose window is gone, and wait until everything is saved
+    Stop(StopArgs),
+    /// Run the recorder without a window. The window starts it
+    #[command(hide = true)]
+    Engine(WindowArgs),
+}
+
+/// Arguments of `stop`.
+#[derive(Args)]
+pub struct StopArgs {
+    /// Folder of the session
+    pub session: PathBuf,
 }
 
 /// Arguments of the modes that open a device.

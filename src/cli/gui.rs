@@ -1,15 +1,21 @@
-//! `faultless [SESSION]`: opens the GUI. Thread: ui.
+//! `faultless [SESSION]`: opens the GUI. The recorder has a process of its own, see [`super::engine`]. Thread: ui.
 
 use super::args::{Cli, WindowArgs};
+use super::engine::NOT_CLOSED;
 use super::{Failure, print_stderr};
-use crate::app::handle::{AppHandle, CLOSE_LIMIT};
-use crate::app::{DeviceWish, Options};
+use crate::app::handle::CLOSE_LIMIT;
+use crate::link::client::Client;
+use crate::link::start::EngineStart;
+use crate::link::{Ended, Recorder};
 use crate::rt::process;
 use crate::ui::frame::{SIZE, WindowFrame};
 use clap::CommandFactory as _;
 use signal_hook::iterator::Signals;
+use std::ffi::OsString;
 use std::path::Path;
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::sync::atomic::Ordering::SeqCst;
 use std::time::Duration;
 
 /// Advice for a machine without a display.
@@ -17,9 +23,6 @@ const WITHOUT_DISPLAY: &str = "to record without a window: faultless record SESS
 
 /// Time for the window to close after everything is on the disk.
 const WINDOW_LIMIT: Duration = Duration::from_secs(2);
-
-const NOT_CLOSED: &str = "not everything is saved, because a disk or a device does not answer; the sound that is not in \
-                          the takes is in memory: start again before you switch the machine off, and it is recovered";
 
 /// The smallest size at which nothing in the GUI overlaps.
 const MIN_SIZE: [f32; 2] = [960.0, 560.0];
@@ -33,7 +36,6 @@ pub fn run(args: &WindowArgs) -> Result<(), Failure> {
     if let Some(session) = &args.session {
         place_check(session)?;
     }
-    let options = options(args);
     let native = eframe::NativeOptions {
         renderer: eframe::Renderer::Glow,
         viewport: egui::ViewportBuilder::default()
@@ -44,22 +46,28 @@ pub fn run(args: &WindowArgs) -> Result<(), Failure> {
             .with_min_inner_size(MIN_SIZE),
         ..eframe::NativeOptions::default()
     };
-    let window = Arc::new(OnceLock::new());
-    close_on_signals(Arc::clone(&window))?;
-    let created = Arc::clone(&window);
+    let start = EngineStart::of_this_program(args.session.clone(), engine_options(args));
+    let recorder = Recorder::Remote(Client::start(start)?);
+    close_on_signals(recorder.clone())?;
+    let shared = recorder.clone();
+    let was_open = Arc::new(AtomicBool::new(false));
+    let opened = Arc::clone(&was_open);
     let create = Box::new(move |cc: &eframe::CreationContext<'_>| {
-        let frame = WindowFrame::new(&cc.egui_ctx, options)?;
-        created.set(frame.app().clone()).ok();
-        Ok(Box::new(frame) as Box<dyn eframe::App>)
+        opened.store(true, SeqCst);
+        Ok(Box::new(WindowFrame::of(&cc.egui_ctx, shared)) as Box<dyn eframe::App>)
     });
     let shown = eframe::run_native("Faultless", native, create);
     // The event loop also ends by an error, for example when the display server is gone.
-    if let Some(app) = window.get()
-        && !app.close_within(CLOSE_LIMIT)
-    {
+    if recorder.end_with_window(CLOSE_LIMIT) == Ended::NotSaved {
         return Err(Failure(NOT_CLOSED.to_owned()));
     }
-    shown.map_err(|error| Failure(format!("the window cannot be opened: {error}; {WITHOUT_DISPLAY}")))
+    shown.map_err(|error| {
+        Failure(if was_open.load(SeqCst) {
+            format!("the display is gone: {error}")
+        } else {
+            format!("the window cannot be opened: {error}; {WITHOUT_DISPLAY}")
+        })
+    })
 }
 
 /// Refuses a session that cannot be begun where the command line says, and a name that is almost that of a mode.
@@ -96,32 +104,40 @@ fn distance(a: &str, b: &str) -> usize {
     row[b.len()]
 }
 
-fn options(args: &WindowArgs) -> Options {
-    let named = args.device.is_some() || args.rate.is_some() || args.period.is_some() || args.inputs.is_some();
-    let signalled = args.signal.is_some();
-    let device = (named || signalled).then(|| DeviceWish {
-        name: args.device.clone().unwrap_or_default(),
-        rate: args.rate,
-        period: args.period,
-        inputs: args.inputs,
-        signal: args.signal.clone(),
-    });
-    Options { session: args.session.clone(), device, capture_path: args.capture_path, ..Options::default() }
+/// The options of the engine, as its command line has them.
+fn engine_options(args: &WindowArgs) -> Vec<OsString> {
+    let text = |name: &str, value: String| OsString::from(format!("--{name}={value}"));
+    let WindowArgs { session: _, device, rate, period, inputs, capture_path, signal } = args;
+    [
+        device.clone().map(|value| text("device", value)),
+        rate.map(|value| text("rate", value.to_string())),
+        period.map(|value| text("period", value.to_string())),
+        inputs.map(|value| text("inputs", value.to_string())),
+        capture_path.map(|value| text("capture-path", value.to_string())),
+        signal.clone().map(|value| text("signal", value)),
+    ]
+    .into_iter()
+    .flatten()
+    .collect()
 }
 
-/// Closes the app at Ctrl-C, at a log-out or shutdown and when the terminal closes, without asking the user. The window
-/// then closes by itself. If it does not draw, or the disk does not answer, the program ends without it.
-fn close_on_signals(window: Arc<OnceLock<AppHandle>>) -> Result<(), Failure> {
+/// Closes the window at Ctrl-C, at a log-out or shutdown and when the terminal closes, without asking the user. A recording
+/// continues in the engine's process. Without one, the session is closed and saved; the window then closes by itself. If it
+/// does not draw, or the disk does not answer, the program ends without it.
+fn close_on_signals(recorder: Recorder) -> Result<(), Failure> {
     let mut signals = Signals::new(process::end_signals())?;
     std::thread::Builder::new().name("signals".to_owned()).spawn(move || {
         if signals.forever().next().is_none() {
             return;
         }
-        // Before there is a window, nothing is open.
-        let Some(app) = window.get() else { std::process::exit(1) };
-        if !app.close_within(CLOSE_LIMIT) {
-            print_stderr(&format!("faultless: {NOT_CLOSED}"));
-            std::process::exit(1);
+        match recorder.end_with_window(CLOSE_LIMIT) {
+            Ended::Saved => {}
+            // The engine says it.
+            Ended::Continues => std::process::exit(0),
+            Ended::NotSaved => {
+                print_stderr(&format!("faultless: {NOT_CLOSED}"));
+                std::process::exit(1);
+            }
         }
         std::thread::sleep(WINDOW_LIMIT);
         std::process::exit(0);

@@ -5,12 +5,14 @@
 
 pub mod args;
 pub mod choose;
+pub mod engine;
 pub mod inspect;
 pub mod live_line;
 pub mod play;
 pub mod record;
 pub mod recover;
 pub mod status;
+pub mod stop;
 pub mod stress;
 #[cfg(feature = "gui")]
 pub mod gui;
@@ -68,6 +70,8 @@ pub fn main() -> ExitCode {
         Some(Mode::Doctor(args)) => inspect::doctor(&args),
         Some(Mode::Bench(args)) => inspect::bench(&args),
         Some(Mode::Stress(args)) => stress::run(&args),
+        Some(Mode::Stop(args)) => stop::run(&args),
+        Some(Mode::Engine(args)) => engine::run(&args),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,

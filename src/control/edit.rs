@@ -7,10 +7,11 @@ use crate::host;
 use crate::session::history::History;
 use crate::session::{EditError, MarkerId, Monitor, RegionId, Session, TakeId, Track, TrackId, TrashList};
 use crate::time::{FramePos, Frames};
+use serde::{Deserialize, Serialize};
 use std::time::{Duration, Instant};
 
 /// A change of the session. A change that names several tracks is one step of undo.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub enum Edit {
     /// Arms or disarms. The pass that is on keeps its tracks.
     Arm(Vec<TrackId>, bool),

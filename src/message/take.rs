@@ -4,11 +4,12 @@ use super::replica::ReplicaPair;
 use crate::format::TakeFormat;
 use crate::time::{FramePos, Frames};
 use crate::wav::header::Header;
+use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
 use std::sync::Arc;
 
 /// Identifies a take among those that are open. Control never uses a key twice.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct TakeKey(pub u64);
 
 /// Identifies a pass among those that are open. Control never uses a key twice.

@@ -7,6 +7,7 @@ use crate::message::take::TakeKey;
 use crate::residency::ledger::{Ledger, Stamp};
 use crate::time::{FramePos, Frames};
 use crate::window::budget::LockBudget;
+use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
 use std::sync::Arc;
 use uuid::Uuid;
@@ -24,7 +25,7 @@ pub struct Sources {
 }
 
 /// The pages that a row shows.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Pages {
     /// The pages around the record or play position.
     AroundHead {
@@ -38,7 +39,7 @@ pub enum Pages {
 }
 
 /// A front end's request to the watcher.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct View {
     /// Largest number of cells in a row.
     pub cells: usize,
@@ -48,7 +49,7 @@ pub struct View {
 }
 
 /// The take or slot that a row shows.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum RowKey {
     /// A take that is recorded.
     Take {
@@ -61,10 +62,11 @@ pub enum RowKey {
 }
 
 /// One row of the map.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Row {
     pub key: RowKey,
     /// Path of the file that it shows.
+    #[serde(with = "crate::serial::shared_path")]
     pub path: Arc<PathBuf>,
     /// Sample rate in hertz.
     pub rate: u32,
@@ -106,7 +108,7 @@ impl Row {
 }
 
 /// The numbers shown beside the rows. Maxima are those of the whole run.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SampleFigures {
     /// Faults of the audio thread that did not wait for the disk, since its start; `None`: unknown.
     pub minor_faults: Option<u64>,
@@ -143,7 +145,7 @@ pub struct SampleFigures {
 }
 
 /// The result of one look at everything.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Sample {
     pub at: Stamp,
     /// Duration of the sample in microseconds.

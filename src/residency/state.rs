@@ -9,6 +9,7 @@
 use crate::limits::PAGE_BYTES;
 use crate::residency::ledger::{LedgerSpan, SlotSpan, Stamp, TakeView};
 use crate::window::kernel_pages::CacheStat;
+use serde::{Deserialize, Serialize};
 
 /// Milliseconds that a page may stay dirty after its writeback was started.
 const DIRTY_MS_MAX: u64 = 1500;
@@ -155,7 +156,7 @@ impl Kernel {
 }
 
 /// One cell of the map, in a byte: state according to the ledger, statement of the kernel, and whether they disagree.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Cell(u8);
 
 impl Cell {

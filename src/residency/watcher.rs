@@ -19,6 +19,39 @@ const SHARE: u32 = 20;
 /// Stack of the thread in bytes.
 const STACK_BYTES: usize = 256 * 1024;
 
+/// Samples as a front end reads them, from the watcher of this process or of another one.
+pub trait ResidencySamples: Send + Sync {
+    /// Requests samples of `view` from now on; `None`: no samples.
+    fn set_view(&self, view: Option<View>);
+
+    /// The last sample. Does not wait.
+    fn latest(&self) -> Option<Arc<Sample>>;
+
+    /// The samples of the last minute, oldest first.
+    fn history(&self) -> Vec<Arc<Sample>>;
+
+    /// The history of the page as of `sample`. Empty while it is not known.
+    fn page_story_at(&self, sample: &Sample, key: &RowKey, byte: u64) -> Vec<String>;
+}
+
+impl ResidencySamples for Watcher {
+    fn set_view(&self, view: Option<View>) {
+        Watcher::set_view(self, view);
+    }
+
+    fn latest(&self) -> Option<Arc<Sample>> {
+        Watcher::latest(self)
+    }
+
+    fn history(&self) -> Vec<Arc<Sample>> {
+        Watcher::history(self)
+    }
+
+    fn page_story_at(&self, sample: &Sample, key: &RowKey, byte: u64) -> Vec<String> {
+        Watcher::page_story_at(self, sample, key, byte)
+    }
+}
+
 /// The handle of the thread. Dropping it ends the thread and does not wait for it: the thread only reads.
 #[derive(Debug)]
 pub struct Watcher {

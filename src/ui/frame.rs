@@ -14,11 +14,12 @@ use crate::app::command::Command;
 use crate::app::handle::{AppHandle, CLOSE_LIMIT, Phase};
 use crate::app::snapshot::Snapshot;
 use crate::app::waves::Waves;
-use crate::app::{LiveSources, Options};
+use crate::app::{LiveSources, Options, Wake};
 use crate::control::Severity;
+use crate::link::Recorder;
 use crate::message::Motion;
 use crate::residency::sample::{Pages, View};
-use crate::residency::watcher::Watcher;
+use crate::residency::watcher::ResidencySamples;
 use egui::{Align, Color32, Layout, Rect, Ui, UiBuilder, ViewportCommand, vec2};
 use nix::sys::resource::{UsageWho, getrusage};
 use std::io;
@@ -55,6 +56,9 @@ const CLOSING_POLL: Duration = Duration::from_millis(30);
 /// The samples that are taken while something rolls and the residency panel is not visible.
 const BACKGROUND_VIEW: View = View { cells: 96, pages: Pages::AroundHead { back_ms: 2400, ahead_ms: 1300 }, hz: 2 };
 
+/// The longest that the first picture waits for the recorder.
+const FIRST_LIMIT: Duration = Duration::from_millis(400);
+
 /// The longest that the end of the window waits for waveforms that are being saved.
 const WAVES_LIMIT: Duration = Duration::from_secs(2);
 
@@ -62,13 +66,13 @@ const WAVES_LIMIT: Duration = Duration::from_secs(2);
 /// it.
 #[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own about the window")]
 pub struct WindowFrame {
-    app: AppHandle,
+    app: Recorder,
     /// The state that the present picture shows.
     snapshot: Arc<Snapshot>,
     shell: Shell,
     waves: Waves,
     /// The watcher, while the residency panel shows its samples.
-    watcher: Option<Arc<Watcher>>,
+    watcher: Option<Arc<dyn ResidencySamples>>,
     /// Whether the watcher has a view and therefore samples.
     is_sampling: bool,
     pace: Pace,
@@ -86,10 +90,25 @@ pub struct WindowFrame {
     has_size: bool,
 }
 
+/// Wakes the window of `ctx`.
+fn wake_of(ctx: &egui::Context) -> Wake {
+    let ctx = ctx.clone();
+    Arc::new(move || ctx.request_repaint())
+}
+
 impl WindowFrame {
-    /// Starts the app and makes the window. Does not wait for the session or the device. Fails if the system gives no
-    /// threads.
+    /// Starts an app in this process and makes the window. Does not wait for the session or the device. Fails if the
+    /// system gives no threads.
     pub fn new(ctx: &egui::Context, options: Options) -> io::Result<WindowFrame> {
+        let app = AppHandle::start(Options { wake: Some(wake_of(ctx)), ..options })?;
+        Ok(WindowFrame::of(ctx, Recorder::InProcess(app)))
+    }
+
+    /// Makes the window of a recorder.
+    pub fn of(ctx: &egui::Context, app: Recorder) -> WindowFrame {
+        app.set_wake(wake_of(ctx));
+        // The first picture has the user's colours and zoom.
+        app.wait_for_first(FIRST_LIMIT);
         super::theme::install_fonts(ctx);
         Theme::dark().install(ctx);
         // `guard_close` handles closing, and the settings hold the zoom. egui must not do either by itself.
@@ -97,10 +116,7 @@ impl WindowFrame {
             options.quit_shortcuts.clear();
             options.zoom_with_keyboard = false;
         });
-        let waker = ctx.clone();
-        let wake: Arc<dyn Fn() + Send + Sync> = Arc::new(move || waker.request_repaint());
-        let app = AppHandle::start(Options { wake: Some(wake), ..options })?;
-        Ok(WindowFrame {
+        WindowFrame {
             snapshot: app.snapshot(),
             app,
             shell: Shell::default(),
@@ -115,11 +131,11 @@ impl WindowFrame {
             zoom: 0.0,
             full_screen: false,
             has_size: false,
-        })
+        }
     }
 
     /// A handle of the app, which may outlive the window.
-    pub fn app(&self) -> &AppHandle {
+    pub fn app(&self) -> &Recorder {
         &self.app
     }
 
@@ -145,8 +161,13 @@ impl WindowFrame {
     /// the app is closed, by the user or by a signal.
     fn guard_close(&mut self, ctx: &egui::Context) {
         let is_requested = ctx.input(|input| input.viewport().close_requested());
+        if is_requested && !self.app.answers() {
+            // Nobody can be asked to save. What was recorded is in memory and on the disk.
+            self.app.leave();
+        }
         let phase = self.app.phase();
         let may_close = match phase {
+            _ if self.app.has_left() => true,
             Phase::Closed => true,
             // Nothing runs any more. The window stays until the user has read why.
             Phase::Failed => is_requested || self.close_request != CloseRequest::None,
@@ -230,6 +251,13 @@ impl WindowFrame {
                 self.apply(Command::Stop);
                 self.close_request = CloseRequest::Ending;
             }
+            if self.app.can_outlive_window() {
+                let only = Button::text("Close the window only", "Close the window only");
+                let hint = "The recording continues. Start Faultless again to see it";
+                if only.show(ui, theme).on_hover_text(hint).clicked() {
+                    self.app.leave();
+                }
+            }
             if Button::text("Keep recording", "Keep recording").show(ui, theme).clicked() {
                 self.close_request = CloseRequest::None;
             }
@@ -242,6 +270,10 @@ impl WindowFrame {
         let closes = matches!(self.app.phase(), Phase::Closing | Phase::Failing | Phase::Closed);
         if closes || !matches!(self.close_request, CloseRequest::None | CloseRequest::Requested) {
             self.close_question(ui, &theme);
+        } else if !self.app.answers() && self.app.phase() == Phase::Running {
+            let text =
+                "The recorder does not answer. What it has recorded is kept: wait, or close the window and start again";
+            WindowFrame::strip(ui, &theme, text);
         } else if self.is_refused && self.app.phase() == Phase::Running {
             let text = "The recorder does not answer: the last command was not carried out. A recording continues; \
                         try again, or end the program by a signal";
@@ -254,7 +286,7 @@ impl WindowFrame {
     fn update_watcher(&mut self) {
         let is_shown = self.shell.bottom.shows_residency();
         let rolls = self.snapshot.transport.motion != Motion::Stopped;
-        let watcher = if is_shown || rolls || self.is_sampling { self.app.watcher() } else { None };
+        let watcher = if is_shown || rolls || self.is_sampling { self.app.samples() } else { None };
         if !is_shown && let Some(watcher) = &watcher {
             self.shell.bottom.residency.hide();
             if rolls != self.is_sampling || self.watcher.is_some() {
@@ -297,6 +329,7 @@ impl WindowFrame {
 impl eframe::App for WindowFrame {
     fn logic(&mut self, ctx: &egui::Context, _frame: &mut eframe::Frame) {
         self.snapshot = self.app.snapshot();
+        self.is_refused |= self.app.take_refusal();
         self.guard_close(ctx);
         self.fit_screen(ctx);
         let now = ctx.input(|input| input.time);
@@ -342,9 +375,10 @@ impl eframe::App for WindowFrame {
 
 impl Drop for WindowFrame {
     fn drop(&mut self) {
-        // A panic of the window, and an event loop that ends by an error, come here too.
-        self.app.shutdown();
+        // A panic of the window, and an event loop that ends by an error, come here too. A recording in another process
+        // continues.
+        self.app.begin_end_with_window();
         self.waves.close(WAVES_LIMIT);
-        self.app.close_within(CLOSE_LIMIT);
+        self.app.end_with_window(CLOSE_LIMIT);
     }
 }

@@ -7,7 +7,7 @@ use crate::app::command::Command;
 use crate::app::settings::Settings;
 use crate::app::snapshot::Snapshot;
 use crate::peaks::PeakStore;
-use crate::residency::watcher::Watcher;
+use crate::residency::watcher::ResidencySamples;
 
 /// Inputs and outputs of panels for one picture. Each panel borrows the context while it draws.
 pub struct PanelContext<'a> {
@@ -19,7 +19,7 @@ pub struct PanelContext<'a> {
     /// Waveforms. `None` while no session is open, and for overlays.
     pub waves: Option<&'a mut PeakStore>,
     /// Residency samples. `None` while no device is open, while the residency tab is hidden, and for overlays.
-    pub watcher: Option<&'a Watcher>,
+    pub watcher: Option<&'a dyn ResidencySamples>,
     pub keys: &'a KeyMap,
     /// Visible part of the timeline, and the selection. Panels change it directly.
     pub view: &'a mut View,

@@ -21,6 +21,7 @@ use faultless::export::position_text::parse_position;
 use faultless::flight::record::Record;
 use faultless::format::DeviceFormat;
 use faultless::limits::{CHANNEL_COUNT_MAX, PAGE_BYTES, PEAK_FRAMES_MAX, SPOOL_SLOTS_MAX};
+use faultless::link::protocol::{self, REQUEST_BYTES_MAX, Request};
 use faultless::peaks::Column;
 use faultless::peaks::cache::{self, Fingerprint};
 use faultless::recovery::evidence::{Rejected, identity};
@@ -45,7 +46,7 @@ use std::time::Duration;
 pub type Target = fn(&[u8]);
 
 /// Every target, with the name of its file and of its corpus.
-pub const TARGETS: [(&str, Target); 9] = [
+pub const TARGETS: [(&str, Target); 10] = [
     ("wav", wav),
     ("session", session),
     ("peaks", peaks),
@@ -55,6 +56,7 @@ pub const TARGETS: [(&str, Target); 9] = [
     ("device", device),
     ("signal", signal),
     ("events", events),
+    ("link", link),
 ];
 
 /// A WAV file: parses the header with both parsers and with wrong lengths of the file, then `bext`, then reads frames.
@@ -299,5 +301,22 @@ pub fn events(bytes: &[u8]) {
         assert_eq!(again.iter().position(|byte| *byte == b'\n'), Some(again.len() - 1));
         assert_eq!(Record::parse(&again[..again.len() - 1]).as_ref(), Some(&record));
         assert!(record.stamp().is_some() && !format!("{:<14}", record.kind).is_empty());
+    }
+}
+
+/// What a client sends to an engine: a greeting and frames. An accepted request is written as bytes that are the same
+/// request.
+pub fn link(bytes: &[u8]) {
+    protocol::read_greeting(&mut &*bytes).ok();
+    let (mut from, mut frame) = (bytes, Vec::new());
+    while protocol::receive(&mut from, REQUEST_BYTES_MAX, &mut frame).is_ok() {
+        assert!(frame.len() <= bytes.len());
+        let Ok(request) = protocol::parse::<Request>(&frame) else { continue };
+        let written = protocol::message(&request).expect("a request can be written");
+        let again = protocol::parse::<Request>(&written[5..]).expect("a request that was written can be read");
+        assert_eq!(protocol::message(&again).expect("a request can be written"), written);
+        if let Request::Command(command) = &request {
+            protocol::is_bearable(command);
+        }
     }
 }

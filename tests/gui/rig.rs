@@ -4,10 +4,10 @@ use egui::{Event, Key, Modifiers, PointerButton, ViewportEvent, ViewportId};
 use egui_kittest::kittest::{NodeT as _, Queryable as _};
 use egui_kittest::{Harness, HarnessBuilder};
 use faultless::app::command::Command;
-use faultless::app::handle::AppHandle;
 use faultless::app::settings::Settings;
 use faultless::app::snapshot::{PassPhase, Snapshot, Stage};
 use faultless::app::{DeviceWish, Options};
+use faultless::link::Recorder;
 use faultless::session::Session;
 use faultless::ui::frame::WindowFrame;
 use std::path::{Path, PathBuf};
@@ -110,7 +110,7 @@ impl Rig {
         self.harness.step();
     }
 
-    pub(super) fn app(&self) -> &AppHandle {
+    pub(super) fn app(&self) -> &Recorder {
         self.harness.state().app()
     }
 

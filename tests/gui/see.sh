@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Opens Faultless in a real window on a screen of its own, and uses it as a person would: first start, record,
-# stop, play, residency. Checks the WAV files and that the audio thread took no fault. Then stops the screen's server while
-# the window records: a signal ends the recording all the same.
+# stop, play, residency. Checks the WAV files and that the audio thread took no fault. Then stops and kills the screen's server
+# while a window records: the recording continues, and other windows show it.
 #
 #   tests/gui/see.sh [FOLDER]     screenshots go to FOLDER (target/pictures/window where none is named)
 #
@@ -17,11 +17,14 @@ pictures=${1:-$target/pictures/window}
 mkdir -p "$target" "$pictures"
 work=$(mktemp -d "${WORK:-$target}/see.XXXXXX")
 work=$(readlink -f "$work")
-export XDG_CONFIG_HOME=$work/config XDG_DATA_HOME=$work/data HOME=$work/home
+export XDG_CONFIG_HOME=$work/config XDG_DATA_HOME=$work/data HOME=$work/home XDG_RUNTIME_DIR=$work/runtime
 mkdir -p "$HOME/Music" "$XDG_CONFIG_HOME"
+mkdir -m 700 "$XDG_RUNTIME_DIR"
+# Process numbers of the engines that run. Each has a socket that is named after it.
+engines() { find "$XDG_RUNTIME_DIR" -name 'engine-*.sock' 2>/dev/null | sed 's/.*engine-\([0-9]*\)\.sock/\1/'; }
 pids=()
 end() {
-    for pid in "${pids[@]}"; do kill "$pid" 2>/dev/null || true; done
+    for pid in "${pids[@]}" $(engines); do kill "$pid" 2>/dev/null || true; done
     rm -rf "$work"
 }
 trap end EXIT
@@ -147,35 +150,79 @@ for take in session["takes"]:
 print(f"{len(takes)} takes of {seconds:.2f} s, 0 faults, 0 xruns, 0 frames lost")
 P
 
-# The server of the screen stands still, and with it the window's thread. Control has a thread of its own.
+# The server of the screen stands still, and with it the window's thread; a signal ends the window. Then the server of the
+# screen is killed. Each time the recording continues, and another window shows it.
 export HOME=$work/home2 XDG_CONFIG_HOME=$work/config2
 mkdir -p "$HOME/Music" "$XDG_CONFIG_HOME"
-"$program" --device virtual >"$work/told" 2>&1 &
+gig=$work/gig
+wait_for_window() {
+    window=
+    for _ in $(seq 400); do
+        window=$(xdotool search --onlyvisible --pid "$app" 2>/dev/null | tail -n1) && [ -n "$window" ] && break
+        sleep 0.02
+    done
+    [ -n "$window" ] || fail "no window"
+    xdotool windowmove "$window" 0 0 windowsize "$window" 1440 900
+}
+wait_for_end() {
+    for _ in $(seq 60); do kill -0 "$app" 2>/dev/null || return 0; sleep 0.05; done
+    fail "$1"
+}
+"$program" "$gig" --device virtual --inputs 8 --signal ramp >"$work/told" 2>&1 &
 app=$!
 pids+=("$app")
-window=
-for _ in $(seq 200); do
-    window=$(xdotool search --onlyvisible --pid "$app" 2>/dev/null | tail -n1) && [ -n "$window" ] && break
-    sleep 0.05
-done
-[ -n "$window" ] || fail "no window"
-xdotool windowmove "$window" 0 0 windowsize "$window" 1440 900
+wait_for_window
 sleep 1.5
 click $record
 sleep 2
+engine=$(engines)
 kill -STOP "$screen"
-sleep 3
+sleep 2
 kill -TERM "$app"
-for _ in $(seq 100); do kill -0 "$app" 2>/dev/null || break; sleep 0.1; done
-ended=yes
-kill -0 "$app" 2>/dev/null && ended=no
+wait_for_end "a signal does not end the window while its screen stands still"
 kill -CONT "$screen"
-[ $ended = yes ] || fail "a signal does not end the window while its screen stands still"
-python3 - "$HOME/Music" <<'P' || fail "the takes of the window that stood still are not whole"
-import glob, json, sys
-takes = json.load(open(glob.glob(sys.argv[1] + "/**/session.json", recursive=True)[0]))["takes"]
-assert len(takes) >= 2 and all(take["state"] == "complete" for take in takes), takes
-assert all(take["frames"] > 3 * 48000 for take in takes), takes
-print(f"{len(takes)} takes of {takes[0]['frames'] / 48000:.2f} s by a window whose screen stood still for 3 s")
+sleep 0.3
+grep -q "the recording continues in process $engine" "$work/told" || fail "nobody says that the recording continues"
+started=$(date +%s%N)
+"$program" >"$work/told2" 2>&1 &
+app=$!
+pids+=("$app")
+wait_for_window
+echo "the recording is shown again after $((($(date +%s%N) - started) / 1000000)) ms"
+sleep 1.5
+shot 11-again
+kill -KILL "$screen"
+wait_for_end "the window does not end with its screen"
+[ "$(engines)" = "$engine" ] && kill -0 "$engine" || fail "the engine ended with the screen"
+cat "$work/told2"
+: >"$work/number"
+exec 4<>"$work/number2"
+Xvfb -displayfd 4 -screen 0 1440x930x24 -nolisten tcp >/dev/null 2>&1 &
+pids+=($!)
+for _ in $(seq 100); do [ -s "$work/number2" ] && break; sleep 0.1; done
+DISPLAY=:$(head -n1 "$work/number2")
+openbox >/dev/null 2>&1 &
+pids+=($!)
+sleep 0.5
+"$program" "$gig" >"$work/told3" 2>&1 &
+app=$!
+pids+=("$app")
+wait_for_window
+sleep 1.5
+shot 12-on-another-screen
+"$program" stop "$gig" || fail "the recording cannot be stopped"
+wait_for_end "the window does not end with its engine"
+[ -z "$(engines)" ] || fail "an engine is left"
+python3 - "$gig" <<'P' || fail "the takes are not whole"
+import json, sys
+takes = json.load(open(sys.argv[1] + "/session.json"))["takes"]
+assert len(takes) == 8 and all(take["state"] == "complete" for take in takes), takes
+assert all(take["frames"] > 7 * 48000 and not take.get("losses") for take in takes), takes
+for take in takes:
+    sound = open(sys.argv[1] + "/" + take["file"] if "/" in take["file"] else sys.argv[1] + "/audio/" + take["file"], "rb").read()[4096:]
+    values = [int.from_bytes(sound[at:at + 3], "little") for at in range(0, take["frames"] * 3, 3)]
+    wrong = sum((b - a) % (1 << 24) != 1 for a, b in zip(values, values[1:]))
+    assert wrong == 0, f"{take['file']}: {wrong} frames do not follow the one before"
+print(f"{len(takes)} takes of {takes[0]['frames'] / 48000:.2f} s, exact, while two windows and a screen were ended")
 P
 echo "passed; pictures in $pictures"

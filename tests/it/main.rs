@@ -40,6 +40,8 @@ mod regression;
 mod servers;
 // The stress scripts of tests/stress, shortened, on a file system of their own.
 mod stress;
+// The engine's process and its windows: killed, stopped, mad; nothing is lost.
+mod link;
 // The terminal and the user's environment: the status line, jobs in the background, the umask.
 mod terminal;
 // The house rules, checked on the source text: imports, headers, unsafe, lengths, leftovers, dead files.

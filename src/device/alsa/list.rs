@@ -11,10 +11,11 @@ use ::alsa::card::Card;
 use ::alsa::ctl::{Ctl, DeviceIter};
 use ::alsa::device_name::HintIter;
 use ::alsa::pcm::{Access, HwParams, PCM};
+use serde::{Deserialize, Serialize};
 use std::fmt;
 
 /// A device that can be opened by its name.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Listed {
     /// Name that opens the device: `alsa:NAME`.
     pub name: String,
@@ -29,7 +30,7 @@ pub struct Listed {
 }
 
 /// State of one direction of a [`Listed`] device.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub enum Listing {
     /// The direction can be opened.
     Free(Abilities),
@@ -46,7 +47,7 @@ pub enum Listing {
 }
 
 /// Abilities of one direction of a device.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Abilities {
     /// Smallest number of channels.
     pub channels_min: u32,

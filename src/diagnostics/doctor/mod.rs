@@ -19,11 +19,12 @@ mod spool;
 pub use render::render;
 
 use crate::format::TakeFormat;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
+use std::borrow::Cow;
 use std::path::{Path, PathBuf};
 
 /// The verdict of a finding.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Verdict {
     /// Fit for recording.
@@ -35,10 +36,10 @@ pub enum Verdict {
 }
 
 /// The result of one examination.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Finding {
     /// The subject, in one to three words.
-    pub topic: &'static str,
+    pub topic: Cow<'static, str>,
     /// The measured value.
     pub measured: String,
     pub verdict: Verdict,
@@ -50,7 +51,7 @@ pub struct Finding {
 
 impl Finding {
     fn new(topic: &'static str, measured: impl Into<String>, verdict: Verdict, sentence: impl Into<String>) -> Finding {
-        Finding { topic, measured: measured.into(), verdict, sentence: sentence.into(), fix: None }
+        Finding { topic: topic.into(), measured: measured.into(), verdict, sentence: sentence.into(), fix: None }
     }
 
     fn fix(self, command: impl Into<String>) -> Finding {

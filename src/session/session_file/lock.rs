@@ -3,8 +3,8 @@
 //! The kernel holds the lock, not the file. It ends with the program that holds it, however that ends, so a lock file
 //! that was left behind locks nobody out.
 
-use super::SessionError;
 use super::folder::Folder;
+use super::{SessionError, folder_of};
 use crate::host::disk;
 use crate::session::names::LOCK_FILE;
 use nix::errno::Errno;
@@ -13,6 +13,7 @@ use std::io;
 use std::os::linux::net::SocketAddrExt;
 use std::os::unix::fs::MetadataExt;
 use std::os::unix::net::{SocketAddr, UnixListener};
+use std::path::Path;
 
 /// While this exists, no other program has the session open for recording.
 #[derive(Debug)]
@@ -78,6 +79,14 @@ pub(super) fn is_taken(folder: &Folder) -> bool {
     }
 }
 
+/// The running program that has a session open for recording, by the number of its process. `None`: there is none, or the
+/// lock file does not name it.
+pub fn holder(path: &Path) -> Option<u32> {
+    let folder = Folder::open(folder_of(path)).ok()?;
+    let file = folder.open_file(LOCK_FILE).ok()??;
+    is_taken(&folder).then(|| pid_in(&file)).flatten()
+}
+
 /// Whether this is the error of a file system without `flock`.
 fn is_locking_unsupported(error: &io::Error) -> bool {
     let errno = error.raw_os_error().map(Errno::from_raw);
@@ -91,9 +100,13 @@ fn name_of(file: &File) -> io::Result<SocketAddr> {
 }
 
 fn locked_error(folder: &Folder, file: &File) -> SessionError {
-    let text = disk::read_to_end(file, 32).ok().and_then(|bytes| String::from_utf8(bytes).ok());
-    let pid = text.and_then(|text| text.trim().parse().ok());
-    SessionError::Locked { path: folder.path().into(), pid }
+    SessionError::Locked { path: folder.path().into(), pid: pid_in(file) }
+}
+
+/// The process number in a lock file.
+fn pid_in(file: &File) -> Option<u32> {
+    let text = String::from_utf8(disk::read_to_end(file, 32).ok()?).ok()?;
+    text.trim().parse().ok()
 }
 
 /// Writes the process number. A full disk may refuse it; the lock holds all the same. A file with a second name is

@@ -22,6 +22,7 @@ pub use copies::{merge_copies, takes_in_copies_only};
 pub use encode::to_bytes;
 pub use error::SessionError;
 pub use folder_watch::{FolderChange, FolderWatch};
+pub use lock::holder;
 pub use take_folders::sync_take_folders;
 pub use versions::{KeptVersion, VERSION_COUNT_MAX, kept_versions};
 

@@ -7,6 +7,7 @@ use super::folder::Folder;
 use super::{SessionError, folder_of};
 use crate::host;
 use crate::session::names::HISTORY;
+use serde::{Deserialize, Serialize};
 use std::path::Path;
 use std::time::{Duration, SystemTime};
 
@@ -17,7 +18,7 @@ pub const VERSION_COUNT_MAX: usize = 10;
 const VERSION_NUMBER_MAX: u32 = 1_000_000_000;
 
 /// An earlier version of a session's file.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct KeptVersion {
     /// Number of the version. The highest is the newest.
     pub number: u32,

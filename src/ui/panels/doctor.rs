@@ -12,7 +12,7 @@ use egui::{Frame, Margin, RichText, ScrollArea, Ui};
 #[derive(Default)]
 pub struct DoctorState {
     /// Topic of the finding whose fix was copied last.
-    copied: Option<&'static str>,
+    copied: Option<String>,
 }
 
 /// Draws the panel into the rest of `ui`.
@@ -66,18 +66,18 @@ fn line(ui: &mut Ui, state: &mut DoctorState, finding: &Finding, context: &Panel
             Verdict::Poor => Severity::Loss,
         };
         sign(ui, level, theme);
-        label(ui, finding.topic, 150.0, theme.text);
+        label(ui, &finding.topic, 150.0, theme.text);
         ui.vertical(|ui| {
             ui.label(RichText::new(&finding.measured).font(Theme::mono(11.5)).color(theme.strong));
             ui.label(RichText::new(&finding.sentence).color(theme.quiet));
             if let Some(fix) = &finding.fix {
                 ui.horizontal(|ui| {
-                    let copied = state.copied == Some(finding.topic);
+                    let copied = state.copied.as_deref() == Some(&*finding.topic);
                     let name = format!("Copy fix for {}", finding.topic);
                     let text = if copied { "Copied" } else { "Copy" };
                     if Button::text(&name, text).size(52.0, 22.0).show(ui, theme).clicked() {
                         ui.copy_text(fix.clone());
-                        state.copied = Some(finding.topic);
+                        state.copied = Some(finding.topic.to_string());
                     }
                     ui.label(RichText::new(fix).font(Theme::mono(11.0)).color(theme.accent));
                 });

@@ -186,6 +186,11 @@ fn no_bytes_upset_what_reads_the_flight_recorders_events() {
 }
 
 #[test]
+fn no_bytes_upset_what_an_engine_reads_from_a_window() {
+    tried("link");
+}
+
+#[test]
 fn every_target_has_its_fuzzer_its_corpus_and_its_test() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fuzz");
     let manifest = fs::read_to_string(root.join("Cargo.toml")).unwrap();

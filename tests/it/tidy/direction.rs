@@ -17,6 +17,7 @@ const DIRECTION: &[(&str, &[&str])] = &[
     ("host", &[]),
     ("time", &[]),
     ("format", &[]),
+    ("serial", &[]),
     ("histogram", &[]),
     ("lock", &[]),
     ("spool_index", &["limits"]),
@@ -145,8 +146,25 @@ const DIRECTION: &[(&str, &[&str])] = &[
         ],
     ),
     (
+        "link",
+        &[
+            "app",
+            "diagnostics",
+            "control",
+            "butler",
+            "residency",
+            "device",
+            "session",
+            "reaper",
+            "lock",
+            "time",
+            "limits",
+        ],
+    ),
+    (
         "ui",
         &[
+            "link",
             "app",
             "diagnostics",
             "control",
@@ -167,6 +185,7 @@ const DIRECTION: &[(&str, &[&str])] = &[
         "cli",
         &[
             "ui",
+            "link",
             "app",
             "diagnostics",
             "control",

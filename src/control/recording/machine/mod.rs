@@ -19,6 +19,7 @@
 //! `F` are the files and `W` the windows: the machine hands them on and looks into neither.
 
 use crate::time::{FramePos, Frames};
+use serde::{Deserialize, Serialize};
 use std::time::{Duration, Instant};
 
 /// The longest that a pass waits for the mirror's files to be created before it begins without them.
@@ -41,7 +42,7 @@ pub(in crate::control) struct Ended {
 }
 
 /// The phases of a pass for a front end, in order.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum PassPhase {
     /// Files and windows are being made, and the session that lists them is being saved.
     Preparing,

@@ -1,0 +1,29 @@
+//! How far an app is from its end. Thread: any.
+
+/// How far the app is from its end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Phase {
+    Running = 0,
+    /// A pass ends, the session is saved, the threads end.
+    Closing = 1,
+    /// Everything is closed and on the disk.
+    Closed = 2,
+    /// Control has failed. What it had open is being closed.
+    Failing = 3,
+    /// Control has failed, and nothing is open any more.
+    Failed = 4,
+}
+
+impl Phase {
+    /// The phase with this number; one that does not exist counts as failed.
+    pub fn of(number: u8) -> Phase {
+        match number {
+            0 => Phase::Running,
+            1 => Phase::Closing,
+            2 => Phase::Closed,
+            3 => Phase::Failing,
+            _ => Phase::Failed,
+        }
+    }
+}

@@ -1,0 +1,69 @@
+//! `faultless engine`: the recorder without a window. The window starts it in a process of its own, so that the recording
+//! does not depend on the window. Thread: main.
+//!
+//! Nothing of the toolkit and of a graphics driver runs in this process. It ends when it has neither a window nor a pass for
+//! some seconds, when a window or `faultless stop` closes it, or by a signal.
+
+use super::args::WindowArgs;
+use super::{Failure, print_stderr, printable};
+use crate::app::handle::{AppHandle, CLOSE_LIMIT};
+use crate::app::{DeviceWish, Options, Wake};
+use crate::link::place::Place;
+use crate::link::server::{Bells, Server};
+use crate::rt::process;
+use signal_hook::iterator::Signals;
+
+/// The sentence about an end that had to wait for too long.
+pub const NOT_CLOSED: &str = "not everything is saved, because a disk or a device does not answer; the sound that is not in the takes is in \
+     memory: start again before you switch the machine off, and it is recovered";
+
+/// Runs the recorder until nobody needs it.
+pub fn run(args: &WindowArgs) -> Result<(), Failure> {
+    // The end of the window's terminal must not end the recording. A shell that starts this mode by hand has made a
+    // group of it already; then there is nothing to do.
+    nix::unistd::setsid().ok();
+    let place = Place::make().map_err(|error| Failure(format!("the recorder's socket cannot be made: {error}")))?;
+    let bells = Bells::default();
+    let app = AppHandle::start(options(args, bells.wake()))?;
+    close_on_signals(app.clone())?;
+    let print = |line: &str| print_stderr(&format!("faultless: {}", printable(line)));
+    let server = Server::start(place, app, bells, args.session.as_deref(), print)?;
+    let is_saved = server.wait_for_end();
+    server.say_farewell();
+    if is_saved { Ok(()) } else { Err(Failure(NOT_CLOSED.to_owned())) }
+}
+
+fn options(args: &WindowArgs, wake: Wake) -> Options {
+    let named = args.device.is_some() || args.rate.is_some() || args.period.is_some() || args.inputs.is_some();
+    let signalled = args.signal.is_some();
+    let device = (named || signalled).then(|| DeviceWish {
+        name: args.device.clone().unwrap_or_default(),
+        rate: args.rate,
+        period: args.period,
+        inputs: args.inputs,
+        signal: args.signal.clone(),
+    });
+    Options {
+        session: args.session.clone(),
+        device,
+        capture_path: args.capture_path,
+        wake: Some(wake),
+        ..Options::default()
+    }
+}
+
+/// Ends the pass and saves everything at Ctrl-C, at a log-out or shutdown. If a disk does not answer, the program ends
+/// without it.
+fn close_on_signals(app: AppHandle) -> Result<(), Failure> {
+    let mut signals = Signals::new(process::end_signals())?;
+    std::thread::Builder::new().name("signals".to_owned()).stack_size(256 * 1024).spawn(move || {
+        if signals.forever().next().is_none() {
+            return;
+        }
+        if !app.close_within(CLOSE_LIMIT) {
+            print_stderr(&format!("faultless: {NOT_CLOSED}"));
+            std::process::exit(1);
+        }
+    })?;
+    Ok(())
+}

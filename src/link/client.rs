@@ -1,0 +1,490 @@
+//! The window's side: a handle of an engine in another process. Thread: link reads; link-write writes; any thread may have
+//! the handle, and never waits for the engine unless it asks to.
+//!
+//! When the engine dies, the thread link says so, starts another one on the same session, which recovers the takes, and
+//! goes on with that one.
+
+use super::protocol::{self, Answer, Kind, LinkError, Request};
+use super::samples::RemoteSamples;
+use super::start::{Connected, EngineStart};
+use super::{place, protocol::message};
+use crate::app::Wake;
+use crate::app::command::Command;
+use crate::app::handle::Phase;
+use crate::app::snapshot::{Health, Snapshot, Stage};
+use crate::control::Severity;
+use crate::lock::lock;
+use crate::session::session_file::parse;
+use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded};
+use std::convert::Infallible;
+use std::io;
+use std::net::Shutdown;
+use std::os::unix::net::UnixStream;
+use std::process::Child;
+use std::sync::atomic::Ordering::SeqCst;
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64};
+use std::sync::{Arc, Mutex, OnceLock};
+use std::time::{Duration, Instant};
+
+/// Requests that may wait for the engine. A user cannot give so many while the engine answers.
+const REQUESTS_MAX: usize = 256;
+
+/// Engines that may die within [`RESTART_SPAN`] before the window gives up.
+const RESTARTS_MAX: usize = 3;
+
+const RESTART_SPAN: Duration = Duration::from_secs(60);
+
+/// Time in which an engine in which something moves answers.
+const ANSWER_LIMIT: Duration = Duration::from_secs(2);
+
+/// Time for the engine to hear that the window leaves.
+const LEAVE_LIMIT: Duration = Duration::from_secs(1);
+
+/// Time for a dead engine's process to be known as dead.
+const DEATH_LIMIT: Duration = Duration::from_millis(500);
+
+/// The intention of the window.
+#[derive(Clone, Copy, PartialEq, Eq)]
+#[repr(u8)]
+enum Intent {
+    Stay = 0,
+    Close = 1,
+    Leave = 2,
+}
+
+/// A handle of an engine in another process. Clones share the link. When the last one is dropped, the link ends without a
+/// word, as if the window had died.
+#[derive(Clone)]
+pub struct Client {
+    shared: Arc<Shared>,
+    _end: Arc<LinkEnd>,
+    over: Receiver<Infallible>,
+}
+
+/// Ends the link when the last handle is dropped.
+struct LinkEnd(Arc<Shared>);
+
+impl Drop for LinkEnd {
+    fn drop(&mut self) {
+        self.0.intent.store(Intent::Leave as u8, SeqCst);
+        self.0.cut();
+    }
+}
+
+/// The state that the threads of the link and the handles share.
+pub(super) struct Shared {
+    latest: Mutex<Arc<Snapshot>>,
+    phase: AtomicU8,
+    /// Commands that were given so far.
+    given: AtomicU64,
+    /// Whether the engine owes a snapshot.
+    is_asking: AtomicBool,
+    /// When the engine was asked for it.
+    asked_at: Mutex<Instant>,
+    is_refused: AtomicBool,
+    intent: AtomicU8,
+    closing_since: OnceLock<Instant>,
+    wake: OnceLock<Wake>,
+    /// The queue of the present link; `None` while there is none.
+    requests: Mutex<Option<Sender<Request>>>,
+    /// The connection of the present link.
+    stream: Mutex<Option<UnixStream>>,
+    pub(super) samples: Arc<RemoteSamples>,
+}
+
+impl Shared {
+    fn wake(&self) {
+        if let Some(wake) = self.wake.get() {
+            wake();
+        }
+    }
+
+    fn phase(&self) -> Phase {
+        Phase::of(self.phase.load(SeqCst))
+    }
+
+    fn set_phase(&self, phase: Phase) {
+        self.phase.store(phase as u8, SeqCst);
+        self.wake();
+    }
+
+    fn intends(&self, intent: Intent) -> bool {
+        self.intent.load(SeqCst) == intent as u8
+    }
+
+    /// Ends the connection.
+    fn cut(&self) {
+        if let Some(stream) = &*lock(&self.stream) {
+            stream.shutdown(Shutdown::Both).ok();
+        }
+    }
+
+    /// Sends a request if the engine is there and takes it. Does not wait.
+    pub(super) fn request(&self, request: Request) -> bool {
+        lock(&self.requests).as_ref().is_some_and(|requests| requests.try_send(request).is_ok())
+    }
+
+    fn ask_next(&self) {
+        if !self.is_asking.swap(true, SeqCst) {
+            *lock(&self.asked_at) = Instant::now();
+            if !self.request(Request::Next) {
+                self.is_asking.store(false, SeqCst);
+            }
+        }
+    }
+
+    fn show(&self, snapshot: Snapshot) {
+        *lock(&self.latest) = Arc::new(snapshot);
+        self.wake();
+    }
+}
+
+impl Client {
+    /// Starts the link, which finds or starts an engine. Does not wait for it. Fails if the system gives no thread.
+    pub fn start(start: EngineStart) -> io::Result<Client> {
+        let (alive, over) = bounded(0);
+        let shared = Arc::new(Shared {
+            latest: Mutex::new(Arc::new(Snapshot::empty())),
+            phase: AtomicU8::new(Phase::Running as u8),
+            given: AtomicU64::new(0),
+            is_asking: AtomicBool::new(false),
+            asked_at: Mutex::new(Instant::now()),
+            is_refused: AtomicBool::new(false),
+            intent: AtomicU8::new(Intent::Stay as u8),
+            closing_since: OnceLock::new(),
+            wake: OnceLock::new(),
+            requests: Mutex::default(),
+            stream: Mutex::default(),
+            samples: Arc::default(),
+        });
+        shared.samples.connect(&shared);
+        let link = Link { shared: Arc::clone(&shared), start, child: None, deaths: Vec::new(), base: 0 };
+        std::thread::Builder::new().name("link".to_owned()).spawn(move || {
+            let _alive: Sender<Infallible> = alive;
+            link.run();
+        })?;
+        let end = Arc::new(LinkEnd(Arc::clone(&shared)));
+        Ok(Client { shared, _end: end, over })
+    }
+
+    /// Sets what is called when there is something new to show.
+    pub fn set_wake(&self, wake: Wake) {
+        self.shared.wake.set(wake).ok();
+    }
+
+    /// Waits until the engine has sent something, at most for `limit`, so that the first picture shows it.
+    pub fn wait_for_first(&self, limit: Duration) {
+        let (first, until) = (self.look(), Instant::now() + limit);
+        while Arc::ptr_eq(&first, &self.look()) && Instant::now() < until {
+            std::thread::sleep(Duration::from_millis(2));
+        }
+    }
+
+    /// Gives a command to the engine. Does not wait. `false`: it is not carried out, because the engine is not there or does
+    /// not answer.
+    #[must_use]
+    pub fn apply(&self, command: Command) -> bool {
+        self.shared.given.fetch_add(1, SeqCst);
+        let is_sent = self.shared.request(Request::Command(command));
+        if !is_sent {
+            self.shared.given.fetch_sub(1, SeqCst);
+        }
+        is_sent
+    }
+
+    /// Whether the engine has refused a command since the last call.
+    pub fn take_refusal(&self) -> bool {
+        self.shared.is_refused.swap(false, SeqCst)
+    }
+
+    /// Whether the engine answers in time. An engine in which something moves answers at once.
+    pub fn answers(&self) -> bool {
+        let is_late = || ANSWER_LIMIT < lock(&self.shared.asked_at).elapsed();
+        !(self.shared.is_asking.load(SeqCst) && self.look().moves && is_late())
+    }
+
+    /// The newest state, and asks the engine for the next one.
+    pub fn snapshot(&self) -> Arc<Snapshot> {
+        let latest = self.look();
+        self.shared.ask_next();
+        latest
+    }
+
+    fn look(&self) -> Arc<Snapshot> {
+        Arc::clone(&lock(&self.shared.latest))
+    }
+
+    /// Whether `snapshot` shows the effect of every command that was given.
+    pub fn is_up_to_date(&self, snapshot: &Snapshot) -> bool {
+        self.shared.given.load(SeqCst) <= snapshot.commands_done
+    }
+
+    /// Waits, at most for `limit`, until the engine has carried out every command given so far.
+    pub fn settled(&self, limit: Duration) -> Arc<Snapshot> {
+        let deadline = Instant::now() + limit;
+        loop {
+            let snapshot = self.snapshot();
+            if self.is_up_to_date(&snapshot) || deadline < Instant::now() {
+                return snapshot;
+            }
+            std::thread::sleep(Duration::from_millis(1));
+        }
+    }
+
+    /// The residency samples that the engine sends.
+    pub fn samples(&self) -> Arc<RemoteSamples> {
+        Arc::clone(&self.shared.samples)
+    }
+
+    /// How far the engine is from its end.
+    pub fn phase(&self) -> Phase {
+        self.shared.phase()
+    }
+
+    /// Begins to close everything. A pass that is on ends first. Does not wait.
+    pub fn shutdown(&self) {
+        self.shared.closing_since.get_or_init(Instant::now);
+        if self.shared.intent.swap(Intent::Close as u8, SeqCst) != Intent::Close as u8 {
+            self.shared.request(Request::Close);
+        }
+    }
+
+    /// Closes the session in order. Returns whether everything is on the disk; `false` if `limit` has passed since somebody
+    /// first asked to close, or the engine has failed. It waits.
+    pub fn close_within(&self, limit: Duration) -> bool {
+        self.shutdown();
+        let deadline = *self.shared.closing_since.get_or_init(Instant::now) + limit;
+        self.ends_before(deadline) && self.phase() == Phase::Closed
+    }
+
+    /// Leaves the engine, which records on. Waits a moment for the engine to hear it.
+    pub fn leave(&self) {
+        if self.shared.intent.swap(Intent::Leave as u8, SeqCst) != Intent::Leave as u8 {
+            self.shared.request(Request::Leave);
+        }
+        if !self.ends_before(Instant::now() + LEAVE_LIMIT) {
+            // The engine does not answer.
+            self.shared.cut();
+            self.ends_before(Instant::now() + LEAVE_LIMIT);
+        }
+    }
+
+    /// Whether the window goes and lets the engine be.
+    pub fn has_left(&self) -> bool {
+        self.shared.intends(Intent::Leave)
+    }
+
+    fn ends_before(&self, deadline: Instant) -> bool {
+        self.over.recv_deadline(deadline) == Err(RecvTimeoutError::Disconnected)
+    }
+}
+
+/// The state of the thread link.
+struct Link {
+    shared: Arc<Shared>,
+    start: EngineStart,
+    /// The process of the engine, if this program has started it.
+    child: Option<Child>,
+    /// When engines died.
+    deaths: Vec<Instant>,
+    /// Commands that were given before the present link.
+    base: u64,
+}
+
+/// How a link ended.
+enum Outcome {
+    /// In order: everything is saved, or the window goes.
+    Over,
+    /// The engine is gone, or cannot be understood.
+    Lost(LinkError),
+}
+
+impl Link {
+    fn run(mut self) {
+        let mut died: Option<String> = None;
+        loop {
+            let connected = match self.start.connect() {
+                Ok(connected) => connected,
+                Err(reason) => return self.fail(&reason),
+            };
+            let Connected { found, child } = connected;
+            self.child = child;
+            let outcome = match found.stream.try_clone() {
+                Ok(to) => self.speak(found.stream, to, died.take()),
+                Err(error) => Outcome::Lost(LinkError::Io(error)),
+            };
+            *lock(&self.shared.requests) = None;
+            self.shared.is_asking.store(false, SeqCst);
+            let error = match outcome {
+                Outcome::Over => return,
+                Outcome::Lost(error) => error,
+            };
+            if self.shared.intends(Intent::Leave) {
+                return self.shared.set_phase(Phase::Closed);
+            }
+            let reason = self.how_it_ended(&error);
+            if self.shared.intends(Intent::Close) {
+                return self.fail(&format!("{reason} before everything was saved; start again, and it is recovered"));
+            }
+            let now = Instant::now();
+            self.deaths.retain(|at| now.duration_since(*at) < RESTART_SPAN);
+            self.deaths.push(now);
+            if RESTARTS_MAX < self.deaths.len() {
+                return self.fail(&format!("{reason}, for the {}th time in a minute", self.deaths.len()));
+            }
+            died = Some(reason);
+            self.show_death();
+        }
+    }
+
+    /// Attaches to the engine and takes what it sends, until the link ends.
+    fn speak(&mut self, mut from: UnixStream, to: UnixStream, died: Option<String>) -> Outcome {
+        let (requests, asked) = bounded(REQUESTS_MAX);
+        let spawned = std::thread::Builder::new().name("link-write".to_owned()).spawn(move || write(to, &asked));
+        if let Err(error) = spawned {
+            return Outcome::Lost(LinkError::Io(error));
+        }
+        *lock(&self.shared.stream) = from.try_clone().ok();
+        self.base = self.shared.given.load(SeqCst);
+        for request in [Request::Attach, Request::Next] {
+            requests.try_send(request).ok();
+        }
+        self.shared.is_asking.store(true, SeqCst);
+        *lock(&self.shared.asked_at) = Instant::now();
+        if let Some(reason) = died {
+            let text = format!("{reason}; it was started again, and what was recorded is recovered");
+            if requests.try_send(Request::Command(Command::Notice(Severity::Loss, text))).is_ok() {
+                self.shared.given.fetch_add(1, SeqCst);
+            }
+        }
+        *lock(&self.shared.requests) = Some(requests);
+        self.shared.samples.again();
+        // The window may have asked for its end while there was no link.
+        if self.shared.intends(Intent::Close) {
+            self.shared.request(Request::Close);
+        } else if self.shared.intends(Intent::Leave) {
+            self.shared.request(Request::Leave);
+        }
+        let mut bytes = Vec::new();
+        loop {
+            match self.take_answer(&mut from, &mut bytes) {
+                Ok(()) => {}
+                Err(_) if matches!(self.shared.phase(), Phase::Closed | Phase::Failed) => return Outcome::Over,
+                Err(error) => return Outcome::Lost(error),
+            }
+        }
+    }
+
+    fn take_answer(&mut self, from: &mut UnixStream, bytes: &mut Vec<u8>) -> Result<(), LinkError> {
+        let shared = &self.shared;
+        if protocol::receive(from, protocol::ANSWER_BYTES_MAX, bytes)? == Kind::Session {
+            let session = parse(bytes).map_err(|_| LinkError::Garbled)?;
+            let mut latest = lock(&shared.latest);
+            // Shown with the update that follows.
+            *latest = Arc::new(Snapshot { session: Arc::new(session), ..Snapshot::clone(&latest) });
+            bytes.shrink_to(1 << 16);
+            return Ok(());
+        }
+        match protocol::parse(bytes)? {
+            Answer::Update(mut update) => {
+                update.done = update.done.saturating_add(self.base);
+                let is_change = update.is_change;
+                let before = Arc::clone(&lock(&shared.latest));
+                let snapshot = update.over(&before);
+                if self.start.session.as_ref() != Some(&snapshot.folder) && !snapshot.folder.as_os_str().is_empty() {
+                    // A new engine opens the session that is open now.
+                    self.start.session = Some(snapshot.folder.clone());
+                }
+                *lock(&shared.latest) = Arc::new(snapshot);
+                shared.is_asking.store(false, SeqCst);
+                if is_change {
+                    shared.wake();
+                }
+            }
+            Answer::Phase(phase) => shared.set_phase(Phase::of(phase)),
+            Answer::Refused => {
+                shared.is_refused.store(true, SeqCst);
+                shared.wake();
+            }
+            Answer::Sample { sample, is_latest } => shared.samples.push(*sample, is_latest),
+            Answer::Story { at, key, byte, lines } => {
+                shared.samples.tell(at, key, byte, lines);
+                shared.wake();
+            }
+            Answer::Full(reason) => return Err(LinkError::Io(io::Error::other(reason))),
+            Answer::Facts(_) => return Err(LinkError::Garbled),
+        }
+        Ok(())
+    }
+
+    /// How the engine ended, as the beginning of a sentence.
+    fn how_it_ended(&mut self, error: &LinkError) -> String {
+        let Some(child) = &mut self.child else { return format!("recorder: {error}") };
+        let until = Instant::now() + DEATH_LIMIT;
+        loop {
+            match child.try_wait() {
+                Ok(Some(status)) => return format!("recorder: its process has ended unexpectedly ({status})"),
+                Ok(None) if Instant::now() < until => std::thread::sleep(Duration::from_millis(2)),
+                _ => return format!("recorder: {error}"),
+            }
+        }
+    }
+
+    /// Shows at once that the engine has died.
+    fn show_death(&self) {
+        let latest = Arc::clone(&lock(&self.shared.latest));
+        let dead = latest.failed("");
+        self.shared.show(Snapshot {
+            stage: Stage::Opening,
+            moves: true,
+            health: Health {
+                severity: Severity::Loss,
+                head: "The recorder has ended unexpectedly.".to_owned(),
+                advice: Some("It is started again, and what was recorded is recovered".to_owned()),
+                ..Health::default()
+            },
+            inputs: Vec::new(),
+            tracks: Vec::new(),
+            master: Default::default(),
+            commands_done: self.shared.given.load(SeqCst),
+            ..dead
+        });
+        self.shared.samples.forget();
+    }
+
+    /// Shows that there is no engine and that none can be started.
+    fn fail(&self, reason: &str) {
+        let latest = Arc::clone(&lock(&self.shared.latest));
+        self.shared.show(Snapshot { commands_done: u64::MAX, ..latest.failed(reason) });
+        self.shared.set_phase(Phase::Failed);
+    }
+}
+
+/// Writes requests until the link ends.
+fn write(mut to: UnixStream, requests: &Receiver<Request>) {
+    while let Ok(request) = requests.recv() {
+        let sent = message(&request).and_then(|bytes| protocol::send(&mut to, &bytes));
+        if sent.is_err() {
+            return;
+        }
+    }
+}
+
+/// Ends the pass and the engine of process `pid`, and waits until everything is saved. `tell` is called with each phase.
+pub fn stop(found: place::Found, limit: Duration) -> Result<(), LinkError> {
+    let mut stream = found.stream;
+    stream.set_read_timeout(Some(limit))?;
+    protocol::send(&mut stream, &message(&Request::Stop)?)?;
+    let mut bytes = Vec::new();
+    loop {
+        protocol::receive(&mut stream, protocol::ANSWER_BYTES_MAX, &mut bytes)?;
+        match protocol::parse(&bytes)? {
+            Answer::Phase(phase) if Phase::of(phase) == Phase::Closed => return Ok(()),
+            Answer::Phase(phase) if Phase::of(phase) == Phase::Failed => {
+                return Err(LinkError::Io(io::Error::other("the recorder has failed; what was recorded is kept")));
+            }
+            Answer::Full(reason) => return Err(LinkError::Io(io::Error::other(reason))),
+            _ => {}
+        }
+    }
+}

@@ -1,0 +1,319 @@
+//! One client as the engine sees it: what it has asked for, and the thread that answers. Thread: link-write of this
+//! client writes; link-read of this client notes what it asks for.
+
+use super::protocol::{self, AnswerRef, Kind, LinkError, Request, UpdateRef};
+use crate::app::handle::{AppHandle, Phase};
+use crate::app::snapshot::Snapshot;
+use crate::limits::RESIDENCY_HZ_MAX;
+use crate::lock::lock;
+use crate::residency::sample::{RowKey, Sample, View};
+use crate::residency::watcher::Watcher;
+use crate::session::session_file::to_bytes;
+use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded};
+use std::collections::VecDeque;
+use std::io;
+use std::net::Shutdown;
+use std::os::unix::net::UnixStream;
+use std::sync::atomic::Ordering::SeqCst;
+use std::sync::atomic::{AtomicBool, AtomicU8};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+/// Questions about pages that may wait. A window asks for the page under the pointer.
+const STORIES_MAX: usize = 16;
+
+/// Cells of a row of samples, at most.
+const CELLS_MAX: usize = 4096;
+
+/// Pause before a look whether there is a newer snapshot while something moves.
+const MOVING_PAUSE: Duration = Duration::from_millis(4);
+
+/// Pause between looks for a new residency sample.
+const SAMPLE_PAUSE: Duration = Duration::from_millis(40);
+
+/// A client as the threads that serve it share it.
+pub(super) struct Client {
+    stream: UnixStream,
+    bell: Sender<()>,
+    rung: Receiver<()>,
+    pub(super) is_window: AtomicBool,
+    /// Whether the app has changed since the last update.
+    pub(super) is_changed: AtomicBool,
+    wishes: Mutex<Wishes>,
+    /// The phase that the client was told last.
+    heard: AtomicU8,
+    /// Whether the client is gone or goes.
+    has_left: AtomicBool,
+}
+
+/// The requests of a client that are not answered yet.
+#[derive(Default)]
+struct Wishes {
+    next: bool,
+    refusals: usize,
+    /// Commands of this client so far.
+    given: u64,
+    /// Of the commands that may not be carried out yet: their number, and how many of all clients are done then.
+    open: VecDeque<(u64, u64)>,
+    /// Commands that were carried out.
+    done: u64,
+    view: Option<View>,
+    wants_sample: bool,
+    wants_history: bool,
+    stories: VecDeque<(u64, RowKey, u64)>,
+    /// The reason why the client is sent away.
+    refused: Option<&'static str>,
+    /// The last phase that the client is told, before it goes.
+    parts: Option<Phase>,
+}
+
+impl Client {
+    pub(super) fn new(stream: &UnixStream) -> io::Result<Client> {
+        let (bell, rung) = bounded(1);
+        Ok(Client {
+            stream: stream.try_clone()?,
+            bell,
+            rung,
+            is_window: AtomicBool::new(false),
+            is_changed: AtomicBool::new(true),
+            wishes: Mutex::default(),
+            heard: AtomicU8::new(Phase::Running as u8),
+            has_left: AtomicBool::new(false),
+        })
+    }
+
+    pub(super) fn ring(&self) {
+        // A full bell has rung already.
+        self.bell.try_send(()).ok();
+    }
+
+    /// Whether the client knows the phase, or is not there to hear it.
+    pub(super) fn has_heard(&self, phase: Phase) -> bool {
+        self.has_left.load(SeqCst) || self.heard.load(SeqCst) == phase as u8
+    }
+
+    /// Counts a command that was given to the app, as the `all`th of all clients.
+    pub(super) fn count_command(&self, all: u64, is_taken: bool) {
+        let mut wishes = lock(&self.wishes);
+        wishes.given += 1;
+        wishes.refusals += usize::from(!is_taken);
+        let entry = (wishes.given, all);
+        wishes.open.push_back(entry);
+        // The app's own queue has a bound, so the oldest were carried out.
+        if 1024 < wishes.open.len() {
+            wishes.open.pop_front();
+        }
+        drop(wishes);
+        self.ring();
+    }
+
+    /// Sends the client away.
+    pub(super) fn refuse(&self, reason: &'static str) {
+        lock(&self.wishes).refused = Some(reason);
+        self.ring();
+        self.wait(|client| client.has_left.load(SeqCst));
+    }
+
+    /// Lets the client go: it is told `phase`, and nothing after it.
+    pub(super) fn part(&self, phase: Phase) {
+        lock(&self.wishes).parts = Some(phase);
+        self.ring();
+        self.wait(|client| client.has_heard(phase));
+    }
+
+    /// Gives the writer a moment for its last words. The client may not read.
+    fn wait(&self, is_done: impl Fn(&Client) -> bool) {
+        for _ in 0..100 {
+            if is_done(self) {
+                return;
+            }
+            std::thread::sleep(Duration::from_millis(2));
+        }
+    }
+
+    /// Ends the link.
+    pub(super) fn leave(&self) {
+        self.has_left.store(true, SeqCst);
+        self.stream.shutdown(Shutdown::Both).ok();
+        self.ring();
+    }
+
+    /// Notes a request that the writer answers.
+    pub(super) fn note(&self, request: Request) {
+        let mut wishes = lock(&self.wishes);
+        match request {
+            Request::Next => wishes.next = true,
+            Request::NextSample => wishes.wants_sample = true,
+            Request::View(view) => {
+                let bounded =
+                    |view: View| View { cells: view.cells.min(CELLS_MAX), hz: view.hz.min(RESIDENCY_HZ_MAX), ..view };
+                wishes.view = view.map(bounded);
+                wishes.wants_sample = true;
+            }
+            Request::History => wishes.wants_history = true,
+            Request::Story { at, key, byte } => {
+                if STORIES_MAX <= wishes.stories.len() {
+                    wishes.stories.pop_front();
+                }
+                wishes.stories.push_back((at, key, byte));
+            }
+            Request::Attach | Request::Command(_) | Request::Close | Request::Stop | Request::Leave => {}
+        }
+        drop(wishes);
+        self.ring();
+    }
+}
+
+/// Answers a client until it is gone.
+pub(super) fn write(app: &AppHandle, client: &Client, to: UnixStream) {
+    let writer = Writer { app, client, to, has: None, view: None, watcher: None, sample: None };
+    // A client that cannot be written to is gone; its reader sees that too.
+    writer.run().ok();
+    client.leave();
+}
+
+struct Writer<'a> {
+    app: &'a AppHandle,
+    client: &'a Client,
+    to: UnixStream,
+    /// The snapshot that the client has.
+    has: Option<Arc<Snapshot>>,
+    /// The view that the watcher has from this client.
+    view: Option<View>,
+    watcher: Option<Arc<Watcher>>,
+    /// The sample that the client has.
+    sample: Option<Arc<Sample>>,
+}
+
+impl Writer<'_> {
+    fn run(mut self) -> Result<(), LinkError> {
+        let mut pause = Some(Duration::ZERO);
+        loop {
+            let rung = match pause {
+                Some(pause) => self.client.rung.recv_timeout(pause),
+                None => self.client.rung.recv().map_err(|_| RecvTimeoutError::Disconnected),
+            };
+            if self.client.has_left.load(SeqCst) || rung == Err(RecvTimeoutError::Disconnected) {
+                return Ok(());
+            }
+            let farewell = { lock(&self.client.wishes).parts };
+            if let Some(phase) = farewell {
+                self.tell_phase(phase)?;
+                return Ok(());
+            }
+            let refused = { lock(&self.client.wishes).refused };
+            if let Some(reason) = refused {
+                return self.send(&AnswerRef::Full(reason.to_owned()));
+            }
+            self.answer_refusals()?;
+            let update = self.send_update()?;
+            self.tell_phase(self.app.phase())?;
+            let samples = self.send_residency()?;
+            pause = [update, samples].into_iter().flatten().min();
+        }
+    }
+
+    fn send(&mut self, answer: &AnswerRef<'_>) -> Result<(), LinkError> {
+        protocol::send(&mut self.to, &protocol::message(answer)?)
+    }
+
+    fn tell_phase(&mut self, phase: Phase) -> Result<(), LinkError> {
+        if self.client.heard.load(SeqCst) != phase as u8 {
+            self.send(&AnswerRef::Phase(phase as u8))?;
+            self.client.heard.store(phase as u8, SeqCst);
+        }
+        Ok(())
+    }
+
+    fn answer_refusals(&mut self) -> Result<(), LinkError> {
+        let refusals = std::mem::take(&mut lock(&self.client.wishes).refusals);
+        if 0 < refusals { self.send(&AnswerRef::Refused) } else { Ok(()) }
+    }
+
+    /// Sends a snapshot if the client has asked for one and there is a newer one. Returns when to look again.
+    fn send_update(&mut self) -> Result<Option<Duration>, LinkError> {
+        if !lock(&self.client.wishes).next {
+            return Ok(None);
+        }
+        // Cleared first: a change during the work below counts for the next update.
+        let is_change = self.client.is_changed.swap(false, SeqCst) || self.has.is_none();
+        let moves = self.has.as_ref().is_some_and(|has| has.moves);
+        if !is_change && !moves {
+            return Ok(None);
+        }
+        let snapshot = self.app.snapshot();
+        if self.has.as_ref().is_some_and(|has| Arc::ptr_eq(has, &snapshot)) {
+            return Ok(moves.then_some(MOVING_PAUSE));
+        }
+        let done = {
+            let mut wishes = lock(&self.client.wishes);
+            wishes.next = false;
+            while let Some((own, all)) = wishes.open.front().copied().filter(|(_, all)| *all <= snapshot.commands_done)
+            {
+                debug_assert!(all <= snapshot.commands_done);
+                wishes.done = own;
+                wishes.open.pop_front();
+            }
+            wishes.done
+        };
+        let has = self.has.as_deref();
+        if has.is_none_or(|has| !Arc::ptr_eq(&has.session, &snapshot.session)) {
+            let bytes = to_bytes(&snapshot.session)?;
+            protocol::send(&mut self.to, &protocol::frame(Kind::Session, &bytes))?;
+        }
+        let update = AnswerRef::Update(UpdateRef::between(has, &snapshot, done, is_change));
+        let bytes = protocol::message(&update)?;
+        protocol::send(&mut self.to, &bytes)?;
+        self.has = Some(snapshot);
+        Ok(None)
+    }
+
+    /// Sends samples and stories that the client has asked for. Returns when to look for the next sample.
+    fn send_residency(&mut self) -> Result<Option<Duration>, LinkError> {
+        let (view, wants_sample, wants_history, stories) = {
+            let mut wishes = lock(&self.client.wishes);
+            let stories = std::mem::take(&mut wishes.stories);
+            (wishes.view, wishes.wants_sample, std::mem::take(&mut wishes.wants_history), stories)
+        };
+        if view.is_none() && self.view.is_none() && !wants_history && stories.is_empty() {
+            return Ok(None);
+        }
+        let Some(watcher) = self.app.watcher() else { return Ok(Some(SAMPLE_PAUSE)) };
+        let is_new = self.watcher.as_ref().is_none_or(|known| !Arc::ptr_eq(known, &watcher));
+        if is_new || self.view != view {
+            watcher.set_view(view);
+            (self.view, self.watcher) = (view, Some(Arc::clone(&watcher)));
+        }
+        if wants_history {
+            for sample in watcher.history() {
+                self.send(&AnswerRef::Sample { sample: &sample, is_latest: false })?;
+            }
+        }
+        for (at, key, byte) in stories {
+            let samples = watcher.history();
+            let sample = samples.iter().rev().find(|sample| sample.at.0 <= at);
+            let lines = sample.map(|sample| watcher.page_story_at(sample, &key, byte)).unwrap_or_default();
+            self.send(&AnswerRef::Story { at, key, byte, lines })?;
+        }
+        if view.is_none() {
+            return Ok(None);
+        }
+        if let Some(sample) = watcher.latest().filter(|_| wants_sample)
+            && self.sample.as_ref().is_none_or(|has| !Arc::ptr_eq(has, &sample))
+        {
+            lock(&self.client.wishes).wants_sample = false;
+            self.send(&AnswerRef::Sample { sample: &sample, is_latest: true })?;
+            self.sample = Some(sample);
+        }
+        Ok(Some(SAMPLE_PAUSE))
+    }
+}
+
+impl Drop for Writer<'_> {
+    fn drop(&mut self) {
+        if let (Some(watcher), Some(_)) = (&self.watcher, self.view) {
+            // Nobody looks at the samples any more.
+            watcher.set_view(None);
+        }
+    }
+}

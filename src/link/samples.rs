@@ -1,0 +1,118 @@
+//! Residency samples that an engine sends. Thread: link stores them, a front end reads them.
+
+use super::client::Shared;
+use super::protocol::Request;
+use crate::lock::lock;
+use crate::residency::history::History;
+use crate::residency::sample::{RowKey, Sample, View};
+use crate::residency::watcher::ResidencySamples;
+use std::collections::{HashMap, VecDeque};
+use std::sync::{Arc, Mutex, OnceLock, Weak};
+
+/// Stories that are kept. The user looks at one page at a time.
+const STORIES_MAX: usize = 64;
+
+/// A page at a time: the sample's stamp, the row, the byte.
+type Page = (u64, RowKey, u64);
+
+/// The samples of an engine.
+#[derive(Default)]
+pub struct RemoteSamples {
+    link: OnceLock<Weak<Shared>>,
+    state: Mutex<State>,
+}
+
+#[derive(Default)]
+struct State {
+    view: Option<View>,
+    /// Whether the engine was asked for the samples before the first view.
+    has_history: bool,
+    latest: Option<Arc<Sample>>,
+    history: History,
+    stories: HashMap<Page, Vec<String>>,
+    /// The pages in the order in which they were asked for.
+    asked: VecDeque<Page>,
+}
+
+impl RemoteSamples {
+    pub(super) fn connect(&self, link: &Arc<Shared>) {
+        self.link.set(Arc::downgrade(link)).ok();
+    }
+
+    fn request(&self, request: Request) {
+        if let Some(link) = self.link.get().and_then(Weak::upgrade) {
+            link.request(request);
+        }
+    }
+
+    /// Asks a new link for what is wanted.
+    pub(super) fn again(&self) {
+        let view = lock(&self.state).view;
+        if view.is_some() {
+            self.request(Request::View(view));
+        }
+    }
+
+    /// Forgets the samples of an engine that is gone. Its clock is not that of the next one.
+    pub(super) fn forget(&self) {
+        let mut state = lock(&self.state);
+        *state = State { view: state.view, has_history: true, ..State::default() };
+    }
+
+    pub(super) fn push(&self, sample: Sample, is_latest: bool) {
+        let sample = Arc::new(sample);
+        let mut state = lock(&self.state);
+        if !sample.rows.is_empty() && state.history.last().is_none_or(|last| last.at < sample.at) {
+            state.history.push(Arc::clone(&sample));
+        }
+        if is_latest {
+            state.latest = Some(sample);
+            drop(state);
+            self.request(Request::NextSample);
+        }
+    }
+
+    pub(super) fn tell(&self, at: u64, key: RowKey, byte: u64, lines: Vec<String>) {
+        lock(&self.state).stories.insert((at, key, byte), lines);
+    }
+}
+
+impl ResidencySamples for RemoteSamples {
+    fn set_view(&self, view: Option<View>) {
+        let mut state = lock(&self.state);
+        state.view = view;
+        let asks = !std::mem::replace(&mut state.has_history, true);
+        drop(state);
+        if asks {
+            self.request(Request::History);
+        }
+        self.request(Request::View(view));
+    }
+
+    fn latest(&self) -> Option<Arc<Sample>> {
+        lock(&self.state).latest.clone()
+    }
+
+    fn history(&self) -> Vec<Arc<Sample>> {
+        lock(&self.state).history.samples()
+    }
+
+    fn page_story_at(&self, sample: &Sample, key: &RowKey, byte: u64) -> Vec<String> {
+        let page = (sample.at.0, *key, byte / crate::limits::PAGE_BYTES as u64 * crate::limits::PAGE_BYTES as u64);
+        let mut state = lock(&self.state);
+        if let Some(lines) = state.stories.get(&page) {
+            return lines.clone();
+        }
+        if !state.asked.contains(&page) {
+            if STORIES_MAX <= state.asked.len()
+                && let Some(old) = state.asked.pop_front()
+            {
+                state.stories.remove(&old);
+            }
+            state.asked.push_back(page);
+            drop(state);
+            self.request(Request::Story { at: page.0, key: page.1, byte: page.2 });
+        }
+        Vec::new()
+    }
+}

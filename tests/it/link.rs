@@ -1,0 +1,395 @@
+//! The engine's process and its windows: each is killed, stopped or goes mad while tracks record, and every sample is in the
+//! takes. Thread: test.
+#![allow(clippy::unwrap_used, reason = "a test may fail")]
+
+use crate::util::{Checked, PATIENCE, Run, Started, check, place, run, start};
+use faultless::app::command::Command as Request;
+use faultless::app::handle::Phase;
+use faultless::app::snapshot::{PassPhase, Snapshot, Stage};
+use faultless::control::Severity;
+use faultless::link::client::Client;
+use faultless::link::place::{connect, engines};
+use faultless::link::protocol;
+use faultless::link::start::EngineStart;
+use faultless::session::TakeState;
+use faultless::session::session_file::{holder, open_read_only};
+use std::fs;
+use std::io::{Read as _, Write as _};
+use std::os::unix::fs::PermissionsExt as _;
+use std::os::unix::net::UnixStream;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+use tempfile::TempDir;
+
+/// Inputs that are recorded.
+const INPUTS: usize = 8;
+
+/// The variable that makes this program a window, and names its session.
+const WINDOW: &str = "FAULTLESS_TEST_WINDOW";
+
+/// A home of its own, with a program that uses it.
+struct World {
+    place: TempDir,
+}
+
+impl World {
+    fn new() -> World {
+        let world = World { place: place() };
+        let home = world.place.path().join("home");
+        fs::create_dir(&home).unwrap();
+        let text = format!(
+            "#!/bin/sh\nexport HOME='{0}' XDG_CONFIG_HOME='{0}/config'\nexec '{1}' \"$@\"\n",
+            home.display(),
+            env!("CARGO_BIN_EXE_faultless")
+        );
+        fs::write(world.program(), text).unwrap();
+        fs::set_permissions(world.program(), fs::Permissions::from_mode(0o755)).unwrap();
+        world
+    }
+
+    fn program(&self) -> PathBuf {
+        self.place.path().join("faultless")
+    }
+
+    fn session(&self) -> PathBuf {
+        self.place.path().join("gig")
+    }
+
+    fn command(&self, mode: &str) -> Command {
+        let mut command = Command::new(self.program());
+        command.arg(mode).arg(self.session());
+        command
+    }
+
+    fn options() -> Vec<String> {
+        ["--device=virtual", "--signal=ramp", "--period=1024"]
+            .map(str::to_owned)
+            .into_iter()
+            .chain([format!("--inputs={INPUTS}")])
+            .collect()
+    }
+
+    /// An engine without a window.
+    fn engine(&self) -> Started {
+        let mut command = self.command("engine");
+        command.args(World::options());
+        let engine = start(command);
+        until("the engine has the session", || {
+            holder(&self.session()) == Some(engine.pid()) && connect(engine.pid()).is_some_and(|found| found.is_ok())
+        });
+        engine
+    }
+
+    /// A window of this session in this process. Starts an engine if none runs.
+    fn window(&self) -> Client {
+        let options = World::options().into_iter().map(Into::into).collect();
+        Client::start(EngineStart { program: self.program(), options, session: Some(self.session()) }).unwrap()
+    }
+
+    /// A window in a process of its own, which records and then shows the recording.
+    fn window_process(&self) -> Started {
+        let mut command = Command::new(std::env::current_exe().unwrap());
+        command.args(["--exact", "link::a_window_in_a_process_of_its_own", "--nocapture"]);
+        command.env(WINDOW, self.session());
+        start(command)
+    }
+
+    fn stop(&self) -> Run {
+        run(self.command("stop"))
+    }
+
+    /// Checks that all takes of one pass are whole and longer than `frames`.
+    #[track_caller]
+    fn whole(&self, frames: u64) {
+        let found = check(&self.session());
+        assert!(
+            matches!(found[..], [Checked { takes: INPUTS, lost: 0, frames: long, .. }] if frames < long),
+            "{found:?}"
+        );
+    }
+}
+
+/// Waits until `so` is true.
+#[track_caller]
+fn until(what: &str, mut so: impl FnMut() -> bool) {
+    let deadline = Instant::now() + PATIENCE;
+    while !so() {
+        assert!(Instant::now() < deadline, "{what}");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+}
+
+/// Waits for a snapshot of which `so` is true, as a window that draws all the time.
+#[track_caller]
+fn shown(window: &Client, what: &str, so: impl Fn(&Snapshot) -> bool) -> Arc<Snapshot> {
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        let snapshot = window.snapshot();
+        if so(&snapshot) {
+            return snapshot;
+        }
+        assert!(Instant::now() < deadline, "{what}: {:?} {:#?}", snapshot.stage, snapshot.notices);
+        std::thread::sleep(Duration::from_millis(5));
+    }
+}
+
+fn recorded(snapshot: &Snapshot) -> u64 {
+    let pass = snapshot.transport.pass.as_ref().filter(|pass| pass.phase == PassPhase::Recording);
+    pass.map_or(0, |pass| pass.frames.0)
+}
+
+/// Lets the window record, and returns when it has half a second.
+#[track_caller]
+fn record(window: &Client) {
+    shown(window, "it is open", |snapshot| snapshot.stage == Stage::Open);
+    assert!(window.apply(Request::Record));
+    shown(window, "it records", |snapshot| 24_000 < recorded(snapshot));
+}
+
+fn records(engine: &Started) -> bool {
+    connect(engine.pid()).is_some_and(|found| found.unwrap().facts.records)
+}
+
+fn windows(engine: &Started) -> usize {
+    connect(engine.pid()).map_or(0, |found| found.unwrap().facts.windows)
+}
+
+#[test]
+fn a_window_in_a_process_of_its_own() {
+    let Some(session) = std::env::var_os(WINDOW) else { return };
+    let start =
+        EngineStart { program: PathBuf::from("/bin/false"), options: Vec::new(), session: Some(session.into()) };
+    let window = Client::start(start).unwrap();
+    record(&window);
+    loop {
+        std::thread::sleep(Duration::from_millis(30));
+        window.snapshot();
+    }
+}
+
+#[test]
+fn a_window_that_is_killed_while_it_records_costs_nothing_and_the_next_one_shows_the_recording() {
+    let world = World::new();
+    let mut engine = world.engine();
+    let window = world.window_process();
+    until("it records", || records(&engine));
+    std::thread::sleep(Duration::from_millis(700));
+    window.signal("KILL");
+    until("the engine says so", || engine.said().contains("the recording continues in process"));
+    assert!(engine.said().contains("faultless stop"), "{}", engine.said());
+    std::thread::sleep(Duration::from_secs(1));
+    let began = Instant::now();
+    let window = world.window();
+    let first = shown(&window, "it is shown", |snapshot| 0 < recorded(snapshot));
+    assert!(began.elapsed() < Duration::from_secs(1), "{:?}", began.elapsed());
+    assert_eq!((first.session.tracks().len(), first.session.takes().len()), (INPUTS, INPUTS));
+    let notice = first.notices.iter().find(|notice| notice.text.contains("the window is gone"));
+    assert_eq!(notice.map(|notice| notice.severity), Some(Severity::Caution), "{:#?}", first.notices);
+    shown(&window, "it records on", |snapshot| recorded(&first) + 24_000 < recorded(snapshot));
+    assert_eq!(world.stop().done().out, format!("{}: stopped and saved\n", world.session().display()));
+    until("the engine has ended", || !engine.is_running());
+    assert_eq!(window.phase(), Phase::Closed);
+    world.whole(60_000);
+}
+
+#[test]
+fn a_window_that_is_stopped_costs_nothing_and_another_one_works_beside_it() {
+    let world = World::new();
+    let engine = world.engine();
+    let stopped = world.window_process();
+    until("it records", || records(&engine));
+    stopped.signal("STOP");
+    let before = resident_kib(&engine);
+    let window = world.window();
+    let first = shown(&window, "it is shown", |snapshot| 0 < recorded(snapshot));
+    shown(&window, "it records on", |snapshot| recorded(&first) + 3 * 48_000 < recorded(snapshot));
+    let grown = resident_kib(&engine).saturating_sub(before);
+    assert!(grown < 8 * 1024, "the engine has grown by {grown} KiB");
+    stopped.signal("CONT");
+    std::thread::sleep(Duration::from_millis(300));
+    assert_eq!(windows(&engine), 2);
+    assert!(window.apply(Request::Stop));
+    shown(&window, "it has stopped", |snapshot| snapshot.transport.pass.is_none());
+    world.stop().done();
+    world.whole(3 * 48_000);
+}
+
+fn resident_kib(engine: &Started) -> u64 {
+    let status = fs::read_to_string(format!("/proc/{}/status", engine.pid())).unwrap();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
+    line.trim().trim_end_matches(" kB").parse().unwrap()
+}
+
+#[test]
+fn a_mad_client_is_sent_away_and_the_recording_does_not_notice() {
+    let world = World::new();
+    let engine = world.engine();
+    let window = world.window();
+    record(&window);
+    let raw = || {
+        let mut stream = connect(engine.pid()).unwrap().unwrap().stream;
+        stream.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
+        stream.set_write_timeout(Some(Duration::from_secs(20))).unwrap();
+        stream.flush().unwrap();
+        stream
+    };
+    // Each of these clients is closed: what is read ends.
+    let closed = |mut stream: UnixStream| {
+        let mut rest = Vec::new();
+        let ended = stream.read_to_end(&mut rest).map(|_| ());
+        let waits = [std::io::ErrorKind::WouldBlock, std::io::ErrorKind::TimedOut];
+        assert!(ended.as_ref().is_ok() || ended.is_err_and(|error| !waits.contains(&error.kind())), "it is closed");
+    };
+    let attach = protocol::message(&protocol::Request::Attach).unwrap();
+    for bytes in [
+        // Garbage, an unknown message, a length without end, a session from a window, two messages in one frame.
+        vec![0xff; 64],
+        protocol::frame(protocol::Kind::Message, &[200, 1, 2, 3]),
+        [&u32::MAX.to_le_bytes()[..], &[0]].concat(),
+        [&(protocol::REQUEST_BYTES_MAX as u32 + 1).to_le_bytes()[..], &[0]].concat(),
+        protocol::frame(protocol::Kind::Message, &[&attach[5..], &attach[5..]].concat()),
+        // A window attaches twice.
+        [&attach[..], &attach[..]].concat(),
+    ] {
+        let mut stream = raw();
+        stream.write_all(&bytes).unwrap();
+        closed(stream);
+    }
+    // Half a message, and the end.
+    let mut stream = raw();
+    stream.write_all(&attach[..attach.len() - 1]).unwrap();
+    drop(stream);
+    // A window that asks all the time and never reads.
+    let mut deaf = raw();
+    deaf.write_all(&attach).unwrap();
+    deaf.set_write_timeout(Some(Duration::from_millis(500))).unwrap();
+    let next = protocol::message(&protocol::Request::Next).unwrap();
+    let history = protocol::message(&protocol::Request::History).unwrap();
+    let asks = [&next[..], &history[..]].concat();
+    let before = resident_kib(&engine);
+    for _ in 0..20_000 {
+        if deaf.write_all(&asks).is_err() {
+            break;
+        }
+    }
+    // Connections that say nothing fill the places; the window that is attached keeps its own.
+    let silent: Vec<_> = (0..20).filter_map(|_| connect(engine.pid())?.ok()).collect();
+    assert!(silent.len() < protocol_places(), "{}", silent.len());
+    let first = shown(&window, "it is shown", |snapshot| 0 < recorded(snapshot));
+    shown(&window, "it records on", |snapshot| recorded(&first) + 48_000 < recorded(snapshot));
+    let grown = resident_kib(&engine).saturating_sub(before);
+    assert!(grown < 8 * 1024, "the engine has grown by {grown} KiB");
+    drop((silent, deaf));
+    assert!(window.apply(Request::Stop));
+    shown(&window, "it has stopped", |snapshot| snapshot.transport.pass.is_none());
+    assert!(window.close_within(PATIENCE));
+    world.whole(60_000);
+}
+
+fn protocol_places() -> usize {
+    faultless::link::server::CLIENTS_MAX
+}
+
+#[test]
+fn a_program_of_another_version_is_told_so_in_one_sentence() {
+    let mut greeting = protocol::greeting();
+    assert!(protocol::read_greeting(&mut &greeting[..]).is_ok());
+    greeting[8] += 1;
+    let error = protocol::read_greeting(&mut &greeting[..]).unwrap_err().to_string();
+    assert!(error.contains("protocol 2") && error.contains("stop the recording"), "{error}");
+    greeting[0] = 0;
+    let error = protocol::read_greeting(&mut &greeting[..]).unwrap_err().to_string();
+    assert!(error.contains("no Faultless"), "{error}");
+}
+
+#[test]
+fn an_engine_that_is_killed_is_started_again_and_its_recording_is_recovered() {
+    let world = World::new();
+    let window = world.window();
+    record(&window);
+    let pid = engines().into_iter().find(|found| found.facts.folder == world.session()).unwrap().facts.pid;
+    let before = recorded(&shown(&window, "it has a second", |snapshot| 48_000 < recorded(snapshot)));
+    let done = Command::new("kill").args(["-KILL", &pid.to_string()]).status().unwrap();
+    assert!(done.success());
+    let killed = Instant::now();
+    let dead = shown(&window, "it says so", |snapshot| snapshot.health.head.contains("ended unexpectedly"));
+    assert!(killed.elapsed() < Duration::from_secs(1), "{:?}", killed.elapsed());
+    assert_eq!((dead.health.severity, recorded(&dead)), (Severity::Loss, 0));
+    let open = shown(&window, "it is open again", |snapshot| {
+        snapshot.stage == Stage::Open && snapshot.notices.iter().any(|notice| notice.text.contains("signal: 9"))
+    });
+    let takes = open.session.takes();
+    assert!(takes.iter().all(|take| take.state == TakeState::Recovered && before <= take.frames.0), "{takes:#?}");
+    assert!(open.notices.iter().any(|notice| notice.headline.as_deref() == Some("A recording was cut off.")));
+    assert!(window.close_within(PATIENCE));
+    world.whole(before - 1);
+}
+
+#[test]
+fn a_signal_to_the_engine_ends_the_pass_in_order_and_the_window_hears_it() {
+    let world = World::new();
+    let engine = world.engine();
+    let window = world.window();
+    record(&window);
+    engine.signal("TERM");
+    until("the window hears it", || window.phase() == Phase::Closed);
+    assert_eq!(engine.wait(PATIENCE).code, Some(0));
+    world.whole(24_000);
+    let session = open_read_only(&world.session()).unwrap();
+    assert!(session.takes().iter().all(|take| take.state == TakeState::Complete));
+}
+
+#[test]
+fn an_engine_without_a_window_and_a_pass_saves_and_ends() {
+    let world = World::new();
+    let engine = world.engine();
+    let window = world.window();
+    let open = shown(&window, "it is open", |snapshot| snapshot.stage == Stage::Open);
+    let track = open.session.tracks()[0].id();
+    let edit = faultless::control::edit::Edit::Name(track, "Kick".to_owned());
+    assert!(window.apply(Request::Edit(edit)));
+    window.settled(PATIENCE);
+    let left = Instant::now();
+    drop(window);
+    let ended = engine.wait(PATIENCE);
+    assert_eq!(ended.code, Some(0), "{}", ended.err);
+    assert!(Duration::from_secs(4) < left.elapsed(), "another window could have come: {:?}", left.elapsed());
+    assert!(!ended.err.contains("continues"), "{}", ended.err);
+    assert_eq!(open_read_only(&world.session()).unwrap().tracks()[0].name(), "Kick");
+    assert!(connect_file(&world).is_none(), "its socket is gone");
+}
+
+fn connect_file(world: &World) -> Option<u32> {
+    engines().into_iter().find(|found| found.facts.folder == world.session()).map(|found| found.facts.pid)
+}
+
+#[test]
+fn a_window_that_leaves_lets_the_recording_continue_and_a_window_that_closes_ends_it() {
+    let world = World::new();
+    let engine = world.engine();
+    let window = world.window();
+    record(&window);
+    window.leave();
+    assert_eq!(window.phase(), Phase::Closed);
+    std::thread::sleep(Duration::from_millis(300));
+    assert!(records(&engine) && windows(&engine) == 0);
+    assert!(!engine.said().contains("continues"), "the user wanted it: {}", engine.said());
+    let [one, other] = [world.window(), world.window()];
+    for window in [&one, &other] {
+        shown(window, "it is shown", |snapshot| 0 < recorded(snapshot));
+    }
+    assert!(one.close_within(PATIENCE), "the other window shows the session");
+    shown(&other, "it records on", |snapshot| 0 < recorded(snapshot));
+    assert!(other.close_within(PATIENCE));
+    assert_eq!(engine.wait(PATIENCE).code, Some(0));
+    world.whole(24_000);
+}
+
+#[test]
+fn stopping_what_does_not_record_is_refused_in_one_line() {
+    let world = World::new();
+    world.stop().refused(&["gig", "no recorder has this session open"]);
+    assert!(!Path::new(&world.session()).exists());
+}
