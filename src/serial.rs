@@ -57,7 +57,6 @@ pub mod optional_path {
     use super::{Borrowed, Deserialize, Deserializer, Owned, PathBuf, Serialize, Serializer};
 
     /// Writes the path, if there is one.
-    #[expect(clippy::ref_option, reason = "as serde calls it")]
     pub fn serialize<S: Serializer>(path: &Option<PathBuf>, to: S) -> Result<S::Ok, S::Error> {
         path.as_deref().map(Borrowed).serialize(to)
     }

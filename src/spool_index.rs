@@ -151,7 +151,7 @@ impl Shape {
     pub fn word(&self, slot: u32, offset: u64, bytes: u64) -> Option<u64> {
         let pages = offset.is_multiple_of(PAGE) && bytes.is_multiple_of(PAGE);
         let fits = pages && (1..=self.slot_bytes).contains(&bytes) && offset / PAGE < 1 << PLACE_BITS;
-        fits.then(|| self.with_check(slot, (offset / PAGE) << LENGTH_BITS | bytes / PAGE))
+        fits.then(|| self.with_check(slot, ((offset / PAGE) << LENGTH_BITS) | (bytes / PAGE)))
     }
 
     fn with_check(&self, slot: u32, body: u64) -> u64 {

@@ -29,7 +29,7 @@ pub fn run(args: &WindowArgs) -> Result<(), Failure> {
     let print = |line: &str| print_stderr(&format!("faultless: {}", printable(line)));
     let server = Server::start(place, app, bells, args.session.as_deref(), print)?;
     let is_saved = server.wait_for_end();
-    server.say_farewell();
+    server.tell_end();
     if is_saved { Ok(()) } else { Err(Failure(NOT_CLOSED.to_owned())) }
 }
 

@@ -64,7 +64,7 @@ struct Wishes {
     /// The reason why the client is sent away.
     refused: Option<&'static str>,
     /// The last phase that the client is told, before it goes.
-    parts: Option<Phase>,
+    last_phase: Option<Phase>,
 }
 
 impl Client {
@@ -115,8 +115,8 @@ impl Client {
     }
 
     /// Lets the client go: it is told `phase`, and nothing after it.
-    pub(super) fn part(&self, phase: Phase) {
-        lock(&self.wishes).parts = Some(phase);
+    pub(super) fn dismiss(&self, phase: Phase) {
+        lock(&self.wishes).last_phase = Some(phase);
         self.ring();
         self.wait(|client| client.has_heard(phase));
     }
@@ -139,7 +139,7 @@ impl Client {
     }
 
     /// Notes a request that the writer answers.
-    pub(super) fn note(&self, request: Request) {
+    pub(super) fn note(&self, request: &Request) {
         let mut wishes = lock(&self.wishes);
         match request {
             Request::Next => wishes.next = true,
@@ -155,7 +155,7 @@ impl Client {
                 if STORIES_MAX <= wishes.stories.len() {
                     wishes.stories.pop_front();
                 }
-                wishes.stories.push_back((at, key, byte));
+                wishes.stories.push_back((*at, *key, *byte));
             }
             Request::Attach | Request::Command(_) | Request::Close | Request::Stop | Request::Leave => {}
         }
@@ -196,8 +196,8 @@ impl Writer<'_> {
             if self.client.has_left.load(SeqCst) || rung == Err(RecvTimeoutError::Disconnected) {
                 return Ok(());
             }
-            let farewell = { lock(&self.client.wishes).parts };
-            if let Some(phase) = farewell {
+            let last = { lock(&self.client.wishes).last_phase };
+            if let Some(phase) = last {
                 self.tell_phase(phase)?;
                 return Ok(());
             }

@@ -98,7 +98,7 @@ pub fn engines() -> Vec<Found> {
     let entries = folders.iter().filter_map(|folder| fs::read_dir(folder).ok()).flatten().flatten();
     let sockets = entries.map(|entry| entry.path()).filter(|path| {
         let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
-        name.starts_with("engine-") && name.ends_with(".sock")
+        name.strip_prefix("engine-").and_then(|name| name.strip_suffix(".sock")).is_some()
     });
     let mut found: Vec<Found> = sockets.filter_map(|path| connect_to(&path)?.ok()).collect();
     // Two candidates can be the same folder.

@@ -337,7 +337,7 @@ pub fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, LinkError> {
 
 /// Whether a window of this program could have given the command: positions are on the timeline, sizes are sizes. The
 /// engine refuses any other.
-pub fn is_bearable(command: &Command) -> bool {
+pub fn is_possible(command: &Command) -> bool {
     let on_timeline = |at: &FramePos| at.0 <= POSITION_MAX;
     let both = |range: &Option<(FramePos, FramePos)>| {
         range.as_ref().is_none_or(|(from, to)| on_timeline(from) && on_timeline(to))

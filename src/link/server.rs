@@ -9,7 +9,7 @@
 use super::client_of_server::{Client, write};
 use super::notification;
 use super::place::{Place, is_of_this_user};
-use super::protocol::{self, AnswerRef, Facts, LinkError, Request, is_bearable};
+use super::protocol::{self, AnswerRef, Facts, LinkError, Request, is_possible};
 use crate::app::Wake;
 use crate::app::command::Command;
 use crate::app::handle::{AppHandle, Phase};
@@ -42,7 +42,7 @@ const START_LIMIT: Duration = Duration::from_secs(20);
 pub const LONELY_LIMIT: Duration = Duration::from_secs(5);
 
 /// Time for the clients to hear that everything is saved.
-const FAREWELL_LIMIT: Duration = Duration::from_secs(1);
+const END_LIMIT: Duration = Duration::from_secs(1);
 
 /// Stack of a thread of a client, in bytes. A session is encoded on it.
 const STACK_BYTES: usize = 512 * 1024;
@@ -166,8 +166,8 @@ impl Server {
     }
 
     /// Gives the clients a moment to hear how it ended.
-    pub fn say_farewell(&self) {
-        let until = Instant::now() + FAREWELL_LIMIT;
+    pub fn tell_end(&self) {
+        let until = Instant::now() + END_LIMIT;
         let phase = self.shared.app.phase();
         for client in lock(&self.shared.bells.0.clients).iter() {
             client.ring();
@@ -192,7 +192,7 @@ fn is_busy(snapshot: &Snapshot) -> bool {
 
 /// How a client went away.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Parting {
+enum Departure {
     /// It said that it goes.
     Said,
     /// It is gone without a word, or was sent away.
@@ -239,10 +239,10 @@ impl Shared {
         if std::thread::Builder::new().name("link-write".to_owned()).stack_size(STACK_BYTES).spawn(write).is_err() {
             return;
         }
-        let parting = self.obey(&mut stream, client).unwrap_or(Parting::Vanished);
+        let departure = self.apply_requests(&mut stream, client).unwrap_or(Departure::Vanished);
         if client.is_window.load(SeqCst) {
             self.windows.fetch_sub(1, SeqCst);
-            if parting == Parting::Vanished {
+            if departure == Departure::Vanished {
                 self.window_vanished();
             }
         }
@@ -272,7 +272,7 @@ impl Shared {
     }
 
     /// Carries out the requests of a client until it goes. An error: the client is gone, or what it sent is no request.
-    fn obey(&self, stream: &mut UnixStream, client: &Client) -> Result<Parting, LinkError> {
+    fn apply_requests(&self, stream: &mut UnixStream, client: &Client) -> Result<Departure, LinkError> {
         let mut bytes = Vec::new();
         loop {
             protocol::receive(stream, protocol::REQUEST_BYTES_MAX, &mut bytes)?;
@@ -287,20 +287,20 @@ impl Shared {
                     client.is_window.store(true, SeqCst);
                     if WINDOWS_MAX <= before {
                         client.refuse("four windows are attached already; close one");
-                        return Ok(Parting::Said);
+                        return Ok(Departure::Said);
                     }
                     self.had_window.store(true, SeqCst);
                     stream.set_read_timeout(None)?;
                     self.bells.ring_main();
                 }
                 Request::Command(command) => {
-                    let is_taken = is_bearable(&command) && self.app.apply(command);
+                    let is_taken = is_possible(&command) && self.app.apply(command);
                     client.count_command(self.app.given(), is_taken);
                 }
                 Request::Close if self.windows.load(SeqCst) > usize::from(client.is_window.load(SeqCst)) => {
                     // Another window shows the session.
-                    client.part(Phase::Closed);
-                    return Ok(Parting::Said);
+                    client.dismiss(Phase::Closed);
+                    return Ok(Departure::Said);
                 }
                 Request::Close => self.app.shutdown(),
                 Request::Stop => {
@@ -312,10 +312,10 @@ impl Shared {
                     self.app.shutdown();
                 }
                 Request::Leave => {
-                    client.part(Phase::Closed);
-                    return Ok(Parting::Said);
+                    client.dismiss(Phase::Closed);
+                    return Ok(Departure::Said);
                 }
-                other => client.note(other),
+                other => client.note(&other),
             }
         }
     }

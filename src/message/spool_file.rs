@@ -257,7 +257,9 @@ impl Drop for HeldParts<'_> {
             let held = &state.held;
             state.free_and_held.extract_if(.., |slot| !held.contains(&slot.number)).collect::<Vec<_>>()
         };
-        free.into_iter().for_each(|slot| self.spool.give_back(slot));
+        for slot in free {
+            self.spool.give_back(slot);
+        }
     }
 }
 

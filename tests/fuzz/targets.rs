@@ -316,7 +316,7 @@ pub fn link(bytes: &[u8]) {
         let again = protocol::parse::<Request>(&written[5..]).expect("a request that was written can be read");
         assert_eq!(protocol::message(&again).expect("a request can be written"), written);
         if let Request::Command(command) = &request {
-            protocol::is_bearable(command);
+            protocol::is_possible(command);
         }
     }
 }
