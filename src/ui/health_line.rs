@@ -3,7 +3,7 @@
 
 use super::action::Action;
 use super::panel_context::PanelContext;
-use super::theme::{Theme, Tint, mixed};
+use super::theme::{Theme, Tint};
 use super::widget::{Button, Look, speak, text_at};
 use crate::app::command::Command;
 use crate::app::settings_change::SettingsChange;
@@ -78,7 +78,7 @@ pub fn show(ui: &mut Ui, rect: Rect, context: &mut PanelContext<'_>) {
     }
     if let (Some(cure), Some(button)) = (&health.cure, button) {
         let label = cure.label();
-        let look = Look::Filled(mixed(tint.fill, tint.sign, 0.35));
+        let look = Look::Filled(tint.button());
         if Button::text(&label, &label).look(look).show_in(ui, context.theme, button).clicked() {
             apply(cure, context);
         }

@@ -77,8 +77,6 @@ pub struct Theme {
     /// Solo switch that is on.
     pub solo: Color32,
     pub marker: Color32,
-    /// Text on a filled colour.
-    pub on_colour: Color32,
     /// Track colours. Index is the colour number of the track, modulo the length.
     pub tracks: [Color32; 12],
     /// Colours of the residency map.
@@ -123,6 +121,17 @@ pub struct Tint {
     pub line: Color32,
 }
 
+impl Tint {
+    /// Colour of a button in the line.
+    pub fn button(&self) -> Color32 {
+        mixed(self.fill, self.sign, 0.35)
+    }
+}
+
+/// The contrast at which white text on a filled colour can be read. It is less than the 4.5 of running text, because text on
+/// buttons is of medium weight.
+const WHITE_CONTRAST_MIN: f64 = 3.6;
+
 impl Theme {
     pub fn dark() -> Theme {
         Theme {
@@ -146,7 +155,6 @@ impl Theme {
             mute: rgb(0x4d_6fb3),
             solo: rgb(0xd9_a326),
             marker: rgb(0x8f_7ae6),
-            on_colour: Color32::WHITE,
             tracks: [
                 0xe0_6c75, 0xe5_936b, 0xd9_b85b, 0xc9_c162, 0x7f_c27a, 0x4f_b6a5, 0x58_a6d9, 0x7f_8fe0, 0xa8_83dd,
                 0xd0_7fc0, 0xb5_9a86, 0x8a_929d,
@@ -191,7 +199,6 @@ impl Theme {
             mute: rgb(0x41_62a8),
             solo: rgb(0xc4_8a0a),
             marker: rgb(0x6d_55d6),
-            on_colour: Color32::WHITE,
             tracks: [
                 0xc8_4a55, 0xc9_6f3f, 0xb0_8a1e, 0x95_8d20, 0x49_9644, 0x1f_8f7d, 0x2c_80b8, 0x56_68c8, 0x84_5bc0,
                 0xaf_559c, 0x8d_6f58, 0x6a_737f,
@@ -216,6 +223,13 @@ impl Theme {
     /// The colour of a track with colour number `colour`.
     pub fn track(&self, colour: u8) -> Color32 {
         self.tracks[colour as usize % self.tracks.len()]
+    }
+
+    /// Colour of text on the colour `fill`: white where white can be read, otherwise almost black.
+    pub fn on(fill: Color32) -> Color32 {
+        let dark = rgb(0x0e_1012);
+        let is_white_readable = WHITE_CONTRAST_MIN <= contrast(Color32::WHITE, fill);
+        if is_white_readable || contrast(dark, fill) < contrast(Color32::WHITE, fill) { Color32::WHITE } else { dark }
     }
 
     /// The colours of a level, made from the colour of its sign.
@@ -348,22 +362,36 @@ pub fn mixed(a: Color32, b: Color32, part: f32) -> Color32 {
     )
 }
 
+/// Relative luminance of a colour, as WCAG defines it.
+fn luminance(colour: Color32) -> f64 {
+    let [r, g, b, _] = colour.to_array().map(|channel| {
+        let part = f64::from(channel) / 255.0;
+        if part <= 0.040_45 { part / 12.92 } else { ((part + 0.055) / 1.055).powf(2.4) }
+    });
+    0.2126 * r + 0.7152 * g + 0.0722 * b
+}
+
+/// Contrast ratio of two colours, as WCAG defines it: from 1 to 21.
+fn contrast(a: Color32, b: Color32) -> f64 {
+    let (a, b) = (luminance(a), luminance(b));
+    (a.max(b) + 0.05) / (a.min(b) + 0.05)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    /// Relative luminance of a colour, as WCAG defines it.
-    fn luminance(colour: Color32) -> f64 {
-        let [r, g, b, _] = colour.to_array().map(|channel| {
-            let part = f64::from(channel) / 255.0;
-            if part <= 0.040_45 { part / 12.92 } else { ((part + 0.055) / 1.055).powf(2.4) }
-        });
-        0.2126 * r + 0.7152 * g + 0.0722 * b
-    }
-
-    fn contrast(a: Color32, b: Color32) -> f64 {
-        let (a, b) = (luminance(a), luminance(b));
-        (a.max(b) + 0.05) / (a.min(b) + 0.05)
+    /// "Export now" was white on light blue, and "OK" white on pale red in the light theme.
+    #[test]
+    fn text_on_a_filled_button_can_be_read_in_both_themes() {
+        for theme in [Theme::dark(), Theme::light()] {
+            let signs = [theme.good, theme.caution, theme.record];
+            let cures = signs.map(|sign| theme.tint(sign).button());
+            for fill in [theme.accent, theme.mute, theme.solo, theme.record].into_iter().chain(cures) {
+                let found = contrast(Theme::on(fill), fill);
+                assert!(WHITE_CONTRAST_MIN <= found, "dark {}: {found:.2} on {fill:?}", theme.dark);
+            }
+        }
     }
 
     /// The first sentence that a newcomer needs had a contrast of 2.8.

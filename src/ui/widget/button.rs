@@ -142,7 +142,7 @@ impl<'a> Button<'a> {
             Look::Plain if self.on == Some(true) => (mixed(theme.button, theme.accent, 0.30), theme.strong),
             Look::Plain => (if hot { theme.button_hover } else { theme.button }, theme.text),
             Look::Quiet => (if hot { theme.button_hover } else { Color32::TRANSPARENT }, theme.quiet),
-            Look::Filled(colour) => (if hot { mixed(colour, Color32::WHITE, 0.10) } else { colour }, theme.on_colour),
+            Look::Filled(colour) => (if hot { mixed(colour, Color32::WHITE, 0.10) } else { colour }, Theme::on(colour)),
         };
         if self.look == Look::Quiet && hot {
             colour = theme.strong;
@@ -190,9 +190,9 @@ pub fn toggle(
             (false, false) => theme.button,
         };
         ui.painter().rect_filled(rect, 5, fill);
-        let colour = if on { theme.on_colour } else { theme.quiet };
+        let text = if on { Theme::on(colour) } else { theme.quiet };
         let font = Theme::semi((rect.height() * 0.7).min(10.5));
-        ui.painter().text(rect.center(), Align2::CENTER_CENTER, letter, font, colour);
+        ui.painter().text(rect.center(), Align2::CENTER_CENTER, letter, font, text);
     }
     response.on_hover_cursor(CursorIcon::PointingHand)
 }
