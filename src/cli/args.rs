@@ -21,6 +21,7 @@ Examples:
   faultless export demo --to mixes --mix                            a stereo mix, as it was played
   faultless doctor gig                                              check this machine and the disk of folder gig
   faultless stress /var/tmp/rehearsal --inputs 24                   test recording while the machine is busy
+  faultless watch gig/audio                                         which pages of the takes are in memory
   faultless recover gig                                             after a crash: complete the takes that were cut off
   faultless stop gig                                                end a recording whose window is gone
 
@@ -77,6 +78,8 @@ pub enum Mode {
     Doctor(DoctorArgs),
     /// Measure how the program's ways to use memory perform on this machine
     Bench(BenchArgs),
+    /// Show which pages of any files, or of the files that a process maps, are in memory, dirty or locked
+    Watch(WatchArgs),
     /// Test: record while the machine is put under stress, compare every sample, print the results
     Stress(StressArgs),
     /// End the recording of a session whose window is gone, and wait until everything is saved
@@ -327,6 +330,25 @@ pub struct ResidencyArgs {
     #[arg(long, default_value = "none", value_name = "LOAD")]
     pub load: String,
     /// Print one line of JSON in place of the table
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Arguments of `faultless watch`.
+#[derive(Args)]
+pub struct WatchArgs {
+    /// Files, or folders whose files are meant; with --pid, the only files of the process to show
+    pub paths: Vec<PathBuf>,
+    /// A process: its files, their pages in its page tables, and the page faults of its threads
+    ///
+    /// Needs the rights of the user of the process, or root. The kernel holds the memory map of the process while it
+    /// answers, some milliseconds each second.
+    #[arg(long, value_name = "PID", value_parser = clap::value_parser!(i32).range(1..))]
+    pub pid: Option<i32>,
+    /// Print one table and end; without it, a table each second until Ctrl-C
+    #[arg(long)]
+    pub once: bool,
+    /// Print each sample as one line of JSON in place of the table
     #[arg(long)]
     pub json: bool,
 }

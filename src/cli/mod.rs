@@ -14,6 +14,8 @@ pub mod recover;
 pub mod status;
 pub mod stop;
 pub mod stress;
+pub mod watch;
+pub mod watch_table;
 #[cfg(feature = "gui")]
 pub mod gui;
 
@@ -69,6 +71,7 @@ pub fn main() -> ExitCode {
         Some(Mode::Devices(args)) => inspect::devices(&args),
         Some(Mode::Doctor(args)) => inspect::doctor(&args),
         Some(Mode::Bench(args)) => inspect::bench(&args),
+        Some(Mode::Watch(args)) => watch::run(&args),
         Some(Mode::Stress(args)) => stress::run(&args),
         Some(Mode::Stop(args)) => stop::run(&args),
         Some(Mode::Engine(args)) => engine::run(&args),

@@ -8,7 +8,7 @@
 //! ```
 //!
 //! The watcher runs only while a front end shows residency. [`state`] contains the rules and is pure; [`sampler`] asks
-//! the kernel; [`story`] describes the history of a page in words.
+//! the kernel; [`story`] describes the history of a page in words; [`watch`] asks about files and processes of others.
 #![forbid(unsafe_code)]
 
 pub mod ledger;
@@ -19,3 +19,4 @@ pub mod history;
 pub mod story;
 pub mod watcher;
 pub mod report;
+pub mod watch;

@@ -409,7 +409,7 @@ fn scan_slots(spool: &SpoolFile, grid: Grid, first: usize, facts: &mut [Facts]) 
 
 /// Stores the page-cache state of each cell from byte `offset` on. Asks the kernel about all cells at once, and about
 /// halves of the range if the answer is neither all nor nothing. An even range costs one call, a boundary some more.
-fn scan(file: &File, offset: u64, bytes_per_cell: u64, facts: &mut [Facts]) -> io::Result<()> {
+pub(super) fn scan(file: &File, offset: u64, bytes_per_cell: u64, facts: &mut [Facts]) -> io::Result<()> {
     if facts.is_empty() {
         return Ok(());
     }

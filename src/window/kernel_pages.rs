@@ -80,28 +80,59 @@ pub fn mincore(address: usize, pages: &mut [u8]) -> io::Result<()> {
     if done == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
 }
 
-/// The page table of this process (`/proc/self/pagemap`).
+/// The page table of a process (`/proc/PID/pagemap`).
 #[derive(Debug)]
 pub struct Pagemap {
     file: File,
     words: Vec<u8>,
 }
 
+/// The entry of one page in a page table.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct PageEntry {
+    /// Mapped and in memory, so that only write protection can make an access fault.
+    pub present: bool,
+    /// Not in memory but in the swap area.
+    pub swapped: bool,
+    /// Locked. The page table does not say it; the caller fills it in.
+    pub locked: bool,
+}
+
 impl Pagemap {
     const WORD: usize = size_of::<u64>();
 
-    /// Opens the page table.
+    /// Entries that are read at once.
+    const CHUNK: usize = 1 << 16;
+
+    /// Opens the page table of this process.
     pub fn open() -> io::Result<Pagemap> {
         Ok(Pagemap { file: File::open("/proc/self/pagemap")?, words: Vec::new() })
+    }
+
+    /// Opens the page table of another process. `PermissionDenied`: it belongs to another user.
+    pub fn of(pid: i32) -> io::Result<Pagemap> {
+        Ok(Pagemap { file: File::open(format!("/proc/{pid}/pagemap"))?, words: Vec::new() })
     }
 
     /// For each of `pages` pages from `address` on: whether it is mapped and in memory, so that only write protection
     /// can make an access fault. `address` must begin a page. A page that is not mapped is not in memory.
     pub fn present(&mut self, address: usize, pages: usize) -> io::Result<impl Iterator<Item = bool> + '_> {
+        Ok(self.entries(address, pages)?.map(|entry| entry.present))
+    }
+
+    /// The entries of `pages` pages from `address` on. `address` must begin a page.
+    pub fn entries(&mut self, address: usize, pages: usize) -> io::Result<impl Iterator<Item = PageEntry> + '_> {
         self.words.resize(pages * Self::WORD, 0);
-        self.file.read_exact_at(&mut self.words, (address / PAGE_BYTES * Self::WORD) as u64)?;
-        // Bit 63 of a little-endian word.
-        Ok(self.words.chunks_exact(Self::WORD).map(|word| word[Self::WORD - 1] & 0x80 != 0))
+        // The kernel walks the page table of the process for each call, and holds its memory map meanwhile.
+        for (at, words) in self.words.chunks_mut(Self::CHUNK * Self::WORD).enumerate() {
+            let first = address / PAGE_BYTES + at * Self::CHUNK;
+            self.file.read_exact_at(words, (first * Self::WORD) as u64)?;
+        }
+        // Bits 63 and 62 of a little-endian word.
+        Ok(self.words.chunks_exact(Self::WORD).map(|word| {
+            let top = word[Self::WORD - 1];
+            PageEntry { present: top & 0x80 != 0, swapped: top & 0x40 != 0, locked: false }
+        }))
     }
 }
 

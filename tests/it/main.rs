@@ -50,6 +50,8 @@ mod tidy;
 mod util;
 // The watcher's samples of real recordings and playback.
 mod watch;
+// `faultless watch`: pages of any files and processes.
+mod watched;
 // Waiting with deadlines: for programs, threads and unmounts.
 mod waiting;
 // The audio thread's rules, one period at a time: no allocation, no page fault, no wait, no system call.

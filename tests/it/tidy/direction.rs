@@ -47,7 +47,7 @@ const DIRECTION: &[(&str, &[&str])] = &[
             "limits",
         ],
     ),
-    ("residency", &["message", "window", "rt", "mailbox", "lock", "time", "limits"]),
+    ("residency", &["message", "window", "file_system", "rt", "mailbox", "lock", "time", "limits"]),
     (
         "engine",
         &["message", "mixer", "device.items", "window", "rt", "time", "format", "host.items", "instructions", "limits"],
@@ -193,6 +193,7 @@ const DIRECTION: &[(&str, &[&str])] = &[
             "threads",
             "recovery",
             "butler",
+            "residency",
             "message",
             "device",
             "window",
