@@ -134,6 +134,23 @@ pub const LEDGER_SPANS_MAX: usize = 512;
 /// Milliseconds for which the ledger remembers a window: as long as the residency samples reach back.
 pub const LEDGER_HISTORY_MS: u64 = 60_000;
 
+/// Milliseconds that a trace reaches back.
+pub const TRACE_MS: u64 = 60_000;
+
+/// Events of windows that are kept for a trace, 64 bytes each. With more than some 200 tracks they reach back less than
+/// [`TRACE_MS`].
+pub const WINDOW_EVENTS_MAX: usize = 64 * 1024;
+
+/// Cycles of the audio thread that are kept for a trace, 16 bytes each: a minute of periods of 64 frames at 48 kHz is
+/// 45,000. Shorter periods reach back less.
+pub const CYCLES_KEPT: usize = 64 * 1024;
+
+/// Page faults of the audio thread that are kept with the memory that each hit.
+pub const FAULTS_KEPT: usize = 1024;
+
+/// Page faults that the report of a pass lists, the first ones.
+pub const FAULTS_LISTED: usize = 16;
+
 /// Milliseconds for which residency samples are kept, so that the user can go back in them.
 pub const RESIDENCY_HISTORY_MS: u64 = 60_000;
 

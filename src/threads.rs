@@ -18,7 +18,7 @@ use crate::message::published::Published;
 use crate::message::replica::Replica;
 use crate::message::stats::DiskPublished;
 use crate::message::{AudioCommand, AudioEvent};
-use crate::residency::ledger::Ledger;
+use crate::residency::{self, faults::FaultLog, ledger::Ledger};
 use crate::rt::counters;
 use crate::rt::schedule::{self, Scheduling};
 use crate::window::budget::LockBudget;
@@ -104,6 +104,8 @@ pub struct Threads {
     pub disk: Arc<DiskPublished>,
     /// The ledger of windows.
     pub ledger: Arc<Ledger>,
+    /// The page faults of the audio thread.
+    pub faults: Arc<FaultLog>,
     /// The budget of locked memory.
     pub budget: Arc<LockBudget>,
     /// The settings that the device accepted.
@@ -198,7 +200,7 @@ pub fn start(device: Box<dyn Device>, setup: ThreadsSetup) -> Result<Threads, Th
     let reader_setup = reader_setup(&setup, &facts, shared, reader_commands, disk_event_sender);
     disk_handles.push(spawn(READ_AHEAD, HELPER_STACK_BYTES, move || Reader::new(reader_setup).run())?);
 
-    let (audio_thread, scheduling) = start_audio(engine, device, &published, &budget)?;
+    let (audio_thread, scheduling, faults) = start_audio(engine, device, &published, &budget, &ledger)?;
     Ok(Threads {
         audio: Outbox::new(audio),
         audio_events,
@@ -210,6 +212,7 @@ pub fn start(device: Box<dyn Device>, setup: ThreadsSetup) -> Result<Threads, Th
         published,
         disk,
         ledger,
+        faults,
         budget,
         device: facts,
         scheduling,
@@ -248,13 +251,15 @@ fn reader_setup(
     }
 }
 
-/// Starts the audio thread, populates the program's memory, and lets the thread start the device.
+/// Starts the audio thread, populates the program's memory, and lets the thread start the device. Also returns the log of
+/// the thread's page faults.
 fn start_audio(
     engine: Engine,
     device: Box<dyn Device>,
     published: &Arc<Published>,
     budget: &Arc<LockBudget>,
-) -> Result<(Thread, Scheduling), ThreadsError> {
+    ledger: &Arc<Ledger>,
+) -> Result<(Thread, Scheduling, Arc<FaultLog>), ThreadsError> {
     let (granted, grant) = bounded(1);
     let (go, wait_for_go) = bounded(1);
     let (started, start_result) = bounded(1);
@@ -263,11 +268,18 @@ fn start_audio(
         move || audio_thread(engine, device, &published, &budget, &granted, &wait_for_go, &started)
     })?;
     let scheduling = host::receive(&grant).map_err(|_| ThreadsError::AudioLost)?;
+    let faults = Arc::new(FaultLog::default());
+    if host::is_simulated() {
+        faults.refuse("the machine is simulated");
+    } else {
+        let stack = published.stack_address.load(Relaxed);
+        residency::faults::start(published.thread_id.load(Relaxed), stack, ledger, &faults);
+    }
     // Everything that the audio thread will touch exists now: code, rings, engine, stacks.
     process::populate();
     host::send(&go, ()).map_err(|_| ThreadsError::AudioLost)?;
     host::receive(&start_result).map_err(|_| ThreadsError::AudioLost)?.map_err(ThreadsError::Device)?;
-    Ok((audio_thread, scheduling))
+    Ok((audio_thread, scheduling, faults))
 }
 
 /// The body of the audio thread. Before it starts the device and after it has stopped it, it may allocate and wait.
@@ -281,6 +293,7 @@ fn audio_thread(
     started: &Sender<Result<(), DeviceError>>,
 ) {
     published.thread_id.store(counters::this_thread_id(), Relaxed);
+    published.stack_address.store(&raw const engine as usize, Relaxed);
     // A simulated machine has neither priorities nor a stack of the usual size.
     let scheduling = match host::is_simulated() {
         true => Scheduling::Fifo { priority: schedule::FIFO_PRIORITY },

@@ -13,6 +13,7 @@ pub mod handle;
 mod health;
 mod inhibit;
 pub mod jobs;
+mod kernel_facts;
 pub mod naming;
 mod opener;
 mod past_events;

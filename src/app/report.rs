@@ -1,6 +1,7 @@
 //! The report file for support: residency, events, the machine, and the accounts of the takes, as JSON. Thread: control
 //! makes the draft, a thread of its own finishes each report.
 
+use super::kernel_facts;
 use super::snapshot::{EngineFigures, EventEntry, Snapshot};
 use crate::control::Severity;
 use crate::file_system::mount_of;
@@ -62,6 +63,7 @@ impl Draft {
             "earlier_events": events(&snapshot.earlier),
             "takes": takes[takes.len().saturating_sub(TAKES_MAX)..].iter().map(|of| take(session, of)).collect::<Vec<Value>>(),
             "residency": self.residency,
+            "kernel": kernel_facts::settings(&snapshot.folder),
         })
     }
 }

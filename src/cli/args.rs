@@ -169,6 +169,12 @@ pub struct RecordArgs {
     #[arg(long, value_name = "FRAMES", requires = "play_along", allow_negative_numbers = true)]
     #[arg(value_parser = clap::value_parser!(i64).range(-LATENCY_OFFSET_MAX..=LATENCY_OFFSET_MAX))]
     pub offset: Option<i64>,
+    /// At the end, write the last minute as a trace for ui.perfetto.dev or chrome://tracing into a new FILE
+    ///
+    /// It shows each cycle of the audio thread with the lateness of its wake-up, windows, writes, syncs, page faults, passes
+    /// and events.
+    #[arg(long, value_name = "FILE")]
+    pub trace: Option<PathBuf>,
     /// Print the result as one line of JSON on standard output
     #[arg(long)]
     pub json: bool,

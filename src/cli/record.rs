@@ -8,12 +8,15 @@ use crate::butler::capabilities::CapturePath;
 use crate::control::recording::{PassReport, counted};
 use crate::control::setup::Side;
 use crate::control::{Control, Notice, Purpose, SaveState, Setup, Severity};
+use crate::diagnostics::trace;
 use crate::format::TakeFormat;
+use crate::limits::FAULTS_LISTED;
 use crate::session::Session;
 use crate::session::names::AUDIO;
 use crate::session::session_file::{SessionError, open_read_only};
 use crate::time::{Clock, Frames, SampleRate};
 use serde_json::{Value, json};
+use std::path::Path;
 use std::sync::atomic::AtomicBool;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::{Duration, Instant};
@@ -34,6 +37,9 @@ const SAVE_TIMEOUT: Duration = Duration::from_secs(3);
 /// Records until `--seconds` are over or a signal comes.
 pub fn run(args: &RecordArgs) -> Result<(), Failure> {
     let stop_flag = end_on_signals();
+    if let Some(path) = args.trace.as_deref().filter(|path| path.symlink_metadata().is_ok()) {
+        return Err(Failure(format!("--trace {}: the file is there already; name a new one", path.display())));
+    }
     let (mut control, length) = open(args)?;
     let mut line = StatusLine::new(!args.json);
     if args.play_along {
@@ -58,6 +64,7 @@ pub fn run(args: &RecordArgs) -> Result<(), Failure> {
     let finished = control.take_report();
     let unsaved = await_saved(&mut control, &mut line);
     let whole_run = counters_of_run(&control);
+    let trace_problem = args.trace.as_deref().and_then(|path| save_trace(&control, path).err());
     let (reports, notices) = control.close();
     for notice in notices {
         print_notice(&notice);
@@ -82,6 +89,10 @@ pub fn run(args: &RecordArgs) -> Result<(), Failure> {
         print(&merged(merged(merged(head, seconds), whole_run), serde_json::to_value(&report)?).to_string());
     } else {
         print(&summary(&report, &folder.display().to_string(), rate));
+        report.page_faults.lines().iter().for_each(|line| print(&printable(line)));
+    }
+    if let Some(problem) = trace_problem {
+        return Err(Failure(problem));
     }
     let troubled = report.takes.iter().filter(|take| take.trouble.is_some()).count();
     if troubled > 0 {
@@ -250,10 +261,26 @@ fn await_saved(control: &mut Control, line: &mut StatusLine) -> Option<String> {
     }
 }
 
+/// Writes the last minute as a trace.
+fn save_trace(control: &Control, path: &Path) -> Result<(), String> {
+    let saved = trace::gather(control).save(path);
+    saved.map_err(|error| {
+        format!("--trace {}: the trace was not written: {error}; the takes are not affected", path.display())
+    })
+}
+
 /// The counters since the device was opened, in a member of their own. Those of the report count during the pass only.
 fn counters_of_run(control: &Control) -> Value {
     let published = control.published();
+    let faults = &control.running().faults;
+    let (seen, missed) = faults.counts();
     json!({ "run": {
+        "page_faults": {
+            "attributed": seen,
+            "missed": missed,
+            "not_attributed_because": faults.refusal().map(|reason| reason.to_string()),
+            "last": faults.last().iter().rev().take(FAULTS_LISTED).rev().map(|fault| &**fault).collect::<Vec<_>>(),
+        },
         "xruns": published.xruns.load(Relaxed),
         "playback_xruns": published.playback_xruns.load(Relaxed),
         "frames_lost": published.frames_lost.load(Relaxed),

@@ -15,6 +15,8 @@ use std::time::Duration;
 /// All counters at one moment.
 #[derive(Clone, Debug)]
 pub struct Reading {
+    /// Nanoseconds of the monotonic clock.
+    pub at_ns: u64,
     /// `None`: the thread had ended.
     counters: Option<ThreadCounters>,
     /// Voluntary switches minus the sleeps that the thread counted itself, read while it slept. `None`: no reading was
@@ -94,6 +96,7 @@ impl Reading {
             published.cycles.take_max();
         }
         Reading {
+            at_ns: host::monotonic().as_nanos() as u64,
             counters,
             extra_switches,
             cycles: published.cycles.counts(),

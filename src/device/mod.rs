@@ -309,6 +309,12 @@ pub trait Device: Send {
     /// Stops the clock. A stopped device can be started again.
     fn stop(&mut self);
 
+    /// Time from the moment at which the last `wait` was to end until the thread ran again: the lateness of its wake-up.
+    /// Zero if it did not sleep, or if the device cannot tell. This is realtime-safe.
+    fn lateness(&self) -> Duration {
+        Duration::ZERO
+    }
+
     /// The device's frame counter, as exactly as the device knows it. The drive loop reads it from the device that is
     /// gone and from its successor, and counts the frames between them as silence. This is realtime-safe.
     fn reckoning(&self) -> Reckoning {

@@ -77,6 +77,8 @@ pub struct VirtualDevice {
     /// Frames to sleep for when no period is ready.
     sleep_frames: u64,
     sleeps: u64,
+    /// Lateness of the last wake-up.
+    late: Duration,
     /// Time for which the device has made its input.
     signal_time: Duration,
 }
@@ -150,6 +152,7 @@ impl VirtualDevice {
             sleep_frames: if outputs == 0 { rest_frames(period_frames, buffer, spec.rate) } else { period_frames }
                 as u64,
             sleeps: 0,
+            late: Duration::ZERO,
             signal_time: Duration::ZERO,
         })
     }
@@ -174,7 +177,9 @@ impl VirtualDevice {
         // A signal may end the sleep early; the next wait sleeps again.
         clock_nanosleep(ClockId::CLOCK_MONOTONIC, ClockNanosleepFlags::TIMER_ABSTIME, &TimeSpec::from_duration(end))
             .ok();
-        moment <= monotonic()
+        let now = monotonic();
+        self.late = now.saturating_sub(end);
+        moment <= now
     }
 
     /// Whether the device is gone. Unplugs it if a pull is due within the next period, after the periods before it.
@@ -224,6 +229,7 @@ impl Device for VirtualDevice {
 
     fn wait(&mut self, timeout: Duration) -> Wake {
         let period = self.facts.period_frames as u64;
+        self.late = Duration::ZERO;
         if self.is_gone_now(period, timeout) {
             return Wake::Gone;
         }
@@ -291,6 +297,10 @@ impl Device for VirtualDevice {
 
     fn sleeps(&self) -> u64 {
         self.sleeps
+    }
+
+    fn lateness(&self) -> Duration {
+        self.late
     }
 
     fn stop(&mut self) {}

@@ -150,12 +150,14 @@ impl DeviceSlot {
             Wake::Ready if self.place_on_timeline(engine) => {}
             Wake::Ready => {
                 let Some(device) = &mut self.device else { return };
-                let (from, signal_time) = (host::now(), device.signal_time());
+                let (from, late, signal_time) = (host::now(), device.lateness(), device.signal_time());
                 device.cycle(&mut |input, mut output| engine.process(&input, &mut output));
                 // A cycle is the work of the engine and of the driver. What the built-in device does in place of a card's
                 // converters is counted apart.
                 let signal = device.signal_time().saturating_sub(signal_time);
-                published.cycles.count(host::elapsed(from).saturating_sub(signal).as_nanos() as u64);
+                let length = host::elapsed(from).saturating_sub(signal);
+                published.cycles.count(length.as_nanos() as u64);
+                published.cycle_log.push(from, length, late);
                 published.signal_nanos.fetch_add(signal.as_nanos() as u64, Relaxed);
             }
             Wake::Timeout => {}

@@ -17,6 +17,8 @@ pub struct Mount {
     pub kind: String,
     /// The device, network share or label that is mounted.
     pub source: String,
+    /// The options of the mount, and those of the file system, separated by commas.
+    pub options: String,
 }
 
 /// The mount that holds `path`: the one with the longest mount point. `None` if `path` does not exist or the table has
@@ -71,7 +73,10 @@ fn mount_in(line: &str) -> Option<(&str, Mount)> {
     let (mut left, mut right) = (left.split(' '), right.split(' '));
     let id = left.next()?;
     let at = PathBuf::from(unescaped(left.nth(3)?));
-    Some((id, Mount { at, kind: right.next()?.to_owned(), source: unescaped(right.next()?) }))
+    let own = left.next().unwrap_or_default();
+    let (kind, source) = (right.next()?.to_owned(), unescaped(right.next()?));
+    let options = right.next().map_or_else(|| own.to_owned(), |of_system| format!("{own},{of_system}"));
+    Some((id, Mount { at, kind, source, options }))
 }
 
 /// Undoes the kernel's escapes: it writes space, tab, newline and backslash as `\040` and so on.
@@ -100,6 +105,7 @@ mod tests {
     fn a_mount_is_found_by_its_number() {
         let kind = |id| mount_with_id(TABLE, id).map(|mount| mount.kind);
         assert_eq!(kind("31").as_deref(), Some("xfs"));
+        assert_eq!(mount_with_id(TABLE, "31").map(|mount| mount.options).as_deref(), Some("rw,rw"));
         assert_eq!(kind("22").as_deref(), Some("ext4"));
         assert_eq!(kind("1"), None);
         assert_eq!(mount_with_id("", "22"), None);

@@ -15,6 +15,7 @@ mod audio;
 mod pass;
 mod play_path;
 mod voice;
+pub mod cycle_log;
 pub mod span_to_commit;
 pub mod disk;
 pub mod offset;

@@ -1,10 +1,11 @@
 //! Numbers that the audio thread publishes: any reader, no waiting. Thread: any.
 
+use super::cycle_log::CycleLog;
 use crate::device::Latency;
 use crate::histogram::Histogram;
 use crate::limits;
 use serde::{Deserialize, Serialize};
-use std::sync::atomic::{AtomicBool, AtomicI32, AtomicU8, AtomicU32, AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicI32, AtomicU8, AtomicU32, AtomicU64, AtomicUsize, Ordering::Relaxed};
 
 /// State of the transport.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -55,13 +56,15 @@ impl MeterCell {
 
 /// The numbers of the audio thread, which is their only writer. Exceptions: the read-ahead writes
 /// [`Published::ready_epoch`]; a front end resets peaks ([`MeterCell::take_peak`]); control resets the longest cycle
-/// ([`Histogram::take_max`]); the start of the threads fills in `thread_id` and `stack_locked`.
+/// ([`Histogram::take_max`]); the start of the threads fills in `thread_id`, `stack_locked` and `stack_address`.
 #[derive(Debug)]
 pub struct Published {
     /// Kernel thread id of the audio thread; 0 before it runs.
     pub thread_id: AtomicI32,
     /// Whether the stack of the audio thread is locked.
     pub stack_locked: AtomicBool,
+    /// An address on the stack of the audio thread; 0 before it runs.
+    pub stack_address: AtomicUsize,
     /// A [`Motion`]; see [`Published::motion`].
     pub motion: AtomicU8,
     /// The playhead, as a timeline frame.
@@ -78,6 +81,8 @@ pub struct Published {
     pub device_frames: AtomicU64,
     /// Duration of each cycle in nanoseconds, without the time in which the thread waited for the device.
     pub cycles: Histogram,
+    /// The last cycles, one by one.
+    pub cycle_log: CycleLog,
     /// Nanoseconds in which the built-in device made its signal. They are in no cycle.
     pub signal_nanos: AtomicU64,
     /// Sleeps that the thread counts itself: in the device's wait, for windows, and while there is no device.
@@ -124,6 +129,7 @@ impl Published {
         Published {
             thread_id: AtomicI32::new(0),
             stack_locked: AtomicBool::new(false),
+            stack_address: AtomicUsize::new(0),
             motion: AtomicU8::new(Motion::Stopped as u8),
             position: AtomicU64::new(0),
             stream: AtomicU64::new(0),
@@ -132,6 +138,7 @@ impl Published {
             pass_frames: AtomicU64::new(NO_PASS),
             device_frames: AtomicU64::new(0),
             cycles: Histogram::default(),
+            cycle_log: CycleLog::default(),
             signal_nanos: AtomicU64::new(0),
             counted_sleeps: AtomicU64::new(0),
             xruns: AtomicU64::new(0),

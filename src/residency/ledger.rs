@@ -13,6 +13,7 @@ use crate::lock::lock;
 use crate::message::offset::SpoolByte;
 use crate::message::spool_file::SpoolFile;
 use crate::message::take::{TakeKey, TakePlan};
+use crate::residency::window_events::{WindowEvents, WindowStep, monotonic_ns};
 use crate::time::{FramePos, Frames};
 use crate::window::map::Mapping;
 use serde::{Deserialize, Serialize};
@@ -45,6 +46,9 @@ impl Stamp {
 #[derive(Debug)]
 pub struct Ledger {
     clock: Instant,
+    /// Nanoseconds of the monotonic clock at `clock`.
+    clock_ns: u64,
+    events: Arc<WindowEvents>,
     takes: Mutex<Vec<Weak<TakeLedger>>>,
     slots: Mutex<Vec<Weak<SlotLedger>>>,
 }
@@ -65,6 +69,7 @@ pub struct TakeLedger {
     /// Frames of the take that would lie before the timeline; the next one is at `start`.
     pub head: Frames,
     clock: Instant,
+    events: Arc<WindowEvents>,
     wav: OnceLock<Arc<File>>,
     spool: OnceLock<Arc<SpoolFile>>,
     state: Mutex<TakeState>,
@@ -165,6 +170,7 @@ pub struct SlotLedger {
     /// Sample rate in hertz.
     pub rate: u32,
     clock: Instant,
+    events: Arc<WindowEvents>,
     state: Mutex<(Vec<SlotSpan>, u64)>,
 }
 
@@ -209,13 +215,34 @@ impl SlotSpan {
 
 impl Default for Ledger {
     fn default() -> Ledger {
-        Ledger { clock: Instant::now(), takes: Mutex::default(), slots: Mutex::default() }
+        Ledger {
+            clock: Instant::now(),
+            clock_ns: monotonic_ns(),
+            events: Arc::default(),
+            takes: Mutex::default(),
+            slots: Mutex::default(),
+        }
     }
 }
 
 impl Ledger {
     pub fn now(&self) -> Stamp {
         stamp(self.clock)
+    }
+
+    /// The moment of a reading of the monotonic clock.
+    pub fn stamp_at(&self, monotonic_ns: u64) -> Stamp {
+        Stamp(monotonic_ns.saturating_sub(self.clock_ns) / 1_000_000)
+    }
+
+    /// The last events of all windows.
+    pub fn events(&self) -> &WindowEvents {
+        &self.events
+    }
+
+    /// A committer has made everything recorded durable, and needed `took` for it.
+    pub fn synced(&self, took: Duration) {
+        self.events.note(WindowStep::Synced, &Arc::default(), 0, 0, took);
     }
 
     /// The account of a take, made if there is none yet.
@@ -225,7 +252,7 @@ impl Ledger {
         if let Some(take) = takes.iter().filter_map(Weak::upgrade).find(|take| take.key == plan.key) {
             return take;
         }
-        let take = Arc::new(TakeLedger::new(plan, self.clock));
+        let take = Arc::new(TakeLedger::new(plan, self.clock, Arc::clone(&self.events)));
         takes.push(Arc::downgrade(&take));
         take
     }
@@ -234,7 +261,8 @@ impl Ledger {
     pub fn slot(&self, slot: usize, rate: u32) -> Arc<SlotLedger> {
         let mut slots = lock(&self.slots);
         slots.retain(|slot| slot.strong_count() > 0);
-        let entry = Arc::new(SlotLedger { slot, rate, clock: self.clock, state: Mutex::default() });
+        let events = Arc::clone(&self.events);
+        let entry = Arc::new(SlotLedger { slot, rate, clock: self.clock, events, state: Mutex::default() });
         slots.push(Arc::downgrade(&entry));
         entry
     }
@@ -253,7 +281,7 @@ impl Ledger {
 }
 
 impl TakeLedger {
-    fn new(plan: &TakePlan, clock: Instant) -> TakeLedger {
+    fn new(plan: &TakePlan, clock: Instant, events: Arc<WindowEvents>) -> TakeLedger {
         let start = limits::DATA_OFFSET;
         let last = (Actor::Nobody, Stamp::NEVER);
         let marks = Marks { supplied: start, collected: start, committed: start, durable: start, commit_us: 0, last };
@@ -266,6 +294,7 @@ impl TakeLedger {
             start: FramePos(plan.header.bext.time_reference),
             head: plan.head,
             clock,
+            events,
             wav: OnceLock::new(),
             spool: OnceLock::new(),
             state: Mutex::new(TakeState { marks, spans: VecDeque::new(), version: 0 }),
@@ -308,12 +337,14 @@ impl TakeLedger {
             durable: Stamp::NEVER,
         };
         self.state().supplied(span);
+        self.events.note(WindowStep::HandedOver, &self.path, span.offset, u64::from(span.bytes), Duration::ZERO);
     }
 
     /// The window that begins at `offset` came back with `recorded_bytes` bytes before the record position. The butler
     /// is about to unlock it.
     pub fn collected(&self, offset: SpoolByte, recorded_bytes: usize, touched: bool) {
         self.state().collected(offset.0, recorded_bytes as u64, touched, stamp(self.clock));
+        self.events.note(WindowStep::GivenBack, &self.path, offset.0, recorded_bytes as u64, Duration::ZERO);
     }
 
     /// No window is out any more.
@@ -326,12 +357,28 @@ impl TakeLedger {
 
     /// The sound before `end` was written; the last write took `took`.
     pub fn committed(&self, end: SpoolByte, took: Duration) {
-        self.state().committed(end.0, took.as_micros() as u32, stamp(self.clock));
+        let from = self.state().committed(end.0, took.as_micros() as u32, stamp(self.clock));
+        self.events.note(WindowStep::Committed, &self.path, from, end.0.saturating_sub(from), took);
     }
 
     /// The sound before `end` outlives a power cut.
     pub fn durable(&self, end: SpoolByte) {
-        self.state().durable(end.0, stamp(self.clock));
+        let from = self.state().durable(end.0, stamp(self.clock));
+        if from < end.0 {
+            self.events.note(WindowStep::Durable, &self.path, from, end.0 - from, Duration::ZERO);
+        }
+    }
+
+    /// The window that was mapped at `address` and out at the moment `at`, and the byte of the take at that address.
+    pub fn window_at(&self, address: u64, at: Stamp) -> Option<(LedgerSpan, u64)> {
+        let state = self.state();
+        // Later windows may have the addresses of earlier ones. A stamp is exact to a millisecond.
+        let was_out = |span: &&LedgerSpan| span.supplied <= at && at <= span.collected;
+        let found = state.spans.iter().rev().filter(was_out).find_map(|span| {
+            let offset = address.checked_sub(span.address as u64)?;
+            (offset < u64::from(span.bytes)).then_some((*span, span.offset + offset))
+        });
+        found
     }
 
     pub fn marks(&self) -> Marks {
@@ -382,23 +429,29 @@ impl TakeState {
         }
     }
 
-    fn committed(&mut self, end: u64, us: u32, now: Stamp) {
+    /// Returns the end of the sound that was written before.
+    fn committed(&mut self, end: u64, us: u32, now: Stamp) -> u64 {
         self.note(Actor::Committer, now);
         let from = self.spans.partition_point(|span| span.committed.is_past());
         for span in self.spans.range_mut(from..).take_while(|span| span.offset < end && !span.is_out()) {
             (span.committed, span.commit_us) = (now, us);
         }
-        self.marks.committed = self.marks.committed.max(end);
         self.marks.commit_us = us;
+        let before = self.marks.committed;
+        self.marks.committed = before.max(end);
+        before
     }
 
-    fn durable(&mut self, end: u64, now: Stamp) {
+    /// Returns the end of the sound that was durable before.
+    fn durable(&mut self, end: u64, now: Stamp) -> u64 {
         self.note(Actor::Sync, now);
         let from = self.spans.partition_point(|span| span.durable.is_past());
         for span in self.spans.range_mut(from..).take_while(|span| span.offset < end && span.committed.is_past()) {
             span.durable = now;
         }
-        self.marks.durable = self.marks.durable.max(end);
+        let before = self.marks.durable;
+        self.marks.durable = before.max(end);
+        before
     }
 
     fn note(&mut self, actor: Actor, now: Stamp) {
@@ -413,6 +466,13 @@ impl SlotLedger {
         span.bytes = window.len() as u32;
         (span.address, span.locked) = (window.address(), window.is_locked());
         span.supplied = stamp(self.clock);
+        self.events.note(
+            WindowStep::PlaybackHandedOver,
+            &span.path,
+            span.offset,
+            u64::from(span.bytes),
+            Duration::ZERO,
+        );
         let mut state = lock(&self.state);
         state.1 += 1;
         state.0.push(span);
@@ -422,7 +482,11 @@ impl SlotLedger {
     pub fn collected(&self, window: &Mapping) {
         let mut state = lock(&self.state);
         state.1 += 1;
-        state.0.retain(|span| span.address != window.address());
+        if let Some(at) = state.0.iter().position(|span| span.address == window.address()) {
+            let span = state.0.remove(at);
+            let (byte, bytes) = (span.offset, u64::from(span.bytes));
+            self.events.note(WindowStep::PlaybackGivenBack, &span.path, byte, bytes, Duration::ZERO);
+        }
     }
 
     /// The windows that are out, in the order in which they were handed over, and a number that changes with them.

@@ -12,6 +12,9 @@
 #![forbid(unsafe_code)]
 
 pub mod ledger;
+pub mod window_events;
+mod attribution;
+pub mod faults;
 pub mod state;
 pub mod sample;
 pub mod sampler;

@@ -1,8 +1,9 @@
-//! The kernel's side of real-time work: scheduling class, overrun guard, counters of a thread, limits of the process.
-//! Thread: audio once at its start; control and watcher for the rest.
+//! The kernel's side of real-time work: scheduling class, overrun guard, counters and page faults of a thread, limits of
+//! the process. Thread: audio once at its start; control, watcher and faults for the rest.
 
 pub mod counters;
 pub mod overrun;
+pub mod page_faults;
 pub mod process;
 mod rtkit;
 pub mod schedule;

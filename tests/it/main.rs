@@ -48,6 +48,8 @@ mod terminal;
 mod tidy;
 // Helpers of the end-to-end tests: the program, sessions, the ramp.
 mod util;
+// Traces, and page faults with the memory that they hit.
+mod traced;
 // The watcher's samples of real recordings and playback.
 mod watch;
 // `faultless watch`: pages of any files and processes.

@@ -74,6 +74,8 @@ fn the_locked_windows_of_a_recorder_are_shown_as_locked_and_its_threads_with_the
     let threads = sample["process"]["threads"].as_array().unwrap();
     let audio = threads.iter().find(|thread| thread["name"] == "audio").unwrap();
     assert!(audio["minor_faults"].is_u64() && audio["major_faults"].is_u64(), "{audio}");
+    // Without a recorded frame the recorder would call the recording a failure.
+    std::thread::sleep(Duration::from_secs(2));
     started.signal("INT");
     started.wait(PATIENCE).done();
 }

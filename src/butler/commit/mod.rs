@@ -460,7 +460,11 @@ impl Committer {
         }
         all_durable &= self.write_headers();
         if self.setup.replica == Replica::Session {
-            DiskPublished::raise(&self.spool_use.disk.sync_us_max, host::elapsed(started).as_micros() as u64);
+            let took = host::elapsed(started);
+            DiskPublished::raise(&self.spool_use.disk.sync_us_max, took.as_micros() as u64);
+            if !self.takes.is_empty() {
+                self.setup.ledger.synced(took);
+            }
             if in_spool && all_durable {
                 self.spool_use.disk.durable_ms.store((started - self.started).as_millis() as u64, Relaxed);
             }

@@ -196,6 +196,7 @@ impl Control {
         self.running.disk.commit_us_max.store(0, Relaxed);
         self.running.disk.room_ms.iter().for_each(|room| room.store(0, Relaxed));
         let reading = Reading::now(&self.running.published, true);
+        self.running.faults.mark(reading.at_ns);
         let Some(run) = &mut self.pass else { return };
         run.start_reading = Some(reading);
         let request = &run.request;

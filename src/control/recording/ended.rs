@@ -1,5 +1,6 @@
 //! The end of a pass: losses and lengths go into the session, takes are finished, the report is made. Thread: control.
 
+use super::fault_report::FaultReport;
 use super::machine::{Ended, Event};
 use super::pass::{RecordingPass, RecordingTake, track_name};
 use super::pass_report::{PassReport, TakeReport, counted};
@@ -117,6 +118,17 @@ impl Control {
         }
     }
 
+    /// The memory that the page faults of the pass hit.
+    fn fault_report(&self, run: &RecordingPass, counted: u64) -> FaultReport {
+        let from_ns = run.start_reading().map_or(0, |reading| reading.at_ns);
+        let track_of_take = |identity| {
+            let take = run.takes.iter().find(|take| take.plan.identity == identity)?;
+            Some(track_name(&self.session, take.id))
+        };
+        let track_of_slot = |slot: usize| self.session.tracks().get(slot).map(|track| track.name().to_owned());
+        FaultReport::new(&self.running.faults, from_ns, counted, &track_of_take, &track_of_slot)
+    }
+
     /// Places the finished takes of the pass where their sound belongs, as one step of undo. A punch is placed between its
     /// punch-in and its punch-out, whatever was recorded around it. The step is made here and
     /// not before, so that an undo while takes are being finished takes back an earlier step, and never half of this one.
@@ -144,7 +156,8 @@ impl Control {
         self.players_outdated = self.playback_enabled;
         self.show_held_losses();
         self.save_at_once();
-        let Some(audio_thread) = run.audio_report else { return };
+        let Some(audio_thread) = run.audio_report.clone() else { return };
+        let page_faults = self.fault_report(&run, audio_thread.faults().unwrap_or(0));
         let report_of = |take: &RecordingTake, (id, from, to): (TakeId, FramePos, FramePos)| TakeReport {
             track: track_name(&self.session, id),
             input: take.inputs.first().map_or(0, |input| *input as u32),
@@ -170,6 +183,7 @@ impl Control {
             playback_xruns: u64::from(ended.playback_xruns),
             frames_lost: worst.max(ended.lost.0),
             audio_thread,
+            page_faults,
             takes,
             latency: run.latency.report(),
             lead_frames_min: (lead != u64::MAX).then_some(lead),

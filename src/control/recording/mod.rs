@@ -19,18 +19,21 @@
 //! | `latency` | how far the sound lies behind what was heard |
 //! | `losses` | losses that are reported go into the session |
 //! | `ended` | lengths go into the session, takes are finished, the report is made |
+//! | `fault_report` | the memory that page faults of the pass hit |
 //! | `pass_report` | the report of a pass |
 
 mod begin;
 mod continuation;
 mod effects;
 mod ended;
+mod fault_report;
 mod latency;
 mod losses;
 mod machine;
 mod pass;
 mod pass_report;
 
+pub use fault_report::{FaultReport, PassFault};
 pub use latency::{LATENCY_OFFSET_MAX, LatencyReport};
 pub use machine::PassPhase;
 pub use pass::{PassStatus, RecordingPass};

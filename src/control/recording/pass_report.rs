@@ -1,5 +1,6 @@
 //! The report of a finished pass. Thread: control makes it; any thread reads it.
 
+use super::fault_report::FaultReport;
 use super::latency::LatencyReport;
 use crate::control::Severity;
 use crate::control::mirror::MirrorReport;
@@ -20,6 +21,8 @@ pub struct PassReport {
     pub frames_lost: u64,
     /// Faults, switches and cycle times of the audio thread.
     pub audio_thread: AudioReport,
+    /// The memory that the page faults of the audio thread hit.
+    pub page_faults: FaultReport,
     /// Frames by which the takes were placed earlier, because they were recorded while something played.
     pub latency: LatencyReport,
     /// The files of the pass; a take that continued has several.
@@ -135,6 +138,7 @@ mod tests {
                 signal_seconds: 0.0,
                 frames_unheard: 0,
             },
+            page_faults: FaultReport::default(),
             takes: vec![TakeReport {
                 track: "Kick".to_owned(),
                 input: 0,

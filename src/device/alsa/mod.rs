@@ -119,6 +119,12 @@ pub struct AlsaDevice {
     wrong_rate: Option<&'static str>,
     empty_wakes: u32,
     sleeps: u64,
+    /// Captured frames at which the driver wakes the thread; 0 without inputs.
+    wake_frames: u64,
+    /// Frames that were ready at the last check.
+    ready_frames: u64,
+    /// Lateness of the last wake-up.
+    late: Duration,
     /// The cards that this program owns. The last field, because the PCMs must be closed before a card is given back.
     reservations: Vec<Reservation>,
 }
@@ -205,9 +211,11 @@ impl AlsaDevice {
                 buffer: side.buffer_frames,
             })
         });
+        let mut wake_frames = 0;
         if let Some(side) = &capture {
             let rest = super::rest_frames(period, side.buffer_frames, spec.rate);
-            side.set_wake(&spec.name, if playback.is_none() { rest } else { period })?;
+            wake_frames = if playback.is_none() { rest } else { period };
+            side.set_wake(&spec.name, wake_frames)?;
         }
         if let Some(side) = &playback {
             side.set_wake(&spec.name, playback_wake(side, capture.is_none(), period, prefill.frames()))?;
@@ -258,6 +266,9 @@ impl AlsaDevice {
             fault_suspected: false,
             restart_attempts: RestartAttempts::default(),
             playback_restart_attempts: RestartAttempts::default(),
+            wake_frames: wake_frames as u64,
+            ready_frames: 0,
+            late: Duration::ZERO,
             started_ns: 0,
             progress_ns: 0,
             progress_count: 0,
@@ -378,6 +389,7 @@ impl AlsaDevice {
             return Check::Report(Wake::Lost { frames, cause: LossCause::Silent });
         }
         if period <= moved {
+            self.ready_frames = moved;
             return Check::Report(Wake::Ready);
         }
         Check::Nothing(self.is_timed().then(|| now_ns + self.time_to(period - moved)))
@@ -475,6 +487,7 @@ impl Device for AlsaDevice {
     fn wait(&mut self, timeout: Duration) -> Wake {
         let deadline_ns = self.now_ns().saturating_add(nanos(timeout));
         self.empty_wakes = 0;
+        let sleeps = self.sleeps;
         loop {
             let idle = matches!(self.phase, Phase::Stopped | Phase::Gone(_));
             if idle {
@@ -483,7 +496,10 @@ impl Device for AlsaDevice {
                 return if self.gone().is_some() { Wake::Gone } else { Wake::Timeout };
             }
             let until_ns = match self.check() {
-                Check::Report(wake) => return wake,
+                Check::Report(wake) => {
+                    self.measure_lateness(wake == Wake::Ready && self.sleeps != sleeps);
+                    return wake;
+                }
                 Check::Nothing(until_ns) => until_ns,
             };
             let now_ns = self.now_ns();
@@ -521,6 +537,10 @@ impl Device for AlsaDevice {
 
     fn sleeps(&self) -> u64 {
         self.sleeps
+    }
+
+    fn lateness(&self) -> Duration {
+        self.late
     }
 
     fn unheard_frames(&self) -> u64 {

@@ -2,7 +2,9 @@
 
 use super::pcm::{Kind, errno};
 use super::{AlsaDevice, NEVER_BEGAN_NS, STUCK_NS};
+use crate::time::Frames;
 use ::alsa::poll::{Descriptors, Flags, poll};
+use std::time::Duration;
 
 /// Polls in a row that may return without a period. After that the thread sleeps, because a descriptor that is always
 /// ready would make it spin.
@@ -50,6 +52,14 @@ impl AlsaDevice {
             }
             Err(e) => self.fault_suspected |= errno(&e) != libc::EINTR,
         }
+    }
+
+    /// After a wait: if it slept, the frames that are ready beyond those at which the driver wakes the thread show how late
+    /// it ran.
+    pub(super) fn measure_lateness(&mut self, has_slept: bool) {
+        let frames = self.ready_frames.saturating_sub(self.wake_frames);
+        let is_known = has_slept && self.wake_frames > 0;
+        self.late = if is_known { Frames(frames).duration(self.facts.rate) } else { Duration::ZERO };
     }
 
     /// Length of a short sleep: a quarter of a period, 1 to 5 ms.

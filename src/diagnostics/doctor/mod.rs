@@ -10,6 +10,7 @@ mod file_system;
 mod kernel;
 mod memory;
 mod page_moving;
+mod perf;
 mod power;
 mod render;
 mod scheduling;
@@ -99,6 +100,7 @@ pub fn examine(folder: &Path, tracks: usize, rate: u32, format: TakeFormat) -> V
     findings.push(disk::examine(&folder, needs));
     findings.extend(kernel::examine(root, &folder));
     findings.extend(page_moving::examine(root));
+    findings.push(perf::examine());
     findings.extend(power::examine(root));
     findings.extend(card::examine(root));
     findings

@@ -47,7 +47,7 @@ const DIRECTION: &[(&str, &[&str])] = &[
             "limits",
         ],
     ),
-    ("residency", &["message", "window", "file_system", "rt", "mailbox", "lock", "time", "limits"]),
+    ("residency", &["message", "window", "file_system", "rt", "mailbox", "lock", "time", "host.items", "limits"]),
     (
         "engine",
         &["message", "mixer", "device.items", "window", "rt", "time", "format", "host.items", "instructions", "limits"],
@@ -107,6 +107,7 @@ const DIRECTION: &[(&str, &[&str])] = &[
             "control",
             "flight",
             "butler",
+            "residency",
             "engine",
             "message",
             "device",

@@ -1,0 +1,391 @@
+//! The last minute as a trace: cycles and wake-ups of the audio thread, windows, commits, syncs, page faults, passes and
+//! events, in the format of Chrome's and Perfetto's trace viewers. Thread: control gathers it; any thread writes it.
+//!
+//! All times are of the monotonic clock. The events of the flight recorder have the wall clock; they are moved by the
+//! difference of the two clocks at the moment of the trace, so a change of the wall clock in the last minute misplaces
+//! them.
+
+use crate::control::Control;
+use crate::device::monotonic;
+use crate::flight::record::{Kind, Record};
+use crate::limits::TRACE_MS;
+use crate::message::cycle_log::Cycle;
+use crate::residency::faults::{Fault, FaultKind};
+use crate::residency::window_events::{WindowEvent, WindowStep};
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+use std::io::{self, Write};
+use std::path::Path;
+
+/// The process number of all lanes.
+const PROCESS: u32 = 1;
+
+/// The lanes of the trace, in their order on the screen.
+const LANES: [(u32, &str); 10] = [
+    (AUDIO, "audio thread: cycles"),
+    (LATE, "audio thread: late wake-ups"),
+    (FAULTS, "audio thread: page faults"),
+    (HANDED_OVER, "butler: windows handed over"),
+    (GIVEN_BACK, "audio thread: windows given back"),
+    (COMMITS, "committer: writes"),
+    (DURABLE, "committer: durable"),
+    (SYNCS, "committer: syncs"),
+    (PASSES, "passes"),
+    (EVENTS, "events"),
+];
+
+const AUDIO: u32 = 1;
+const LATE: u32 = 2;
+const FAULTS: u32 = 3;
+const HANDED_OVER: u32 = 4;
+const GIVEN_BACK: u32 = 5;
+const COMMITS: u32 = 6;
+const DURABLE: u32 = 7;
+const SYNCS: u32 = 8;
+const PASSES: u32 = 9;
+const EVENTS: u32 = 10;
+
+/// Everything that a trace shows, as plain values.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub struct Trace {
+    /// The moment of the trace, in nanoseconds of the monotonic clock.
+    pub now_ns: u64,
+    /// Name of the device and frames of a period.
+    pub device: String,
+    pub period_frames: usize,
+    pub cycles: Vec<Cycle>,
+    pub windows: Vec<TracedStep>,
+    pub faults: Vec<Fault>,
+    /// Why faults are not in the trace; `None` if they are.
+    pub no_faults_because: Option<String>,
+    /// Events of the flight recorder with their times in nanoseconds of the monotonic clock.
+    pub events: Vec<(u64, Record)>,
+}
+
+/// A step of a window, or a sync.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct TracedStep {
+    /// Its end, in nanoseconds of the monotonic clock.
+    pub at_ns: u64,
+    /// Nanoseconds that it took; 0: a moment.
+    pub took_ns: u64,
+    pub step: WindowStep,
+    /// Name of the file; empty for a sync of all takes.
+    pub file: String,
+    /// Range of the file, or of its spool, in bytes.
+    pub byte: u64,
+    pub bytes: u64,
+}
+
+/// One event of the format, by the names of its fields there. Times are in microseconds.
+#[derive(Debug, Serialize)]
+struct Entry {
+    name: String,
+    #[serde(rename = "ph")]
+    phase: &'static str,
+    ts: f64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    dur: Option<f64>,
+    pid: u32,
+    tid: u32,
+    /// The scope of a moment: its thread.
+    #[serde(rename = "s", skip_serializing_if = "Option::is_none")]
+    scope: Option<&'static str>,
+    args: Value,
+}
+
+/// The last minute of an open session, for [`Trace::write`].
+pub fn gather(control: &Control) -> Trace {
+    let now_ns = monotonic().as_nanos() as u64;
+    let from_ns = now_ns.saturating_sub(TRACE_MS * 1_000_000);
+    let running = control.running();
+    let now = jiff::Timestamp::now();
+    let at_ns = |record: &Record| {
+        let ago = now.as_nanosecond() - record.stamp()?.as_nanosecond();
+        let at = i128::from(now_ns) - ago;
+        u64::try_from(at).ok().filter(|at| from_ns <= *at && *at <= now_ns)
+    };
+    let events = control.events();
+    Trace {
+        now_ns,
+        device: running.device.name.clone(),
+        period_frames: running.device.period_frames,
+        cycles: control.published().cycle_log.since(from_ns),
+        windows: running.ledger.events().since(from_ns).iter().map(traced).collect(),
+        faults: running.faults.since(from_ns).iter().map(|fault| Fault::clone(fault)).collect(),
+        no_faults_because: running.faults.refusal().map(|reason| reason.to_string()),
+        events: events.iter().filter_map(|record| Some((at_ns(record)?, Record::clone(record)))).collect(),
+    }
+}
+
+fn traced(event: &WindowEvent) -> TracedStep {
+    let file = event.file.file_name().unwrap_or_default().to_string_lossy().into_owned();
+    TracedStep {
+        at_ns: event.at_ns,
+        took_ns: event.took_ns,
+        step: event.step,
+        file,
+        byte: event.byte,
+        bytes: event.bytes,
+    }
+}
+
+impl Trace {
+    /// Writes the trace as JSON.
+    pub fn write(&self, to: &mut dyn Write) -> io::Result<()> {
+        let document = json!({
+            "displayTimeUnit": "ms",
+            "otherData": {
+                "program": concat!("faultless ", env!("CARGO_PKG_VERSION")),
+                "device": self.device,
+                "period_frames": self.period_frames,
+                "no_page_faults_because": self.no_faults_because,
+            },
+            "traceEvents": null,
+        });
+        // The events are written one by one: a minute of them is many megabytes as a document.
+        let text = document.to_string();
+        let (head, tail) = text.split_once("null}").map_or((text.as_str(), ""), |(head, _)| (head, "}"));
+        to.write_all(head.as_bytes())?;
+        let mut separator = b"[".as_slice();
+        for entry in self.entries() {
+            to.write_all(separator)?;
+            separator = b",\n";
+            serde_json::to_writer(&mut *to, &entry)?;
+        }
+        to.write_all(b"]")?;
+        to.write_all(tail.as_bytes())
+    }
+
+    /// Writes the trace to a new file.
+    pub fn save(&self, path: &Path) -> io::Result<()> {
+        let file = std::fs::OpenOptions::new().write(true).create_new(true).open(path)?;
+        let mut file = io::BufWriter::new(file);
+        self.write(&mut file)?;
+        file.flush()
+    }
+
+    /// The names of the lanes, then all events in the order of their begins.
+    fn entries(&self) -> Vec<Entry> {
+        let origin_ns = self.origin_ns();
+        let mut lane = Lanes { origin_ns, entries: Vec::new() };
+        self.add_cycles(&mut lane);
+        for fault in &self.faults {
+            let cost_ns = (fault.cost_us.unwrap_or(0.0) * 1e3) as u64;
+            let name = match fault.kind {
+                FaultKind::Minor => "minor fault",
+                FaultKind::Major => "major fault",
+                FaultKind::Refused => "no page",
+            };
+            let args = json!({ "text": fault.text(), "address": format!("{:#x}", fault.address), "fault": fault });
+            lane.slice(FAULTS, name, fault.at_ns.saturating_sub(cost_ns), fault.at_ns, args);
+        }
+        for event in &self.windows {
+            lane.window(event);
+        }
+        self.add_events(&mut lane);
+        let mut entries = lane.without_overlaps();
+        let name = |(tid, name): &(u32, &str)| Entry {
+            name: "thread_name".to_owned(),
+            phase: "M",
+            ts: 0.0,
+            dur: None,
+            pid: PROCESS,
+            tid: *tid,
+            scope: None,
+            args: json!({ "name": name, "sort_index": tid }),
+        };
+        let mut all: Vec<Entry> = LANES.iter().map(name).collect();
+        all.append(&mut entries);
+        all
+    }
+
+    /// The begin of the first event: viewers show times from there on.
+    fn origin_ns(&self) -> u64 {
+        let cycles = self.cycles.iter().map(|cycle| cycle.begin_ns.saturating_sub(u64::from(cycle.late_ns)));
+        let windows = self.windows.iter().map(|event| event.at_ns.saturating_sub(event.took_ns));
+        let faults = self.faults.iter().map(|fault| fault.at_ns.saturating_sub(1_000_000_000));
+        let events = self.events.iter().map(|(at_ns, _)| *at_ns);
+        cycles.chain(windows).chain(faults).chain(events).min().unwrap_or(self.now_ns)
+    }
+
+    fn add_cycles(&self, lane: &mut Lanes) {
+        for cycle in &self.cycles {
+            let end_ns = cycle.begin_ns + u64::from(cycle.length_ns);
+            let late_us = f64::from(cycle.late_ns) / 1e3;
+            lane.slice(AUDIO, "cycle", cycle.begin_ns, end_ns, json!({ "late_us": late_us }));
+            if cycle.late_ns > 0 {
+                let from_ns = cycle.begin_ns - u64::from(cycle.late_ns);
+                lane.slice(LATE, "late", from_ns, cycle.begin_ns, json!({ "us": late_us }));
+            }
+        }
+    }
+
+    fn add_events(&self, lane: &mut Lanes) {
+        let mut begun: Option<u64> = None;
+        for (at_ns, record) in &self.events {
+            let args = json!({ "text": record.text, "severity": record.severity, "numbers": record.numbers });
+            lane.moment(EVENTS, &record.kind.to_string(), *at_ns, args.clone());
+            match record.kind {
+                Kind::PassBegan => begun = Some(*at_ns),
+                // The begin of a pass that is older than the trace is not known.
+                Kind::PassEnded => lane.slice(PASSES, "pass", begun.take().unwrap_or(lane.origin_ns), *at_ns, args),
+                _ => {}
+            }
+        }
+        if let Some(from_ns) = begun {
+            lane.slice(PASSES, "pass", from_ns, self.now_ns, json!({ "text": "it is not finished" }));
+        }
+    }
+}
+
+/// The entries of all lanes.
+struct Lanes {
+    origin_ns: u64,
+    entries: Vec<Entry>,
+}
+
+impl Lanes {
+    fn us(&self, at_ns: u64) -> f64 {
+        at_ns.saturating_sub(self.origin_ns) as f64 / 1e3
+    }
+
+    fn slice(&mut self, tid: u32, name: &str, from_ns: u64, to_ns: u64, args: Value) {
+        let (ts, end) = (self.us(from_ns), self.us(to_ns));
+        self.add(tid, name, "X", ts, Some((end - ts).max(0.0)), args);
+    }
+
+    fn moment(&mut self, tid: u32, name: &str, at_ns: u64, args: Value) {
+        let ts = self.us(at_ns);
+        self.add(tid, name, "i", ts, None, args);
+    }
+
+    fn add(&mut self, tid: u32, name: &str, phase: &'static str, ts: f64, dur: Option<f64>, args: Value) {
+        let scope = dur.is_none().then_some("t");
+        self.entries.push(Entry { name: name.to_owned(), phase, ts, dur, pid: PROCESS, tid, scope, args });
+    }
+
+    fn window(&mut self, event: &TracedStep) {
+        let args = json!({ "file": event.file, "byte": event.byte, "bytes": event.bytes });
+        let (tid, name) = match event.step {
+            WindowStep::HandedOver => (HANDED_OVER, "capture window"),
+            WindowStep::PlaybackHandedOver => (HANDED_OVER, "playback window"),
+            WindowStep::GivenBack => (GIVEN_BACK, "capture window"),
+            WindowStep::PlaybackGivenBack => (GIVEN_BACK, "playback window"),
+            WindowStep::Committed => (COMMITS, "write"),
+            WindowStep::Durable => (DURABLE, "durable"),
+            WindowStep::Synced => (SYNCS, "sync"),
+        };
+        if event.took_ns == 0 {
+            self.moment(tid, name, event.at_ns, args);
+        } else {
+            self.slice(tid, name, event.at_ns.saturating_sub(event.took_ns), event.at_ns, args);
+        }
+    }
+
+    /// The entries in the order of their begins. Slices of a lane follow each other: one that was measured to begin
+    /// before the end of its predecessor begins there.
+    fn without_overlaps(mut self) -> Vec<Entry> {
+        self.entries.sort_by(|a, b| a.ts.total_cmp(&b.ts));
+        let mut ends = [0.0_f64; LANES.len() + 1];
+        for entry in &mut self.entries {
+            let (Some(dur), Some(end)) = (&mut entry.dur, ends.get_mut(entry.tid as usize)) else { continue };
+            let until = (entry.ts + *dur).max(*end);
+            entry.ts = entry.ts.max(*end);
+            *dur = until - entry.ts;
+            *end = until;
+        }
+        self.entries.sort_by(|a, b| a.ts.total_cmp(&b.ts));
+        self.entries
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::flight::record::Severity;
+    use crate::residency::faults::{FaultCause, FaultPlace};
+
+    fn trace() -> Trace {
+        let cycle = |at: u64| Cycle { begin_ns: 1_000_000_000 + at * 1_333_333, length_ns: 30_000, late_ns: 40_000 };
+        let window = |at_ns, took_ns, step| {
+            let file = "Kick \"1\".wav".to_owned();
+            TracedStep { at_ns, took_ns, step, file, byte: 4096, bytes: 61_440 }
+        };
+        let record = |kind| Record::new(kind, Severity::Info, "a \"pass\"", &[("frames", 7)]);
+        Trace {
+            now_ns: 2_000_000_000,
+            device: "virtual".to_owned(),
+            period_frames: 64,
+            cycles: (0..100).map(cycle).collect(),
+            windows: vec![
+                window(1_010_000_000, 0, WindowStep::HandedOver),
+                window(1_050_000_000, 3_000_000, WindowStep::Committed),
+                // It was measured to begin within the one before.
+                window(1_051_000_000, 2_000_000, WindowStep::Committed),
+                window(1_060_000_000, 9_000_000, WindowStep::Synced),
+            ],
+            faults: vec![Fault {
+                at_ns: 1_000_010_000,
+                kind: FaultKind::Minor,
+                cause: FaultCause::NotPresent,
+                cost_us: Some(5.0),
+                address: 0x1000,
+                place: FaultPlace::Heap,
+                instruction: 1,
+                code: "f".to_owned(),
+                in_kernel: false,
+            }],
+            no_faults_because: None,
+            events: vec![(1_005_000_000, record(Kind::PassBegan)), (1_900_000_000, record(Kind::PassEnded))],
+        }
+    }
+
+    fn parsed(trace: &Trace) -> Vec<Value> {
+        let mut bytes = Vec::new();
+        trace.write(&mut bytes).unwrap();
+        let json: Value = serde_json::from_slice(&bytes).unwrap();
+        json["traceEvents"].as_array().unwrap().clone()
+    }
+
+    #[test]
+    fn a_trace_is_json_whose_events_are_in_order_and_whose_slices_do_not_overlap() {
+        let events = parsed(&trace());
+        let number = |event: &Value, name: &str| event[name].as_f64().unwrap();
+        let timed: Vec<&Value> = events.iter().filter(|event| event["ph"] != "M").collect();
+        assert!(timed.is_sorted_by(|a, b| number(a, "ts") <= number(b, "ts")));
+        for (tid, _) in LANES {
+            let mut end = 0.0;
+            for slice in timed.iter().filter(|event| event["tid"] == tid && event["ph"] == "X") {
+                assert!(end <= number(slice, "ts") + 1e-6 && 0.0 <= number(slice, "dur"), "{slice}");
+                end = number(slice, "ts") + number(slice, "dur");
+            }
+        }
+        let count = |name: &str| events.iter().filter(|event| event["name"] == name).count();
+        assert_eq!((count("cycle"), count("late"), count("write"), count("sync")), (100, 100, 2, 1));
+        assert_eq!((count("thread_name"), count("minor fault"), count("pass began")), (LANES.len(), 1, 1));
+    }
+
+    #[test]
+    fn a_fault_lies_within_its_cycle_and_a_pass_between_its_events() {
+        let events = parsed(&trace());
+        let of = |name: &str| {
+            let event = events.iter().find(|event| event["name"] == name).unwrap();
+            let from = event["ts"].as_f64().unwrap();
+            (from, from + event["dur"].as_f64().unwrap_or(0.0))
+        };
+        let (cycle, fault) = (of("cycle"), of("minor fault"));
+        assert!(cycle.0 <= fault.0 && fault.1 <= cycle.1, "{cycle:?} {fault:?}");
+        assert!((fault.1 - fault.0 - 5.0).abs() < 1e-3);
+        assert_eq!(of("pass"), (of("pass began").0, of("pass ended").0));
+        // A pass that has not ended goes on to the end of the trace.
+        let mut open = trace();
+        open.events.truncate(1);
+        assert!(parsed(&open).iter().any(|event| event["name"] == "pass" && event["dur"].as_f64() > Some(900_000.0)));
+    }
+
+    #[test]
+    fn an_empty_trace_is_whole() {
+        assert_eq!(parsed(&Trace::default()).len(), LANES.len());
+    }
+}
