@@ -201,6 +201,7 @@ mod tests {
         }
     }
 
+    #[expect(clippy::needless_pass_by_value, reason = "the owner gives it back")]
     fn free(slot: CapturedSlot) {
         slot.set_free();
     }

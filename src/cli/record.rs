@@ -278,7 +278,7 @@ fn counters_of_run(control: &Control) -> Value {
         "page_faults": {
             "attributed": seen,
             "missed": missed,
-            "not_attributed_because": faults.refusal().map(|reason| reason.to_string()),
+            "not_attributed_because": faults.refusal().map(std::string::ToString::to_string),
             "last": faults.last().iter().rev().take(FAULTS_LISTED).rev().map(|fault| &**fault).collect::<Vec<_>>(),
         },
         "xruns": published.xruns.load(Relaxed),

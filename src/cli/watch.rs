@@ -84,13 +84,17 @@ fn show(sample: &WatchSample, redraws: bool, is_first: bool) {
     if redraws {
         // To the upper left corner; what is longer than the new text is erased.
         out.push_str(if is_first { "\x1b[2J\x1b[H" } else { "\x1b[H" });
-        lines.iter().for_each(|line| out.push_str(&format!("{line}\x1b[K\n")));
+        for line in lines {
+            out.push_str(&format!("{line}\x1b[K\n"));
+        }
         out.push_str("\x1b[J");
     } else {
         if !is_first {
             out.push('\n');
         }
-        lines.iter().for_each(|line| out.push_str(&format!("{line}\n")));
+        for line in lines {
+            out.push_str(&format!("{line}\n"));
+        }
     }
     let mut terminal = std::io::stdout().lock();
     terminal.write_all(out.as_bytes()).and_then(|()| terminal.flush()).ok();

@@ -86,8 +86,16 @@ fn file_head(has_process: bool) -> String {
     } else {
         &["size", "cached", "dirty", "writeback"]
     };
-    let figures: String = names.iter().map(|name| format!("{name:>FIGURE$}")).collect();
-    format!("{figures}  file")
+    format!("{}  file", in_columns(names))
+}
+
+/// The texts, each at the right end of its column.
+fn in_columns<T: std::fmt::Display>(texts: &[T]) -> String {
+    let mut line = String::new();
+    for text in texts {
+        line.push_str(&format!("{text:>FIGURE$}"));
+    }
+    line
 }
 
 /// The figures and the lane of a file.
@@ -102,7 +110,7 @@ fn file_lines(look: &FileLook, has_process: bool, columns: usize) -> Vec<String>
         let MappedLook { in_page_tables_bytes, locked_bytes, .. } = look.mapped.unwrap_or_default();
         figures.extend([bytes(in_page_tables_bytes), bytes(locked_bytes)]);
     }
-    let figures: String = figures.iter().map(|figure| format!("{figure:>FIGURE$}")).collect();
+    let figures = in_columns(&figures);
     let path = printable(&look.path);
     let width = columns.saturating_sub(columns_of(&figures) + 2);
     let mut lines = vec![format!("{figures}  {}", cut_begin(&path, width))];
@@ -136,10 +144,10 @@ fn bytes(bytes: u64) -> String {
 
 /// The end of a path that fits into `columns`, which is the part that tells files apart.
 fn cut_begin(text: &str, columns: usize) -> String {
+    const LEFT_OUT: &str = "...";
     if columns_of(text) <= columns {
         return text.to_owned();
     }
-    const LEFT_OUT: &str = "...";
     let mut used = LEFT_OUT.len();
     let mut kept: Vec<char> = Vec::new();
     for c in text.chars().rev() {

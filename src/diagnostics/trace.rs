@@ -113,7 +113,7 @@ pub fn gather(control: &Control) -> Trace {
         cycles: control.published().cycle_log.since(from_ns),
         windows: running.ledger.events().since(from_ns).iter().map(traced).collect(),
         faults: running.faults.since(from_ns).iter().map(|fault| Fault::clone(fault)).collect(),
-        no_faults_because: running.faults.refusal().map(|reason| reason.to_string()),
+        no_faults_because: running.faults.refusal().map(std::string::ToString::to_string),
         events: events.iter().filter_map(|record| Some((at_ns(record)?, Record::clone(record)))).collect(),
     }
 }

@@ -267,7 +267,7 @@ mod tests {
             at_ns,
             kind: FaultKind::Minor,
             cause: FaultCause::WriteProtected,
-            cost_us: Some(3.14),
+            cost_us: Some(3.5),
             address: 0x7000,
             place,
             instruction: 1,

@@ -374,11 +374,11 @@ impl TakeLedger {
         let state = self.state();
         // Later windows may have the addresses of earlier ones. A stamp is exact to a millisecond.
         let was_out = |span: &&LedgerSpan| span.supplied <= at && at <= span.collected;
-        let found = state.spans.iter().rev().filter(was_out).find_map(|span| {
+
+        state.spans.iter().rev().filter(was_out).find_map(|span| {
             let offset = address.checked_sub(span.address as u64)?;
             (offset < u64::from(span.bytes)).then_some((*span, span.offset + offset))
-        });
-        found
+        })
     }
 
     pub fn marks(&self) -> Marks {

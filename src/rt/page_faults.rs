@@ -279,9 +279,9 @@ mod tests {
     /// Records as a kernel 6.18 wrote them, without their headers.
     #[test]
     fn recorded_bytes_of_a_fault_and_of_a_full_ring_are_read() {
-        let record = bytes(&[0x55_5555_61c2_a0, 0x0001_0d2f_0001_0d2e, 13_570_123_456_789, 0x7f12_3456_7000]);
+        let record = bytes(&[0x5555_5561_c2a0, 0x0001_0d2f_0001_0d2e, 13_570_123_456_789, 0x7f12_3456_7000]);
         let wanted = Sample {
-            instruction: 0x55_5555_61c2_a0,
+            instruction: 0x5555_5561_c2a0,
             time: 13_570_123_456_789,
             address: 0x7f12_3456_7000,
             in_kernel: false,

@@ -20,7 +20,9 @@ pub struct ReportSaver {
 impl ReportSaver {
     /// Starts to save a report with `samples`, or with the watcher's last minute if `None`. Does not wait.
     pub(super) fn start(&self, ui: &Ui, context: &PanelContext<'_>, samples: Option<Vec<Arc<Sample>>>) {
-        let samples = samples.or_else(|| context.watcher.map(|watcher| watcher.history())).unwrap_or_default();
+        let samples = samples
+            .or_else(|| context.watcher.map(super::super::residency::watcher::ResidencySamples::history))
+            .unwrap_or_default();
         let time = jiff::Zoned::now().strftime("%Y-%m-%d %H.%M.%S").to_string();
         let base = context.snapshot.folder.join(REPORTS).join(format!("report {time}"));
         let draft = Draft::new(context.snapshot, &samples);

@@ -57,7 +57,7 @@ impl FaultReport {
         FaultReport {
             attributed,
             unattributed: counted - attributed,
-            not_attributed_because: log.refusal().map(|reason| reason.to_string()),
+            not_attributed_because: log.refusal().map(std::string::ToString::to_string),
             first: first.iter().map(listed).collect(),
         }
     }

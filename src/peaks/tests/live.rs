@@ -61,7 +61,7 @@ impl Recording {
     }
 
     /// The slot of window `window`.
-    fn slot(&self, window: u64) -> u32 {
+    fn slot(window: u64) -> u32 {
         (window * 7 % SLOTS) as u32
     }
 
@@ -71,7 +71,7 @@ impl Recording {
         let (from, to) = (bytes(self.frames.load(SeqCst)), bytes(end));
         let slot_bytes = self.shape.slot_bytes() as u64;
         for window in (from - DATA_OFFSET) / slot_bytes..(to - DATA_OFFSET).div_ceil(slot_bytes) {
-            let (slot, offset) = (self.slot(window), DATA_OFFSET + window * slot_bytes);
+            let (slot, offset) = (Recording::slot(window), DATA_OFFSET + window * slot_bytes);
             let (first, last) = (from.max(offset), to.min(offset + slot_bytes));
             let word = self.shape.word(slot, offset, slot_bytes).unwrap();
             self.spool.write_all_at(&word.to_ne_bytes(), self.shape.word_at(slot)).unwrap();
@@ -87,7 +87,7 @@ impl Recording {
         let windows = (from - 1) / SLOT_PAGES..(end - 1) / SLOT_PAGES;
         let (from, end) = ((1 + windows.start * SLOT_PAGES) * 4096, (1 + windows.end * SLOT_PAGES) * 4096);
         self.wav.write_all_at(&self.file[from as usize..end as usize], from).unwrap();
-        for slot in windows.clone().map(|window| self.slot(window)) {
+        for slot in windows.clone().map(Recording::slot) {
             self.spool.write_all_at(&FREE.to_ne_bytes(), self.shape.word_at(slot)).unwrap();
             self.spool.write_all_at(&vec![99; self.shape.slot_bytes()], self.shape.slot_at(slot)).unwrap();
         }
@@ -168,7 +168,7 @@ fn lost_frames_are_drawn_as_silence() {
     let id = take.take.take;
     take.record(200_000);
     // There was no window for pages 51 to 60, and the WAV ends before them.
-    for slot in [10, 11].map(|window| take.slot(window)) {
+    for slot in [10, 11].map(Recording::slot) {
         take.spool.write_all_at(&FREE.to_ne_bytes(), take.shape.word_at(slot)).unwrap();
     }
     let mut samples = take.samples.clone();

@@ -196,7 +196,9 @@ impl Mapped {
     pub(super) fn looks(&mut self, cells: usize, notes: &mut Vec<String>) -> Vec<FileLook> {
         let sum = |spans: &[Span]| {
             let mut sum = MappedLook::default();
-            spans.iter().for_each(|span| sum.add(&span.look));
+            for span in spans {
+                sum.add(&span.look);
+            }
             sum
         };
         let mut files: Vec<(PathBuf, FileId, MappedLook)> =
@@ -239,24 +241,23 @@ impl Mapped {
         });
         let below = Path::new("/proc").join(self.pid.to_string()).join("root");
         let by_path = below.join(path.strip_prefix("/").unwrap_or(path));
-        let mut reason = "its file is gone, and only root may look at it".to_owned();
+        let mut reason = "its file is gone, and only root may look at it";
         for candidate in [Some(by_path), by_address].into_iter().flatten() {
             // The status is asked for first: opening a device can have effects.
             let Ok(metadata) = std::fs::metadata(&candidate) else { continue };
             if !metadata.is_file() {
-                reason = "it is no regular file".to_owned();
+                reason = "it is no regular file";
                 continue;
             }
             match File::open(&candidate) {
                 Ok(file) if FileId::of(&file).is_ok_and(|found| found.inode == id.inode) => return Ok(file),
-                Ok(_) => {}
                 Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
-                    reason = "it may not be read by this user; run with sudo".to_owned();
+                    reason = "it may not be read by this user; run with sudo";
                 }
-                Err(_) => {}
+                Ok(_) | Err(_) => {}
             }
         }
-        Err(reason)
+        Err(reason.to_owned())
     }
 }
 
@@ -275,7 +276,7 @@ impl OfFile<'_> {
         let pages: u64 = lane.cells.iter().map(|cell| cell.pages).sum();
         let Some(pagemap) = self.pagemap.filter(|_| !self.spans.is_empty()) else { return sum };
         if PAGES_MAX < pages {
-            let gib = pages * PAGE >> 30;
+            let gib = (pages * PAGE) >> 30;
             notes.push(format!("{gib} GiB of one file are too long to look at each page; the sums are exact"));
             return sum;
         }

@@ -16,7 +16,7 @@ fn file() -> (tempfile::TempDir, PathBuf, File) {
     let folder = tempfile::tempdir_in(program.parent().unwrap()).unwrap();
     let path = folder.path().join("a.wav");
     let file = File::options().read(true).write(true).create_new(true).open(&path).unwrap();
-    file.write_all_at(&[7; 16 * PAGE_BYTES], 0).unwrap();
+    file.write_all_at(&vec![7; 16 * PAGE_BYTES], 0).unwrap();
     file.sync_all().unwrap();
     (folder, path, file)
 }
