@@ -281,7 +281,7 @@ mod tests {
         let file = "/s/audio/Kick-1.wav".to_owned();
         let place = FaultPlace::Capture { take: Uuid::nil(), file, page: 3, byte: 12_300, locked: true };
         let wanted =
-            "Kick-1.wav, capture, page 3 (byte 12300): minor, write-protected (inferred), 3.1 µs; by engine::mix";
+            "Kick-1.wav, capture, page 3 (byte 12300): minor, write-protected (inferred), 3.5 µs; by engine::mix";
         assert_eq!(fault(1, place).text(), wanted);
         assert!(fault(1, FaultPlace::Unmapped).text().starts_with("no mapping, address 0x7000: minor"));
     }
