@@ -241,10 +241,20 @@ impl Shared {
         }
         let departure = self.apply_requests(&mut stream, client).unwrap_or(Departure::Vanished);
         if client.is_window.load(SeqCst) {
-            self.windows.fetch_sub(1, SeqCst);
+            self.uncount(client);
             if departure == Departure::Vanished {
                 self.window_vanished();
             }
+        }
+    }
+
+    /// Counts the client as a window no longer, before it hears that it may go: of two windows that close one after the
+    /// other, the second one must find that it is the last. Returns the number of the other windows.
+    fn uncount(&self, client: &Client) -> usize {
+        if client.is_window.swap(false, SeqCst) {
+            self.windows.fetch_sub(1, SeqCst) - 1
+        } else {
+            self.windows.load(SeqCst)
         }
     }
 
@@ -297,7 +307,7 @@ impl Shared {
                     let is_taken = is_possible(&command) && self.app.apply(command);
                     client.count_command(self.app.given(), is_taken);
                 }
-                Request::Close if self.windows.load(SeqCst) > usize::from(client.is_window.load(SeqCst)) => {
+                Request::Close if 0 < self.uncount(client) => {
                     // Another window shows the session.
                     client.dismiss(Phase::Closed);
                     return Ok(Departure::Said);
@@ -312,6 +322,7 @@ impl Shared {
                     self.app.shutdown();
                 }
                 Request::Leave => {
+                    self.uncount(client);
                     client.dismiss(Phase::Closed);
                     return Ok(Departure::Said);
                 }

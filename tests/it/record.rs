@@ -96,11 +96,19 @@ fn the_last_line_is_one_object_with_the_promised_members() {
             .done();
     let found = run.json();
     let head = "session device rate period format capture_path seconds frames xruns playback_xruns frames_lost \
-                locked_bytes_peak latency run lead_frames_min commit_us_max audio_thread takes bare_copy_us bare_copy_ratio";
+                locked_bytes_peak latency run lead_frames_min commit_us_max audio_thread page_faults takes bare_copy_us \
+                bare_copy_ratio";
     assert_eq!(keys(&found), head.split_whitespace().collect());
     let thread = "scheduling cycles minor_faults major_faults voluntary_switches cycle_us_mean cycle_us_p9999 \
                   cycle_us_max cpu_seconds signal_seconds frames_unheard";
     assert_eq!(keys(&found["audio_thread"]), thread.split_whitespace().collect());
+    let faults = ["attributed", "unattributed"].map(|key| found["page_faults"][key].as_u64().unwrap());
+    let counted = ["minor_faults", "major_faults"].map(|key| found["audio_thread"][key].as_u64().unwrap());
+    assert_eq!(
+        faults.iter().sum::<u64>(),
+        counted.iter().sum::<u64>(),
+        "each fault that was counted is attributed or not"
+    );
     assert_eq!(found["session"], json!(folder));
     let plain = ["device", "rate", "period", "format", "capture_path", "seconds", "frames", "xruns", "frames_lost"];
     let want = json!(["virtual:free", 44_100, 128, "f32", "spool", 0.5, 22_050, 0, 0]);
