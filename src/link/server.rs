@@ -331,10 +331,11 @@ impl Shared {
         }
     }
 
-    /// Tells the user that a window is gone and that the recording continues.
+    /// Tells the user that a window is gone and that the recording continues, unless another window shows it.
     fn window_vanished(&self) {
         let snapshot = self.app.look();
-        if self.app.phase() != Phase::Running || snapshot.transport.pass.is_none() {
+        let is_shown = 0 < self.windows.load(SeqCst);
+        if is_shown || self.app.phase() != Phase::Running || snapshot.transport.pass.is_none() {
             return;
         }
         let text = continues(&snapshot.folder, std::process::id());
