@@ -109,12 +109,28 @@ fn check_report(pass: &SeenPass, silent: &[Range], offences: &mut Vec<String>) {
 /// A range of a pass, a track, and the file.
 type Range = (u64, u64, TrackId, String);
 
+/// The ranges of each track, of which those that follow each other are one.
+fn joined(ranges: &[Range]) -> Vec<(u64, u64, TrackId)> {
+    let mut sorted: Vec<(u64, u64, TrackId)> = ranges.iter().map(|(from, to, track, _)| (*from, *to, *track)).collect();
+    sorted.sort_by_key(|(from, _, track)| (*track, *from));
+    let mut joined: Vec<(u64, u64, TrackId)> = Vec::new();
+    for (from, to, track) in sorted {
+        match joined.last_mut() {
+            Some((_, end, last)) if *last == track && from <= *end => *end = to.max(*end),
+            _ => joined.push((from, to, track)),
+        }
+    }
+    joined
+}
+
 /// Silence that no loss covers is an offence. One exception: after a power cut the session does not know the losses of the
-/// device during the pass, because the progress page is gone. They are the same in all takes of the pass.
+/// device during the pass, because the progress page is gone. They are the same in all takes of the pass. A silence can
+/// lie in two files of a take, and each take continues in its next file at a frame of its own.
 fn check_uncovered(uncovered: &[Range], silent: &[Range], tracks: usize, is_cut: bool, offences: &mut Vec<String>) {
+    let silent = joined(silent);
     for (from, to, _, file) in uncovered {
         let alike: BTreeSet<TrackId> =
-            silent.iter().filter(|other| other.0 <= *from && *to <= other.1).map(|other| other.2).collect();
+            silent.iter().filter(|(start, end, _)| start <= from && to <= end).map(|other| other.2).collect();
         if !is_cut || alike.len() != tracks {
             let frames = to - from;
             let place = format!("{frames} frames from frame {from} of the pass on");
