@@ -378,7 +378,7 @@ mod tests {
         assert!(cycle.0 <= fault.0 && fault.1 <= cycle.1, "{cycle:?} {fault:?}");
         assert!((fault.1 - fault.0 - 5.0).abs() < 1e-3);
         assert_eq!(of("pass"), (of("pass began").0, of("pass ended").0));
-        // A pass that has not ended goes on to the end of the trace.
+        // A pass that has not ended is drawn to the end of the trace.
         let mut open = trace();
         open.events.truncate(1);
         assert!(parsed(&open).iter().any(|event| event["name"] == "pass" && event["dur"].as_f64() > Some(900_000.0)));

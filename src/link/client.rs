@@ -2,7 +2,7 @@
 //! the handle, and never waits for the engine unless it asks to.
 //!
 //! When the engine dies, the thread link says so, starts another one on the same session, which recovers the takes, and
-//! goes on with that one.
+//! connects to it.
 
 use super::protocol::{self, Answer, Kind, LinkError, Request};
 use super::samples::RemoteSamples;

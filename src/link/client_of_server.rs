@@ -63,7 +63,7 @@ struct Wishes {
     stories: VecDeque<(u64, RowKey, u64)>,
     /// The reason why the client is sent away.
     refused: Option<&'static str>,
-    /// The last phase that the client is told, before it goes.
+    /// The last phase that the writer sends before it ends the link.
     last_phase: Option<Phase>,
 }
 
@@ -114,7 +114,7 @@ impl Client {
         self.wait(|client| client.has_left.load(SeqCst));
     }
 
-    /// Lets the client go: it is told `phase`, and nothing after it.
+    /// Ends the link in order: the writer sends `phase` and nothing after it.
     pub(super) fn dismiss(&self, phase: Phase) {
         lock(&self.wishes).last_phase = Some(phase);
         self.ring();

@@ -259,10 +259,11 @@ fn run(tid: i32, mut events: FaultEvents, mut attributor: Attributor, log: &Faul
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use super::*;
 
-    fn fault(at_ns: u64, place: FaultPlace) -> Fault {
+    /// A fault at the moment `at_ns`, in the memory `place`.
+    pub(crate) fn fault(at_ns: u64, place: FaultPlace) -> Fault {
         Fault {
             at_ns,
             kind: FaultKind::Minor,

@@ -211,7 +211,7 @@ impl Pairs {
             let is_begin = |begin: &Sample| begin.time <= end.time && begin.address == end.address;
             let found = self.begun.iter().rposition(is_begin);
             let begin = found.map(|at| {
-                // Whatever began before it has ended without a page.
+                // A fault that began earlier and has no end record got no page: the kernel refused it.
                 let before: Vec<Sample> = self.begun.drain(..=at).collect();
                 faults.extend(before[..at].iter().map(|begin| fault(begin, None, Resolution::Refused)));
                 before[at]

@@ -93,21 +93,7 @@ impl PassFault {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::residency::faults::{FaultCause, FaultKind};
-
-    fn fault(at_ns: u64, place: FaultPlace) -> Fault {
-        Fault {
-            at_ns,
-            kind: FaultKind::Minor,
-            cause: FaultCause::NotPresent,
-            cost_us: None,
-            address: 0x1000,
-            place,
-            instruction: 1,
-            code: "f".to_owned(),
-            in_kernel: false,
-        }
-    }
+    use crate::residency::faults::tests::fault;
 
     #[test]
     fn faults_of_a_pass_have_their_track_and_their_time_in_it() {
@@ -124,7 +110,8 @@ mod tests {
         let lines = report.lines();
         assert_eq!(
             lines[0],
-            "fault at 0.500 s: Kick, Kick-1.wav, capture, page 1 (byte 4096): minor, not present; by f"
+            "fault at 0.500 s: Kick, Kick-1.wav, capture, page 1 (byte 4096): minor, write-protected \
+             (inferred), 3.5 µs; by engine::mix"
         );
         assert!(lines[1].contains("the stack") && lines[2].contains("3 page faults unattributed"), "{lines:?}");
         let json = serde_json::to_value(&report).unwrap();

@@ -63,8 +63,8 @@ fn agree(one: f64, other: f64) -> bool {
 }
 
 impl Drift {
-    /// Forgets the readings, because a side was restarted or frames were dropped. The last result stays. A drift so large
-    /// that playback is restarted before it is certain is told when the next readings show it again.
+    /// Forgets the readings, because a side was restarted or frames were dropped. The last result stays. A drift can be
+    /// so large that playback restarts before two readings agree; the next readings then show it again, and it is reported.
     pub(super) fn restart(&mut self, rate_hz: u32) {
         let Some(readings) = self.readings.take().filter(|readings| readings.counts(rate_hz)) else { return };
         let ppm = readings.ppm(rate_hz);

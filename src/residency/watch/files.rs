@@ -78,7 +78,7 @@ pub(super) fn look(
         Err(error) => return FileLook { path, problem: Some(opening(&error)), ..FileLook::default() },
     };
     let mut look = FileLook { path, file_system: name_of(file), size_bytes: size, ..FileLook::default() };
-    // Of a file that the process maps, the lane shows the mapped part: the rest of a long file would leave no room for it.
+    // The lane of a mapped file shows only the mapped part. The whole of a long file would leave too few cells for that part.
     let mut lane = match of_process.as_ref().and_then(OfFile::range) {
         Some((from, to)) => Lane::over(from, to.min(size), cells),
         None => Lane::new(size, cells),
