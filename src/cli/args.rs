@@ -100,7 +100,8 @@ pub struct StopArgs {
 #[derive(Args)]
 pub struct DeviceArgs {
     /// 'virtual', 'virtual:OPTIONS', 'alsa:NAME' or 'alsa:CAPTURE,PLAYBACK' ('-': none).
-    /// Without it: the free card with most channels, else the default of a sound server, else virtual
+    /// Without it: the free card (or JACK's) with most channels, else the default of a sound server, else virtual.
+    /// Ports of JACK: 'alsa:jack:CLIENT=NAME' or 'alsa:jack:CLIENT=NAME,PORTS=NAME+NAME' ('*': any letters)
     ///
     /// Options of the virtual device, separated by commas: free (no clock), loop=DELAY, latency=OUTPUT+INPUT,
     /// xrun=FRAME+LOST, unplug=FRAME+AWAY, suspend=FRAME+ASLEEP, slow=FRAME+MICROSECONDS, gone=FRAME, crash=FRAME (the audio thread

@@ -4,7 +4,7 @@
 use crate::butler::capabilities::{Capabilities, CapturePath};
 use crate::butler::spool::SpoolPlace;
 use crate::device::signal::Signal;
-use crate::device::{Cards, DeviceSpec, Listed, Listing, cards, is_virtual, list_cards, server_default};
+use crate::device::{Cards, DeviceSpec, Listed, Listing, cards, is_virtual, jack_card, list_cards, server_default};
 use crate::file_system;
 use crate::format::{DeviceFormat, TakeFormat};
 use crate::limits;
@@ -33,12 +33,18 @@ pub enum Side {
     Outputs,
 }
 
-/// The device to use when the user names none, and the reason as a sentence: the free card with most channels, else the
-/// default of a sound server, else the built-in device. Every front end chooses by this rule. It opens every card, which
-/// can take seconds.
+/// The device to use when the user names none, and the reason as a sentence: the free card with most channels or the card
+/// behind a JACK server, if that has more; else the default of a sound server, else the built-in device. Every front end
+/// chooses by this rule. It opens every card, which can take seconds.
 pub fn best_device(side: Side) -> (String, String) {
     let (cards, all) = (cards(), list_cards());
     let card = best_of(&all, side);
+    let channels = card.map_or(0, |card| channels(card, side));
+    // Somebody has started the server to work with that card, which is not free then.
+    if let Some((name, ports)) = jack_card(side == Side::Inputs).filter(|(_, ports)| channels < *ports as u32) {
+        let text = format!("device: {name}, the {ports} ports of JACK's card (--device names another)");
+        return (name, text);
+    }
     let server = if card.is_some() { None } else { server_default(side == Side::Inputs) };
     choice(&cards, card, server)
 }
@@ -68,16 +74,19 @@ fn choice(cards: &Cards, card: Option<&Listed>, server: Option<String>) -> (Stri
 
 /// The free card with most channels on a side; the first of several with the same number.
 fn best_of(listed: &[Listed], side: Side) -> Option<&Listed> {
-    let channels = |listed: &&Listed| {
-        let listing = if side == Side::Inputs { &listed.capture } else { &listed.playback };
-        match listing {
-            Some(Listing::Free(abilities)) if listed.hardware => {
-                abilities.channels_max.min(limits::CHANNEL_COUNT_MAX as u32)
-            }
-            _ => 0,
+    let of_side = |listed: &&Listed| channels(listed, side);
+    listed.iter().rev().filter(|listed| of_side(listed) > 0).max_by_key(of_side)
+}
+
+/// Channels of a card on a side; 0 if the side is not free.
+fn channels(listed: &Listed, side: Side) -> u32 {
+    let listing = if side == Side::Inputs { &listed.capture } else { &listed.playback };
+    match listing {
+        Some(Listing::Free(abilities)) if listed.hardware => {
+            abilities.channels_max.min(limits::CHANNEL_COUNT_MAX as u32)
         }
-    };
-    listed.iter().rev().filter(|listed| channels(listed) > 0).max_by_key(channels)
+        _ => 0,
+    }
 }
 
 /// A user's choice of a device.

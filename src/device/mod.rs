@@ -14,7 +14,7 @@ pub mod signal;
 pub mod virtual_device;
 
 pub use crate::host::monotonic;
-pub use alsa::{Abilities, Cards, Listed, Listing, cards, keep_cards, list, list_cards, server_default};
+pub use alsa::{Abilities, Cards, Listed, Listing, cards, jack_card, keep_cards, list, list_cards, server_default};
 
 use crate::format::DeviceFormat;
 use crate::time::SampleRate;

@@ -1,6 +1,5 @@
 //! The list of ALSA devices with their abilities. Thread: lister, opener, control.
 
-use super::name::split_names;
 use super::open_error::holder_of;
 use super::pcm::{FORMATS, Kind, RATES, errno, kind_of, pcm_format, quiet, system_says};
 use crate::device::DeviceError;
@@ -65,8 +64,12 @@ pub struct Abilities {
 
 /// PCMs of alsa-lib's configuration that are no devices: the one that has no clock, converters and effects. Each can be
 /// opened by its name.
-const NO_DEVICES: [&str; 9] =
-    ["null", "lavrate", "samplerate", "speexrate", "speex", "upmix", "vdownmix", "oss", "a52"];
+const NO_DEVICES: [&str; 10] =
+    ["null", "lavrate", "samplerate", "speexrate", "speex", "upmix", "vdownmix", "oss", "a52", JACK];
+
+/// The PCM of the configuration for the first two ports of JACK's card. JACK's clients are listed in its place, because its
+/// library prints a page of errors when no server runs.
+pub(super) const JACK: &str = "jack";
 
 /// PCMs whose sound server is asked for, in order, when no card is free.
 const SERVERS: [&str; 3] = ["default", "pipewire", "pulse"];
@@ -125,14 +128,6 @@ pub fn server_default(capture: bool) -> Option<String> {
     SERVERS.iter().find(runs).map(|pcm| format!("alsa:{pcm}"))
 }
 
-/// Whether the PCM that `pcm` names for a direction is there, free or in use.
-pub fn is_present(pcm: &str, capture: bool) -> bool {
-    let _quiet = quiet();
-    let (inputs, outputs) = split_names(pcm);
-    let (pcm, direction) = if capture { (inputs, Direction::Capture) } else { (outputs, Direction::Playback) };
-    pcm != "-" && !matches!(probe(pcm, direction), Listing::Refused { .. })
-}
-
 /// `error`, with the sound server that may be used in place of a busy card.
 pub(super) fn offer_server(error: DeviceError) -> DeviceError {
     match error {
@@ -141,8 +136,8 @@ pub(super) fn offer_server(error: DeviceError) -> DeviceError {
     }
 }
 
-/// Whether a JACK server may run. Its library prints a page of errors when none does.
-fn jack_may_run() -> bool {
+/// Whether a JACK server may run, or one was killed.
+pub(super) fn jack_may_run() -> bool {
     let entries = std::fs::read_dir("/dev/shm").into_iter().flatten().flatten();
     entries.into_iter().any(|entry| entry.file_name().to_string_lossy().starts_with("jack"))
 }
@@ -173,7 +168,7 @@ fn list_configured(listed: &mut Vec<Listed>) {
     for hint in hints {
         let Some(pcm) = hint.name else { continue };
         let kind = pcm.split(':').next().unwrap_or_default();
-        if NO_DEVICES.contains(&kind) || (kind == "jack" && !jack_may_run()) {
+        if NO_DEVICES.contains(&kind) {
             continue;
         }
         // The configuration has a dozen names for the few devices of each card.
@@ -193,7 +188,7 @@ fn list_configured(listed: &mut Vec<Listed>) {
     }
 }
 
-fn probe(pcm: &str, direction: Direction) -> Listing {
+pub(super) fn probe(pcm: &str, direction: Direction) -> Listing {
     let refused = |e: ::alsa::Error| Listing::Refused { reason: system_says(errno(&e)) };
     let opened = match PCM::new(pcm, direction, true) {
         Ok(opened) => opened,

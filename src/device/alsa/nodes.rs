@@ -1,34 +1,41 @@
-//! The sources and sinks of a sound server, as the desktop names them. Thread: lister, opener, control; node-list reads the
-//! answer of the server's own program, which may hang.
+//! The sources and sinks of a sound server, as the desktop names them. Thread: lister, opener, control.
 //!
 //! alsa-lib has one PCM for a server. The PCM takes the name of a source or sink as an argument. PipeWire's `pw-dump` and
-//! PulseAudio's `pactl` list the names. Without these programs the server has one line in the list.
+//! PulseAudio's `pactl` list the names. Without these programs the server has one line in the list. JACK's clients are in
+//! [`super::jack`].
 
-use super::list::{Abilities, Listed, Listing, list_pcms};
-use super::pcm::FORMATS;
+use super::answer::answer;
+use super::jack;
+use super::list::{Abilities, Listed, Listing, list_pcms, probe};
+use super::name::split_names;
+use super::pcm::{FORMATS, quiet};
 use crate::limits::CHANNEL_COUNT_MAX;
+use ::alsa::Direction;
 use serde_json::Value;
-use std::io::Read;
-use std::process::{Command, Stdio};
-use std::sync::mpsc::sync_channel;
-use std::time::Duration;
 
-/// Time for the server's program to answer.
-const PATIENCE: Duration = Duration::from_secs(2);
-
-/// Most bytes of its answer.
-const ANSWER_BYTES_MAX: u64 = 16 << 20;
-
-/// Every device that can be opened or is in use: the cards, the PCMs of the configuration, and the sources and sinks of the
-/// sound server.
+/// Every device that can be opened or is in use: the cards, the PCMs of the configuration, the sources and sinks of the
+/// sound server, and the clients of JACK.
 pub fn list() -> Vec<Listed> {
     let mut listed = list_pcms();
+    let _quiet = quiet();
+    listed.extend(jack::list());
     // PulseAudio's PCM reaches PipeWire too, where PipeWire stands in for it.
     let is_listed = |pcm: &&&str| listed.iter().any(|other| other.name == format!("alsa:{pcm}"));
     if let Some(server) = ["pipewire", "pulse"].iter().find(is_listed) {
         listed.extend(of_server(server));
     }
     listed
+}
+
+/// Whether the PCM that `pcm` names for a direction is there, free or in use.
+pub fn is_present(pcm: &str, capture: bool) -> bool {
+    let _quiet = quiet();
+    let (inputs, outputs) = split_names(pcm);
+    let (pcm, direction) = if capture { (inputs, Direction::Capture) } else { (outputs, Direction::Playback) };
+    if pcm == "-" {
+        return false;
+    }
+    jack::is_there(pcm, direction).unwrap_or_else(|| !matches!(probe(pcm, direction), Listing::Refused { .. }))
 }
 
 /// The sources and sinks of the server behind the PCM `server`.
@@ -43,29 +50,6 @@ fn of_server(server: &str) -> Vec<Listed> {
         }
         _ => Vec::new(),
     }
-}
-
-/// Standard output of a program that ends in time.
-fn answer(program: &str, arguments: &[&str]) -> Option<String> {
-    let mut child = Command::new(program)
-        .args(arguments)
-        .stdin(Stdio::null())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::null())
-        .spawn()
-        .ok()?;
-    let out = child.stdout.take()?;
-    let (sender, received) = sync_channel(1);
-    let reader = std::thread::Builder::new().name("node-list".to_owned()).spawn(move || {
-        let mut text = String::new();
-        let read = out.take(ANSWER_BYTES_MAX).read_to_string(&mut text);
-        sender.send(read.is_ok().then_some(text)).ok();
-    });
-    let text = reader.ok().and_then(|_| received.recv_timeout(PATIENCE).ok()).flatten();
-    // It has ended, or it hangs.
-    child.kill().ok();
-    child.wait().ok();
-    text
 }
 
 fn pipewire(dump: &str) -> Vec<Listed> {
@@ -163,14 +147,5 @@ mod tests {
             (found[0].name.as_str(), found[0].title.as_str()),
             ("alsa:pulse:DEVICE=null.monitor", "Monitor of Null")
         );
-    }
-
-    #[test]
-    fn a_program_that_hangs_is_ended() {
-        let began = std::time::Instant::now();
-        assert_eq!(answer("sleep", &["60"]), None);
-        assert!(began.elapsed() < Duration::from_secs(20));
-        assert_eq!(answer("echo", &["[]"]).as_deref(), Some("[]\n"));
-        assert_eq!(answer("a-program-that-is-not-there", &[]), None);
     }
 }

@@ -1,6 +1,7 @@
 //! One direction of an ALSA device: opens and configures a PCM, and transfers its samples. Thread: audio
 //! (opening: opener, reconnect, control).
 
+use super::jack::Ports;
 use super::open_error::open_error;
 use super::pcm::{FORMATS, Kind, Want, direction_name, errno, kind_of, pcm_format, rates_offered, system_says};
 use super::planar::{Planar, Touched};
@@ -59,8 +60,15 @@ struct Choice {
 impl Side {
     /// Opens and configures one direction. Adds a note for every setting that differs from the request.
     pub(super) fn open(want: &Want<'_>, notes: &mut Vec<String>) -> Result<Side, DeviceError> {
+        let ports = Ports::find(want.device, want.pcm, want.direction, want.channels)?;
+        let of_ports = ports.as_ref().map(Ports::pcm);
+        // The converter before JACK's ports would offer any channels and format.
+        let want = &match &ports {
+            Some(ports) => Want { channels: Some(ports.channels()), format: Some(DeviceFormat::F32), ..*want },
+            None => Want { ..*want },
+        };
         let said = AlsaOutput::local_error_handler().ok();
-        let opened = PCM::new(want.pcm, want.direction, true);
+        let opened = PCM::new(of_ports.as_deref().unwrap_or(want.pcm), want.direction, true);
         let said = said.map_or_else(String::new, |said| said.borrow().to_string());
         let pcm = opened.map_err(|e| open_error(want, errno(&e), &said))?;
         let kind = kind_of(&pcm);

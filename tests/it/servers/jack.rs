@@ -3,7 +3,10 @@
 use super::evidence::recorder;
 use super::overdub::{lies_where_it_was_heard, lies_where_it_was_heard_with};
 use super::{Server, Service, all_is_heard, await_ready, installed, module, spawn};
-use crate::util::{is_root, skip};
+use crate::util::{faultless, is_root, place, read_wav, run, skip};
+use faultless::device::signal::{RAMP_CHANNEL_STEP, ramp};
+use faultless::session::session_file::open_read_only;
+use serde_json::Value;
 use std::fs;
 use std::path::Path;
 use std::process::{Command, Stdio};
@@ -25,7 +28,7 @@ impl Jack {
         fs::write(
             folder.path().join("asound.conf"),
             format!(
-                "</usr/share/alsa/alsa.conf>\npcm.two {{ type jack playback_ports {} capture_ports {} }}\n{}",
+                "</usr/share/alsa/alsa.conf>\npcm.two {{ type jack playback_ports {} capture_ports {} }}\n{SYNTH}{}",
                 ports("playback"),
                 ports("monitor"),
                 recorder("given", "two", folder.path())
@@ -53,6 +56,54 @@ impl Jack {
         });
         Ok(jack)
     }
+}
+
+/// A client with four outputs of its own. alsa-lib's plugin connects each of them to a port of the card.
+const SYNTH: &str = "pcm.synth { type jack name synth playback_ports { 0 system:playback_1 1 system:playback_2 \
+                     2 system:playback_1 3 system:playback_2 } }\n";
+
+impl Jack {
+    /// The client `synth` with its four outputs, each of which has the ramp of its channel.
+    fn synth(&self) -> Service {
+        let file = self.folder.path().join("synth.raw");
+        let frame = |at: u64| (0..4).flat_map(move |port| (ramp(at, port) as f32 / 8_388_608.0).to_le_bytes());
+        fs::write(&file, (0..48_000 * 60).flat_map(frame).collect::<Vec<u8>>()).unwrap();
+        let mut source = Command::new("aplay");
+        source.args(["-q", "-D", "synth", "-f", "FLOAT_LE", "-c", "4", "-r", "48000", "-t", "raw"]);
+        source.args(["--period-size=1024", "--buffer-size=8192"]).arg(&file);
+        let service = spawn(self.lead(&mut source), &self.folder.path().join("synth.log"));
+        await_ready("the client of JACK", || {
+            let ports = self.lead(Command::new("jack_lsp").arg("synth")).output().unwrap().stdout;
+            4 <= String::from_utf8_lossy(&ports).lines().count()
+        });
+        service
+    }
+}
+
+/// JACK, whose ports the program finds by client.
+struct ByClient(Jack);
+
+impl Server for ByClient {
+    fn lead<'c>(&self, client: &'c mut Command) -> &'c mut Command {
+        self.0.lead(client)
+    }
+
+    fn folder(&self) -> &Path {
+        self.0.folder()
+    }
+
+    fn output(&self) -> &'static str {
+        "jack:CLIENT=system"
+    }
+
+    fn monitor(&self) -> (&'static str, usize, &'static str) {
+        ("jack:CLIENT=system,PORTS=monitor_*", 2, "FLOAT_LE")
+    }
+}
+
+/// A server, if the program that lists its ports is there too.
+fn with_ports() -> Result<Jack, String> {
+    installed(&["jack_lsp"]).and_then(|()| Jack::start(256))
 }
 
 impl Server for Jack {
@@ -92,4 +143,131 @@ fn an_overdub_through_jack_lies_where_it_was_heard() {
         }
         Err(reason) => skip("servers::jack::an_overdub_through_jack_lies_where_it_was_heard", &reason),
     }
+}
+
+#[test]
+fn jacks_ports_are_listed_by_client_with_their_channels() {
+    let server = match with_ports() {
+        Ok(server) => server,
+        Err(reason) => {
+            return skip("servers::jack::jacks_ports_are_listed_by_client_with_their_channels", &reason);
+        }
+    };
+    let _synth = server.synth();
+    let mut lister = Command::new(env!("CARGO_BIN_EXE_faultless"));
+    let said = server.lead(lister.args(["devices", "--json"])).output().unwrap();
+    assert!(said.stderr.is_empty(), "{}", String::from_utf8_lossy(&said.stderr));
+    let said: Value = serde_json::from_slice(&said.stdout).unwrap();
+    let devices = said["devices"].as_array().unwrap();
+    let of =
+        |name: &str| devices.iter().find(|device| device["name"] == name).unwrap_or_else(|| panic!("{devices:#?}"));
+    let card = of("alsa:jack:CLIENT=system");
+    let title = "JACK, system: 2 capture ports (capture_1, capture_2), 2 playback ports (playback_1, playback_2)";
+    assert_eq!(card["title"], title);
+    let synth = of("alsa:jack:CLIENT=synth,jack:CLIENT=system");
+    assert_eq!(synth["title"], "JACK, synth: 4 output ports (out_000 to out_003)");
+    for (side, channels) in [(&card["capture"], 2), (&card["playback"], 2), (&synth["capture"], 4)] {
+        assert_eq!((&side["channels_min"], &side["channels_max"]), (&channels.into(), &channels.into()), "{side}");
+        assert_eq!(side["rates"], serde_json::json!([48_000]));
+    }
+    assert!(devices.iter().all(|device| device["name"] != "alsa:jack"), "the ports are listed once");
+}
+
+/// The longest piece of a take that is the ramp of `channel`: its first frame, its number in the ramp, its length.
+fn longest_ramp(samples: &[i32], channel: u64) -> (usize, i64, usize) {
+    let number =
+        |sample: i32| (i64::from(sample) + (1 << 23) - (channel * RAMP_CHANNEL_STEP) as i64).rem_euclid(1 << 24);
+    let (mut best, mut from) = ((0, 0, 0), 0);
+    for at in 0..samples.len() {
+        if from < at && number(samples[at]) != number(samples[at - 1]) + 1 {
+            from = at;
+        }
+        // Silence is no part of the ramp.
+        if samples[at] == 0 {
+            from = at + 1;
+        } else if best.2 < at + 1 - from {
+            best = (from, number(samples[from]), at + 1 - from);
+        }
+    }
+    best
+}
+
+#[test]
+fn what_a_client_of_jack_plays_is_recorded_from_its_chosen_ports() {
+    let server = match with_ports() {
+        Ok(server) => server,
+        Err(reason) => {
+            return skip("servers::jack::what_a_client_of_jack_plays_is_recorded_from_its_chosen_ports", &reason);
+        }
+    };
+    let _synth = server.synth();
+    let place = place();
+    let mut longest = 0;
+    // A busy machine makes the server skip blocks. What it gives must be of the chosen ports in every round.
+    for round in 0..5 {
+        let folder = place.path().join(format!("session-{round}"));
+        let arguments = "--json --device alsa:jack:CLIENT=synth,PORTS=out_003+out_001 --seconds 2";
+        let mut recorder = faultless("record", &folder, arguments);
+        server.lead(&mut recorder);
+        let ended = run(recorder).done();
+        let session = open_read_only(&folder).unwrap();
+        assert_eq!(session.takes().len(), 2, "{}", ended.err);
+        let pieces = [(0, 3), (1, 1)].map(|(input, channel)| {
+            let take = session.takes().iter().find(|take| take.inputs == [input]).unwrap();
+            longest_ramp(&read_wav(&folder.join(take.path())).1, channel)
+        });
+        println!("{pieces:?}, {}{}", ended.out, ended.err);
+        assert!(pieces.iter().all(|piece| 1_000 < piece.2), "the sound is of other ports: {pieces:?}");
+        // The ramp rises by one with each frame, so its number less its frame is the same everywhere in step.
+        let in_step = pieces[0].1 - pieces[0].0 as i64 == pieces[1].1 - pieces[1].0 as i64;
+        longest = longest.max(if in_step { pieces[0].2.min(pieces[1].2) } else { 0 });
+        if 48_000 <= longest {
+            break;
+        }
+    }
+    assert!(48_000 <= longest, "no round has a second without a hole: {longest}");
+}
+
+#[test]
+fn an_overdub_through_ports_that_are_chosen_by_client_lies_where_it_was_heard() {
+    match with_ports() {
+        Ok(server) => lies_where_it_was_heard(&ByClient(server), &[0], 256),
+        Err(reason) => {
+            skip("servers::jack::an_overdub_through_ports_that_are_chosen_by_client_lies_where_it_was_heard", &reason)
+        }
+    }
+}
+
+#[test]
+fn the_card_of_jack_is_chosen_and_a_client_that_is_not_there_is_answered_with_those_that_are() {
+    const NAME: &str =
+        "servers::jack::the_card_of_jack_is_chosen_and_a_client_that_is_not_there_is_answered_with_those_that_are";
+    let server = match with_ports() {
+        Ok(server) => server,
+        Err(reason) => return skip(NAME, &reason),
+    };
+    if Path::new("/dev/snd").exists() {
+        return skip(NAME, "there is a sound card");
+    }
+    let place = place();
+    let settings = place.path().join("faultless");
+    fs::create_dir(&settings).unwrap();
+    let _synth = server.synth();
+    let record = |name: &str, arguments: &str| {
+        let mut recorder = faultless("record", &place.path().join(name), &format!("--json --seconds 0.5 {arguments}"));
+        server.lead(&mut recorder).env("XDG_CONFIG_HOME", place.path());
+        run(recorder)
+    };
+    let first = record("first", "").done();
+    assert_eq!(first.json()["device"], "alsa:jack:CLIENT=system", "{}", first.err);
+    assert!(first.err.contains("the 2 ports of JACK's card"), "{}", first.err);
+    let chosen = "alsa:jack:CLIENT=synth,jack:CLIENT=system";
+    fs::write(settings.join("settings.json"), format!("{{\"device\": \"{chosen}\"}}")).unwrap();
+    let last = record("last", "").done();
+    assert_eq!(last.json()["device"], chosen, "{}", last.err);
+    assert_eq!(open_read_only(&place.path().join("last")).unwrap().takes().len(), 4);
+    let absent = record("absent", "--device alsa:jack:CLIENT=organ");
+    absent.refused(&["organ", "these clients of JACK have ports to record from: system, synth"]);
+    let many = record("many", "--device alsa:jack:CLIENT=synth --inputs 8");
+    many.refused(&["8 channels", "it has 4"]);
 }
