@@ -29,8 +29,8 @@ mod sleep;
 mod transfer;
 mod playback;
 
-use list::offer_server;
 pub use jack::jack_card;
+use list::offer_server;
 pub use list::{Abilities, Listed, Listing, list_cards, server_default};
 pub use name::lasting;
 pub use nodes::{is_present, list};
@@ -297,12 +297,16 @@ impl AlsaDevice {
     fn moved(&self, exact: bool) -> Result<u64, i32> {
         let Some(side) = self.pacing() else { return Err(libc::ENODEV) };
         let avail = if exact { side.pcm.avail() } else { side.pcm.avail_update() };
-        let avail = avail.map_err(|e| errno(&e))?;
+        Ok(self.beyond_position(side, avail.map_err(|e| errno(&e))?))
+    }
+
+    /// Frames beyond [`AlsaDevice::position`] when `avail` frames can be read from the pacing side, or written to it.
+    fn beyond_position(&self, side: &Side, avail: i64) -> u64 {
         let moved = match side.direction {
             Direction::Capture => avail,
             Direction::Playback => (self.prefill.frames() as i64 - side.buffer_frames as i64).saturating_add(avail),
         };
-        Ok(moved.max(0) as u64)
+        moved.max(0) as u64
     }
 
     /// Checks the device once, without waiting.

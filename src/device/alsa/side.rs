@@ -9,7 +9,7 @@ use super::ring;
 use crate::device::DeviceError;
 use crate::format::DeviceFormat;
 use crate::limits::{BLOCK_FRAMES_MAX, CHANNEL_COUNT_MAX, PERIOD_FRAMES_DEFAULT, PERIOD_FRAMES_MAX, PERIOD_FRAMES_MIN};
-use ::alsa::pcm::{Access as PcmAccess, Frames, HwParams, PCM};
+use ::alsa::pcm::{Access as PcmAccess, Frames, HwParams, PCM, TstampType};
 use ::alsa::{Direction, Output as AlsaOutput, ValueOr};
 
 /// Kinds of access in order of preference.
@@ -46,6 +46,8 @@ pub(super) struct Side {
     pub(super) is_near_full: bool,
     /// Frames that were taken out of the capture ring and not lent, because the card had overwritten some of them.
     pub(super) spoiled: usize,
+    /// The driver stamps its frame count with the time of the reading.
+    pub(super) stamps: bool,
 }
 
 /// A setting that the device may accept.
@@ -102,6 +104,7 @@ impl Side {
             kind,
             is_near_full: false,
             spoiled: 0,
+            stamps: kind != Kind::Server && enable_stamps(&pcm).is_ok(),
             pcm,
         })
     }
@@ -322,6 +325,15 @@ fn apply(pcm: &PCM, want: &Want<'_>, choice: Choice) -> Result<(), DeviceError> 
         libc::EBUSY => open_error(want, libc::EBUSY, ""),
         other => failed(want, "snd_pcm_hw_params", system_says(other)),
     })
+}
+
+/// Makes the driver stamp its status with the clock of [`crate::host::monotonic`]. The plugins of sound servers read the
+/// clock after the count instead, which is no better than to do that here.
+fn enable_stamps(pcm: &PCM) -> ::alsa::Result<()> {
+    let params = pcm.sw_params_current()?;
+    params.set_tstamp_mode(true)?;
+    params.set_tstamp_type(TstampType::Monotonic)?;
+    pcm.sw_params(&params)
 }
 
 /// Period and buffer that the device chose, checked against the limits.
