@@ -7,12 +7,22 @@
 //!
 //! A driver of a card counts in packets and a sound server in blocks, so a single reading can be wrong by some frames.
 //! The median of the last readings is used.
+//!
+//! A stream that loses nothing has one latency. PulseAudio tells up to 33,000 frames for a source that was idle, and corrects
+//! that in the first second and a half, while the frames come at their rate. So where the newest readings have moved away from
+//! the others, the newest count.
 
 use super::{AlsaDevice, EXACT_READING_NS};
 use crate::device::Latency;
 
 /// Readings of which the median is used.
 const READINGS: usize = 31;
+
+/// The newest of these readings. Two wrong ones among them do no harm.
+const READINGS_NEW: usize = 5;
+
+/// Frames by which the newest readings may differ from all of them: blocks of a server begin at different times.
+const MOVED_FRAMES: i64 = 512;
 
 /// Nanoseconds between the first readings. Later ones are made with the exact counts.
 const FIRST_READINGS_NS: u64 = 10_000_000;
@@ -42,13 +52,26 @@ impl LatencyMeter {
     fn observe(&mut self, sum: i64, input: i64) {
         self.readings[self.count % READINGS] = (sum, input);
         self.count += 1;
-        let mut sorted = self.readings;
-        let sorted = &mut sorted[..self.count.min(READINGS)];
-        sorted.sort_unstable_by_key(|reading| reading.0);
-        let sum = sorted[sorted.len() / 2].0.max(0);
-        sorted.sort_unstable_by_key(|reading| reading.1);
-        let input = sorted[sorted.len() / 2].1.clamp(0, sum);
+        let of_all = self.median(READINGS);
+        let newest = self.median(READINGS_NEW);
+        let (sum, input) = if MOVED_FRAMES < (newest.0 - of_all.0).abs() { newest } else { of_all };
+        let sum = sum.max(0);
+        let input = input.clamp(0, sum);
         self.told = Latency { output: (sum - input) as u64, input: input as u64, ..self.told };
+    }
+
+    /// The medians of the newest `most` readings: of the sums, and of the inputs.
+    fn median(&self, most: usize) -> (i64, i64) {
+        let mut newest = [(0, 0); READINGS];
+        let count = self.count.min(most);
+        for (age, reading) in newest.iter_mut().take(count).enumerate() {
+            *reading = self.readings[(self.count - 1 - age) % READINGS];
+        }
+        let newest = &mut newest[..count];
+        newest.sort_unstable_by_key(|reading| reading.0);
+        let sum = newest[count / 2].0;
+        newest.sort_unstable_by_key(|reading| reading.1);
+        (sum, newest[count / 2].1)
     }
 }
 
@@ -99,5 +122,28 @@ mod tests {
         assert_eq!(meter.told(), Latency { output: 0, input: 900, starts: 1 });
         meter.restart(1024);
         assert_eq!(meter.told(), Latency { output: 1024, input: 0, starts: 2 });
+    }
+
+    /// A take that was recorded through PulseAudio was placed 0.3 s too early.
+    #[test]
+    fn readings_that_a_server_corrects_do_not_count() {
+        let mut meter = LatencyMeter::default();
+        meter.restart(3_840);
+        for reading in 0..12 {
+            meter.observe(32_800 + 3_000, 32_800 - reading);
+        }
+        // It falls for a second and a half, and stays.
+        for reading in 0..8 {
+            meter.observe(32_800 - 4_100 * reading + 3_000, 32_800 - 4_100 * reading);
+        }
+        for _ in 0..3 {
+            meter.observe(3_040, 40);
+        }
+        assert_eq!(meter.told(), Latency { output: 3_000, input: 40, starts: 1 });
+        // Two wrong ones move nothing.
+        for sum in [9_000, 9_000, 3_040, 3_040] {
+            meter.observe(sum, 40);
+            assert_eq!(meter.told(), Latency { output: 3_000, input: 40, starts: 1 }, "{sum}");
+        }
     }
 }
