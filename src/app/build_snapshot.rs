@@ -32,6 +32,8 @@ pub(super) struct TransportRequests {
     pub(super) rolls: bool,
     /// Frames that were lost up to the last acknowledgement.
     pub(super) lost_seen: u64,
+    /// Those of them that were lost while nothing was recorded.
+    pub(super) lost_unrecorded_seen: u64,
     /// Whether a recording has just ended and the playhead was not moved since. Play then plays that recording.
     pub(super) replays: bool,
 }
@@ -188,6 +190,7 @@ impl App {
             disk: control.trouble(),
             mirror: control.pass_mirror(),
             lost_before: figures.frames_lost.saturating_sub(unseen),
+            lost_unrecorded: control.frames_lost_unrecorded().saturating_sub(self.transport.lost_unrecorded_seen),
         })
     }
 
@@ -196,6 +199,7 @@ impl App {
         if let OpenState::Open(control) = &self.state {
             let published = control.published();
             self.transport.lost_seen = published.frames_lost.load(Relaxed) + published.frames_overrun.load(Relaxed);
+            self.transport.lost_unrecorded_seen = control.frames_lost_unrecorded();
         }
     }
 }
@@ -224,6 +228,7 @@ fn closed(snapshot: &Snapshot) -> HealthInput<'_> {
         disk: None,
         mirror: None,
         lost_before: 0,
+        lost_unrecorded: 0,
     }
 }
 

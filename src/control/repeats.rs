@@ -115,6 +115,8 @@ pub(super) struct Repeats {
     outputs_late: Repeat,
     inputs_late: Repeat,
     losses: Losses,
+    /// Frames that the device has lost while nothing was recorded.
+    unrecorded: Frames,
     /// The drift was told.
     drift_told: bool,
 }
@@ -142,9 +144,15 @@ impl Control {
     /// The device lost frames.
     pub(super) fn frames_were_lost(&mut self, at: FramePos, lost: LostFrames) {
         let (now, second) = self.device_time();
+        self.repeats.unrecorded += Frames(lost.frames.0.saturating_sub(lost.recorded.0));
         for (at, lost) in self.repeats.losses.came(at, lost, now, second) {
             self.tell_of_loss(at, lost);
         }
+    }
+
+    /// Frames that the device has lost while nothing was recorded.
+    pub(crate) fn frames_lost_unrecorded(&self) -> u64 {
+        self.repeats.unrecorded.0
     }
 
     fn tell_of_loss(&mut self, at: FramePos, lost: LostFrames) {
