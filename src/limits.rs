@@ -93,6 +93,18 @@ pub const AUDIO_EVENTS: usize = 4096;
 /// Messages that wait in a channel between two threads, neither of which is the audio thread.
 pub const CHANNEL_MESSAGES: usize = 16 * 1024;
 
+/// Commands that wait in the channel of a disk thread. What finds no room there waits in the outbox of the sender, which has
+/// no bound. A channel has the memory of all its places from the start, so it is no larger than it needs to be: a command for
+/// each of [`TRACK_COUNT_MAX`] tracks, and as many others.
+pub const DISK_COMMANDS: usize = 2 * TRACK_COUNT_MAX;
+
+/// Events of the disk threads that wait for control: four for each of [`TRACK_COUNT_MAX`] tracks. A committer and the
+/// read-ahead wait while there is no room.
+pub const DISK_EVENTS: usize = 4 * TRACK_COUNT_MAX;
+
+/// Commands that wait for a committer, beyond those in its channel, when its disk counts as one that stands still.
+pub const WAITING_COMMANDS_MAX: usize = 30 * 1024;
+
 /// Captured windows that stay mapped while they wait for the disk. The butler unmaps those beyond, and the committer
 /// maps them again, because the kernel allows 65,530 mappings a process.
 pub const MAPPED_BACKLOG_MAX: usize = 16 * 1024;
@@ -170,6 +182,10 @@ pub const GUARDED_MAPPINGS_MAX: usize = 16 * 1024;
 /// Bytes of stack of the audio thread. The thread uses less than half of it, and touches and locks that half at
 /// start.
 pub const AUDIO_STACK_BYTES: usize = 256 * 1024;
+
+/// Bytes of the stack of a thread that helps. Larger than the audio thread's: by that the populating of the program's memory
+/// knows the stacks that it leaves out.
+pub const HELPER_STACK_BYTES: usize = 512 * 1024;
 
 /// Frames of the ramp at a start, a stop and a locate. Without a ramp these click.
 pub const DECLICK_FRAMES: u32 = 256;
@@ -255,6 +271,7 @@ pub const SLOW_COMMIT_US: u64 = 500_000;
 pub const SLOW_SYNC_US: u64 = 1_000_000;
 
 const _: () = assert!(PAGE_BYTES.is_power_of_two());
+const _: () = assert!(AUDIO_STACK_BYTES < HELPER_STACK_BYTES, "the stacks can be told apart");
 const _: () = assert!(
     4 * (FLIGHT_TEXT_CHARS_MAX + 1) + FLIGHT_NUMBERS_MAX * (32 + 24) + 200 <= FLIGHT_LINE_BYTES_MAX,
     "a text of four-byte characters, its controls replaced, fits into a line"

@@ -34,9 +34,6 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
-/// Stack of the disk threads. Small, because all of it is populated.
-const HELPER_STACK_BYTES: usize = 512 * 1024;
-
 /// The settings that the threads are started with.
 #[derive(Clone, Debug)]
 pub struct ThreadsSetup {
@@ -145,12 +142,12 @@ pub fn start(device: Box<dyn Device>, setup: ThreadsSetup) -> Result<Threads, Th
     let budget = LockBudget::new(setup.lock_bytes_max);
     let engine = Engine::new(commands, events, Arc::clone(&published), facts.inputs, facts.rate);
 
-    let (butler, butler_commands) = bounded(limits::CHANNEL_MESSAGES);
-    let (commit, commit_commands) = bounded(limits::CHANNEL_MESSAGES);
-    let (mirror, mirror_commands) = bounded(limits::CHANNEL_MESSAGES);
-    let (reader, reader_commands) = bounded(limits::CHANNEL_MESSAGES);
+    let (butler, butler_commands) = bounded(limits::DISK_COMMANDS);
+    let (commit, commit_commands) = bounded(limits::DISK_COMMANDS);
+    let (mirror, mirror_commands) = bounded(limits::DISK_COMMANDS);
+    let (reader, reader_commands) = bounded(limits::DISK_COMMANDS);
     // Control drains it in every poll. A committer and the read-ahead wait while it is full; the butler never does.
-    let (disk_event_sender, disk_events) = bounded(limits::CHANNEL_MESSAGES);
+    let (disk_event_sender, disk_events) = bounded(limits::DISK_EVENTS);
 
     let committer = |replica, commands, events| CommitterSetup {
         replica,
@@ -166,7 +163,7 @@ pub fn start(device: Box<dyn Device>, setup: ThreadsSetup) -> Result<Threads, Th
     };
     let mirror_setup = committer(Replica::Mirror, mirror_commands, disk_event_sender.clone());
     let mut disk_handles = vec![
-        spawn("butler", HELPER_STACK_BYTES, {
+        spawn("butler", limits::HELPER_STACK_BYTES, {
             let setup = ButlerSetup {
                 capabilities: setup.capabilities.clone(),
                 capture_path: setup.capture_path,
@@ -191,14 +188,14 @@ pub fn start(device: Box<dyn Device>, setup: ThreadsSetup) -> Result<Threads, Th
                 Butler::new(setup).run();
             }
         })?,
-        spawn("committer", HELPER_STACK_BYTES, {
+        spawn("committer", limits::HELPER_STACK_BYTES, {
             let setup = committer(Replica::Session, commit_commands, disk_event_sender.clone());
             move || Committer::new(setup).run()
         })?,
     ];
     let shared = (&published, &disk, &ledger, &budget);
     let reader_setup = reader_setup(&setup, &facts, shared, reader_commands, disk_event_sender);
-    disk_handles.push(spawn(READ_AHEAD, HELPER_STACK_BYTES, move || Reader::new(reader_setup).run())?);
+    disk_handles.push(spawn(READ_AHEAD, limits::HELPER_STACK_BYTES, move || Reader::new(reader_setup).run())?);
 
     let (audio_thread, scheduling, faults) = start_audio(engine, device, &published, &budget, &ledger)?;
     Ok(Threads {
@@ -337,7 +334,8 @@ impl Threads {
     /// Starts the mirror's committer, once.
     pub fn start_mirror(&mut self) -> Result<(), ThreadsError> {
         if let Some(setup) = self.mirror_setup.take() {
-            self.mirror_thread = Some(spawn("mirror", HELPER_STACK_BYTES, move || Committer::new(setup).run())?);
+            self.mirror_thread =
+                Some(spawn("mirror", limits::HELPER_STACK_BYTES, move || Committer::new(setup).run())?);
         }
         Ok(())
     }

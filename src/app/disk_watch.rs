@@ -3,6 +3,7 @@
 
 use super::Wake;
 use crate::file_system::{free_bytes, mount_of};
+use crate::limits;
 use crate::mailbox::{Mailbox, Poster, mailbox};
 use crossbeam_channel::RecvTimeoutError;
 use std::path::{Path, PathBuf};
@@ -30,7 +31,7 @@ impl DiskWatch {
         let shared = Arc::clone(&latest);
         let thread = std::thread::Builder::new()
             .name("disk-watch".to_owned())
-            .stack_size(256 * 1024)
+            .stack_size(limits::HELPER_STACK_BYTES)
             .spawn(move || run(&received, &shared, &wake));
         drop(thread);
         DiskWatch { folders, latest }

@@ -20,6 +20,7 @@ use super::settings::SettingsStore;
 use super::snapshot::Snapshot;
 use super::{App, Options, Wake};
 use crate::control::{Notice, Severity};
+use crate::limits;
 use crate::lock::lock;
 use crate::residency::watcher::Watcher;
 use crossbeam_channel::{Receiver, RecvTimeoutError, Select, Sender, TryRecvError, bounded};
@@ -230,7 +231,7 @@ impl AppHandle {
 /// bell has rung already.
 fn front_end_bell(wake: Wake) -> io::Result<Sender<()>> {
     let (bell, rung) = bounded(1);
-    std::thread::Builder::new().name("wake".to_owned()).stack_size(256 * 1024).spawn(move || {
+    std::thread::Builder::new().name("wake".to_owned()).stack_size(limits::HELPER_STACK_BYTES).spawn(move || {
         while rung.recv().is_ok() {
             wake();
         }

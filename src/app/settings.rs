@@ -241,17 +241,20 @@ impl SettingsStore {
         let (sender, problems) = bounded(PROBLEMS_MAX);
         let handled = Arc::new(AtomicU64::new(0));
         let (reached, refusals) = (Arc::clone(&handled), sender.clone());
-        let thread = std::thread::Builder::new().name("settings".to_owned()).stack_size(256 * 1024).spawn(move || {
-            while let Ok((number, settings)) = versions.take(None) {
-                if let Some(path) = &path
-                    && let Err(error) = write(path, &settings)
-                {
-                    sender.try_send(format!("{}: cannot be saved: {error}", path.display())).ok();
+        let thread = std::thread::Builder::new()
+            .name("settings".to_owned())
+            .stack_size(limits::HELPER_STACK_BYTES)
+            .spawn(move || {
+                while let Ok((number, settings)) = versions.take(None) {
+                    if let Some(path) = &path
+                        && let Err(error) = write(path, &settings)
+                    {
+                        sender.try_send(format!("{}: cannot be saved: {error}", path.display())).ok();
+                    }
+                    reached.store(number, SeqCst);
+                    wake();
                 }
-                reached.store(number, SeqCst);
-                wake();
-            }
-        });
+            });
         if let Err(error) = &thread {
             refusals.try_send(format!("settings thread: cannot be started: {error}; changes are not saved")).ok();
         }

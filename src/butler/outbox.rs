@@ -78,7 +78,7 @@ impl Outbox {
         disk.backlog_bytes.fetch_add(span.bytes as u64, Relaxed);
         let span = Arc::new(span);
         for replica in self.replicas.clone() {
-            let stands_still = self.queues[replica.index()].waiting.len() > limits::CHANNEL_MESSAGES;
+            let stands_still = self.queues[replica.index()].waiting.len() > limits::WAITING_COMMANDS_MAX;
             match pair.filter(|_| stands_still && span.is_wanted(replica.other())) {
                 Some(pair) => {
                     pair.add_gap(replica, span.offset, span.recorded_end());

@@ -8,6 +8,7 @@ use super::args::WindowArgs;
 use super::{Failure, print_stderr, printable};
 use crate::app::handle::{AppHandle, CLOSE_LIMIT};
 use crate::app::{DeviceWish, Options, Wake};
+use crate::limits;
 use crate::link::place::Place;
 use crate::link::server::{Bells, Server};
 use crate::rt::process;
@@ -56,7 +57,7 @@ fn options(args: &WindowArgs, wake: Wake) -> Options {
 /// without it.
 fn close_on_signals(app: AppHandle) -> Result<(), Failure> {
     let mut signals = Signals::new(process::end_signals())?;
-    std::thread::Builder::new().name("signals".to_owned()).stack_size(256 * 1024).spawn(move || {
+    std::thread::Builder::new().name("signals".to_owned()).stack_size(limits::HELPER_STACK_BYTES).spawn(move || {
         if signals.forever().next().is_none() {
             return;
         }

@@ -35,8 +35,8 @@ use std::time::Instant;
 /// The last events, the oldest first.
 pub type Events = Arc<Vec<Arc<Record>>>;
 
-/// Stack of the flight thread. Small, because the program touches the whole stack in advance.
-const STACK_BYTES: usize = 256 * 1024;
+/// Stack of the flight thread.
+const STACK_BYTES: usize = limits::HELPER_STACK_BYTES;
 
 /// Problems that may wait for control.
 const PROBLEMS: usize = 4;

@@ -16,6 +16,7 @@ use crate::app::handle::{AppHandle, Phase};
 use crate::app::settings;
 use crate::app::snapshot::Snapshot;
 use crate::control::Severity;
+use crate::limits;
 use crate::lock::lock;
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded};
 use std::io;
@@ -123,15 +124,17 @@ impl Server {
         });
         let place = Arc::new(place);
         let (taker, listening) = (Arc::clone(&shared), Arc::clone(&place));
-        std::thread::Builder::new().name("link-accept".to_owned()).stack_size(256 * 1024).spawn(move || {
-            for stream in listening.listener.incoming() {
-                match stream {
-                    Ok(stream) => taker.take(stream),
-                    // No file descriptor is left, for example. Some may be free later.
-                    Err(_) => std::thread::sleep(Duration::from_millis(100)),
+        std::thread::Builder::new().name("link-accept".to_owned()).stack_size(limits::HELPER_STACK_BYTES).spawn(
+            move || {
+                for stream in listening.listener.incoming() {
+                    match stream {
+                        Ok(stream) => taker.take(stream),
+                        // No file descriptor is left, for example. Some may be free later.
+                        Err(_) => std::thread::sleep(Duration::from_millis(100)),
+                    }
                 }
-            }
-        })?;
+            },
+        )?;
         Ok(Server { shared, place })
     }
 

@@ -1,5 +1,6 @@
 //! The samples of the last minute, bounded in time and memory. Thread: any.
 
+use super::packed::PackedSample;
 use super::sample::Sample;
 use crate::limits;
 use std::collections::VecDeque;
@@ -8,8 +9,9 @@ use std::sync::Arc;
 /// The samples of the last minute, oldest first.
 #[derive(Debug, Default)]
 pub struct History {
-    samples: VecDeque<Arc<Sample>>,
-    cells: usize,
+    samples: VecDeque<PackedSample>,
+    last: Option<Arc<Sample>>,
+    bytes: usize,
 }
 
 impl History {
@@ -17,29 +19,26 @@ impl History {
     /// [`limits::RESIDENCY_HISTORY_BYTES_MAX`].
     pub fn push(&mut self, sample: Arc<Sample>) {
         let now = sample.at;
-        self.cells += cells(&sample);
-        self.samples.push_back(sample);
+        let packed = PackedSample::new(&sample, self.samples.back());
+        self.bytes += packed.bytes();
+        self.samples.push_back(packed);
+        self.last = Some(sample);
         while self.samples.front().is_some_and(|first| {
-            limits::RESIDENCY_HISTORY_MS < first.at.age_ms(now).unwrap_or(0)
-                || limits::RESIDENCY_HISTORY_BYTES_MAX < self.cells
+            limits::RESIDENCY_HISTORY_MS < first.at().age_ms(now).unwrap_or(0)
+                || limits::RESIDENCY_HISTORY_BYTES_MAX < self.bytes
         }) {
             let Some(first) = self.samples.pop_front() else { return };
-            self.cells -= cells(&first);
+            self.bytes -= first.bytes();
         }
     }
 
     pub fn samples(&self) -> Vec<Arc<Sample>> {
-        self.samples.iter().cloned().collect()
+        self.samples.iter().map(|packed| Arc::new(packed.unpack())).collect()
     }
 
     pub fn last(&self) -> Option<&Arc<Sample>> {
-        self.samples.back()
+        self.last.as_ref()
     }
-}
-
-/// Bytes of a sample's cells and rows.
-fn cells(sample: &Sample) -> usize {
-    sample.rows.iter().map(|row| row.cells.len() + size_of_val(row)).sum()
 }
 
 #[cfg(test)]
@@ -86,9 +85,16 @@ mod tests {
 
     #[test]
     fn memory_is_bounded_whatever_is_asked_for() {
+        // No two cells that follow each other are equal.
+        let mut large = Sample::clone(&sample(0, 1 << 20));
+        for cell in large.rows[0].cells.iter_mut().step_by(2) {
+            *cell = Cell::new(PageState::None, Kernel::Mapped, false);
+        }
         let mut history = History::default();
-        (0..100).for_each(|index| history.push(sample(index, 1 << 20)));
-        assert!(history.samples().len() < limits::RESIDENCY_HISTORY_BYTES_MAX >> 20);
-        assert!(history.cells <= limits::RESIDENCY_HISTORY_BYTES_MAX);
+        (0..20).for_each(|index| history.push(Arc::new(Sample { at: Stamp(index), ..large.clone() })));
+        let kept = history.samples();
+        assert!((1..limits::RESIDENCY_HISTORY_BYTES_MAX >> 20).contains(&kept.len()), "{}", kept.len());
+        assert!(history.bytes <= limits::RESIDENCY_HISTORY_BYTES_MAX);
+        assert_eq!(kept.last().map(|sample| &sample.rows[0].cells), Some(&large.rows[0].cells));
     }
 }

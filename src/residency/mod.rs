@@ -19,6 +19,7 @@ pub mod state;
 pub mod sample;
 pub mod sampler;
 pub mod history;
+mod packed;
 pub mod story;
 pub mod watcher;
 pub mod report;

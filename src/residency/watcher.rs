@@ -4,7 +4,7 @@ use super::history::History;
 use super::sample::{RowKey, Sample, Sources, View};
 use super::sampler::Sampler;
 use super::story;
-use crate::limits::RESIDENCY_HZ_MAX;
+use crate::limits::{self, RESIDENCY_HZ_MAX};
 use crate::lock::lock;
 use crate::mailbox::{Mailbox, Poster, mailbox};
 use crossbeam_channel::RecvTimeoutError;
@@ -17,7 +17,7 @@ use std::time::{Duration, Instant};
 const SHARE: u32 = 20;
 
 /// Stack of the thread in bytes.
-const STACK_BYTES: usize = 256 * 1024;
+const STACK_BYTES: usize = limits::HELPER_STACK_BYTES;
 
 /// Samples as a front end reads them, from the watcher of this process or of another one.
 pub trait ResidencySamples: Send + Sync {

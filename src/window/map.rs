@@ -6,7 +6,7 @@ use super::budget::{LockBudget, LockGrant};
 use super::guard::Guard;
 use crate::host;
 use crate::limits::PAGE_BYTES;
-use memmap2::{Advice, MmapOptions, MmapRaw};
+use memmap2::{Advice, MmapOptions, MmapRaw, UncheckedAdvice};
 use std::fs::File;
 use std::io;
 use std::os::fd::AsRawFd;
@@ -103,6 +103,13 @@ impl Mapping {
                 std::hint::black_box(unsafe { self.raw.as_ptr().add(at).read_volatile() });
             }
         }
+    }
+
+    /// Takes the pages of shared memory out of the page tables. They stay in the file, and the next reader finds them there.
+    pub fn drop_from_page_tables(&self) {
+        // SAFETY: the mapping is shared, so its bytes are those of the file, before and afterwards. A failure only leaves the
+        // pages where they are.
+        unsafe { self.raw.unchecked_advise(UncheckedAdvice::DontNeed) }.ok();
     }
 
     /// Locks the pages if the budget and the kernel allow it. Returns whether the pages are locked now.

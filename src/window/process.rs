@@ -13,6 +13,10 @@ use std::sync::Arc;
 /// thread grows up to this size. The main heap is populated whatever its size.
 const MAPPING_BYTES_MAX: usize = 64 * 1024 * 1024;
 
+/// Arenas of the heap.
+#[cfg(target_env = "gnu")]
+const ARENAS_MAX: i32 = 4;
+
 /// Libraries that only draw. The audio thread never runs them, and the compiler of a renderer alone has over 100 MiB.
 const DRAWING: [&str; 9] = ["LLVM", "/dri/", "gallium", "libGL", "libEGL", "libX", "libxcb", "libwayland", "libz3"];
 
@@ -36,7 +40,7 @@ pub fn set_unset_variable(name: &str, value: &str) -> bool {
 }
 
 /// Brings every mapped page of code and private data into memory, so that running code for the first time takes no
-/// fault. Skips pages that cannot be populated. Returns the number of bytes visited.
+/// fault. Skips pages that cannot be populated, and the stacks of other threads. Returns the number of bytes visited.
 ///
 /// Call it when new memory exists, and before the audio thread uses that memory: before the device starts, before a pass,
 /// before playback of other tracks, and before the audio thread gets a new device.
@@ -44,8 +48,72 @@ pub fn populate() -> u64 {
     if host::is_simulated() {
         return 0;
     }
-    let Ok(maps) = std::fs::read_to_string("/proc/self/maps") else { return 0 };
-    maps.lines().filter_map(populate_line).sum()
+    // `smaps` has the flags of each mapping, by which stacks are known.
+    let read = |name: &str| std::fs::read_to_string(format!("/proc/self/{name}"));
+    let Ok(text) = read("smaps").or_else(|_| read("maps")) else { return 0 };
+    let mut populated = 0;
+    let mut below: Option<Region> = None;
+    for region in regions(&text) {
+        if !below.as_ref().is_some_and(|below| is_stack_of_helper(below, &region)) {
+            populated += populate_region(&region).unwrap_or(0);
+        }
+        below = Some(region);
+    }
+    populated
+}
+
+/// Keeps the heap in few arenas. The C library gives each thread an arena of its own, and the populating brings the whole of
+/// it into memory. The audio thread uses none. Call it before a second thread starts.
+pub fn limit_arenas() {
+    #[cfg(target_env = "gnu")]
+    // SAFETY: sets a number of the allocator.
+    unsafe {
+        libc::mallopt(libc::M_ARENA_MAX, ARENAS_MAX);
+    }
+}
+
+/// A mapping, from a line of `maps`.
+#[derive(Debug, PartialEq, Eq)]
+struct Region<'a> {
+    start: usize,
+    end: usize,
+    rights: &'a str,
+    name: &'a str,
+    /// Whether the kernel makes no huge pages of it. So it is with stacks that the C library makes, from Linux 6.7 on.
+    without_huge_pages: bool,
+}
+
+/// The mappings that a text of `maps` or of `smaps` lists.
+fn regions(text: &str) -> Vec<Region<'_>> {
+    let mut regions: Vec<Region<'_>> = Vec::new();
+    for line in text.lines() {
+        if let Some(flags) = line.strip_prefix("VmFlags:") {
+            if let Some(last) = regions.last_mut() {
+                last.without_huge_pages = flags.split_ascii_whitespace().any(|flag| flag == "nh");
+            }
+        } else if let Some(region) = region(line) {
+            regions.push(region);
+        }
+    }
+    regions
+}
+
+fn region(line: &str) -> Option<Region<'_>> {
+    let mut fields = line.split_ascii_whitespace();
+    let (start, end) = fields.next()?.split_once('-')?;
+    let rights = fields.next()?;
+    let name = fields.nth(3).unwrap_or("");
+    let (start, end) = (usize::from_str_radix(start, 16).ok()?, usize::from_str_radix(end, 16).ok()?);
+    Some(Region { start, end, rights, name, without_huge_pages: false })
+}
+
+/// Whether a mapping is the stack of a thread that is not the audio thread: it lies on a guard page, and is larger than the
+/// audio thread's. Its thread needs few of its pages, and may take page faults. The flag keeps the kernel from joining the
+/// stack with other memory above it, which would be left out too.
+fn is_stack_of_helper(below: &Region<'_>, region: &Region<'_>) -> bool {
+    let is_guarded = below.rights == "---p" && below.end == region.start;
+    let is_anonymous = region.rights == "rw-p" && region.name.is_empty();
+    is_guarded && is_anonymous && region.without_huge_pages && AUDIO_STACK_BYTES < region.end - region.start
 }
 
 /// Brings the pages of `bytes` bytes from address `start` into memory. Returns whether they are there now. `EINVAL`
@@ -62,12 +130,8 @@ pub fn populate_range(start: usize, bytes: usize) -> bool {
     })
 }
 
-fn populate_line(line: &str) -> Option<u64> {
-    let mut fields = line.split_ascii_whitespace();
-    let (start, end) = fields.next()?.split_once('-')?;
-    let rights = fields.next()?;
-    let name = fields.nth(3).unwrap_or("");
-    let (start, end) = (usize::from_str_radix(start, 16).ok()?, usize::from_str_radix(end, 16).ok()?);
+fn populate_region(region: &Region<'_>) -> Option<u64> {
+    let Region { start, end, rights, name, .. } = *region;
     let is_pool = PULSE_POOLS.iter().any(|pool| name.starts_with(pool));
     let bytes = end.checked_sub(start)?.min(if is_pool { PULSE_POOL_BYTES } else { usize::MAX });
     let private = rights.ends_with('p') || is_pool;
@@ -112,6 +176,64 @@ mod tests {
     use nix::sys::memfd::{MFdFlags, memfd_create};
     use std::fs::File;
     use std::os::unix::fs::MetadataExt;
+
+    #[test]
+    fn the_stacks_of_helpers_are_known_by_their_guard_their_size_and_their_flag() {
+        let text = "\
+7f0000000000-7f0000001000 ---p 00000000 00:00 0\nVmFlags: mr mw me nr sd
+7f0000001000-7f0000081000 rw-p 00000000 00:00 0 \nRss: 8 kB\nVmFlags: rd wr mr mw me ac sd nh
+7f0000081000-7f0000082000 ---p 00000000 00:00 0\nVmFlags: mr mw me nr sd
+7f0000082000-7f00000c2000 rw-p 00000000 00:00 0\nVmFlags: rd wr mr mw me ac sd nh
+7f00000c2000-7f00000c3000 ---p 00000000 00:00 0\nVmFlags: mr mw me nr sd
+7f00000c3000-7f0000143000 rw-p 00000000 00:00 0\nVmFlags: rd wr mr mw me ac sd
+7f0000143000-7f00001c3000 rw-p 00000000 00:00 0\nVmFlags: rd wr mr mw me ac sd nh
+";
+        let regions = regions(text);
+        let stacks = regions.windows(2).filter(|pair| is_stack_of_helper(&pair[0], &pair[1]));
+        assert_eq!(stacks.map(|pair| pair[1].start).collect::<Vec<_>>(), [0x7f00_0000_1000]);
+        let maps = super::regions("7f0000000000-7f0000001000 r-xp 00001000 fe:00 1234 /usr/lib/libc.so.6\nnonsense\n");
+        let code = Region {
+            start: 0x7f00_0000_0000,
+            end: 0x7f00_0000_1000,
+            rights: "r-xp",
+            name: "/usr/lib/libc.so.6",
+            without_huge_pages: false,
+        };
+        assert_eq!(maps, [code]);
+    }
+
+    /// The stacks of helpers were 10 MiB of the memory of the recorder.
+    #[test]
+    fn the_stack_of_the_audio_thread_is_brought_in_whole_and_that_of_a_helper_is_not() {
+        let resident_of_stack = |bytes: usize| {
+            let (sender, ready) = std::sync::mpsc::channel();
+            let (release, wait) = std::sync::mpsc::channel::<()>();
+            let thread = std::thread::Builder::new().stack_size(bytes).spawn(move || {
+                let local = 0_u8;
+                sender.send(&raw const local as usize).unwrap();
+                wait.recv().ok();
+            });
+            let local = ready.recv().unwrap();
+            populate();
+            let smaps = std::fs::read_to_string("/proc/self/smaps").unwrap();
+            let of_stack = regions(&smaps).into_iter().find(|region| (region.start..region.end).contains(&local));
+            let (start, end) = of_stack.map(|region| (region.start, region.end)).unwrap();
+            let (_, rest) = smaps.split_once(&format!("{start:x}-{end:x} ")).unwrap();
+            let resident = rest.lines().find_map(|line| line.strip_prefix("Rss:")).unwrap();
+            drop(release);
+            thread.unwrap().join().unwrap();
+            (resident.trim().trim_end_matches(" kB").parse::<usize>().unwrap() * 1024, end - start)
+        };
+        let (resident, bytes) = resident_of_stack(AUDIO_STACK_BYTES);
+        assert_eq!(resident, bytes);
+        let (resident, bytes) = resident_of_stack(crate::limits::HELPER_STACK_BYTES);
+        let text = std::fs::read_to_string("/proc/self/smaps").unwrap();
+        if regions(&text).iter().any(|region| region.without_huge_pages) {
+            assert!(resident < bytes / 4, "{resident} of {bytes}");
+        } else {
+            eprintln!("PART SKIPPED the stack of a helper: the kernel does not mark stacks");
+        }
+    }
 
     /// A pass through PulseAudio took 1 to 21 page faults.
     #[test]
