@@ -12,7 +12,6 @@ use super::{App, OpenState};
 use crate::control::edit::Edit;
 use crate::control::{Control, ControlError, Severity};
 use crate::message::Motion;
-use crate::session::names::AUDIO;
 use crate::session::{Region, Session, Track, TrackId};
 use crate::time::{FramePos, Frames};
 use std::path::PathBuf;
@@ -123,11 +122,6 @@ impl App {
             },
             Command::Stress(request) => self.stress(request),
             Command::CancelStress => self.jobs.cancel_stress(),
-            Command::OpenFolder => match &self.state {
-                OpenState::Open(control) => self.jobs.open_folder(control.folder().join(AUDIO)),
-                OpenState::Empty(_) => return Err(nothing_open()),
-            },
-            Command::OpenExportFolder(folder) => self.jobs.open_folder(folder),
             Command::Acknowledge => self.acknowledge(),
         }
         Ok(())

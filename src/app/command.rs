@@ -68,10 +68,6 @@ pub enum Command {
     /// Run the stress test.
     Stress(StressRequest),
     CancelStress,
-    /// Open the folder of the session's takes in the file manager.
-    OpenFolder,
-    /// Open this folder, which an export has written, in the file manager.
-    OpenExportFolder(#[serde(with = "crate::serial::path")] PathBuf),
     /// Mark all notices as seen and end the alarm for losses.
     Acknowledge,
     /// Show a notice of the front end and record it as an event of the session.

@@ -88,7 +88,6 @@ enum Job {
     Export,
     Doctor,
     Stress,
-    OpenFolder,
 }
 
 impl Job {
@@ -98,7 +97,6 @@ impl Job {
             Job::Export => "export",
             Job::Doctor => "doctor",
             Job::Stress => "stress",
-            Job::OpenFolder => "open",
         }
     }
 
@@ -109,7 +107,6 @@ impl Job {
             Job::Export => JobEvent::Exported(Err(reason)),
             Job::Doctor => JobEvent::DoctorFailed(reason),
             Job::Stress => JobEvent::StressEnded(Err(reason)),
-            Job::OpenFolder => JobEvent::Notice(Severity::Info, reason),
         }
     }
 }
@@ -313,17 +310,6 @@ impl Jobs {
 
     pub(super) fn cancel_stress(&mut self) {
         self.stress_keep_alive.release();
-    }
-
-    pub(super) fn open_folder(&mut self, folder: PathBuf) {
-        self.spawn(Job::OpenFolder, move |send| {
-            if let Err(error) = open::that(&folder) {
-                send(JobEvent::Notice(
-                    Severity::Info,
-                    format!("{}: no file manager opens it here ({error})", folder.display()),
-                ));
-            }
-        });
     }
 }
 

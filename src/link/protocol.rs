@@ -22,7 +22,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 /// The version of the protocol. It changes with every change of a message or of a value in it.
-pub const VERSION: u32 = 1;
+pub const VERSION: u32 = 2;
 
 /// Bytes of the largest message from a window to an engine.
 pub const REQUEST_BYTES_MAX: usize = 1 << 20;
@@ -346,7 +346,7 @@ pub fn is_possible(command: &Command) -> bool {
     match command {
         Command::Locate(at) => on_timeline(at),
         Command::Range(range) => both(range),
-        Command::OpenSession(path) | Command::SetOverflowFolder(path) | Command::OpenExportFolder(path) => short(path),
+        Command::OpenSession(path) | Command::SetOverflowFolder(path) => short(path),
         Command::Export(request) => both(&request.range) && short(&request.to),
         Command::Stress(request) => {
             request.tracks <= STRESS_TRACKS_MAX && (0.0..=STRESS_SECONDS_MAX).contains(&request.seconds)

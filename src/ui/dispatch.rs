@@ -8,7 +8,9 @@ use super::view::View;
 use crate::app::command::Command;
 use crate::app::settings::{Settings, ThemeChoice};
 use crate::app::snapshot::Snapshot;
+use crate::control::Severity;
 use crate::control::edit::Edit;
+use crate::session::names::AUDIO;
 use crate::session::{Track, TrackId};
 use crate::time::{FramePos, Frames};
 
@@ -63,7 +65,7 @@ pub fn dispatch(action: Action, snapshot: &Snapshot, view: &View) -> Vec<Effect>
         Action::NewSession => send(Command::NewSession),
         Action::OpenSession => vec![Effect::AskFrame(FrameRequest::OpenSession)],
         Action::RenameSession => vec![Effect::EditSessionName],
-        Action::OpenFolder => send(Command::OpenFolder),
+        Action::OpenFolder => open_folder(snapshot),
         Action::ChooseOverflowFolder => vec![Effect::AskFrame(FrameRequest::ChooseOverflowFolder)],
         Action::AddTrack => edit(Edit::AddTrack(None)),
         Action::DuplicateTracks => selected(snapshot, view).into_iter().flat_map(duplicate).collect(),
@@ -111,6 +113,14 @@ fn send(command: Command) -> Vec<Effect> {
 
 fn edit(edit: Edit) -> Vec<Effect> {
     send(Command::Edit(edit))
+}
+
+/// Opens the folder of the session's takes.
+fn open_folder(snapshot: &Snapshot) -> Vec<Effect> {
+    if snapshot.folder.as_os_str().is_empty() {
+        return send(Command::Notice(Severity::Info, "folder of the takes: no session is open".to_owned()));
+    }
+    vec![Effect::AskFrame(FrameRequest::OpenFolder(snapshot.folder.join(AUDIO)))]
 }
 
 /// Sends the changes of settings that `change` makes.
@@ -280,6 +290,19 @@ mod tests {
         ] {
             assert_eq!(dispatch(action, &snapshot, &view), [], "{action:?}");
         }
+    }
+
+    #[test]
+    fn the_folder_of_the_takes_is_opened_by_the_window_and_not_by_the_engine() {
+        let mut snapshot = demo::stopped(1, 60);
+        snapshot.folder = "/music/gig".into();
+        let opened = Effect::AskFrame(FrameRequest::OpenFolder("/music/gig/audio".into()));
+        assert_eq!(dispatch(Action::OpenFolder, &snapshot, &View::default()), [opened]);
+        snapshot.folder = std::path::PathBuf::new();
+        let effects = dispatch(Action::OpenFolder, &snapshot, &View::default());
+        assert!(
+            matches!(&effects[..], [Effect::Send(Command::Notice(_, text))] if text.contains("no session is open"))
+        );
     }
 
     #[test]

@@ -7,6 +7,7 @@ use crate::app::command::Command;
 use crate::session::TrackId;
 use crate::time::FramePos;
 use std::collections::BTreeSet;
+use std::path::PathBuf;
 
 /// A thing that the shell does because of an action.
 #[derive(Clone, Debug, PartialEq)]
@@ -60,12 +61,14 @@ pub enum Overlay {
 }
 
 /// A request that only the window's frame can carry out.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum FrameRequest {
     /// Ask for a session's folder, and open that session.
     OpenSession,
     /// Ask for the overflow folder.
     ChooseOverflowFolder,
+    /// Open this folder in the file manager of the desktop.
+    OpenFolder(PathBuf),
     /// Switch full screen on or off.
     ToggleFullScreen,
     /// Close the window, after the question if a take is being recorded.

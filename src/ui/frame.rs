@@ -6,6 +6,7 @@
 
 use super::dialog::Dialog;
 use super::effect::FrameRequest;
+use super::open_folder::FolderOpener;
 use super::pace::Pace;
 use super::shell::Shell;
 use super::theme::Theme;
@@ -83,6 +84,7 @@ pub struct WindowFrame {
     dialog: Dialog,
     /// Asks for the overflow folder.
     overflow_dialog: Dialog,
+    folder_opener: FolderOpener,
     /// Zoom factor that was given to egui.
     zoom: f32,
     full_screen: bool,
@@ -128,6 +130,7 @@ impl WindowFrame {
             is_refused: false,
             dialog: Dialog::default(),
             overflow_dialog: Dialog::default(),
+            folder_opener: FolderOpener::default(),
             zoom: 0.0,
             full_screen: false,
             has_size: false,
@@ -314,7 +317,11 @@ impl WindowFrame {
                 FrameRequest::ChooseOverflowFolder => {
                     self.overflow_dialog.folder(ctx, "Choose a folder for when the disk is full", None);
                 }
+                FrameRequest::OpenFolder(folder) => self.folder_opener.open(ctx, folder),
             }
+        }
+        while let Some(failure) = self.folder_opener.failure() {
+            self.apply(Command::Notice(Severity::Info, failure));
         }
         let theme = self.shell.theme.clone().unwrap_or_else(Theme::dark);
         if let Some(folder) = self.dialog.show(ui, &theme) {

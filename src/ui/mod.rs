@@ -56,6 +56,7 @@ pub mod health_line;
 pub mod tracks;
 pub mod timeline;
 pub mod save_report;
+pub mod open_folder;
 pub mod residency;
 pub mod panels;
 pub mod bottom_panel;

@@ -148,7 +148,7 @@ fn finished(ui: &mut Ui, made: &Made, context: &mut PanelContext<'_>) -> bool {
         Button::text(name, text).size(0.0, BUTTON).tip(tip).show(ui, theme).clicked()
     };
     if button(ui, "Open folder", "Open folder", "Show the files in the file manager") {
-        context.send(Command::OpenExportFolder(made.folder.clone()));
+        context.open_folder(made.folder.clone());
     }
     let plays = button(ui, "Play the recording", "Play", "Play it from its start");
     if plays {

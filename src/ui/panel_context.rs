@@ -1,6 +1,7 @@
 //! The context of a panel: everything that a panel reads, and the lists that take its requests. Thread: ui.
 
 use super::action::{Action, KeyMap};
+use super::effect::FrameRequest;
 use super::theme::Theme;
 use super::view::View;
 use crate::app::command::Command;
@@ -8,6 +9,7 @@ use crate::app::settings::Settings;
 use crate::app::snapshot::Snapshot;
 use crate::peaks::PeakStore;
 use crate::residency::watcher::ResidencySamples;
+use std::path::PathBuf;
 
 /// Inputs and outputs of panels for one picture. Each panel borrows the context while it draws.
 pub struct PanelContext<'a> {
@@ -27,6 +29,8 @@ pub struct PanelContext<'a> {
     pub commands: &'a mut Vec<Command>,
     /// Actions of the user. The shell dispatches them after all panels are drawn.
     pub actions: &'a mut Vec<Action>,
+    /// Requests that only the window's frame can carry out.
+    pub frame_requests: &'a mut Vec<FrameRequest>,
 }
 
 impl PanelContext<'_> {
@@ -45,6 +49,11 @@ impl PanelContext<'_> {
     /// Triggers an action.
     pub fn act(&mut self, action: Action) {
         self.actions.push(action);
+    }
+
+    /// Opens a folder in the file manager of the desktop.
+    pub fn open_folder(&mut self, folder: PathBuf) {
+        self.frame_requests.push(FrameRequest::OpenFolder(folder));
     }
 
     /// A tooltip: the text `what`, then the keys of `action` in brackets.

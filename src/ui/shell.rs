@@ -86,6 +86,7 @@ impl Shell {
             view: &mut self.view,
             commands: &mut commands,
             actions: &mut actions,
+            frame_requests: &mut self.frame_requests,
         };
         clipped_ui(ui, "bar", bar, |ui| bar::show(ui, &mut self.bar, bar, &mut context));
         clipped_ui(ui, "health", health, |ui| health_line::show(ui, health, &mut context));
@@ -233,6 +234,7 @@ impl Shell {
             view: &mut self.view,
             commands,
             actions,
+            frame_requests: &mut self.frame_requests,
         };
         let overlay = self.overlay;
         let width = if overlay == Overlay::Palette { 520.0_f32 } else { 760.0 }.min(whole.width() - 64.0);

@@ -170,7 +170,7 @@ fn preview(ui: &mut Ui, state: &mut ExportState, request: &ExportRequest, contex
             Some(Ok(files)) => {
                 ui.label(RichText::new(format!("{} written", format::count(files.len(), "file"))).color(theme.good));
                 if Button::text("Open the export folder", "Open folder").size(90.0, 26.0).show(ui, theme).clicked() {
-                    context.send(Command::OpenExportFolder(request.to.clone()));
+                    context.open_folder(request.to.clone());
                 }
             }
             Some(Err(reason)) => {

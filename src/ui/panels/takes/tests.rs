@@ -77,7 +77,7 @@ fn harness(snapshot: Snapshot) -> (Harness<'static>, Asked) {
             ui.request_repaint();
             return;
         }
-        let (mut commands, mut actions) = (Vec::new(), Vec::new());
+        let (mut commands, mut actions, mut frame_requests) = (Vec::new(), Vec::new(), Vec::new());
         let mut context = PanelContext {
             snapshot: &snapshot,
             theme: &theme,
@@ -88,6 +88,7 @@ fn harness(snapshot: Snapshot) -> (Harness<'static>, Asked) {
             view: &mut view,
             commands: &mut commands,
             actions: &mut actions,
+            frame_requests: &mut frame_requests,
         };
         show(ui, &mut state, &mut context);
         sink.borrow_mut().extend(commands);
