@@ -1,25 +1,26 @@
-//! `faultless [SESSION]`: opens the GUI. The recorder has a process of its own, see [`super::engine`]. Thread: ui.
+//! `faultless-window [SESSION]`: the GUI, in a program of its own. The recorder has another process, see
+//! [`super::engine`], of the program `faultless`. Thread: ui.
 
-use super::args::{Cli, WindowArgs};
+use super::args::WindowArgs;
+use super::display;
 use super::engine::NOT_CLOSED;
-use super::{Failure, print_stderr};
+use super::programs::{RECORDER, path_of};
+use super::{Failure, print_stderr, x11};
 use crate::app::handle::CLOSE_LIMIT;
 use crate::link::client::Client;
 use crate::link::start::EngineStart;
 use crate::link::{Ended, Recorder};
 use crate::rt::process;
 use crate::ui::frame::{SIZE, WindowFrame};
-use clap::CommandFactory as _;
+use clap::Parser;
 use signal_hook::iterator::Signals;
 use std::ffi::OsString;
 use std::path::Path;
+use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::sync::atomic::Ordering::SeqCst;
 use std::time::Duration;
-
-/// Advice for a machine without a display.
-const WITHOUT_DISPLAY: &str = "to record without a window: faultless record SESSION";
 
 /// Time for the window to close after everything is on the disk.
 const WINDOW_LIMIT: Duration = Duration::from_secs(2);
@@ -27,12 +28,29 @@ const WINDOW_LIMIT: Duration = Duration::from_secs(2);
 /// The smallest size at which nothing in the GUI overlaps.
 const MIN_SIZE: [f32; 2] = [960.0, 560.0];
 
+/// The window of Faultless, over a recorder in a process of its own.
+///
+/// `faultless` starts it. It shows the recorder that has the session open, or starts one: the program `faultless` beside
+/// this one.
+#[derive(Parser)]
+#[command(name = "faultless-window", version, max_term_width = 100)]
+#[command(
+    after_help = "Everything that needs no window is done by the program faultless; 'faultless --help' lists it."
+)]
+struct WindowProgram {
+    #[command(flatten)]
+    window: WindowArgs,
+}
+
+/// Runs the program of the window.
+pub fn main() -> ExitCode {
+    super::run_program(|program: WindowProgram| run(&program.window))
+}
+
 /// Opens the GUI and returns when the user closes it.
-pub fn run(args: &WindowArgs) -> Result<(), Failure> {
-    let set = |name: &str| std::env::var_os(name).is_some_and(|value| !value.is_empty());
-    if !set("DISPLAY") && !set("WAYLAND_DISPLAY") && !set("WAYLAND_SOCKET") {
-        return Err(Failure(format!("no display: neither DISPLAY nor WAYLAND_DISPLAY is set; {WITHOUT_DISPLAY}")));
-    }
+fn run(args: &WindowArgs) -> Result<(), Failure> {
+    display::check()?;
+    x11::prepare();
     if let Some(session) = &args.session {
         place_check(session)?;
     }
@@ -46,7 +64,8 @@ pub fn run(args: &WindowArgs) -> Result<(), Failure> {
             .with_min_inner_size(MIN_SIZE),
         ..eframe::NativeOptions::default()
     };
-    let start = EngineStart::of_this_program(args.session.clone(), engine_options(args));
+    let start =
+        EngineStart { program: path_of(RECORDER), options: engine_options(args), session: args.session.clone() };
     let recorder = Recorder::Remote(Client::start(start)?);
     close_on_signals(recorder.clone())?;
     let shared = recorder.clone();
@@ -56,52 +75,22 @@ pub fn run(args: &WindowArgs) -> Result<(), Failure> {
         opened.store(true, SeqCst);
         Ok(Box::new(WindowFrame::of(&cc.egui_ctx, shared)) as Box<dyn eframe::App>)
     });
-    let shown = eframe::run_native("Faultless", native, create);
+    let shown = display::run(|| eframe::run_native("Faultless", native, create), || was_open.load(SeqCst));
     // The event loop also ends by an error, for example when the display server is gone.
     if recorder.end_with_window(CLOSE_LIMIT) == Ended::NotSaved {
         return Err(Failure(NOT_CLOSED.to_owned()));
     }
-    shown.map_err(|error| {
-        Failure(if was_open.load(SeqCst) {
-            format!("the display is gone: {error}")
-        } else {
-            format!("the window cannot be opened: {error}; {WITHOUT_DISPLAY}")
-        })
-    })
+    shown.map_err(Failure)
 }
 
-/// Refuses a session that cannot be begun where the command line says, and a name that is almost that of a mode.
+/// Refuses a session that cannot be begun where the command line says.
 fn place_check(session: &Path) -> Result<(), Failure> {
-    if session.exists() {
-        return Ok(());
-    }
-    let name = session.display().to_string();
-    let modes = Cli::command();
-    let mut modes = modes.get_subcommands().map(|mode| mode.get_name().to_owned());
-    if let Some(mode) = modes.find(|mode| !name.contains('/') && distance(mode, &name) <= 2) {
-        return Err(Failure(format!("{name}: there is no such mode; is '{mode}' meant? './{name}' begins a session")));
-    }
     match session.parent() {
-        Some(folder) if !folder.as_os_str().is_empty() && !folder.is_dir() => {
+        Some(folder) if !session.exists() && !folder.as_os_str().is_empty() && !folder.is_dir() => {
             Err(Failure(format!("{}: no such folder, so no session can be begun in it", folder.display())))
         }
         _ => Ok(()),
     }
-}
-
-/// Letters to insert, remove or replace to make one word of the other.
-fn distance(a: &str, b: &str) -> usize {
-    let b: Vec<char> = b.chars().take(32).collect();
-    let mut row: Vec<usize> = (0..=b.len()).collect();
-    for (i, a) in a.chars().enumerate() {
-        let mut before = std::mem::replace(&mut row[0], i + 1);
-        for (j, b) in b.iter().enumerate() {
-            let replaced = before + usize::from(a != *b);
-            before = row[j + 1];
-            row[j + 1] = replaced.min(before + 1).min(row[j] + 1);
-        }
-    }
-    row[b.len()]
 }
 
 /// The options of the engine, as its command line has them.
@@ -147,15 +136,30 @@ fn close_on_signals(recorder: Recorder) -> Result<(), Failure> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::args::Cli;
+    use super::super::programs::WINDOW;
     use super::*;
+    use clap::CommandFactory as _;
 
     #[test]
-    fn a_new_folder_is_a_place_for_a_session_and_a_mode_with_a_typing_error_is_none() {
+    fn a_new_folder_is_a_place_for_a_session_and_one_in_a_folder_that_is_missing_is_none() {
         let place = tempfile::tempdir().unwrap();
         assert!(place_check(&place.path().join("gig")).is_ok());
         assert!(place_check(Path::new("my-new-gig")).is_ok());
         assert!(place_check(&place.path().join("gone/gig")).is_err_and(|error| error.0.contains("no such folder")));
-        assert!(place_check(Path::new("recrod")).is_err_and(|error| error.0.contains("is 'record' meant?")));
-        assert_eq!([distance("record", "record"), distance("record", "recrod"), distance("play", "")], [0, 2, 4]);
+    }
+
+    /// `faultless` passes its arguments to the window as they are.
+    #[test]
+    fn both_programs_read_the_arguments_of_the_window_alike() {
+        let arguments = ["--device=virtual", "--inputs", "24", "--signal=ramp", "--period=256", "--rate=48000", "gig"];
+        let read = |name: &str| std::iter::once(name.to_owned()).chain(arguments.map(str::to_owned));
+        let window = WindowProgram::try_parse_from(read(WINDOW)).unwrap().window;
+        let recorder = Cli::try_parse_from(read(RECORDER)).unwrap().window;
+        assert_eq!(
+            (window.session.clone(), engine_options(&window)),
+            (recorder.session.clone(), engine_options(&recorder))
+        );
+        assert_eq!(WindowProgram::command().get_name(), WINDOW);
     }
 }

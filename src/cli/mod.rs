@@ -16,6 +16,12 @@ pub mod stop;
 pub mod stress;
 pub mod watch;
 pub mod watch_table;
+pub mod open_window;
+pub mod programs;
+#[cfg(feature = "gui")]
+pub mod display;
+#[cfg(feature = "gui")]
+pub mod x11;
 #[cfg(feature = "gui")]
 pub mod gui;
 
@@ -24,7 +30,7 @@ use crate::recovery::{self, is_needed};
 use crate::rt::process;
 use crate::session::Session;
 use crate::session::session_file::is_in_use;
-use crate::window::process::set_unset_variable;
+use crate::window::process::{limit_arenas, set_unset_variable};
 use args::{Cli, Mode};
 use clap::Parser;
 use std::fmt::Display;
@@ -43,27 +49,13 @@ impl<E: Display> From<E> for Failure {
     }
 }
 
-/// Runs the mode that the arguments name.
+/// Runs the program `faultless`: the mode that the arguments name, or the window.
 pub fn main() -> ExitCode {
-    process::prepare();
-    // Before any thread is started: libraries of sound servers read the environment.
+    // Both before any thread is started. Libraries of sound servers read the environment.
     set_unset_variable(UNMIXED.0, UNMIXED.1);
-    let cli = match Cli::try_parse() {
-        Ok(cli) => cli,
-        Err(error) if error.use_stderr() => {
-            print_stderr(&format!("faultless: {}", printable(&one_line(&error.to_string()))));
-            return ExitCode::from(ARGUMENTS_UNREADABLE);
-        }
-        // Help and version go to standard output.
-        Err(error) => error.exit(),
-    };
-    let done = match cli.mode {
-        #[cfg(feature = "gui")]
-        None => gui::run(&cli.window),
-        #[cfg(not(feature = "gui"))]
-        None => {
-            Err(Failure("this program was built without its window; 'faultless --help' lists the modes".to_owned()))
-        }
+    limit_arenas();
+    run_program(|cli: Cli| match cli.mode {
+        None => open_window::run(&cli.window),
         Some(Mode::Record(args)) => record::run(&args),
         Some(Mode::Play(args)) => play::run(&args),
         Some(Mode::Recover(args)) => recover::run(&args),
@@ -75,8 +67,23 @@ pub fn main() -> ExitCode {
         Some(Mode::Stress(args)) => stress::run(&args),
         Some(Mode::Stop(args)) => stop::run(&args),
         Some(Mode::Engine(args)) => engine::run(&args),
+    })
+}
+
+/// Reads the arguments of a program and does its work. Returns its exit status.
+fn run_program<A: Parser>(work: impl FnOnce(A) -> Result<(), Failure>) -> ExitCode {
+    process::prepare();
+    let arguments = match A::try_parse() {
+        Ok(arguments) => arguments,
+        Err(error) if error.use_stderr() => {
+            let line = one_line(&error.to_string(), A::command().get_name());
+            print_stderr(&format!("faultless: {}", printable(&line)));
+            return ExitCode::from(ARGUMENTS_UNREADABLE);
+        }
+        // Help and version go to standard output.
+        Err(error) => error.exit(),
     };
-    match done {
+    match work(arguments) {
         Ok(()) => ExitCode::SUCCESS,
         Err(Failure(reason)) => {
             print_stderr(&format!("faultless: {}", printable(&reason)));
@@ -89,10 +96,10 @@ pub fn main() -> ExitCode {
 const ARGUMENTS_UNREADABLE: u8 = 2;
 
 /// The first paragraph of the argument parser's message, as one line. The paragraphs after it explain the usage.
-fn one_line(text: &str) -> String {
+fn one_line(text: &str, program: &str) -> String {
     let message: Vec<&str> = text.lines().map(str::trim).take_while(|line| !line.is_empty()).collect();
     let message = message.join(" ");
-    format!("{}; 'faultless --help' tells more", message.strip_prefix("error: ").unwrap_or(&message))
+    format!("{}; '{program} --help' tells more", message.strip_prefix("error: ").unwrap_or(&message))
 }
 
 /// Replaces control characters. Names of files and folders may contain them, and a terminal would obey them.

@@ -9,9 +9,6 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-/// This program, also if its file was replaced since it was started.
-const THIS_PROGRAM: &str = "/proc/self/exe";
-
 /// Time for a new engine to make its socket.
 const START_LIMIT: Duration = Duration::from_secs(15);
 
@@ -40,13 +37,6 @@ pub struct Connected {
 }
 
 impl EngineStart {
-    /// An engine of this program.
-    pub fn of_this_program(session: Option<PathBuf>, options: Vec<OsString>) -> EngineStart {
-        // The path gives the process its name. The path of a file that was replaced leads nowhere.
-        let path = std::env::current_exe().ok().filter(|path| path.is_file());
-        EngineStart { program: path.unwrap_or_else(|| PathBuf::from(THIS_PROGRAM)), options, session }
-    }
-
     /// Connects to the engine that has the session open. If no session is named and no option, connects to an engine that
     /// records, or to one that has no window. If there is none, starts one. Waits. The error is a sentence.
     pub fn connect(&self) -> Result<Connected, String> {
@@ -73,7 +63,8 @@ impl EngineStart {
             command.arg("--").arg(folder);
         }
         let failed = |reason: String| format!("the recorder cannot be started: {reason}");
-        let mut child = command.stdin(Stdio::null()).spawn().map_err(|error| failed(error.to_string()))?;
+        let spawned = command.stdin(Stdio::null()).spawn();
+        let mut child = spawned.map_err(|error| failed(format!("{}: {error}", self.program.display())))?;
         let until = Instant::now() + START_LIMIT;
         loop {
             match place::connect(child.id()) {

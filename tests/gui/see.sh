@@ -5,7 +5,8 @@
 #
 #   tests/gui/see.sh [FOLDER]     screenshots go to FOLDER (target/pictures/window where none is named)
 #
-# Needs Xvfb, xdotool, openbox and ImageMagick's import; says which is missing. PROGRAM names another build than target/release.
+# Needs Xvfb, xdotool, openbox and ImageMagick's import; says which is missing. PROGRAM names another build than
+# target/release/faultless; faultless-window lies beside it.
 set -euo pipefail
 cd "$(dirname "$(dirname "$(dirname "$(readlink -f "$0")")")")"
 for tool in Xvfb xdotool openbox import python3; do
@@ -13,6 +14,7 @@ for tool in Xvfb xdotool openbox import python3; do
 done
 target=${CARGO_TARGET_DIR:-target}
 program=${PROGRAM:-$target/release/faultless}
+[ -x "$program-window" ] || { echo "FAILED: $program-window is not there: cargo build builds it"; exit 1; }
 pictures=${1:-$target/pictures/window}
 mkdir -p "$target" "$pictures"
 work=$(mktemp -d "${WORK:-$target}/see.XXXXXX")
@@ -20,6 +22,11 @@ work=$(readlink -f "$work")
 export XDG_CONFIG_HOME=$work/config XDG_DATA_HOME=$work/data HOME=$work/home XDG_RUNTIME_DIR=$work/runtime
 mkdir -p "$HOME/Music" "$XDG_CONFIG_HOME"
 mkdir -m 700 "$XDG_RUNTIME_DIR"
+# Stands for the file manager, and notes on which display it was to open a folder.
+mkdir "$work/bin"
+printf '#!/bin/sh\necho "$DISPLAY $1" >>"%s"\n' "$work/opened" >"$work/bin/xdg-open"
+chmod +x "$work/bin/xdg-open"
+export PATH=$work/bin:$PATH
 # Process numbers of the engines that run. Each has a socket that is named after it.
 engines() { find "$XDG_RUNTIME_DIR" -name 'engine-*.sock' 2>/dev/null | sed 's/.*engine-\([0-9]*\)\.sock/\1/'; }
 pids=()
@@ -195,6 +202,9 @@ kill -KILL "$screen"
 wait_for_end "the window does not end with its screen"
 [ "$(engines)" = "$engine" ] && kill -0 "$engine" || fail "the engine ended with the screen"
 cat "$work/told2"
+# The window says one line, and the engine another one.
+grep -qx "faultless: the display is gone" "$work/told2" || fail "the window does not say that its display is gone"
+[ "$(grep -vc "^faultless: " "$work/told2")" = 0 ] || fail "the toolkit says more than one line"
 : >"$work/number"
 exec 4<>"$work/number2"
 Xvfb -displayfd 4 -screen 0 1440x930x24 -nolisten tcp >/dev/null 2>&1 &
@@ -210,6 +220,11 @@ pids+=("$app")
 wait_for_window
 sleep 1.5
 shot 12-on-another-screen
+# The engine was started on the first screen; folders are opened on the one of the window.
+key ctrl+shift+o
+for _ in $(seq 100); do [ -s "$work/opened" ] && break; sleep 0.05; done
+grep -qx "$DISPLAY $(readlink -f "$gig")/audio" "$work/opened" || fail "the folder is not opened on the screen of the window"
+ps -o rss=,comm= -p "$engine" "$app" | sed 's/^/resident KiB: /'
 "$program" stop "$gig" || fail "the recording cannot be stopped"
 wait_for_end "the window does not end with its engine"
 [ -z "$(engines)" ] || fail "an engine is left"

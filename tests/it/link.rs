@@ -216,6 +216,23 @@ fn a_window_that_is_stopped_costs_nothing_and_another_one_works_beside_it() {
     world.whole(3 * 48_000);
 }
 
+#[test]
+fn the_process_of_an_engine_that_records_has_nothing_of_a_desktop_in_its_memory() {
+    let world = World::new();
+    let engine = world.engine();
+    let window = world.window();
+    record(&window);
+    let maps = fs::read_to_string(format!("/proc/{}/maps", engine.pid())).unwrap();
+    let files: Vec<&str> = maps.lines().filter_map(|line| line.split_ascii_whitespace().nth(5)).collect();
+    assert!(files.iter().any(|file| file.ends_with("/faultless")), "{files:#?}");
+    for word in ["faultless-window", "libGL", "libEGL", "libX", "libxcb", "libxkb", "libwayland", "/dri/", "libvulkan"]
+    {
+        assert!(!files.iter().any(|file| file.contains(word)), "{word}: {files:#?}");
+    }
+    world.stop().done();
+    world.whole(24_000);
+}
+
 fn resident_kib(engine: &Started) -> u64 {
     let status = fs::read_to_string(format!("/proc/{}/status", engine.pid())).unwrap();
     let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
@@ -298,7 +315,10 @@ fn a_program_of_another_version_is_told_so_in_one_sentence() {
     assert!(protocol::read_greeting(&mut &greeting[..]).is_ok());
     greeting[8] += 1;
     let error = protocol::read_greeting(&mut &greeting[..]).unwrap_err().to_string();
-    assert!(error.contains("protocol 2") && error.contains("stop the recording"), "{error}");
+    assert!(
+        error.contains(&format!("protocol {}", protocol::VERSION + 1)) && error.contains("stop the recording"),
+        "{error}"
+    );
     greeting[0] = 0;
     let error = protocol::read_greeting(&mut &greeting[..]).unwrap_err().to_string();
     assert!(error.contains("no Faultless"), "{error}");

@@ -42,6 +42,8 @@ mod servers;
 mod stress;
 // The engine's process and its windows: killed, stopped, mad; nothing is lost.
 mod link;
+// The recorder's program and the window's: which one holds what, and how one becomes the other.
+mod programs;
 // The terminal and the user's environment: the status line, jobs in the background, the umask.
 mod terminal;
 // The house rules, checked on the source text: imports, headers, unsafe, lengths, leftovers, dead files.

@@ -4,14 +4,14 @@
 #
 #   windows.sh DIR [ROUNDS]   sessions are made in DIR and removed; 100 rounds
 #
-# PROGRAM names another build than target/release. SEED makes the same choices again.
+# PROGRAM names another build than target/release/faultless; faultless-window lies beside it. SEED makes the same choices again.
 set -eu
 . "$(dirname "$(readlink -f "$0")")/common.sh"
 root=$(readlink -f "$(dirname "$(readlink -f "$0")")/../..")
 [ $# -ge 1 ] || { sed -n '5s/^#   //p' "$0" >&2; exit 2; }
 need_tools Xvfb xdotool python3
 program=${PROGRAM:-${CARGO_TARGET_DIR:-$root/target}/release/faultless}
-[ -x "$program" ] || fail "$program: build it first: cargo build --release"
+[ -x "$program" ] && [ -x "$program-window" ] || fail "$program: build it first: cargo build --release"
 program=$(readlink -f "$program")
 rounds=${2:-100}
 RANDOM=${SEED:-1}
