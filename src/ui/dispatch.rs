@@ -236,6 +236,7 @@ fn range_edge(snapshot: &Snapshot, end: bool) -> Command {
 }
 
 #[cfg(test)]
+#[cfg(feature = "gui-tests")]
 mod tests {
     use super::*;
     use crate::app::settings_change::SettingsChange;

@@ -96,6 +96,7 @@ pub(super) fn view_end(view: &View) -> FramePos {
 }
 
 #[cfg(test)]
+#[cfg(feature = "gui-tests")]
 mod tests {
     use super::*;
     use crate::session::{Session, TrackId};
