@@ -229,6 +229,9 @@ fn the_process_of_an_engine_that_records_has_nothing_of_a_desktop_in_its_memory(
     {
         assert!(!files.iter().any(|file| file.contains(word)), "{word}: {files:#?}");
     }
+    // It was 60 MiB with the toolkit.
+    let resident = resident_kib(&engine) / 1024;
+    assert!(resident < 40, "{resident} MiB are resident");
     world.stop().done();
     world.whole(24_000);
 }
