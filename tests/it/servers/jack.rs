@@ -233,7 +233,7 @@ fn an_overdub_through_ports_that_are_chosen_by_client_lies_where_it_was_heard() 
     match with_ports() {
         Ok(server) => lies_where_it_was_heard(&ByClient(server), &[0], 256),
         Err(reason) => {
-            skip("servers::jack::an_overdub_through_ports_that_are_chosen_by_client_lies_where_it_was_heard", &reason)
+            skip("servers::jack::an_overdub_through_ports_that_are_chosen_by_client_lies_where_it_was_heard", &reason);
         }
     }
 }
