@@ -36,7 +36,7 @@ impl App {
         };
         let is_user = !matches!(command, Command::Notice(..) | Command::RescanDevices | Command::Settings(_));
         let loops = matches!(command, Command::Record) && self.transport.loops;
-        match self.carry_out(command) {
+        match self.check_owner(&command).and_then(|()| self.carry_out(command)) {
             Ok(()) if is_user => self.refusal = None,
             Ok(()) => {}
             Err(error) => {
@@ -54,11 +54,14 @@ impl App {
     fn carry_out(&mut self, command: Command) -> Result<(), ControlError> {
         match command {
             Command::Record => self.record()?,
-            Command::Stop => self.with_control(|control, transport| {
-                transport.rolls = false;
-                control.stop();
-                Ok(())
-            })?,
+            Command::Stop => {
+                self.stopped_for_terminal();
+                self.with_control(|control, transport| {
+                    transport.rolls = false;
+                    control.stop();
+                    Ok(())
+                })?;
+            }
             Command::Play => self.with_control(play)?,
             Command::PlayOrStop => self.with_control(play_or_stop)?,
             Command::Locate(to) => self.with_control(|control, transport| locate(control, transport, to))?,

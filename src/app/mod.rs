@@ -8,6 +8,7 @@
 mod apply;
 mod build_snapshot;
 pub mod command;
+mod control_loop;
 mod disk_watch;
 pub mod handle;
 mod health;
@@ -17,11 +18,13 @@ mod kernel_facts;
 pub mod naming;
 mod opener;
 mod past_events;
+mod peak_hold;
 mod phase;
 pub mod report;
 pub mod settings;
 pub mod settings_change;
 pub mod snapshot;
+pub mod terminal;
 pub mod waves;
 
 use crate::app::snapshot::{EventEntry, Made, Refusal, Snapshot, Stage};
@@ -45,6 +48,7 @@ use settings::{Settings, SettingsStore};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
+use terminal::ForTerminal;
 
 /// Wakes another thread: control when a task has a result, the front end when there is something new to show.
 pub type Wake = Arc<dyn Fn() + Send + Sync>;
@@ -145,12 +149,24 @@ pub struct App {
     made: Option<Made>,
     /// The folder whose disk is watched.
     watched: PathBuf,
+    /// Notices and reports for the terminal that owns the recording; `None`: windows own everything.
+    terminal: Option<ForTerminal>,
 }
 
 impl App {
     /// Begins to open a session and a device. `wake` is called when [`App::poll`] has something to collect. `settings`:
     /// the settings, their file, and a note for the user.
     fn start(options: Options, wake: Wake, settings: (SettingsStore, Arc<Settings>, Option<String>)) -> App {
+        let mut app = App::empty(options, wake, settings);
+        match app.options.session.clone() {
+            Some(folder) => app.open(Some(folder)),
+            None => app.open_with(app.settings.last_session.clone(), true),
+        }
+        app
+    }
+
+    /// An app in which nothing is open.
+    fn empty(options: Options, wake: Wake, settings: (SettingsStore, Arc<Settings>, Option<String>)) -> App {
         let (settings_store, settings, note) = settings;
         let mut app = App {
             state: OpenState::Empty(Stage::Opening),
@@ -175,14 +191,11 @@ impl App {
             refusals: 0,
             made: None,
             watched: PathBuf::new(),
+            terminal: None,
             options,
         };
         if let Some(note) = note {
             app.notify(Severity::Caution, note);
-        }
-        match app.options.session.clone() {
-            Some(folder) => app.open(Some(folder)),
-            None => app.open_with(app.settings.last_session.clone(), true),
         }
         app
     }
@@ -211,7 +224,8 @@ impl App {
     /// Closes the open session if another is to be opened or the app closes; then opens the next one. Each is done on
     /// a thread of the opener.
     fn open_or_close_next(&mut self) {
-        if self.opener.is_busy() {
+        // A terminal closes its session itself.
+        if self.opener.is_busy() || self.terminal.is_some() {
             return;
         }
         if (self.next_open.is_some() || self.closing)
@@ -286,6 +300,12 @@ impl App {
             self.transport.replays = true;
             self.made = made(control.session(), control.folder(), &report);
             reports.push((report.severity(), report.summary(control.running().device.rate)));
+            if let Some(terminal) = &mut self.terminal {
+                terminal.reports.push_back(report);
+            }
+        }
+        if let Some(terminal) = &mut self.terminal {
+            terminal.notices.extend(notices.iter().cloned());
         }
         if control.pass_status().is_some_and(|pass| pass.has_begun() && !pass.has_ended()) {
             self.made = None;

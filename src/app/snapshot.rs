@@ -150,6 +150,14 @@ pub struct Meter {
     pub rms: f32,
 }
 
+/// The peaks of all meters of a snapshot.
+#[derive(Default)]
+pub(super) struct Peaks {
+    inputs: Vec<f32>,
+    tracks: Vec<f32>,
+    master: Vec<f32>,
+}
+
 /// The device that is open.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct DeviceView {
@@ -371,16 +379,22 @@ impl Snapshot {
         }
     }
 
-    /// Raises the peaks of the meters to those of an earlier snapshot that nobody has seen.
-    pub(super) fn keep_peaks(&mut self, unseen: &Snapshot) {
-        let keep = |meters: &mut [Meter], unseen: &[Meter]| {
-            if meters.len() == unseen.len() {
-                meters.iter_mut().zip(unseen).for_each(|(meter, unseen)| meter.peak = meter.peak.max(unseen.peak));
+    /// The peaks of all meters.
+    pub(super) fn peaks(&self) -> Peaks {
+        let of = |meters: &[Meter]| meters.iter().map(|meter| meter.peak).collect();
+        Peaks { inputs: of(&self.inputs), tracks: of(&self.tracks), master: of(&self.master) }
+    }
+
+    /// Raises the peaks of the meters to these. Peaks of other inputs or tracks have no effect.
+    pub(super) fn raise_peaks(&mut self, peaks: &Peaks) {
+        let raise = |meters: &mut [Meter], peaks: &[f32]| {
+            if meters.len() == peaks.len() {
+                meters.iter_mut().zip(peaks).for_each(|(meter, peak)| meter.peak = meter.peak.max(*peak));
             }
         };
-        keep(&mut self.inputs, &unseen.inputs);
-        keep(&mut self.tracks, &unseen.tracks);
-        keep(&mut self.master, &unseen.master);
+        raise(&mut self.inputs, &peaks.inputs);
+        raise(&mut self.tracks, &peaks.tracks);
+        raise(&mut self.master, &peaks.master);
     }
 
     /// The state after control has failed for `reason`: nothing runs any more.

@@ -10,7 +10,7 @@ use crate::app::handle::{AppHandle, CLOSE_LIMIT};
 use crate::app::{DeviceWish, Options, Wake};
 use crate::limits;
 use crate::link::place::Place;
-use crate::link::server::{Bells, Server};
+use crate::link::server::{Bells, Owner, Server};
 use crate::rt::process;
 use signal_hook::iterator::Signals;
 
@@ -28,7 +28,7 @@ pub fn run(args: &WindowArgs) -> Result<(), Failure> {
     let app = AppHandle::start(options(args, bells.wake()))?;
     close_on_signals(app.clone())?;
     let print = |line: &str| print_stderr(&format!("faultless: {}", printable(line)));
-    let server = Server::start(place, app, bells, args.session.as_deref(), print)?;
+    let server = Server::start(place, app, bells, args.session.as_deref(), Owner::Windows, print)?;
     let is_saved = server.wait_for_end();
     server.tell_end();
     if is_saved { Ok(()) } else { Err(Failure(NOT_CLOSED.to_owned())) }

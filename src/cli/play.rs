@@ -60,7 +60,7 @@ pub fn run(args: &PlayArgs) -> Result<(), Failure> {
     let deadline = Instant::now() + WINDOWS_TIMEOUT;
     while !control.is_ready_to_roll() {
         control.poll();
-        show_notices(&mut control, &mut line);
+        show_notices(|| control.take_notice(), &mut line);
         if deadline < Instant::now() || is_set(&stop_flag) {
             return Err(Failure(format!("{}: the disk does not deliver its takes", args.session.display())));
         }
@@ -72,8 +72,8 @@ pub fn run(args: &PlayArgs) -> Result<(), Failure> {
     let (mut rolled, mut loss) = (false, None);
     loop {
         control.poll();
-        loss = show_notices(&mut control, &mut line).or(loss);
-        line.draw(&control, false);
+        loss = show_notices(|| control.take_notice(), &mut line).or(loss);
+        line.draw_playing(&control);
         let motion = control.published().motion();
         rolled |= motion == Motion::Rolling;
         let at = control.published().position.load(Relaxed);

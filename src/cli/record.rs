@@ -4,6 +4,7 @@ use super::args::RecordArgs;
 use super::status::StatusLine;
 use super::{Failure, choose, end_on_signals, is_set, print, print_stderr, printable};
 use crate::app::settings::{store_offset, stored_offset};
+use crate::app::terminal::TerminalApp;
 use crate::butler::capabilities::CapturePath;
 use crate::control::recording::{PassReport, counted};
 use crate::control::setup::Side;
@@ -11,6 +12,8 @@ use crate::control::{Control, Notice, Purpose, SaveState, Setup, Severity};
 use crate::diagnostics::trace;
 use crate::format::TakeFormat;
 use crate::limits::FAULTS_LISTED;
+use crate::link::place::Place;
+use crate::link::server::{Bells, Owner, Server};
 use crate::session::Session;
 use crate::session::names::AUDIO;
 use crate::session::session_file::{SessionError, open_read_only};
@@ -34,21 +37,28 @@ const FIRST_FRAME_LIMIT: Duration = Duration::from_secs(5);
 /// Time for which a session whose saves fail is tried again at the end.
 const SAVE_TIMEOUT: Duration = Duration::from_secs(3);
 
+/// Time between two looks while the session is saved and while the first windows are supplied.
+const SAVE_PACE: Duration = Duration::from_millis(5);
+
 /// Records until `--seconds` are over or a signal comes.
 pub fn run(args: &RecordArgs) -> Result<(), Failure> {
     let stop_flag = end_on_signals();
     if let Some(path) = args.trace.as_deref().filter(|path| path.symlink_metadata().is_ok()) {
         return Err(Failure(format!("--trace {}: the file is there already; name a new one", path.display())));
     }
-    let (mut control, length) = open(args)?;
+    let (control, length) = open(args)?;
+    let bells = Bells::default();
+    let mut app = TerminalApp::start(Box::new(control), bells.wake())?;
+    let server = serve_windows(&mut app, bells);
     let mut line = StatusLine::new(!args.json);
     if args.play_along {
-        control.load_players();
-        wait_for_windows(&mut control, &mut line);
+        app.control().load_players();
+        wait_for_windows(&mut app, &mut line);
     }
-    control.record(Frames(length))?;
-    let observed = wait_for_end(&mut control, &mut line, &stop_flag);
+    app.control().record(Frames(length))?;
+    let observed = wait_for_end(&mut app, &mut line, &stop_flag);
     line.clear();
+    let control = app.control();
     let running = control.running();
     let head = json!({
         "session": control.folder().to_string_lossy(),
@@ -61,11 +71,15 @@ pub fn run(args: &RecordArgs) -> Result<(), Failure> {
     });
     let (rate, folder) = (running.device.rate, control.folder().join(AUDIO));
     let device = running.device.name.clone();
-    let finished = control.take_report();
-    let unsaved = await_saved(&mut control, &mut line);
-    let whole_run = counters_of_run(&control);
-    let trace_problem = args.trace.as_deref().and_then(|path| save_trace(&control, path).err());
-    let (reports, notices) = control.close();
+    let finished = app.take_report();
+    let unsaved = await_saved(&mut app, &mut line);
+    let whole_run = counters_of_run(app.control());
+    let trace_problem = args.trace.as_deref().and_then(|path| save_trace(app.control(), path).err());
+    let was_stopped = is_set(&stop_flag) || app.is_stopped();
+    let (reports, notices) = app.close();
+    if let Some(server) = server {
+        server.tell_end();
+    }
     for notice in notices {
         print_notice(&notice);
     }
@@ -109,12 +123,20 @@ pub fn run(args: &RecordArgs) -> Result<(), Failure> {
         let silent = Clock(Frames(silent).duration(rate));
         return Err(Failure(format!("{device}: the takes are complete, but the outputs were silent for {silent}")));
     }
-    if report.frames < length && !is_set(&stop_flag) {
+    if report.frames < length && !was_stopped {
         let at = Clock(Frames(report.frames).duration(rate));
         let (session, reason) = (args.session.display(), observed.reason());
         return Err(Failure(format!("{session}: recording ended by itself at {at}{reason}")));
     }
     Ok(())
+}
+
+/// Lets windows be attached from now on. Without a socket the recording has no window; that is no reason not to record.
+fn serve_windows(app: &mut TerminalApp, bells: Bells) -> Option<Server> {
+    let folder = app.control().folder().to_path_buf();
+    let served = Place::make()
+        .and_then(|place| Server::start(place, app.handle(), bells, Some(&folder), Owner::Terminal, |_: &str| ()));
+    served.inspect_err(|error| print_stderr(&format!("caution: no window can show this recording: {error}"))).ok()
 }
 
 /// Opens device and session and arms the tracks. Also returns the number of frames to record.
@@ -218,36 +240,40 @@ impl Observed {
     }
 }
 
-/// Waits for the end of the pass. Stops it when a signal sets `stop_flag`, and when no first frame comes.
-fn wait_for_end(control: &mut Control, line: &mut StatusLine, stop_flag: &AtomicBool) -> Observed {
+/// Waits for the end of the pass. Stops it when a signal sets `stop_flag`, when a window closes the recorder, and when no
+/// first frame comes.
+fn wait_for_end(app: &mut TerminalApp, line: &mut StatusLine, stop_flag: &AtomicBool) -> Observed {
     let (mut stopped, mut observed) = (false, Observed::default());
     let mut first_frame_deadline = None;
-    while control.is_recording() {
-        observed.began |= control.pass_reading().is_some();
-        control.poll();
-        observed.loss = show_notices(control, line).or(observed.loss);
-        line.draw(control, true);
-        if control.pass_reading().is_some() && !stopped {
+    let mut drawn_at: Option<Instant> = None;
+    while app.control().is_recording() {
+        observed.began |= app.control().pass_reading().is_some();
+        app.turn(line.pace());
+        observed.loss = show_notices(|| app.take_notice(), line).or(observed.loss);
+        if drawn_at.is_none_or(|at| line.pace() <= at.elapsed()) {
+            line.draw_recording(app);
+            drawn_at = Some(Instant::now());
+        }
+        if app.control().pass_reading().is_some() && !stopped {
             let deadline = *first_frame_deadline.get_or_insert_with(|| Instant::now() + FIRST_FRAME_LIMIT);
             observed.is_late =
-                deadline < Instant::now() && control.pass_status().is_some_and(|status| !status.has_begun());
-            if is_set(stop_flag) || observed.is_late {
-                control.stop();
+                deadline < Instant::now() && app.control().pass_status().is_some_and(|status| !status.has_begun());
+            if is_set(stop_flag) || app.is_stopped() || observed.is_late {
+                app.control().stop();
                 stopped = true;
             }
         }
-        std::thread::sleep(line.pace());
     }
     observed
 }
 
 /// Waits until the session is saved. If saves keep failing, returns the reason.
-fn await_saved(control: &mut Control, line: &mut StatusLine) -> Option<String> {
+fn await_saved(app: &mut TerminalApp, line: &mut StatusLine) -> Option<String> {
     let mut failing_since = None;
     loop {
-        control.poll();
-        show_notices(control, line);
-        match control.save_state() {
+        app.turn(SAVE_PACE);
+        show_notices(|| app.take_notice(), line);
+        match app.control().save_state() {
             SaveState::Saved => return None,
             SaveState::Pending => {}
             SaveState::Failing(reason) => {
@@ -257,7 +283,6 @@ fn await_saved(control: &mut Control, line: &mut StatusLine) -> Option<String> {
                 }
             }
         }
-        std::thread::sleep(Duration::from_millis(5));
     }
 }
 
@@ -296,19 +321,18 @@ fn merged(mut head: Value, tail: Value) -> Value {
     head
 }
 
-fn wait_for_windows(control: &mut Control, line: &mut StatusLine) {
+fn wait_for_windows(app: &mut TerminalApp, line: &mut StatusLine) {
     let deadline = Instant::now() + WINDOWS_TIMEOUT;
-    while !control.is_ready_to_roll() && Instant::now() < deadline {
-        control.poll();
-        show_notices(control, line);
-        std::thread::sleep(Duration::from_millis(5));
+    while !app.control().is_ready_to_roll() && Instant::now() < deadline {
+        app.turn(SAVE_PACE);
+        show_notices(|| app.take_notice(), line);
     }
 }
 
-/// Prints all new notices. Returns the text of the last loss.
-pub fn show_notices(control: &mut Control, line: &mut StatusLine) -> Option<String> {
+/// Prints all new notices, which `next` returns one by one. Returns the text of the last loss.
+pub fn show_notices(mut next: impl FnMut() -> Option<Notice>, line: &mut StatusLine) -> Option<String> {
     let mut loss = None;
-    while let Some(notice) = control.take_notice() {
+    while let Some(notice) = next() {
         line.clear();
         print_notice(&notice);
         if notice.severity == Severity::Loss {

@@ -1,6 +1,7 @@
 //! The live status line on a terminal. Thread: control.
 
 use super::live_line::{LiveLine, columns_of};
+use crate::app::terminal::TerminalApp;
 use crate::control::{Control, report};
 use crate::limits;
 use crate::message::published::{MeterCell, NO_PASS};
@@ -29,9 +30,18 @@ impl StatusLine {
         Duration::from_millis(100)
     }
 
-    pub fn draw(&mut self, control: &Control, recording: bool) {
+    /// Draws the line of a recording.
+    pub fn draw_recording(&mut self, app: &mut TerminalApp) {
         let Some(columns) = self.0.columns() else { return };
-        let (head, peaks, facts) = if recording { recording_facts(control) } else { playing_facts(control) };
+        let (head, facts) = recording_facts(app.control());
+        let peaks = if facts.is_empty() { Vec::new() } else { app.input_peaks() };
+        self.0.draw(&fitted(&head, &peaks, facts, columns));
+    }
+
+    /// Draws the line of playback.
+    pub fn draw_playing(&mut self, control: &Control) {
+        let Some(columns) = self.0.columns() else { return };
+        let (head, peaks, facts) = playing_facts(control);
         self.0.draw(&fitted(&head, &peaks, facts, columns));
     }
 
@@ -44,13 +54,13 @@ impl StatusLine {
 /// A word of the line, and its rank: of the words that do not fit, those with the highest ranks are left out.
 type Fact = (u8, String);
 
-/// The beginning of the line, the peaks since the last drawing, and the words behind the meters.
-fn recording_facts(control: &Control) -> (String, Vec<f32>, Vec<Fact>) {
+/// The beginning of the line, and the words behind the meters; before the first frame there are none.
+fn recording_facts(control: &Control) -> (String, Vec<Fact>) {
     let (running, published) = (control.running(), control.published());
     let rate = running.device.rate;
     let frames = published.pass_frames.load(Relaxed);
     if frames == NO_PASS {
-        return ("preparing".to_owned(), Vec::new(), Vec::new());
+        return ("preparing".to_owned(), Vec::new());
     }
     let lead = running.disk.lead_frames.load(Relaxed);
     let lead = if lead == u64::MAX { 0.0 } else { Frames(lead).seconds(rate) };
@@ -62,10 +72,10 @@ fn recording_facts(control: &Control) -> (String, Vec<f32>, Vec<Fact>) {
         (4, format!("{faults} faults")),
         (2, format!("{} left", time_left(control).map_or_else(|| "?".to_owned(), rough_duration))),
     ];
-    let peaks = published.inputs.iter().map(MeterCell::take_peak).collect();
-    (format!("● {}", Clock(Frames(frames).duration(rate))), peaks, facts)
+    (format!("● {}", Clock(Frames(frames).duration(rate))), facts)
 }
 
+/// The beginning of the line, the peaks since the last drawing, and the words behind the meters.
 fn playing_facts(control: &Control) -> (String, Vec<f32>, Vec<Fact>) {
     let (running, published) = (control.running(), control.published());
     let peaks = published.master.iter().map(MeterCell::take_peak).collect();

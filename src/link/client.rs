@@ -4,6 +4,7 @@
 //! When the engine dies, the thread link says so, starts another one on the same session, which recovers the takes, and
 //! connects to it.
 
+use super::place::Found;
 use super::protocol::{self, Answer, Kind, LinkError, Request};
 use super::samples::RemoteSamples;
 use super::start::{Connected, EngineStart};
@@ -158,7 +159,8 @@ impl Client {
             samples: Arc::default(),
         });
         shared.samples.connect(&shared);
-        let link = Link { shared: Arc::clone(&shared), start, child: None, deaths: Vec::new(), base: 0 };
+        let link =
+            Link { shared: Arc::clone(&shared), start, child: None, deaths: Vec::new(), base: 0, terminal: None };
         std::thread::Builder::new().name("link".to_owned()).spawn(move || {
             let _alive: Sender<Infallible> = alive;
             link.run();
@@ -289,19 +291,23 @@ struct Link {
     deaths: Vec<Instant>,
     /// Commands that were given before the present link.
     base: u64,
+    /// How far the engine is from its end if a terminal owns it; `None`: windows own it.
+    terminal: Option<Phase>,
 }
 
 /// How a link ended.
 enum Outcome {
     /// In order: everything is saved, or the window goes.
     Over,
+    /// In order: the recording of a terminal has ended, and the window stays.
+    TerminalEnded,
     /// The engine is gone, or cannot be understood.
     Lost(LinkError),
 }
 
 impl Link {
     fn run(mut self) {
-        let mut died: Option<String> = None;
+        let mut news: Option<(Severity, String)> = None;
         loop {
             let connected = match self.start.connect() {
                 Ok(connected) => connected,
@@ -310,13 +316,19 @@ impl Link {
             let Connected { found, child } = connected;
             self.child = child;
             let outcome = match found.stream.try_clone() {
-                Ok(to) => self.speak(found.stream, to, died.take()),
+                Ok(to) => self.speak(found, to, news.take()),
                 Err(error) => Outcome::Lost(LinkError::Io(error)),
             };
             *lock(&self.shared.requests) = None;
             self.shared.is_asking.store(false, SeqCst);
             let error = match outcome {
                 Outcome::Over => return,
+                Outcome::TerminalEnded => {
+                    let text = "the recording in the terminal has ended; this window has its session now";
+                    news = Some((Severity::Info, text.to_owned()));
+                    self.show_opening(Health::default());
+                    continue;
+                }
                 Outcome::Lost(error) => error,
             };
             if self.shared.intends(Intent::Leave) {
@@ -332,13 +344,16 @@ impl Link {
             if RESTARTS_MAX < self.deaths.len() {
                 return self.fail(&format!("{reason}, for the {}th time in a minute", self.deaths.len()));
             }
-            died = Some(reason);
+            let text = format!("{reason}; it was started again, and what was recorded is recovered");
+            news = Some((Severity::Loss, text));
             self.show_death();
         }
     }
 
-    /// Attaches to the engine and takes what it sends, until the link ends.
-    fn speak(&mut self, mut from: UnixStream, to: UnixStream, died: Option<String>) -> Outcome {
+    /// Attaches to the engine and takes what it sends, until the link ends. `news` becomes an event of the session.
+    fn speak(&mut self, found: Found, to: UnixStream, news: Option<(Severity, String)>) -> Outcome {
+        let Found { stream: mut from, facts } = found;
+        self.terminal = facts.is_of_terminal.then_some(Phase::Running);
         let (requests, asked) = bounded(REQUESTS_MAX);
         let spawned = std::thread::Builder::new().name("link-write".to_owned()).spawn(move || write(to, &asked));
         if let Err(error) = spawned {
@@ -351,11 +366,10 @@ impl Link {
         }
         self.shared.is_asking.store(true, SeqCst);
         *lock(&self.shared.asked_at) = Instant::now();
-        if let Some(reason) = died {
-            let text = format!("{reason}; it was started again, and what was recorded is recovered");
-            if requests.try_send(Request::Command(Command::Notice(Severity::Loss, text))).is_ok() {
-                self.shared.given.fetch_add(1, SeqCst);
-            }
+        if let Some((severity, text)) = news
+            && requests.try_send(Request::Command(Command::Notice(severity, text))).is_ok()
+        {
+            self.shared.given.fetch_add(1, SeqCst);
         }
         *lock(&self.shared.requests) = Some(requests);
         self.shared.samples.again();
@@ -368,6 +382,7 @@ impl Link {
         let mut bytes = Vec::new();
         loop {
             match self.take_answer(&mut from, &mut bytes) {
+                Ok(()) if self.terminal == Some(Phase::Closed) => return Outcome::TerminalEnded,
                 Ok(()) => {}
                 Err(_) if matches!(self.shared.phase(), Phase::Closed | Phase::Failed) => return Outcome::Over,
                 Err(error) => return Outcome::Lost(error),
@@ -401,7 +416,11 @@ impl Link {
                     shared.wake();
                 }
             }
-            Answer::Phase(phase) => shared.set_phase(Phase::of(phase)),
+            Answer::Phase(phase) => match &mut self.terminal {
+                // The window stays when the terminal's recording ends.
+                Some(terminal) if shared.intends(Intent::Stay) => *terminal = Phase::of(phase),
+                _ => shared.set_phase(Phase::of(phase)),
+            },
             Answer::Refused => {
                 shared.is_refused.store(true, SeqCst);
                 shared.wake();
@@ -432,22 +451,26 @@ impl Link {
 
     /// Shows at once that the engine has died.
     fn show_death(&self) {
+        self.show_opening(Health {
+            severity: Severity::Loss,
+            head: "The recorder has ended unexpectedly.".to_owned(),
+            advice: Some("It is started again, and what was recorded is recovered".to_owned()),
+            ..Health::default()
+        });
+    }
+
+    /// Shows that another engine is being found or started.
+    fn show_opening(&self, health: Health) {
         let latest = Arc::clone(&lock(&self.shared.latest));
-        let dead = latest.failed("");
         self.shared.show(Snapshot {
             stage: Stage::Opening,
             moves: true,
-            health: Health {
-                severity: Severity::Loss,
-                head: "The recorder has ended unexpectedly.".to_owned(),
-                advice: Some("It is started again, and what was recorded is recovered".to_owned()),
-                ..Health::default()
-            },
+            health,
             inputs: Vec::new(),
             tracks: Vec::new(),
             master: Default::default(),
             commands_done: self.shared.given.load(SeqCst),
-            ..dead
+            ..latest.failed("")
         });
         self.shared.samples.forget();
     }

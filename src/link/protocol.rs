@@ -136,6 +136,8 @@ pub struct Facts {
     pub windows: usize,
     /// Whether the engine ends.
     pub ends: bool,
+    /// Whether a terminal owns the recording, and the engine ends with it.
+    pub is_of_terminal: bool,
 }
 
 /// The doctor's findings, see [`DoctorView`](crate::app::jobs::DoctorView).

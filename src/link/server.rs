@@ -84,6 +84,15 @@ impl Bells {
     }
 }
 
+/// Who shows the recorder besides the windows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Owner {
+    /// Nobody. The user hears when the last window is gone and the recording continues.
+    Windows,
+    /// A terminal, which says everything itself, and ends the engine.
+    Terminal,
+}
+
 /// The engine's side of all links.
 pub struct Server {
     shared: Arc<Shared>,
@@ -97,6 +106,7 @@ pub(super) struct Shared {
     /// The session that the engine was started for.
     wanted: PathBuf,
     windows: AtomicUsize,
+    owner: Owner,
     /// Whether a window was attached at any time.
     had_window: AtomicBool,
     /// Prints a line for the user.
@@ -111,6 +121,7 @@ impl Server {
         app: AppHandle,
         bells: Bells,
         wanted: Option<&Path>,
+        owner: Owner,
         print: impl Fn(&str) + Send + Sync + 'static,
     ) -> io::Result<Server> {
         let shared = Arc::new(Shared {
@@ -119,6 +130,7 @@ impl Server {
             // Another program may have another working folder.
             wanted: wanted.and_then(|folder| std::path::absolute(folder).ok()).unwrap_or_default(),
             windows: AtomicUsize::new(0),
+            owner,
             had_window: AtomicBool::new(false),
             print: Box::new(print),
         });
@@ -281,6 +293,7 @@ impl Shared {
             records: snapshot.transport.pass.is_some(),
             windows: self.windows.load(SeqCst),
             ends: self.app.phase() != Phase::Running,
+            is_of_terminal: self.owner == Owner::Terminal,
         }
     }
 
@@ -337,7 +350,7 @@ impl Shared {
     /// Tells the user that a window is gone and that the recording continues, unless another window shows it.
     fn window_vanished(&self) {
         let snapshot = self.app.look();
-        let is_shown = 0 < self.windows.load(SeqCst);
+        let is_shown = 0 < self.windows.load(SeqCst) || self.owner == Owner::Terminal;
         if is_shown || self.app.phase() != Phase::Running || snapshot.transport.pass.is_none() {
             return;
         }

@@ -43,7 +43,15 @@ impl EngineStart {
         let until = Instant::now() + END_LIMIT;
         loop {
             let found = match &self.session {
-                Some(folder) => engine_of(folder).map_err(|error| format!("{}: {error}", folder.display()))?,
+                Some(folder) => match engine_of(folder) {
+                    Ok(found) => found,
+                    // Its process is dying: it was there to connect to, and has not answered.
+                    Err(LinkError::Ended) if Instant::now() < until => {
+                        std::thread::sleep(PAUSE);
+                        continue;
+                    }
+                    Err(error) => return Err(format!("{}: {error}", folder.display())),
+                },
                 None if self.options.is_empty() => any_engine(),
                 None => None,
             };

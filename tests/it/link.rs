@@ -82,6 +82,15 @@ impl World {
         engine
     }
 
+    /// A recording that a terminal owns.
+    fn terminal(&self) -> Started {
+        let mut command = self.command("record");
+        command.args(World::options());
+        let terminal = start(command);
+        until("the terminal records", || records(&terminal));
+        terminal
+    }
+
     /// A window of this session in this process. Starts an engine if none runs.
     fn window(&self) -> Client {
         let options = World::options().into_iter().map(Into::into).collect();
@@ -415,4 +424,71 @@ fn stopping_what_does_not_record_is_refused_in_one_line() {
     let world = World::new();
     world.stop().refused(&["gig", "no recorder has this session open"]);
     assert!(!Path::new(&world.session()).exists());
+}
+
+#[test]
+fn windows_come_and_go_at_a_recording_in_a_terminal_and_the_one_that_stops_it_keeps_the_session() {
+    let world = World::new();
+    let terminal = world.terminal();
+    let killed = world.window_process();
+    until("a window is attached", || windows(&terminal) == 1);
+    killed.signal("KILL");
+    let window = world.window();
+    let first = shown(&window, "it is shown", |snapshot| 24_000 < recorded(snapshot));
+    assert_eq!((first.session.tracks().len(), first.session.takes().len()), (INPUTS, INPUTS));
+    assert!(first.inputs.iter().any(|meter| 0.0 < meter.peak), "{:?}", first.inputs);
+    window.leave();
+    assert!(records(&terminal) && !terminal.said().contains("continues"), "{}", terminal.said());
+    let window = world.window();
+    shown(&window, "it is shown again", |snapshot| recorded(&first) < recorded(snapshot));
+    assert!(window.apply(Request::Marker) && window.apply(Request::Stop));
+    let ended = terminal.wait(PATIENCE);
+    assert_eq!(ended.code, Some(0), "{}", ended.err);
+    let own = shown(&window, "it has an engine of its own", |snapshot| {
+        snapshot.stage == Stage::Open
+            && snapshot.notices.iter().any(|notice| notice.text.contains("recording in the terminal has ended"))
+    });
+    assert_eq!((window.phase(), own.session.takes().len()), (Phase::Running, INPUTS));
+    assert_eq!(own.session.markers().len(), 1);
+    assert!(window.close_within(PATIENCE));
+    world.whole(24_000);
+}
+
+#[test]
+fn a_window_cannot_take_the_session_of_a_terminal_away_and_stop_ends_both_in_order() {
+    let world = World::new();
+    let terminal = world.terminal();
+    let window = world.window();
+    shown(&window, "it is shown", |snapshot| 0 < recorded(snapshot));
+    for command in [Request::NewSession, Request::Reopen, Request::OpenSession(world.place.path().join("other"))] {
+        let said = format!("{command:?}");
+        let before = window.snapshot().refusal.as_ref().map_or(0, |refusal| refusal.number);
+        assert!(window.apply(command));
+        let refused = shown(&window, "it is refused", |snapshot| {
+            snapshot.refusal.as_ref().is_some_and(|refusal| before < refusal.number)
+        });
+        let text = &refused.refusal.as_ref().unwrap().text;
+        assert!(text.contains("faultless record"), "{said}: {text}");
+    }
+    assert_eq!(world.stop().done().out, format!("{}: stopped and saved\n", world.session().display()));
+    let ended = terminal.wait(PATIENCE);
+    assert_eq!(ended.code, Some(0), "{}", ended.err);
+    assert!(window.close_within(PATIENCE));
+    world.whole(1_000);
+}
+
+#[test]
+fn a_window_recovers_the_recording_of_a_terminal_that_is_killed() {
+    let world = World::new();
+    let terminal = world.terminal();
+    let window = world.window();
+    let before = recorded(&shown(&window, "it has a second", |snapshot| 48_000 < recorded(snapshot)));
+    terminal.signal("KILL");
+    let open = shown(&window, "it is open again", |snapshot| {
+        snapshot.stage == Stage::Open && snapshot.notices.iter().any(|notice| notice.severity == Severity::Loss)
+    });
+    let takes = open.session.takes();
+    assert!(takes.iter().all(|take| take.state == TakeState::Recovered && before <= take.frames.0), "{takes:#?}");
+    assert!(window.close_within(PATIENCE));
+    world.whole(before - 1);
 }

@@ -1,0 +1,361 @@
+//! The loop of control: commands in, turns of the app, snapshots out. Thread: control; any thread may have the shared state.
+
+use super::command::Command;
+use super::peak_hold::PeakHold;
+use super::phase::Phase;
+use super::settings::{Settings, SettingsStore};
+use super::snapshot::Snapshot;
+use super::{App, Wake};
+use crate::control::{Notice, Severity};
+use crate::limits;
+use crate::lock::lock;
+use crate::residency::watcher::Watcher;
+use crossbeam_channel::{Receiver, Select, Sender, TryRecvError, bounded};
+use std::any::Any;
+use std::io;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::PathBuf;
+use std::sync::atomic::Ordering::SeqCst;
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError, TryLockError};
+use std::time::{Duration, Instant};
+
+/// Pause before a snapshot is offered again that the front end just took another one from.
+const PUBLISH_PAUSE: Duration = Duration::from_millis(1);
+
+/// Commands that may wait for control. A user cannot give so many while control answers. Where they do not fit,
+/// [`AppHandle::apply`](super::handle::AppHandle::apply) refuses the command, and the front end shows that.
+pub(super) const COMMANDS_MAX: usize = 256;
+
+/// The state that control and the handles share. Nobody holds a lock here for longer than it takes to copy a pointer.
+pub(super) struct Shared {
+    pub(super) latest: Mutex<Arc<Snapshot>>,
+    pub(super) watcher: Mutex<Option<Arc<Watcher>>>,
+    pub(super) wants_watcher: AtomicBool,
+    /// Commands that were given so far.
+    pub(super) given: AtomicU64,
+    /// Whether a front end took the latest snapshot.
+    pub(super) is_taken: AtomicBool,
+    /// Whether another thread has a result for the app.
+    pub(super) has_news: AtomicBool,
+    /// When a handle first asked the app to close.
+    pub(super) closing_since: OnceLock<Instant>,
+    pub(super) phase: AtomicU8,
+    /// Wakes the thread of control for another turn.
+    pub(super) bell: Sender<()>,
+    /// Whether the next turn panics.
+    #[cfg(test)]
+    pub(super) panics: AtomicBool,
+    /// Turns of control so far.
+    #[cfg(test)]
+    pub(super) turns: AtomicU64,
+}
+
+impl Shared {
+    /// The state at the start. `bell` wakes the thread of control.
+    fn new(bell: Sender<()>) -> Shared {
+        Shared {
+            latest: Mutex::new(Arc::new(Snapshot::empty())),
+            watcher: Mutex::default(),
+            wants_watcher: AtomicBool::new(false),
+            given: AtomicU64::new(0),
+            is_taken: AtomicBool::new(false),
+            has_news: AtomicBool::new(false),
+            closing_since: OnceLock::new(),
+            phase: AtomicU8::new(Phase::Running as u8),
+            bell,
+            #[cfg(test)]
+            panics: AtomicBool::new(false),
+            #[cfg(test)]
+            turns: AtomicU64::new(0),
+        }
+    }
+
+    pub(super) fn ring(&self) {
+        // A full bell has rung already.
+        self.bell.try_send(()).ok();
+    }
+
+    pub(super) fn phase(&self) -> Phase {
+        Phase::of(self.phase.load(SeqCst))
+    }
+
+    pub(super) fn set_phase(&self, phase: Phase) {
+        self.phase.store(phase as u8, SeqCst);
+    }
+}
+
+/// The queues and the settings of an app that is about to start.
+pub(super) struct Prepared {
+    settings: (SettingsStore, Arc<Settings>, Option<String>),
+    news: Wake,
+    shared: Arc<Shared>,
+    commands: Receiver<Command>,
+    rung: Receiver<()>,
+    front_end: Option<Sender<()>>,
+}
+
+impl Prepared {
+    /// Reads the settings file, which is small, and waits only for that. `config`: its folder. `wake` wakes the front end.
+    /// Returns also what a handle needs: the queue of commands and the shared state. Fails if the system gives no thread.
+    pub(super) fn new(
+        config: Option<PathBuf>,
+        wake: Option<Wake>,
+    ) -> io::Result<(Prepared, Sender<Command>, Arc<Shared>)> {
+        let (bell, rung) = bounded(1);
+        let (sender, commands) = bounded(COMMANDS_MAX);
+        let shared = Arc::new(Shared::new(bell));
+        let front_end = wake.map(front_end_bell).transpose()?;
+        let news: Wake = Arc::new({
+            let shared = Arc::clone(&shared);
+            move || {
+                shared.has_news.store(true, SeqCst);
+                shared.ring();
+            }
+        });
+        let (store, settings, note) = SettingsStore::load(config, Arc::clone(&news));
+        let settings = Arc::new(settings);
+        // The first picture has the user's colours and zoom already.
+        *lock(&shared.latest) = Arc::new(Snapshot { settings: Arc::clone(&settings), ..Snapshot::empty() });
+        let settings = (store, settings, note);
+        Ok((Prepared { settings, news, shared: Arc::clone(&shared), commands, rung, front_end }, sender, shared))
+    }
+
+    /// The loop of the app that `make` makes of the function that wakes control and of the settings.
+    pub(super) fn into_loop(
+        self,
+        make: impl FnOnce(Wake, (SettingsStore, Arc<Settings>, Option<String>)) -> App,
+    ) -> ControlLoop {
+        let Prepared { settings, news, shared, commands, rung, front_end } = self;
+        ControlLoop {
+            app: make(news, settings),
+            shared,
+            commands,
+            is_alone: false,
+            skips_disk_events: false,
+            rung,
+            front_end,
+            done: 0,
+            unpublished: true,
+            next_poll: Some(Instant::now()),
+            peaks: PeakHold::default(),
+            latest: Arc::new(Snapshot::empty()),
+        }
+    }
+}
+
+/// The app with the queues by which handles reach it.
+pub(super) struct ControlLoop {
+    pub(super) app: App,
+    pub(super) shared: Arc<Shared>,
+    commands: Receiver<Command>,
+    /// Whether every handle is gone, so that nobody else could end the app.
+    is_alone: bool,
+    /// Whether the next turn does not wake for events of the disk threads.
+    pub(super) skips_disk_events: bool,
+    rung: Receiver<()>,
+    front_end: Option<Sender<()>>,
+    /// Commands that were carried out.
+    done: u64,
+    /// Whether a change is not in the latest snapshot yet.
+    unpublished: bool,
+    pub(super) next_poll: Option<Instant>,
+    peaks: PeakHold,
+    /// The snapshot that was published last.
+    pub(super) latest: Arc<Snapshot>,
+}
+
+/// The reason why control woke.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Woken {
+    Command,
+    Bell,
+    DiskEvent,
+    Time,
+}
+
+impl ControlLoop {
+    /// Runs the app until it is closed.
+    pub(super) fn run(mut self) {
+        loop {
+            match catch_unwind(AssertUnwindSafe(|| self.turn())) {
+                Ok(false) => {}
+                Ok(true) => break,
+                Err(reason) => return self.fail(reason.as_ref()),
+            }
+        }
+        self.end();
+    }
+
+    /// Tells the front ends that everything is closed and on the disk.
+    pub(super) fn end(&self) {
+        *lock(&self.shared.latest) = Arc::clone(&self.latest);
+        self.shared.set_phase(Phase::Closed);
+        self.wake_front_end();
+    }
+
+    /// Waits for something to do, and does it. Returns whether the app is closed.
+    pub(super) fn turn(&mut self) -> bool {
+        self.wait();
+        #[cfg(test)]
+        {
+            self.shared.turns.fetch_add(1, SeqCst);
+            assert!(!self.shared.panics.load(SeqCst), "as intended");
+        }
+        // Not more at once than the queue holds, so that events get their turn too.
+        for _ in 0..COMMANDS_MAX {
+            match self.commands.try_recv() {
+                Ok(command) => self.app.apply(command),
+                Err(TryRecvError::Empty) => break,
+                Err(TryRecvError::Disconnected) => {
+                    self.is_alone = true;
+                    break;
+                }
+            }
+            self.done += 1;
+        }
+        if self.is_alone || self.shared.closing_since.get().is_some() {
+            self.app.shutdown();
+            if self.shared.phase() == Phase::Running {
+                self.shared.set_phase(Phase::Closing);
+                self.unpublished = true;
+            }
+        }
+        let has_news = self.shared.has_news.swap(false, SeqCst);
+        self.app.poll();
+        self.share_watcher();
+        self.publish(has_news);
+        self.app.is_closed()
+    }
+
+    fn wait(&mut self) {
+        let woken = self.ready();
+        if woken == Woken::Bell {
+            self.rung.try_recv().ok();
+        }
+        // A channel whose senders have ended is ready without end. The next turn waits for the time instead.
+        self.skips_disk_events = woken == Woken::DiskEvent && self.app.disk_events().is_some_and(Receiver::is_empty);
+    }
+
+    fn ready(&self) -> Woken {
+        let mut select = Select::new();
+        select.recv(&self.rung);
+        let mut kinds = vec![Woken::Bell];
+        if !self.is_alone {
+            select.recv(&self.commands);
+            kinds.push(Woken::Command);
+        }
+        if let Some(events) = self.app.disk_events().filter(|_| !self.skips_disk_events) {
+            select.recv(events);
+            kinds.push(Woken::DiskEvent);
+        }
+        let ready = match self.next_poll {
+            Some(deadline) => select.ready_deadline(deadline).ok(),
+            None => Some(select.ready()),
+        };
+        ready.and_then(|at| kinds.get(at).copied()).unwrap_or(Woken::Time)
+    }
+
+    /// Gives the front end the watcher of the open session, if it asked for one.
+    fn share_watcher(&mut self) {
+        if self.shared.wants_watcher.load(SeqCst) {
+            // If the front end copies it just now, the next turn tries again.
+            try_replace(&self.shared.watcher, self.app.watcher()).ok();
+        }
+    }
+
+    /// Publishes a snapshot if something changed or the front end took the last one, and wakes the front end for a
+    /// change.
+    fn publish(&mut self, has_news: bool) {
+        let moves = self.app.moves();
+        let changed = self.app.take_changed() || has_news || moves != self.latest.moves || self.unpublished;
+        let is_taken = self.shared.is_taken.swap(false, SeqCst);
+        self.next_poll = self.app.poll_interval().map(|interval| Instant::now() + interval);
+        if !changed && !is_taken {
+            return;
+        }
+        self.unpublished = changed;
+        let mut snapshot = self.app.snapshot();
+        (snapshot.commands_done, snapshot.moves) = (self.done, moves);
+        self.peaks.hold(&mut snapshot, is_taken, Instant::now());
+        let snapshot = Arc::new(snapshot);
+        self.latest = Arc::clone(&snapshot);
+        if try_replace(&self.shared.latest, snapshot).is_ok() {
+            if std::mem::take(&mut self.unpublished) {
+                self.wake_front_end();
+            }
+        } else {
+            // The front end takes the one before just now.
+            self.unpublished = true;
+            self.next_poll = Some(Instant::now() + PUBLISH_PAUSE);
+        }
+    }
+
+    /// Control has panicked. Says so first, because the rest may wait for a disk. Then ends the pass, which completes
+    /// its takes, and closes everything. Should that panic too, the drop of control ends its threads, and the next
+    /// start recovers the takes.
+    fn fail(mut self, reason: &(dyn Any + Send)) {
+        let text = reason.downcast_ref::<&str>().map(ToString::to_string);
+        let text = text.or_else(|| reason.downcast_ref::<String>().cloned()).unwrap_or_default();
+        let text = format!("control: it failed ({text})").replace(char::is_control, " ");
+        self.shared.set_phase(Phase::Failing);
+        self.app.push_notice(Notice { severity: Severity::Loss, text: text.clone() });
+        self.publish_failure(&text);
+        if let Some(control) = self.app.take_control()
+            && let Ok((reports, notices)) = catch_unwind(AssertUnwindSafe(|| control.close()))
+        {
+            let rate = self.latest.transport.rate;
+            for report in reports {
+                self.app.push_notice(Notice { severity: report.severity(), text: report.summary(rate) });
+            }
+            for notice in notices {
+                self.app.push_notice(notice);
+            }
+        }
+        self.publish_failure(&text);
+        let ControlLoop { app, shared, front_end, commands, .. } = self;
+        catch_unwind(AssertUnwindSafe(|| drop(app))).ok();
+        // From now on a command is refused.
+        drop(commands);
+        shared.set_phase(Phase::Failed);
+        if let Some(bell) = front_end {
+            bell.try_send(()).ok();
+        }
+    }
+
+    fn publish_failure(&mut self, reason: &str) {
+        let mut snapshot = self.latest.failed(reason);
+        snapshot.notices = self.app.notices();
+        snapshot.commands_done = u64::MAX;
+        *lock(&self.shared.latest) = Arc::new(snapshot);
+        self.wake_front_end();
+    }
+
+    fn wake_front_end(&self) {
+        if let Some(bell) = &self.front_end {
+            bell.try_send(()).ok();
+        }
+    }
+}
+
+/// Starts the thread that wakes the front end. The toolkit may make its caller wait, and control may not wait. A full
+/// bell has rung already.
+fn front_end_bell(wake: Wake) -> io::Result<Sender<()>> {
+    let (bell, rung) = bounded(1);
+    std::thread::Builder::new().name("wake".to_owned()).stack_size(limits::HELPER_STACK_BYTES).spawn(move || {
+        while rung.recv().is_ok() {
+            wake();
+        }
+    })?;
+    Ok(bell)
+}
+
+/// Replaces the value, unless another thread holds it just now. Does not wait. Returns the old value, or the new one
+/// that was not placed.
+fn try_replace<T>(place: &Mutex<T>, value: T) -> Result<T, T> {
+    match place.try_lock() {
+        Ok(mut held) => Ok(std::mem::replace(&mut *held, value)),
+        Err(TryLockError::Poisoned(held)) => Ok(std::mem::replace(&mut *PoisonError::into_inner(held), value)),
+        Err(TryLockError::WouldBlock) => Err(value),
+    }
+}
