@@ -339,6 +339,7 @@ fn device(control: &Control, title: &str) -> DeviceView {
         latency_ms: 2000.0 * facts.period_frames as f32 / facts.rate.0.max(1) as f32,
         is_virtual: crate::device::is_virtual(&facts.name),
         gone: control.is_device_gone(),
+        offset_key: control.offset_key(),
     }
 }
 

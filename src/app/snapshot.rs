@@ -177,6 +177,8 @@ pub struct DeviceView {
     pub is_virtual: bool,
     /// Whether the device has gone and the program waits for it to return.
     pub gone: bool,
+    /// The name under which the settings keep its offset, see [`Settings::offsets`].
+    pub offset_key: String,
 }
 
 /// The status line under the transport.

@@ -10,6 +10,9 @@ mod truth;
 
 use egui::{Key, Modifiers};
 use egui_kittest::kittest::Queryable as _;
+use faultless::app::command::Command;
+use faultless::control::edit::Edit;
+use faultless::ui::effect::Overlay;
 use rig::Rig;
 use std::time::Duration;
 
@@ -176,6 +179,37 @@ fn another_device_is_used_without_a_restart() {
     rig.record_for(0.3);
     rig.stop();
     assert_eq!(rig.takes().len(), 2);
+}
+
+#[test]
+fn the_placing_offset_of_the_device_moves_the_next_recording_and_is_kept() {
+    // The loop is 132 frames longer than the device tells.
+    let device = "virtual:loop=900,latency=512+256";
+    let mut rig = Rig::new(device, 2);
+    rig.click("Record");
+    rig.record_for(1.0);
+    rig.stop();
+    let first = rig.session().tracks()[0].id();
+    rig.send(Command::Edit(Edit::Arm(vec![first], false)));
+    let overdub = |rig: &mut Rig| {
+        rig.send(Command::ToStart);
+        rig.click("Record");
+        rig.record_for(0.3);
+        rig.stop();
+        rig.session().takes().iter().max_by_key(|take| take.pass).unwrap().latency.0
+    };
+    assert_eq!(overdub(&mut rig), 768);
+    rig.harness.state_mut().shell().overlay = Overlay::Device;
+    rig.step(3);
+    rig.harness.get_by_label("Placing offset in frames").set_value_accesskit(132.0);
+    rig.until("the offset is set", |rig| rig.settings().offsets.values().eq([&132]));
+    let key = rig.settings().offsets.keys().next().unwrap().clone();
+    assert_eq!(key, format!("{device}, 48000 Hz, 64 frames"));
+    assert!(rig.harness.query_by_label_contains("frames, 2.75 ms, of Built-in").is_some());
+    rig.press(Key::Escape);
+    assert_eq!(overdub(&mut rig), 900);
+    let mut rig = rig.again();
+    assert_eq!(overdub(&mut rig), 900, "it is kept");
 }
 
 #[test]

@@ -1,7 +1,9 @@
-//! The device chooser: device, number of inputs, sample rate and period. Thread: ui.
+//! The device chooser: device, number of inputs, sample rate and period; and the placing offset of the open device.
+//! Thread: ui.
 
 use crate::app::command::Command;
 use crate::app::settings_change::SettingsChange;
+use crate::control::recording::LATENCY_OFFSET_MAX;
 use crate::device::{Listed, Listing, is_virtual};
 use crate::ui::dialog::title;
 use crate::ui::panel_context::PanelContext;
@@ -15,6 +17,8 @@ pub struct DeviceState {
     /// Whether the panel has asked for the list of devices.
     has_scanned: bool,
     chosen: Option<Choice>,
+    /// The offset that was set last, with the device's key, until the settings have it.
+    offset: Option<(String, i64)>,
 }
 
 /// The device and the format that "Use this device" opens.
@@ -44,7 +48,7 @@ pub fn show(ui: &mut Ui, state: &mut DeviceState, context: &mut PanelContext<'_>
     }
     ui.add_space(4.0);
     let mut choice = state.chosen.clone().unwrap_or_else(|| open_choice(context));
-    let height = (ui.available_height() - 130.0).clamp(60.0, 280.0);
+    let height = (ui.available_height() - 186.0).clamp(60.0, 280.0);
     ScrollArea::vertical().max_height(height).show(ui, |ui| {
         let mut devices: Vec<&Listed> = context.snapshot.devices.iter().collect();
         devices.sort_by_key(|listed| usefulness(listed));
@@ -87,6 +91,7 @@ pub fn show(ui: &mut Ui, state: &mut DeviceState, context: &mut PanelContext<'_>
             ui.label(RichText::new("A pass is being recorded: stop it first").color(theme.caution));
         }
     });
+    offset_control(ui, state, context);
     state.chosen = Some(choice).filter(|_| open);
     open
 }
@@ -158,6 +163,36 @@ fn device_line(ui: &mut Ui, title: &str, details: &str, free: bool, on: bool, co
     let below = rect.left_top() + vec2(32.0, 28.0);
     ui.painter().text(below, Align2::LEFT_CENTER, details, Theme::font(11.0), theme.quiet);
     response.clicked()
+}
+
+/// The control for the placing offset of the open device.
+fn offset_control(ui: &mut Ui, state: &mut DeviceState, context: &mut PanelContext<'_>) {
+    let (device, theme) = (&context.snapshot.device, context.theme);
+    if device.offset_key.is_empty() || device.outputs == 0 {
+        return;
+    }
+    let key = device.offset_key.clone();
+    let ms = 1000.0 / f64::from(device.rate.max(1));
+    let stored = context.snapshot.settings.offset_of(&key);
+    // The settings of this picture may be older than the last change.
+    state.offset = state.offset.take().filter(|(of, offset)| *of == key && *offset != stored);
+    let mut offset = state.offset.as_ref().map_or(stored, |(_, offset)| *offset);
+    ui.add_space(4.0);
+    ui.separator();
+    ui.horizontal(|ui| {
+        ui.label("Placing offset");
+        let most = LATENCY_OFFSET_MAX;
+        let field = ui.add(DragValue::new(&mut offset).range(-most..=most)).accessible_name("Placing offset in frames");
+        if field.changed() {
+            state.offset = Some((key.clone(), offset));
+            context.send(Command::Settings(vec![SettingsChange::Offset { key, offset }]));
+        }
+        let text = format!("frames, {:.2} ms, of {}", offset as f64 * ms, context.snapshot.device.title);
+        ui.add(egui::Label::new(RichText::new(text).color(theme.quiet)).truncate());
+    });
+    let what =
+        "Takes recorded to playback are placed this much earlier than the device tells; from the next recording on";
+    ui.add(egui::Label::new(RichText::new(what).font(Theme::font(11.0)).color(theme.quiet)).truncate());
 }
 
 /// The controls for inputs, sample rate and period.
