@@ -52,18 +52,17 @@ pub struct TakeFile {
 }
 
 impl TakeFile {
-    /// Creates the file for the sound from `start` on, reserves blocks and writes the first header. Fails if the file
-    /// exists. Adds missing capabilities to `notes`.
+    /// Creates the file for the sound from `start` on, reserves blocks and writes the first header, which
+    /// [`TakeFile::make_durable`] makes durable. Fails if the file exists. Adds missing capabilities to `notes`.
     pub fn create(
         plan: &TakePlan,
         start: FileStart,
         capabilities: &Capabilities,
-        o_direct: bool,
         ahead: Duration,
         notes: &mut Vec<String>,
     ) -> io::Result<TakeFile> {
         let file = disk::create(OpenOptions::new().read(true).write(true).mode(0o666), &plan.path)?;
-        TakeFile::prepare(file, plan, start, capabilities, o_direct, ahead, notes).inspect_err(|_| {
+        TakeFile::prepare(file, plan, start, capabilities, ahead, notes).inspect_err(|_| {
             // The file was created a moment ago, exclusively, and contains no sample. Remove it to free its blocks.
             disk::remove(&plan.path).ok();
         })
@@ -74,7 +73,6 @@ impl TakeFile {
         plan: &TakePlan,
         start: FileStart,
         capabilities: &Capabilities,
-        o_direct: bool,
         ahead: Duration,
         notes: &mut Vec<String>,
     ) -> io::Result<TakeFile> {
@@ -98,14 +96,25 @@ impl TakeFile {
         }
         take.reserve_ahead(ahead, notes)?;
         take.write_header(FileByte::DATA)?;
-        disk::sync_all(&take.file)?;
+        Ok(take)
+    }
+
+    /// Makes a new file durable, and opens it with `O_DIRECT` if that is wanted and possible. A pass creates all files
+    /// first: the file system then makes them durable at once, and not one after the other.
+    pub fn make_durable(
+        &mut self,
+        capabilities: &Capabilities,
+        o_direct: bool,
+        notes: &mut Vec<String>,
+    ) -> io::Result<()> {
+        disk::sync_all(&self.file)?;
         if o_direct && capabilities.o_direct {
-            take.o_direct_file = open_o_direct(&take.file, &take.page);
+            self.o_direct_file = open_o_direct(&self.file, &self.page);
         }
-        if o_direct && take.o_direct_file.is_none() {
+        if o_direct && self.o_direct_file.is_none() {
             notes.push("no O_DIRECT here: takes are written through the page cache".to_owned());
         }
-        Ok(take)
+        Ok(())
     }
 
     /// The open file. In `in-place`, windows map it.
@@ -353,11 +362,11 @@ mod tests {
                 &plan(folder.path()),
                 FileStart::FIRST,
                 &capabilities,
-                true,
                 Duration::from_secs(30),
                 &mut notes,
             )
             .unwrap();
+            take.make_durable(&capabilities, true, &mut notes).unwrap();
             assert_eq!(notes.is_empty(), without.is_empty(), "{notes:?}");
             let memory = MmapMut::map_anon(12_288).unwrap();
             take.write_run(FileByte(4096), &mut [IoSlice::new(&memory[..4096]), IoSlice::new(&memory[4096..])])
@@ -389,7 +398,6 @@ mod tests {
             &plan,
             FileStart::FIRST,
             &Capabilities::probe(&[]),
-            true,
             Duration::from_secs(30),
             &mut Vec::new(),
         )

@@ -252,9 +252,8 @@ impl Committer {
 
     /// Creates the files of all takes of a pass, or of none: if one fails, the others are removed.
     fn open(&mut self, pass: PassKey, plans: &[TakePlan]) {
-        let mut notes = Vec::new();
+        let (mut notes, mut failed) = (Vec::new(), None);
         let mut made: Vec<OpenTake> = Vec::with_capacity(plans.len());
-        let mut failed = None;
         let ahead =
             plans.first().map_or(Duration::ZERO, |plan| reserve_ahead(&plan.path, plans.iter().map(TakePlan::speed)));
         for plan in plans {
@@ -269,6 +268,8 @@ impl Committer {
                 }
             }
         }
+        let failed =
+            failed.or_else(|| made.iter_mut().find_map(|it| self.make_durable(&mut it.file, &mut notes).err()));
         if let Some(folder) = plans.first().and_then(|plan| plan.path.parent())
             && let Err(error) = sync_folder(folder)
         {
@@ -308,9 +309,14 @@ impl Committer {
         ahead: Duration,
         notes: &mut Vec<String>,
     ) -> Result<TakeFile, String> {
-        let o_direct = self.setup.capture_path == CapturePath::Spool;
-        TakeFile::create(plan, start, &self.setup.capabilities, o_direct, ahead, notes)
+        TakeFile::create(plan, start, &self.setup.capabilities, ahead, notes)
             .map_err(|error| format!("{}: cannot make the take: {}", plan.path.display(), describe(&error)))
+    }
+
+    fn make_durable(&self, file: &mut TakeFile, notes: &mut Vec<String>) -> Result<(), String> {
+        let o_direct = self.setup.capture_path == CapturePath::Spool;
+        file.make_durable(&self.setup.capabilities, o_direct, notes)
+            .map_err(|error| format!("{}: cannot make the take: {}", file.path.display(), describe(&error)))
     }
 
     /// Continues a take in another file, if its disk still refuses it from the frame of the plan on. Every answer except
@@ -354,7 +360,8 @@ impl Committer {
         let folder = plan.path.parent().unwrap_or(Path::new("."));
         disk::make_folders(folder)
             .map_err(|error| format!("{}: cannot be made: {}", plan.path.display(), describe(&error)))?;
-        let file = self.create(plan, start, self.ahead_in(&plan.path), &mut Vec::new())?;
+        let mut file = self.create(plan, start, self.ahead_in(&plan.path), &mut Vec::new())?;
+        self.make_durable(&mut file, &mut Vec::new()).inspect_err(|_| drop(disk::remove(&plan.path)))?;
         // A disk that fails here rejects the sound next, and the committer reports that.
         sync_folder(folder).ok();
         Ok(file)
