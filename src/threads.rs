@@ -142,12 +142,12 @@ pub fn start(device: Box<dyn Device>, setup: ThreadsSetup) -> Result<Threads, Th
     let budget = LockBudget::new(setup.lock_bytes_max);
     let engine = Engine::new(commands, events, Arc::clone(&published), facts.inputs, facts.rate);
 
-    let (butler, butler_commands) = bounded(limits::DISK_COMMANDS);
-    let (commit, commit_commands) = bounded(limits::DISK_COMMANDS);
-    let (mirror, mirror_commands) = bounded(limits::DISK_COMMANDS);
-    let (reader, reader_commands) = bounded(limits::DISK_COMMANDS);
+    let (butler, butler_commands) = host::bounded(limits::DISK_COMMANDS);
+    let (commit, commit_commands) = host::bounded(limits::DISK_COMMANDS);
+    let (mirror, mirror_commands) = host::bounded(limits::DISK_COMMANDS);
+    let (reader, reader_commands) = host::bounded(limits::DISK_COMMANDS);
     // Control drains it in every poll. A committer and the read-ahead wait while it is full; the butler never does.
-    let (disk_event_sender, disk_events) = bounded(limits::DISK_EVENTS);
+    let (disk_event_sender, disk_events) = host::bounded(limits::DISK_EVENTS);
 
     let committer = |replica, commands, events| CommitterSetup {
         replica,

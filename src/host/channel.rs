@@ -3,9 +3,18 @@
 //! A call that does not wait (`try_recv`, `try_send`) needs no counterpart here. Queues with room for no message are used
 //! only to see that the other end was dropped: a simulated machine cannot hand a message over in them.
 
-use super::simulated;
+use super::{is_simulated, simulated};
 use crossbeam_channel::{Receiver, RecvError, RecvTimeoutError, SendError, Sender, TryRecvError, TrySendError};
 use std::time::Duration;
+
+/// The most messages of a queue on a simulated machine.
+const SIMULATED_MESSAGES_MAX: usize = 512;
+
+/// A queue with room for so many messages. A simulated machine makes it smaller: a queue writes to all its memory when it is
+/// made, and a simulator starts the threads of many programs, each of which records a few takes.
+pub fn bounded<T>(messages: usize) -> (Sender<T>, Receiver<T>) {
+    crossbeam_channel::bounded(if is_simulated() { messages.min(SIMULATED_MESSAGES_MAX) } else { messages })
+}
 
 /// Waits for a message. `Err`: the senders are gone.
 pub fn receive<T>(from: &Receiver<T>) -> Result<T, RecvError> {

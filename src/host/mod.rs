@@ -15,7 +15,7 @@ pub mod disk;
 mod tests;
 mod thread;
 
-pub use channel::{receive, receive_timeout, send};
+pub use channel::{bounded, receive, receive_timeout, send};
 pub use thread::{HostThread, Thread, spawn};
 
 use disk::{DiskCall, Outcome, Proceed};

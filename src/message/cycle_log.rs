@@ -10,6 +10,9 @@ use serde::{Deserialize, Serialize};
 use std::sync::atomic::{AtomicU64, Ordering, fence};
 use std::time::{Duration, Instant};
 
+/// Cycles that are kept on a simulated machine.
+const SIMULATED_CYCLES_KEPT: usize = 16;
+
 /// One cycle: the time from the begin of a period's work to its end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Cycle {
@@ -34,8 +37,10 @@ pub struct CycleLog {
 
 impl Default for CycleLog {
     fn default() -> CycleLog {
+        // A simulator starts the threads of many programs, and nobody reads their cycles.
+        let kept = if host::is_simulated() { SIMULATED_CYCLES_KEPT } else { CYCLES_KEPT };
         CycleLog {
-            entries: (0..CYCLES_KEPT).map(|_| [AtomicU64::new(0), AtomicU64::new(0)]).collect(),
+            entries: (0..kept).map(|_| [AtomicU64::new(0), AtomicU64::new(0)]).collect(),
             written: AtomicU64::new(0),
             clock: (host::now(), host::monotonic().as_nanos() as u64),
         }
@@ -48,7 +53,7 @@ impl CycleLog {
         let short = |time: Duration| u64::from(u32::try_from(time.as_nanos()).unwrap_or(u32::MAX));
         let begin_ns = self.clock.1 + begin.saturating_duration_since(self.clock.0).as_nanos() as u64;
         let at = self.written.load(Ordering::Relaxed);
-        let [first, second] = &self.entries[at as usize % CYCLES_KEPT];
+        let [first, second] = &self.entries[at as usize % self.entries.len()];
         // A reader that sees one of the two stores below sees the count above too, and leaves the old entry out.
         fence(Ordering::Release);
         first.store(begin_ns, Ordering::Relaxed);
@@ -59,9 +64,9 @@ impl CycleLog {
     /// The cycles that began at `from_ns` of the monotonic clock or later, the oldest first.
     pub fn since(&self, from_ns: u64) -> Vec<Cycle> {
         let end = self.written.load(Ordering::Acquire);
-        let first = end.saturating_sub(CYCLES_KEPT as u64);
+        let first = end.saturating_sub(self.entries.len() as u64);
         let read = |at: u64| {
-            let [begin, rest] = &self.entries[at as usize % CYCLES_KEPT];
+            let [begin, rest] = &self.entries[at as usize % self.entries.len()];
             let rest = rest.load(Ordering::Relaxed);
             let begin_ns = begin.load(Ordering::Relaxed);
             (at, Cycle { begin_ns, length_ns: (rest >> 32) as u32, late_ns: rest as u32 })
@@ -69,7 +74,7 @@ impl CycleLog {
         let cycles: Vec<(u64, Cycle)> = (first..end).map(read).collect();
         fence(Ordering::Acquire);
         // The writer may be in the middle of the entry behind the last one that it counted.
-        let overwritten = (self.written.load(Ordering::Relaxed) + 1).saturating_sub(CYCLES_KEPT as u64);
+        let overwritten = (self.written.load(Ordering::Relaxed) + 1).saturating_sub(self.entries.len() as u64);
         let whole = cycles.into_iter().filter(|(at, cycle)| overwritten <= *at && from_ns <= cycle.begin_ns);
         whole.map(|(_, cycle)| cycle).collect()
     }

@@ -8,15 +8,17 @@ use crate::random::Random;
 use nix::libc;
 use nix::sys::stat::fstat;
 use nix::sys::uio::{pread, pwrite};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::fs;
 use std::io;
 use std::os::fd::{AsRawFd, BorrowedFd};
-use std::os::unix::fs::{FileExt, MetadataExt};
+use std::os::unix::fs::{DirEntryExt, FileExt, MetadataExt};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 const PAGE: u64 = 4096;
+
+const ZEROS: [u8; PAGE as usize] = [0; PAGE as usize];
 
 /// A disk of the run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -227,6 +229,8 @@ pub(crate) struct Disks {
     syncs: u64,
     /// Files that were changed without having been created through the seam.
     pub(crate) strangers: Vec<String>,
+    /// Numbers of files on no disk.
+    in_memory: HashSet<u64>,
 }
 
 impl Disks {
@@ -274,10 +278,9 @@ impl Disks {
         self.each.iter().position(|disk| path.starts_with(&disk.root))
     }
 
-    /// The disk of an open file, and the number of the file.
-    pub(crate) fn of_file(&self, file: BorrowedFd<'_>) -> Option<(usize, u64)> {
-        let number = number_of(file)?;
-        self.images.get(&number).map(|(disk, _)| (*disk, number))
+    /// The disk of a file of this number.
+    pub(crate) fn of_file(&self, number: u64) -> Option<usize> {
+        self.images.get(&number).map(|(disk, _)| *disk)
     }
 
     /// Whether a disk has had no trouble since `from`.
@@ -285,9 +288,8 @@ impl Disks {
         self.each.iter().flat_map(|disk| &disk.faults).all(|fault| fault.to < from || now < fault.from)
     }
 
-    /// The name of an open file for the trace.
-    pub(crate) fn name_of(&self, file: BorrowedFd<'_>) -> String {
-        let number = number_of(file).unwrap_or(0);
+    /// The name of the file of this number for the trace.
+    pub(crate) fn name_of(&self, number: u64) -> String {
         self.first_names.get(&number).map_or_else(|| "memory".to_owned(), String::clone)
     }
 
@@ -298,12 +300,13 @@ impl Disks {
     }
 
     /// Notes a file on a disk that was changed and not seen when it was made.
-    pub(crate) fn check_stranger(&mut self, file: Option<BorrowedFd<'_>>) {
-        let Some(path) = file.and_then(|file| fs::read_link(format!("/proc/self/fd/{}", file.as_raw_fd())).ok()) else {
-            return;
-        };
+    pub(crate) fn check_stranger(&mut self, file: Option<(BorrowedFd<'_>, u64)>) {
+        let Some((file, number)) = file.filter(|(_, number)| !self.in_memory.contains(number)) else { return };
+        let Ok(path) = fs::read_link(format!("/proc/self/fd/{}", file.as_raw_fd())) else { return };
         if self.of_path(&path).is_some() {
             self.strangers.push(self.short_name(&path));
+        } else {
+            self.in_memory.insert(number);
         }
     }
 
@@ -558,10 +561,12 @@ impl Disks {
             }
             let mut files = Vec::new();
             let names = self.each[at].names.clone();
+            let present = present_names(&self.each[at].root)?;
             for (path, number) in &names {
                 let Some((_, image)) = self.images.get(number) else { continue };
                 // The content that the program has seen, where the file still has a name.
-                let seen = present_content(&self.each[at].root, *number)?;
+                let read = |path: &PathBuf| if image.dirty.is_empty() { Ok(Vec::new()) } else { fs::read(path) };
+                let seen = present.get(number).map(read).transpose()?;
                 files.push((path.clone(), after_cut(image, seen.as_deref(), random)));
             }
             let root = self.each[at].root.clone();
@@ -601,16 +606,16 @@ fn write_with_holes(path: &Path, bytes: &[u8]) -> io::Result<()> {
     let file = fs::File::create(path)?;
     file.set_len(bytes.len() as u64)?;
     for (at, page) in bytes.chunks(PAGE as usize).enumerate() {
-        if page.iter().any(|byte| *byte != 0) {
+        if page != &ZEROS[..page.len()] {
             file.write_all_at(page, at as u64 * PAGE)?;
         }
     }
     Ok(())
 }
 
-/// The number of an open file.
-fn number_of(file: BorrowedFd<'_>) -> Option<u64> {
-    fstat(file).ok().map(|found| found.st_ino)
+/// The number of an open file; 0 if it has none.
+pub(crate) fn number_of(file: BorrowedFd<'_>) -> u64 {
+    fstat(file).map_or(0, |found| found.st_ino)
 }
 
 fn length_of(file: BorrowedFd<'_>) -> u64 {
@@ -633,20 +638,19 @@ fn apply(names: &mut BTreeMap<PathBuf, u64>, change: NameChange) {
     }
 }
 
-/// The content of the file with this number, if a name below `root` leads to it.
-fn present_content(root: &Path, number: u64) -> io::Result<Option<Vec<u8>>> {
-    let mut folders = vec![root.to_owned()];
+/// The names below `root` of the files by their numbers.
+fn present_names(root: &Path) -> io::Result<HashMap<u64, PathBuf>> {
+    let (mut folders, mut names) = (vec![root.to_owned()], HashMap::new());
     while let Some(folder) = folders.pop() {
         for entry in fs::read_dir(&folder)? {
-            let (path, data) = entry.and_then(|entry| Ok((entry.path(), entry.metadata()?)))?;
-            if data.is_dir() {
-                folders.push(path);
-            } else if data.ino() == number {
-                return fs::read(path).map(Some);
+            let entry = entry?;
+            match entry.file_type()?.is_dir() {
+                true => folders.push(entry.path()),
+                false => drop(names.insert(entry.ino(), entry.path())),
             }
         }
     }
-    Ok(None)
+    Ok(names)
 }
 
 /// What a power cut leaves of a file: what was synced, and some of the pages that were not.

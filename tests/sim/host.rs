@@ -1,10 +1,13 @@
 //! The program's host in the simulation: every call of the program that would reach the machine comes here. Thread: the
 //! one of the run.
 
-use crate::disk::{Op, Verdict};
+use crate::disk::{self, Op, Verdict};
 use crate::world::World;
 use faultless::host::disk::{DiskCall, Name, Outcome, Proceed};
 use faultless::host::{Host, HostThread};
+use nix::sys::stat::fstat;
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::fs;
 use std::io;
 use std::os::fd::{AsRawFd, BorrowedFd};
@@ -21,8 +24,33 @@ const MEMORY_BYTES: u64 = 1 << 34;
 /// A call, as the simulated disks know it.
 struct Call<'a> {
     op: Op,
-    file: Option<BorrowedFd<'a>>,
+    /// An open file and its number.
+    file: Option<(BorrowedFd<'a>, u64)>,
     path: Option<PathBuf>,
+}
+
+/// The paths of open folders, by the numbers of their disk and themselves. No folder of a run moves.
+#[derive(Default)]
+pub(crate) struct Folders(HashMap<(u64, u64), PathBuf>);
+
+impl Folders {
+    /// The path of an open folder, which the kernel knows.
+    fn path_of(&mut self, folder: BorrowedFd<'_>) -> Option<PathBuf> {
+        let ask = || fs::read_link(format!("/proc/self/fd/{}", folder.as_raw_fd())).ok();
+        match fstat(folder) {
+            Ok(found) if 0 < found.st_nlink => match self.0.entry((found.st_dev, found.st_ino)) {
+                Entry::Occupied(known) => Some(known.get().clone()),
+                Entry::Vacant(place) => Some(place.insert(ask()?).clone()),
+            },
+            // It was removed.
+            _ => ask(),
+        }
+    }
+
+    fn resolved(&mut self, name: &Name<'_>) -> PathBuf {
+        let folder = name.folder.and_then(|folder| self.path_of(folder));
+        folder.map_or_else(|| name.path.to_owned(), |folder| folder.join(name.path))
+    }
 }
 
 /// Whether a call changes something.
@@ -38,33 +66,37 @@ fn changes(call: &DiskCall<'_>) -> bool {
 }
 
 impl<'a> Call<'a> {
-    fn of(call: &DiskCall<'a>) -> Call<'a> {
-        let on_file = |op, file: BorrowedFd<'a>| Call { op, file: Some(file), path: None };
-        let on_path = |op, name: &Name<'_>| Call { op, file: None, path: Some(name.resolved()) };
+    fn of(call: &DiskCall<'a>, folders: &mut Folders) -> Call<'a> {
+        let on_file = |op, file: BorrowedFd<'a>| Call { op, file: Some((file, disk::number_of(file))), path: None };
+        let mut resolved = |name: &Name<'_>| folders.resolved(name);
         match call {
-            DiskCall::Create { name, .. } => on_path(Op::Create, name),
-            DiskCall::Open { name } => on_path(Op::Open, name),
+            DiskCall::Create { name, .. } => Call::on_path(Op::Create, resolved(name)),
+            DiskCall::Open { name } => Call::on_path(Op::Open, resolved(name)),
             DiskCall::Write { file, offset, parts } => {
                 let bytes = parts.iter().map(|part| part.len() as u64).sum();
                 on_file(Op::Write { offset: *offset, bytes }, *file)
             }
             DiskCall::SyncData { file } | DiskCall::SyncAll { file } => on_file(Op::SyncFile, *file),
             DiskCall::SyncFolder { folder } => {
-                let path = fs::read_link(format!("/proc/self/fd/{}", folder.as_raw_fd())).ok();
+                let path = folders.path_of(*folder);
                 Call { op: Op::SyncFolder, file: None, path }
             }
             DiskCall::SetLength { file, bytes } => on_file(Op::SetLength(*bytes), *file),
             DiskCall::Reserve { file, offset, bytes } => on_file(Op::Reserve { offset: *offset, bytes: *bytes }, *file),
             DiskCall::Punch { file, offset, bytes } => on_file(Op::Punch { offset: *offset, bytes: *bytes }, *file),
-            DiskCall::Rename { from, to, .. } => on_path(Op::Rename(to.resolved()), from),
-            DiskCall::Link { from, to } => on_path(Op::Link(to.resolved()), from),
-            DiskCall::Remove { name } | DiskCall::RemoveFolder { name } => on_path(Op::Remove, name),
-            DiskCall::MakeFolder { name, .. } => on_path(Op::MakeFolder, name),
-            DiskCall::List { name } => on_path(Op::Ask("list"), name),
-            DiskCall::Stat { name } => on_path(Op::Ask("stat"), name),
+            DiskCall::Rename { from, to, .. } => Call::on_path(Op::Rename(resolved(to)), resolved(from)),
+            DiskCall::Link { from, to } => Call::on_path(Op::Link(resolved(to)), resolved(from)),
+            DiskCall::Remove { name } | DiskCall::RemoveFolder { name } => Call::on_path(Op::Remove, resolved(name)),
+            DiskCall::MakeFolder { name, .. } => Call::on_path(Op::MakeFolder, resolved(name)),
+            DiskCall::List { name } => Call::on_path(Op::Ask("list"), resolved(name)),
+            DiskCall::Stat { name } => Call::on_path(Op::Ask("stat"), resolved(name)),
             DiskCall::Read { file, .. } => on_file(Op::Ask("read"), *file),
             DiskCall::Lock { file } => on_file(Op::Ask("lock"), *file),
         }
+    }
+
+    fn on_path(op: Op, path: PathBuf) -> Call<'a> {
+        Call { op, file: None, path: Some(path) }
     }
 
     /// The call as it was carried out: a write of fewer bytes.
@@ -86,7 +118,7 @@ impl World {
         let place = {
             let disks = self.disks.borrow();
             match (call.file, call.path()) {
-                (Some(file), _) => disks.of_file(file).map(|(disk, number)| (disk, Some(number))),
+                (Some((_, number)), _) => disks.of_file(number).map(|disk| (disk, Some(number))),
                 (None, Some(path)) => disks.of_path(path).map(|disk| (disk, None)),
                 (None, None) => None,
             }
@@ -114,7 +146,7 @@ impl World {
                 Verdict::Fail(code) => {
                     let error = io::Error::from_raw_os_error(code);
                     self.trace_call(call, &error.to_string());
-                    if let (Op::SyncFile, Some(file), Some(number)) = (&call.op, call.file, number) {
+                    if let (Op::SyncFile, Some((file, number))) = (&call.op, call.file) {
                         self.disks.borrow_mut().sync_failed(file, number, &mut self.random());
                     }
                     return Proceed::Fail(nix::errno::Errno::from_raw(code));
@@ -125,7 +157,7 @@ impl World {
 
     fn trace_call(&self, call: &Call<'_>, result: &str) {
         let name = match (call.file, call.path()) {
-            (Some(file), _) => self.disks.borrow().name_of(file),
+            (Some((_, number)), _) => self.disks.borrow().name_of(number),
             (None, Some(path)) => self.disks.borrow().short_name(path),
             (None, None) => String::new(),
         };
@@ -152,14 +184,12 @@ impl World {
             return;
         }
         let place = match (call.file, call.path()) {
-            (Some(file), _) => disks.of_file(file),
-            (None, Some(path)) => disks.of_path(path).map(|disk| (disk, 0)),
+            (Some((_, number)), _) => disks.of_file(number),
+            (None, Some(path)) => disks.of_path(path),
             (None, None) => None,
         };
         match place {
-            Some((disk, number)) => {
-                disks.done(disk, call.file.map(|file| (file, number)), call.path(), &call.op);
-            }
+            Some(disk) => disks.done(disk, call.file, call.path(), &call.op),
             None if call.op.changes() => disks.check_stranger(call.file),
             None => {}
         }
@@ -200,14 +230,15 @@ impl Host for World {
     }
 
     fn before(&self, call: &DiskCall<'_>) -> Proceed {
-        self.judge(&Call::of(call))
+        let call = Call::of(call, &mut self.folders.borrow_mut());
+        self.judge(&call)
     }
 
     fn after(&self, call: &DiskCall<'_>, outcome: Outcome<'_>) {
         if !changes(call) {
             return;
         }
-        let call = Call::of(call);
+        let call = Call::of(call, &mut self.folders.borrow_mut());
         match outcome {
             Outcome::Failed(error) => {
                 if call.op.changes() {

@@ -3,6 +3,7 @@
 
 use faultless::device::signal::{RAMP_CHANNEL_STEP, ramp};
 use faultless::format::TakeFormat;
+use faultless::session::names::RESERVE_FILE;
 use faultless::session::session_file::{SessionError, open_read_only, open_take};
 use faultless::session::{Session, Take, TakeState, TrackId};
 use faultless::wav::read::Reader;
@@ -242,11 +243,16 @@ fn check_sound(
     let channels = take.inputs.len();
     // By frame: in how many channels it is silence, and whether a loss is missing for it.
     let mut zeros = vec![(0, false); take.frames.0 as usize];
+    let mut values = Vec::with_capacity(take.frames.0 as usize);
     for (channel, input) in take.inputs.iter().enumerate() {
         let mut expected: Option<i32> = None;
-        for (at, frame) in bytes.chunks_exact(frame_bytes).enumerate() {
+        samples(take.format, &bytes, frame_bytes, channel, &mut values);
+        for (at, value) in values.iter().copied().enumerate() {
+            if expected == Some(value) && value != 0 {
+                expected = Some(value + 1);
+                continue;
+            }
             let place = take.offset.0 + at as u64;
-            let value = sample(take.format, frame, channel);
             if value == 0 {
                 expected = None;
                 zeros[at].0 += 1;
@@ -303,13 +309,19 @@ fn extend(ranges: &mut Vec<(u64, u64)>, place: u64) {
     }
 }
 
-/// A sample as a number of the ramp; of a 16-bit take, its upper bits.
-fn sample(format: TakeFormat, frame: &[u8], channel: usize) -> i32 {
-    let bytes = &frame[channel * format.bytes()..][..format.bytes()];
+/// The samples of a channel as numbers of the ramp; of a 16-bit take, its upper bits.
+fn samples(format: TakeFormat, bytes: &[u8], frame_bytes: usize, channel: usize, values: &mut Vec<i32>) {
+    values.clear();
+    let at = channel * format.bytes();
+    let frames = bytes.chunks_exact(frame_bytes);
     match format {
-        TakeFormat::S16 => i32::from(i16::from_le_bytes([bytes[0], bytes[1]])),
-        TakeFormat::S24 => i32::from_le_bytes([0, bytes[0], bytes[1], bytes[2]]) >> 8,
-        TakeFormat::F32 => (f32::from_le_bytes([bytes[0], bytes[1], bytes[2], bytes[3]]) * 8_388_608.0) as i32,
+        TakeFormat::S16 => values.extend(frames.map(|it| i32::from(i16::from_le_bytes([it[at], it[at + 1]])))),
+        TakeFormat::S24 => {
+            values.extend(frames.map(|it| i32::from_le_bytes([0, it[at], it[at + 1], it[at + 2]]) >> 8));
+        }
+        TakeFormat::F32 => values.extend(
+            frames.map(|it| (f32::from_le_bytes([it[at], it[at + 1], it[at + 2], it[at + 3]]) * 8_388_608.0) as i32),
+        ),
     }
 }
 
@@ -460,12 +472,28 @@ pub(crate) fn content_of(folders: &[PathBuf]) -> BTreeMap<PathBuf, u64> {
             if path.is_dir() {
                 left.push(path);
             } else if !path.file_name().is_some_and(|name| name.to_string_lossy().starts_with("events")) {
-                let bytes = fs::read(&path).unwrap_or_default();
-                let word = |bytes: &[u8]| bytes.iter().fold(0, |word: u64, byte| word << 8 | u64::from(*byte));
-                let step = |hash: u64, bytes: &[u8]| (hash ^ word(bytes)).wrapping_mul(0x100_0000_01b3).rotate_left(23);
-                content.insert(path, bytes.chunks(8).fold(bytes.len() as u64, step));
+                let number = match path.ends_with(RESERVE_FILE) {
+                    // It has blocks and no content.
+                    true => fs::metadata(&path).map_or(0, |found| found.len()),
+                    false => number_of(&fs::read(&path).unwrap_or_default()),
+                };
+                content.insert(path, number);
             }
         }
     }
     content
+}
+
+/// A number for bytes.
+fn number_of(bytes: &[u8]) -> u64 {
+    let step = |hash: u64, word: u64| (hash ^ word).wrapping_mul(0x9E37_79B9_7F4A_7C15).rotate_left(23);
+    let (words, rest) = bytes.as_chunks::<8>();
+    let mut hash = bytes.len() as u64;
+    for word in words {
+        hash = step(hash, u64::from_le_bytes(*word));
+    }
+    for byte in rest {
+        hash = step(hash, u64::from(*byte));
+    }
+    hash
 }

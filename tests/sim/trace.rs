@@ -1,7 +1,7 @@
 //! The trace of a run: a number for everything that happened, and the lines themselves for somebody who wants to read them.
 //! Thread: the one of the run.
 
-use std::fmt;
+use std::fmt::{self, Write};
 use std::time::Duration;
 
 /// Everything that happened in a run, in order.
@@ -18,17 +18,23 @@ impl Trace {
 
     /// Adds a line.
     pub(crate) fn add(&mut self, at: Duration, who: &str, what: fmt::Arguments<'_>) {
-        let line = format!("{:9.4} {who:<16} {what}", at.as_secs_f64());
-        for byte in line.bytes() {
-            self.hash = (self.hash ^ u64::from(byte)).wrapping_mul(0x100_0000_01b3);
-        }
         if self.prints {
-            println!("{line}");
+            println!("{:9.4} {who:<16} {what}", at.as_secs_f64());
         }
+        write!(self, "{:9.4} {who:<16} {what}", at.as_secs_f64()).ok();
     }
 
     /// A number for the whole trace. Two runs with the same number did the same.
     pub(crate) fn hash(&self) -> u64 {
         self.hash
+    }
+}
+
+impl Write for Trace {
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        for byte in text.as_bytes() {
+            self.hash = (self.hash ^ u64::from(*byte)).wrapping_mul(0x100_0000_01b3);
+        }
+        Ok(())
     }
 }

@@ -10,6 +10,7 @@
 )]
 
 use crate::disk::Disks;
+use crate::host::Folders;
 use crate::nature::Deed;
 use crate::random::Random;
 use crate::trace::Trace;
@@ -37,15 +38,25 @@ const LOOKS_MAX: usize = 20;
 /// Steps after which a run counts as endless.
 const STEPS_MAX: u64 = 3_000_000;
 
-/// What a suspended coroutine waits for.
+/// What a suspended coroutine waits for. A moment is in nanoseconds of the clock.
 #[derive(Clone, Copy, Debug)]
 enum Wait {
-    /// For its turn.
-    Turn,
     /// For a moment.
-    Until(Duration),
+    Until(u64),
     /// For something that another coroutine does, or for a moment.
-    Change(Option<Duration>),
+    Change(u64),
+}
+
+/// The moment of a coroutine that waits for no moment, or has ended.
+const NEVER: u64 = u64::MAX;
+
+/// What the scheduler compares at every step, side by side for all threads.
+#[derive(Clone, Copy)]
+struct Due {
+    /// The moment at which the coroutine can go on.
+    at: u64,
+    /// For [`Wait::Change`]: the number of [`World::changes`] at the last look of the coroutine. Otherwise the largest.
+    seen: u64,
 }
 
 /// A simulated thread.
@@ -55,8 +66,6 @@ struct Task {
     coroutine: Option<Coroutine<(), Wait, ()>>,
     yielder: *const Yielder<(), Wait>,
     wait: Wait,
-    /// For [`Wait::Change`]: whether another coroutine did something since its last look.
-    is_due: bool,
     has_ended: bool,
 }
 
@@ -108,16 +117,24 @@ pub(crate) enum Kill {
 pub(crate) struct World {
     now: Cell<Duration>,
     tasks: RefCell<Vec<Task>>,
+    dues: RefCell<Vec<Due>>,
+    /// The clock in nanoseconds.
+    now_ns: Cell<u64>,
     current: Cell<Option<usize>>,
     stacks: RefCell<Vec<DefaultStack>>,
     random: RefCell<Random>,
     pub(crate) trace: RefCell<Trace>,
     pub(crate) disks: RefCell<Disks>,
+    pub(crate) folders: RefCell<Folders>,
     /// Whether the program of this life was killed.
     is_dead: Cell<bool>,
     kill: Cell<Kill>,
     calls: Cell<u64>,
     steps: Cell<u64>,
+    /// How often a coroutine did something that others may wait for.
+    changes: Cell<u64>,
+    /// The coroutines that can go on. Kept, so that a step needs no memory of its own.
+    able: RefCell<Vec<usize>>,
     /// Per mille of the sleeps that take up to [`World::stall_max`] longer.
     pub(crate) stall_chance: Cell<u64>,
     pub(crate) stall_max: Cell<Duration>,
@@ -154,15 +171,20 @@ impl World {
         Rc::new(World {
             now: Cell::new(Duration::from_secs(1000)),
             tasks: RefCell::default(),
+            dues: RefCell::default(),
+            now_ns: Cell::new(nanoseconds(Duration::from_secs(1000))),
             current: Cell::new(None),
             stacks: RefCell::default(),
             random: RefCell::new(random),
             trace: RefCell::new(trace),
             disks: RefCell::new(disks),
+            folders: RefCell::default(),
             is_dead: Cell::new(false),
             kill: Cell::new(Kill::Never),
             calls: Cell::new(0),
             steps: Cell::new(0),
+            changes: Cell::new(0),
+            able: RefCell::default(),
             stall_chance: Cell::new(0),
             stall_max: Cell::new(Duration::ZERO),
             memory_folder: RefCell::default(),
@@ -179,9 +201,14 @@ impl World {
         self.now.get()
     }
 
+    fn set_time(&self, time: Duration) {
+        self.now.set(time);
+        self.now_ns.set(nanoseconds(time));
+    }
+
     /// Lets time pass between two lives.
     pub(crate) fn advance(&self, time: Duration) {
-        self.now.set(self.now.get() + time);
+        self.set_time(self.now.get() + time);
     }
 
     pub(crate) fn note(&self, who: &str, what: std::fmt::Arguments<'_>) {
@@ -249,7 +276,7 @@ impl World {
                 } else if looks < LOOKS_MAX {
                     // A message may have been sent after the last look of its receiver.
                     (idle, looks) = (0, looks + 1);
-                    self.tasks.borrow_mut().iter_mut().for_each(|task| task.is_due = true);
+                    self.changes.set(self.changes.get() + 1);
                 } else {
                     return End::Stuck;
                 }
@@ -257,59 +284,55 @@ impl World {
             };
             let was_waiting = matches!(self.tasks.borrow()[chosen].wait, Wait::Change(_));
             self.resume(chosen);
-            let mut tasks = self.tasks.borrow_mut();
-            tasks[chosen].is_due = false;
-            let waits_again = was_waiting && matches!(tasks[chosen].wait, Wait::Change(_)) && !tasks[chosen].has_ended;
-            idle = if waits_again { idle + 1 } else { 0 };
+            let tasks = self.tasks.borrow();
+            let task = &tasks[chosen];
+            let waits_for_change = matches!(task.wait, Wait::Change(_)) && !task.has_ended;
+            idle = if was_waiting && waits_for_change { idle + 1 } else { 0 };
             if idle < IDLE_STEPS * tasks.len() {
-                for (at, task) in tasks.iter_mut().enumerate() {
-                    task.is_due |= at != chosen;
-                }
+                self.changes.set(self.changes.get() + 1);
+            }
+            if waits_for_change {
+                // What a coroutine did itself is nothing new to it.
+                self.dues.borrow_mut()[chosen].seen = self.changes.get();
             }
         }
     }
 
     /// One of the coroutines that can go on now.
     fn choose(&self) -> Option<usize> {
-        let (now, tasks) = (self.now.get(), self.tasks.borrow());
-        let can = |task: &Task| {
-            !task.has_ended
-                && match task.wait {
-                    Wait::Turn => true,
-                    Wait::Until(moment) => moment <= now,
-                    Wait::Change(until) => task.is_due || until.is_some_and(|until| until <= now),
-                }
-        };
-        let count = tasks.iter().filter(|task| can(task)).count();
-        let at = self.random.borrow_mut().below(count as u64) as usize;
-        tasks.iter().enumerate().filter(|(_, task)| can(task)).nth(at).map(|(index, _)| index)
+        let (now, changes, mut able) = (self.now_ns.get(), self.changes.get(), self.able.borrow_mut());
+        able.clear();
+        for (index, due) in self.dues.borrow().iter().enumerate() {
+            if due.at <= now || due.seen < changes {
+                able.push(index);
+            }
+        }
+        let at = self.random.borrow_mut().below(able.len() as u64) as usize;
+        able.get(at).copied()
     }
 
     /// Moves the clock to the next moment at which something happens. Returns whether there is one.
     fn let_time_pass(&self) -> bool {
         self.note_stored();
-        let tasks = self.tasks.borrow();
-        let moments = tasks.iter().filter(|task| !task.has_ended).filter_map(|task| match task.wait {
-            Wait::Turn => None,
-            Wait::Until(moment) => Some(moment),
-            Wait::Change(until) => until,
-        });
-        let Some(next) = moments.min() else { return false };
-        drop(tasks);
+        let next = self.dues.borrow().iter().map(|due| due.at).min().unwrap_or(NEVER);
+        if next == NEVER {
+            return false;
+        }
+        let next = Duration::from_nanos(next);
         if let Kill::At(moment) = self.kill.get()
             && moment <= next
         {
-            self.now.set(self.now.get().max(moment));
+            self.set_time(self.now.get().max(moment));
             self.die("the clock");
             return true;
         }
         let deed = self.deeds.borrow_mut().pop_if(|deed| deed.at <= next);
         if let Some(deed) = deed {
-            self.now.set(self.now.get().max(deed.at));
+            self.set_time(self.now.get().max(deed.at));
             deed.happen(self);
             return true;
         }
-        self.now.set(self.now.get().max(next));
+        self.set_time(self.now.get().max(next));
         true
     }
 
@@ -320,13 +343,19 @@ impl World {
         let result = coroutine.resume(());
         self.current.set(None);
         let task = &mut self.tasks.borrow_mut()[index];
+        let due = &mut self.dues.borrow_mut()[index];
         match result {
             CoroutineResult::Yield(wait) => {
                 task.wait = wait;
                 task.coroutine = Some(coroutine);
+                *due = match wait {
+                    Wait::Until(at) => Due { at, seen: u64::MAX },
+                    Wait::Change(at) => Due { at, seen: due.seen },
+                };
             }
             CoroutineResult::Return(()) => {
                 task.has_ended = true;
+                *due = Due { at: NEVER, seen: u64::MAX };
                 self.stacks.borrow_mut().push(coroutine.into_stack());
             }
         }
@@ -349,19 +378,14 @@ impl World {
         });
         let coroutine = Some(coroutine);
         let yielder = std::ptr::null();
-        self.tasks.borrow_mut().push(Task {
-            name,
-            coroutine,
-            yielder,
-            wait: Wait::Turn,
-            is_due: false,
-            has_ended: false,
-        });
+        self.tasks.borrow_mut().push(Task { name, coroutine, yielder, wait: Wait::Until(0), has_ended: false });
+        self.dues.borrow_mut().push(Due { at: 0, seen: u64::MAX });
     }
 
     /// Drops the threads of a life without running anything of them. What they own stays in memory until the process of
     /// the simulator ends.
     fn forget_tasks(&self) {
+        self.dues.borrow_mut().clear();
         for task in self.tasks.borrow_mut().drain(..) {
             let Some(mut coroutine) = task.coroutine else { continue };
             if coroutine.started() && !coroutine.done() {
@@ -379,7 +403,7 @@ impl World {
         let Some(index) = self.current.get() else {
             // Code of the simulator itself.
             if let Wait::Until(moment) = wait {
-                self.now.set(self.now.get().max(moment));
+                self.set_time(self.now.get().max(Duration::from_nanos(moment)));
             }
             return;
         };
@@ -394,11 +418,11 @@ impl World {
 
     /// Suspends until another thread did something, or until a moment.
     pub(crate) fn wait_for_change(&self, until: Option<Duration>) {
-        self.suspend(Wait::Change(until));
+        self.suspend(Wait::Change(until.map_or(NEVER, nanoseconds)));
     }
 
     pub(crate) fn wait_until(&self, moment: Duration) {
-        self.suspend(Wait::Until(moment));
+        self.suspend(Wait::Until(nanoseconds(moment)));
     }
 
     /// A call to a disk takes its time: a little, and up to `more`.
@@ -407,7 +431,7 @@ impl World {
             let mut random = self.random();
             random.between(10, 150) + random.below(more.as_micros() as u64)
         };
-        self.suspend(Wait::Until(self.now.get() + Duration::from_micros(micros)));
+        self.suspend(Wait::Until(nanoseconds(self.now.get() + Duration::from_micros(micros))));
     }
 
     /// Counts a call to a disk. The program may be killed before it.
@@ -418,7 +442,7 @@ impl World {
         self.calls.set(self.calls.get() + 1);
         if self.kill.get() == Kill::AtCall(self.calls.get()) {
             self.die("a call");
-            self.suspend(Wait::Change(None));
+            self.suspend(Wait::Change(NEVER));
         }
     }
 
@@ -441,7 +465,7 @@ impl World {
             late += Duration::from_micros(random.below(self.stall_max.get().as_micros() as u64));
         }
         drop(random);
-        self.suspend(Wait::Until(self.now.get() + time + late));
+        self.suspend(Wait::Until(nanoseconds(self.now.get() + time + late)));
     }
 
     /// What the threads waited for when the run was stuck.
@@ -461,6 +485,10 @@ impl World {
         self.stacks.borrow_mut().clear();
         WORLD.with(|place| place.borrow_mut().take());
     }
+}
+
+fn nanoseconds(time: Duration) -> u64 {
+    u64::try_from(time.as_nanos()).unwrap_or(NEVER - 1)
 }
 
 /// Numbers of the open file descriptors of this process.
