@@ -1,8 +1,8 @@
 //! Folders and names of new sessions, and the removal of untouched ones. Thread: opener, closer.
 
 use crate::session::names::{
-    AUDIO, EARLIER_EVENTS_FILE, EVENTS_FILE, EXPORT, FOLDERS, HISTORY, LOCK_FILE, PEAKS, RESERVE_FILE, SESSION_FILE,
-    TRASH,
+    ADDED_TAKES_FILE, AUDIO, EARLIER_EVENTS_FILE, EVENTS_FILE, EXPORT, FOLDERS, HISTORY, LOCK_FILE, PEAKS,
+    RESERVE_FILE, SESSION_FILE, TRASH,
 };
 use std::path::{Path, PathBuf};
 
@@ -46,7 +46,7 @@ fn unused(base: &Path, name: &str) -> PathBuf {
 /// session stays. Files that cannot be removed stay.
 pub(super) fn remove_untouched(folder: &Path) {
     let is_ours = |name: &str| {
-        matches!(name, SESSION_FILE | LOCK_FILE | RESERVE_FILE | EVENTS_FILE | EARLIER_EVENTS_FILE)
+        matches!(name, SESSION_FILE | ADDED_TAKES_FILE | LOCK_FILE | RESERVE_FILE | EVENTS_FILE | EARLIER_EVENTS_FILE)
             || FOLDERS.contains(&name)
     };
     let names = |path: &Path| -> Option<Vec<String>> {

@@ -64,6 +64,42 @@ impl Session {
         self.takes.iter().any(|take| take.folder.as_deref() == Some(folder))
     }
 
+    /// The takes that this session has and `before` has not, if the two differ in nothing else.
+    pub(super) fn takes_added_to(&self, before: &Session) -> Option<&[Take]> {
+        // Every field is named here, so that the compiler asks for a new one.
+        let Session { id, name, created, rate, format, next_id: _, tracks, markers, takes, overflow_folders, other } =
+            before;
+        let is_same = self.id == *id
+            && self.name == *name
+            && self.created == *created
+            && self.rate == *rate
+            && self.format == *format
+            && self.overflow_folders == *overflow_folders
+            && self.other == *other;
+        let added = self.takes.get(takes.len()..).filter(|added| !added.is_empty() && is_same)?;
+        let has_same_lists =
+            self.tracks == *tracks && self.markers == *markers && self.takes[..takes.len()] == takes[..];
+        has_same_lists.then_some(added)
+    }
+
+    /// Adds takes that were listed beside this session and that it does not have.
+    pub(super) fn add_listed_takes(&mut self, listed: &[Take], next_id: u64) {
+        let ids: BTreeSet<TakeId> = self.takes.iter().map(|take| take.id).collect();
+        let uuids: BTreeSet<Uuid> = self.takes.iter().map(|take| take.uuid).collect();
+        let missing = listed.iter().filter(|take| !ids.contains(&take.id) && !uuids.contains(&take.uuid));
+        let missing: Vec<Take> = missing.cloned().collect();
+        if !missing.is_empty() {
+            self.takes.extend(missing);
+            self.takes.sort_by_key(|take| take.id);
+        }
+        self.next_id = self.next_id.max(next_id);
+    }
+
+    /// The number above all identities that were given.
+    pub(super) fn next_id(&self) -> u64 {
+        self.next_id
+    }
+
     /// Takes over what a copy of the session knows about takes: takes that are missing here with their tracks, the end of
     /// takes that are still recording here, and overflow folders. Returns whether there was any.
     ///

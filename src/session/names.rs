@@ -28,6 +28,15 @@ pub const SESSION_FILE: &str = "session.json";
 /// The next version of [`SESSION_FILE`] until it is whole and takes its place.
 pub const NEW_SESSION_FILE: &str = ".session.json.new";
 
+/// Takes that [`SESSION_FILE`] does not list yet. Missing most of the time.
+pub const ADDED_TAKES_FILE: &str = "session.takes.json";
+
+/// The next version of [`ADDED_TAKES_FILE`] until it is whole and takes its place.
+pub const NEW_ADDED_TAKES_FILE: &str = ".session.takes.json.new";
+
+/// A file [`ADDED_TAKES_FILE`] that could not be read.
+pub const DAMAGED_ADDED_TAKES_FILE: &str = "session.takes-damaged.json";
+
 /// A file of blocks that are given back to the disk when it is full, so that [`SESSION_FILE`] can still be saved.
 pub const RESERVE_FILE: &str = ".session.reserve";
 

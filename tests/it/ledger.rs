@@ -193,6 +193,9 @@ fn nothing_is_recorded_while_the_session_cannot_be_saved_and_the_user_learns_why
     let folder = place.path().join("session");
     let mut control = opened(&folder, "free", 2);
     refuse_saves(&folder);
+    // A folder in place of the list of takes that Record adds.
+    let added = folder.join("session.takes.json");
+    fs::create_dir(&added).unwrap();
     control.record(Frames(24_000)).unwrap();
     to_the_end(&mut control);
     assert!(control.take_report().is_none(), "no frame was recorded");
@@ -202,6 +205,7 @@ fn nothing_is_recorded_while_the_session_cannot_be_saved_and_the_user_learns_why
     assert!(matches!(control.save_state(), SaveState::Failing(_)));
     // When saves work again, Record does.
     fs::remove_file(folder.join("history")).unwrap();
+    fs::remove_dir(&added).unwrap();
     poll_until(&mut control, |control| control.save_state() == SaveState::Saved);
     control.record(Frames(24_000)).unwrap();
     to_the_end(&mut control);

@@ -35,6 +35,19 @@ class Bad(Exception):
     """A take that cannot be checked, or that contradicts the summary. The text names the file."""
 
 
+def listed_takes(session):
+    """The takes that a session lists: those of session.json, and those that Record has added beside it."""
+    takes = {}
+    for name in ["session.takes.json", "session.json"]:
+        try:
+            with open(os.path.join(session, name), encoding="utf-8") as file:
+                takes.update((take["id"], take) for take in json.load(file)["takes"])
+        except FileNotFoundError:
+            if name == "session.json":
+                raise
+    return [takes[number] for number in sorted(takes)]
+
+
 def s24_table():
     """One period of the ramp, three bytes per frame, little endian."""
     low = bytes(range(256)) * 256

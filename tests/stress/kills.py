@@ -39,8 +39,7 @@ def spool_folders():
 
 def takes_of(session):
     try:
-        with open(os.path.join(session, "session.json"), encoding="utf-8") as file:
-            return json.load(file)["takes"]
+        return check.listed_takes(session)
     except (OSError, ValueError, KeyError):
         return []
 

@@ -271,8 +271,7 @@ class Soak:
 
     def find(self):
         try:
-            with open(os.path.join(self.session, "session.json"), encoding="utf-8") as file:
-                entries = json.load(file)["takes"]
+            entries = check.listed_takes(self.session)
             if len(entries) != self.tracks:
                 return False
             self.takes = [Take(self.session, entry) for entry in entries]

@@ -60,8 +60,8 @@ open() {
     window=$(xdotool search --onlyvisible --pid "$app" | tail -n1)
     shown_ms=$((($(date +%s%N) - began) / 1000000))
 }
-# Whether the session lists takes that are being recorded.
-records() { grep -q '"state": "recording"' "$1/session.json"; }
+# Whether the session lists takes that are being recorded. Record lists them in a file of their own first.
+records() { grep -qs '"state": "recording"' "$1/session.json" "$1/session.takes.json"; }
 listed() { grep -q "\"state\": \"$2\"" "$1/session.json"; }
 
 slowest=0

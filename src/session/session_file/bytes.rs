@@ -52,7 +52,7 @@ impl Fault {
         }
     }
 
-    fn damaged(reason: &str) -> Fault {
+    pub(super) fn damaged(reason: &str) -> Fault {
         Fault::Damaged { place: None, reason: printable(reason) }
     }
 }
@@ -78,18 +78,22 @@ fn printable(text: &str) -> String {
 
 /// Reads a session. It is valid, or the bytes are refused.
 pub fn parse(bytes: &[u8]) -> Result<Session, Fault> {
-    // The version is read first: the file of a newer program is not damaged only because it cannot be read here.
-    let version = head(bytes)?.ok_or_else(|| Fault::damaged("it has no version"))?;
-    if FILE_VERSION < version {
-        return Err(Fault::Newer(version));
-    }
-    if version == 0 {
-        return Err(Fault::damaged("there is no version 0"));
-    }
+    check_version(bytes)?;
     let mut session: Session = serde_json::from_slice(bytes)?;
     session.other.remove("version");
     session.validate().map_err(|reason| Fault::damaged(&reason))?;
     Ok(session)
+}
+
+/// Refuses bytes that this program cannot read. The version is read first: the file of a newer program is not damaged only
+/// because it cannot be read here.
+pub(super) fn check_version(bytes: &[u8]) -> Result<(), Fault> {
+    match head(bytes)? {
+        None => Err(Fault::damaged("it has no version")),
+        Some(0) => Err(Fault::damaged("there is no version 0")),
+        Some(newer) if FILE_VERSION < newer => Err(Fault::Newer(newer)),
+        Some(_) => Ok(()),
+    }
 }
 
 /// Whether a session of these bytes, which were just encoded, can be read again.

@@ -54,9 +54,14 @@ impl Encoder {
         self.last.as_ref().map_or(0, |last| last.bytes.len())
     }
 
+    /// The session that was encoded last.
+    pub(super) fn last(&self) -> Option<&Session> {
+        self.last.as_ref().map(|last| &last.session)
+    }
+
     /// Whether this is the session that was encoded last.
     pub(super) fn has_encoded(&self, session: &Session) -> bool {
-        self.last.as_ref().is_some_and(|last| last.session == *session)
+        self.last() == Some(session)
     }
 
     /// The bytes of a session as they are written, and whether they differ from the last ones.
@@ -77,6 +82,14 @@ impl Encoder {
 /// The bytes of a session as they are written.
 pub fn to_bytes(session: &Session) -> io::Result<Vec<u8>> {
     encode(session, None).map(|encoded| encoded.bytes)
+}
+
+/// The bytes of a value as a session's file has them: a line for each object of a list.
+pub(super) fn to_lines(value: &impl Serialize) -> io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    append(&mut bytes, value)?;
+    bytes.push(b'\n');
+    Ok(bytes)
 }
 
 fn encode(session: &Session, last: Option<&Encoded>) -> io::Result<Encoded> {

@@ -4,6 +4,7 @@
 //! `session.json` is replaced as a whole or not at all, and its earlier versions are kept. A session that comes from
 //! another computer cannot lead out of its folder, make the program wait for ever, or make it read without bound.
 
+mod added;
 mod bytes;
 mod copies;
 mod encode;
@@ -11,8 +12,10 @@ mod error;
 mod folder;
 mod folder_watch;
 mod lock;
+mod replace;
 mod take_folders;
 mod trash;
+mod unused;
 mod versions;
 #[cfg(test)]
 mod tests;
@@ -26,7 +29,10 @@ pub use lock::holder;
 pub use take_folders::sync_take_folders;
 pub use versions::{KeptVersion, VERSION_COUNT_MAX, kept_versions};
 
-use super::names::{AUDIO, FOLDERS, HISTORY, LOCK_FILE, NEW_SESSION_FILE, RESERVE_FILE, SESSION_FILE, TRASH};
+use super::names::{
+    ADDED_TAKES_FILE, AUDIO, FOLDERS, HISTORY, NEW_ADDED_TAKES_FILE, NEW_SESSION_FILE, RESERVE_FILE, SESSION_FILE,
+    TRASH,
+};
 use super::{Session, Take};
 use crate::file_system;
 use crate::format::TakeFormat;
@@ -35,10 +41,12 @@ use crate::time::SampleRate;
 use encode::Encoder;
 use folder::{FileMark, Folder};
 use lock::Lock;
+use replace::{Previous, free_blocks, replace_session_file};
 use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
 use trash::Settled;
+use unused::unused_check;
 use uuid::Uuid;
 use versions::{numbers, thin_out, version_name};
 
@@ -65,6 +73,10 @@ pub struct OpenSession {
     on_disk: OnDisk,
     /// The new file that has the last encoded bytes and is durable, if a save was prepared.
     prepared: Option<FileMark>,
+    /// The file of takes that `session.json` does not list yet.
+    added: added::OnDisk,
+    /// The next version of that file, if a save was prepared that only adds takes.
+    prepared_takes: Option<added::Prepared>,
     settled: Settled,
 }
 
@@ -91,7 +103,17 @@ pub struct FoundCopy {
 impl OpenSession {
     fn of(folder: Folder, lock: Lock) -> OpenSession {
         let (encoder, settled) = (Encoder::default(), Settled::default());
-        OpenSession { folder, lock, encoder, on_disk: OnDisk::Unknown, prepared: None, settled }
+        let added = added::OnDisk::Unknown;
+        OpenSession {
+            folder,
+            lock,
+            encoder,
+            on_disk: OnDisk::Unknown,
+            prepared: None,
+            added,
+            prepared_takes: None,
+            settled,
+        }
     }
 
     /// Makes a session in a folder that does not exist or is empty.
@@ -170,9 +192,12 @@ impl OpenSession {
             Err(other) => return Err(other),
         };
         let history = self.folder.make_subfolder(HISTORY)?;
+        added::set_aside_if_damaged(&self.folder, session)?;
         let read = |number: &u32| {
             let bytes = history.read(&version_name(*number), SESSION_BYTES_MAX).ok()??;
-            parse(&bytes).ok().filter(|kept| kept.id == session.id)
+            let mut kept = parse(&bytes).ok().filter(|kept| kept.id == session.id)?;
+            added::add_to(&self.folder, &mut kept).ok();
+            Some(kept)
         };
         let copy = numbers(&self.folder)?.iter().rev().find_map(read);
         let (bytes, _) = encode_valid(&mut self.encoder, &self.folder, session)?;
@@ -201,8 +226,13 @@ impl OpenSession {
         for name in FOLDERS {
             folder.make_subfolder(name)?;
         }
-        let session = load(&folder)?;
-        Ok((OpenSession::of(folder, lock), session))
+        let (session, bytes) = load_with_bytes(&folder)?;
+        let mut open = OpenSession::of(folder, lock);
+        // So that the first pass does not wait for the whole file.
+        if open.encoder.encode(&session).is_ok_and(|(encoded, _)| encoded == bytes) {
+            open.on_disk = open.folder.mark(SESSION_FILE)?.map_or(OnDisk::Unknown, OnDisk::Same);
+        }
+        Ok((open, session))
     }
 
     /// The session's folder, as it was named when it was opened.
@@ -237,7 +267,8 @@ impl OpenSession {
     }
 
     /// Saves the session. Afterwards the new version is durable and the previous one is kept. After an error the file
-    /// is as it was. A session that equals the file is not written.
+    /// is as it was. A session that equals the file is not written. If only takes were added, they go into a file of
+    /// their own, and the file of the session stays.
     pub fn save(&mut self, session: &Session) -> Result<(), SessionError> {
         self.save_only(session)?;
         self.clean_up();
@@ -254,6 +285,49 @@ impl OpenSession {
 
     /// The part of [`OpenSession::save`] that makes the session durable. `clean_up` is the rest.
     pub fn save_only(&mut self, session: &Session) -> Result<(), SessionError> {
+        // If the takes alone cannot be saved, the whole file is tried, which also frees blocks of a full disk.
+        if self.save_takes_only(session).is_ok_and(|is_saved| is_saved) {
+            return Ok(());
+        }
+        self.save_whole(session)?;
+        if !matches!(self.added, added::OnDisk::Missing) {
+            let removed = self.folder.remove(ADDED_TAKES_FILE);
+            self.added = removed.map_or(added::OnDisk::Unknown, |()| added::OnDisk::Missing);
+        }
+        Ok(())
+    }
+
+    /// Saves a session that has more takes than `session.json` and is the same otherwise. Returns whether it is saved.
+    fn save_takes_only(&mut self, session: &Session) -> Result<bool, SessionError> {
+        let prepared = self.prepared_takes.take();
+        let listed = match (self.on_disk, self.encoder.last()) {
+            (OnDisk::Same(saved), Some(listed)) if self.folder.mark(SESSION_FILE)? == Some(saved) => Some(listed),
+            _ => None,
+        };
+        let Some(listed) = listed.filter(|listed| session.takes_added_to(listed).is_some()) else {
+            if prepared.is_some() {
+                self.folder.remove(NEW_ADDED_TAKES_FILE).ok();
+            }
+            return Ok(false);
+        };
+        if let added::OnDisk::Gives(given, mark) = &self.added
+            && **given == *session
+            && self.folder.mark(ADDED_TAKES_FILE)? == Some(*mark)
+        {
+            return Ok(true);
+        }
+        let found = self.folder.mark(NEW_ADDED_TAKES_FILE)?;
+        let prepared = match prepared.filter(|(it, mark)| **it == *session && found == Some(*mark)) {
+            Some(prepared) => Some(prepared),
+            None => added::prepare(&self.folder, listed, session)?,
+        };
+        let Some(prepared) = prepared else { return Ok(false) };
+        self.added = added::OnDisk::Unknown;
+        self.added = added::finish(&self.folder, prepared)?;
+        Ok(true)
+    }
+
+    fn save_whole(&mut self, session: &Session) -> Result<(), SessionError> {
         let before = std::mem::replace(&mut self.on_disk, OnDisk::Unknown);
         let prepared = self.prepared.take();
         let (bytes, differs) = encode_valid(&mut self.encoder, &self.folder, session)?;
@@ -281,9 +355,16 @@ impl OpenSession {
         Ok(())
     }
 
-    /// Prepares the save of a session that is going to be saved soon: makes a new file durable that has its bytes. The
-    /// save then only gives it the name `session.json`.
+    /// Prepares the save of a session that is going to be saved soon: makes a new file durable that has its bytes, or the
+    /// takes that it adds. The save then only gives it its name.
     pub fn prepare_save(&mut self, session: &Session) -> Result<(), SessionError> {
+        self.prepared_takes = match (self.on_disk, self.encoder.last()) {
+            (OnDisk::Same(_), Some(listed)) => added::prepare(&self.folder, listed, session)?,
+            _ => None,
+        };
+        if self.prepared_takes.is_some() {
+            return Ok(());
+        }
         self.prepared = None;
         let (bytes, differs) = encode_valid(&mut self.encoder, &self.folder, session)?;
         if !differs && matches!(self.on_disk, OnDisk::Same(_)) {
@@ -316,7 +397,7 @@ impl OpenSession {
             folder.make_subfolder(name)?;
         }
         (self.folder, self.on_disk, self.settled) = (folder, OnDisk::Unknown, Settled::default());
-        self.prepared = None;
+        (self.prepared, self.added, self.prepared_takes) = (None, added::OnDisk::Unknown, None);
         Ok(())
     }
 
@@ -430,7 +511,8 @@ pub fn restore(path: &Path, number: u32) -> Result<(), SessionError> {
     let bytes = history
         .read(&name, SESSION_BYTES_MAX)?
         .ok_or_else(|| SessionError::Missing { path: history.path().join(&name) })?;
-    parse(&bytes).map_err(|fault| fault.into_error(history.path().join(&name), &folder))?;
+    let kept = parse(&bytes).map_err(|fault| fault.into_error(history.path().join(&name), &folder))?;
+    added::set_aside_if_damaged(&folder, &kept)?;
     let present = folder.read(SESSION_FILE, SESSION_BYTES_MAX);
     let sound = matches!(present, Ok(Some(present)) if parse(&present).is_ok());
     replace_session_file(&folder, Some(&bytes), if sound { Previous::Version } else { Previous::Trash })?;
@@ -444,70 +526,6 @@ fn trial(folder: &Folder) -> Result<(), SessionError> {
         file_system: file_system::name_of(folder).unwrap_or_else(|| "the file system".to_owned()),
         reason: flaw.to_string(),
     })
-}
-
-/// Where the file that is replaced goes.
-#[derive(Clone, Copy)]
-enum Previous {
-    /// The file becomes a kept version.
-    Version,
-    /// The file goes to the trash: it is damaged, and as a kept version it would replace a good one.
-    Trash,
-    /// The file is kept beside the versions, because it is the damaged copy in a folder on another disk.
-    Damaged,
-}
-
-/// Replaces the session's file by a new one and makes that durable: two syncs. `bytes`: the content of the new file;
-/// `None`: it is there already. After an error the file is as it was.
-fn replace_session_file(folder: &Folder, bytes: Option<&[u8]>, previous: Previous) -> Result<(), SessionError> {
-    let replace = || {
-        if let Some(bytes) = bytes {
-            folder.write(NEW_SESSION_FILE, bytes)?;
-        }
-        if folder.kind(SESSION_FILE)?.is_some() {
-            let (keeper, first, name): (_, _, fn(u32) -> String) = match previous {
-                Previous::Version => {
-                    let last = numbers(folder)?.last().copied();
-                    (folder.make_subfolder(HISTORY)?, last.map_or(1, |last| last + 1), version_name)
-                }
-                Previous::Trash => (folder.make_subfolder(TRASH)?, 1, damaged_name),
-                Previous::Damaged => (folder.make_subfolder(HISTORY)?, 1, damaged_name),
-            };
-            let mut number = first;
-            while !folder.link(SESSION_FILE, &keeper, &name(number), SESSION_BYTES_MAX)? {
-                number += 1;
-            }
-            // No sync for the name of a kept version: the journal of a file system has it before the rename that is made
-            // durable below. Elsewhere a power cut may cost that version, never the session.
-            if !matches!(previous, Previous::Version) {
-                keeper.sync()?;
-            }
-        }
-        folder.replace(NEW_SESSION_FILE, SESSION_FILE)?;
-        folder.sync()
-    };
-    replace().inspect_err(|_| {
-        // Half of a new file must not fill a full disk further. The first error is the one to report.
-        folder.remove(NEW_SESSION_FILE).ok();
-    })
-}
-
-/// The name of a damaged `session.json` that is kept.
-fn damaged_name(number: u32) -> String {
-    format!("session-damaged-{number}.json")
-}
-
-/// Frees disk blocks for `session.json` on a full disk: first a part of the reserve, no more than the file needs,
-/// because the takes need blocks too; then the oldest kept version. Returns whether anything was freed.
-fn free_blocks(folder: &Folder, bytes: u64) -> Result<bool, SessionError> {
-    if folder.shrink_reserve(RESERVE_FILE, 2 * bytes + RESERVE_BYTES_MIN / 16)? {
-        return Ok(true);
-    }
-    let (Some(history), Some(oldest)) = (folder.subfolder(HISTORY)?, numbers(folder)?.first().copied()) else {
-        return Ok(false);
-    };
-    history.remove(&version_name(oldest))?;
-    Ok(true)
 }
 
 /// The folder of a session, given that folder or the `session.json` in it.
@@ -525,45 +543,19 @@ pub(crate) fn folder_of(path: &Path) -> &Path {
     }
 }
 
-/// Names that file systems and desktops make by themselves at the top of a disk or in every folder that they show.
-const DESKTOP_NAMES: [&str; 9] = [
-    "lost+found",
-    ".directory",
-    ".DS_Store",
-    ".Trashes",
-    ".Spotlight-V100",
-    ".fseventsd",
-    "System Volume Information",
-    "desktop.ini",
-    "Thumbs.db",
-];
-
-/// The beginning of the name of a desktop's trash at the top of a disk. The number of the user follows.
-const DESKTOP_TRASH: &str = ".Trash-";
-
-/// Refuses a folder in which any file would be in the way of a new session.
-fn unused_check(folder: &Folder) -> Result<(), SessionError> {
-    for name in folder.names()? {
-        let ours = match name.as_str() {
-            LOCK_FILE | NEW_SESSION_FILE | RESERVE_FILE | file_system::TRIAL_FILE => true,
-            name if DESKTOP_NAMES.contains(&name) || name.starts_with(DESKTOP_TRASH) => true,
-            name if FOLDERS.contains(&name) => match folder.subfolder(name)? {
-                Some(subfolder) => subfolder.names()?.is_empty(),
-                None => true,
-            },
-            _ => false,
-        };
-        if !ours {
-            return Err(SessionError::Exists { path: folder.path().into() });
-        }
-    }
-    Ok(())
+fn load(folder: &Folder) -> Result<Session, SessionError> {
+    load_with_bytes(folder).map(|(session, _)| session)
 }
 
-fn load(folder: &Folder) -> Result<Session, SessionError> {
+/// Reads a session, and the bytes of its `session.json`.
+fn load_with_bytes(folder: &Folder) -> Result<(Session, Vec<u8>), SessionError> {
     let path = folder.path().join(SESSION_FILE);
     match folder.read(SESSION_FILE, SESSION_BYTES_MAX)? {
-        Some(bytes) => parse(&bytes).map_err(|fault| fault.into_error(path, folder)),
+        Some(bytes) => {
+            let mut session = parse(&bytes).map_err(|fault| fault.into_error(path, folder))?;
+            added::add_to(folder, &mut session)?;
+            Ok((session, bytes))
+        }
         None if numbers(folder)?.is_empty() => Err(folder.not_a_session(format!("it holds no {SESSION_FILE}"))),
         None => Err(Fault::Damaged { place: None, reason: "it is missing".into() }.into_error(path, folder)),
     }

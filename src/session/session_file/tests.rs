@@ -1,6 +1,7 @@
 //! The folder of a session against crashes, links, special files and hostile content. Thread: tests.
 
 use super::*;
+use crate::session::names::LOCK_FILE;
 use crate::session::tests::{any_session, any_steps, apply, empty_session, recorded};
 use crate::time::{FramePos, Frames};
 use nix::sys::stat::Mode;
@@ -480,4 +481,115 @@ proptest! {
             prop_assert_eq!(session.validate(), Ok(()));
         }
     }
+}
+
+/// A session of two tracks that is saved and has a take beside `session.json`.
+fn with_added_take() -> (tempfile::TempDir, PathBuf, OpenSession, Session, Vec<u8>) {
+    let (dir, path, mut open, mut session) = made();
+    let track = session.add_track("Kick", &[0]).expect("room");
+    recorded(&mut session, track, FramePos(0), Frames(10));
+    open.save(&session).expect("saved");
+    let whole = fs::read(path.join(SESSION_FILE)).expect("there");
+    recorded(&mut session, track, FramePos(10), Frames(10));
+    open.prepare_save(&session).expect("valid");
+    assert_ne!(open_read_only(&path).expect("read"), session, "prepared only");
+    open.save(&session).expect("saved");
+    (dir, path, open, session, whole)
+}
+
+#[test]
+fn a_save_that_only_adds_takes_leaves_the_large_file_as_it_is() {
+    let (_dir, path, mut open, mut session, whole) = with_added_take();
+    let now = || fs::read(path.join(SESSION_FILE)).expect("there");
+    assert_eq!(now(), whole);
+    assert_eq!(open_read_only(&path).expect("read"), session);
+    assert!(!path.join(NEW_ADDED_TAKES_FILE).exists());
+    // Without a preparation too, with the take before it.
+    let track = session.tracks()[0].id();
+    recorded(&mut session, track, FramePos(20), Frames(10));
+    open.save(&session).expect("saved");
+    assert_eq!((now(), open_read_only(&path).expect("read")), (whole, session.clone()));
+    let written = fs::metadata(path.join(ADDED_TAKES_FILE)).expect("there").modified().expect("a time");
+    open.save(&session).expect("nothing to do");
+    assert_eq!(fs::metadata(path.join(ADDED_TAKES_FILE)).expect("there").modified().expect("a time"), written);
+    // Any other change writes the session with them.
+    session.rename("Other");
+    open.save(&session).expect("saved");
+    assert!(!path.join(ADDED_TAKES_FILE).exists());
+    assert_eq!(parse(&now()).expect("whole"), session);
+}
+
+#[test]
+fn a_session_that_is_opened_again_has_the_takes_beside_its_file() {
+    let (_dir, path, open, session, _) = with_added_take();
+    drop(open);
+    let (mut open, again) = OpenSession::open(&path).expect("opened");
+    assert_eq!(again, session);
+    open.save(&again).expect("saved");
+    assert!(!path.join(ADDED_TAKES_FILE).exists());
+    assert_eq!(parse(&fs::read(path.join(SESSION_FILE)).expect("there")).expect("whole"), session);
+}
+
+#[test]
+fn a_session_that_was_only_opened_saves_added_takes_beside_its_file() {
+    let (_dir, path, mut open, mut session) = made();
+    let track = session.add_track("Kick", &[0]).expect("room");
+    open.save(&session).expect("saved");
+    drop(open);
+    let (mut open, mut session) = OpenSession::open(&path).expect("opened");
+    recorded(&mut session, track, FramePos(0), Frames(10));
+    open.save(&session).expect("saved");
+    assert!(path.join(ADDED_TAKES_FILE).exists());
+}
+
+#[test]
+fn takes_that_are_in_the_session_already_are_not_added_again() {
+    let (_dir, path, mut open, mut session, _) = with_added_take();
+    let added = fs::read(path.join(ADDED_TAKES_FILE)).expect("there");
+    session.rename("Other");
+    let last = session.takes().last().expect("a take").id;
+    session.trash_take(last).expect("trashed");
+    open.save(&session).expect("saved");
+    // A power cut has brought the file back.
+    fs::write(path.join(ADDED_TAKES_FILE), &added).expect("written");
+    assert_eq!(open_read_only(&path).expect("read"), session);
+    // An earlier version gets the takes: no restoring of an arrangement takes a recorded take away.
+    drop(open);
+    restore(&path, 1).expect("restored");
+    assert!(open_read_only(&path).expect("read").takes().iter().any(|take| take.id == last));
+}
+
+#[test]
+fn a_list_of_added_takes_that_cannot_be_read_is_reported_and_set_aside_by_a_restored_version() {
+    let (_dir, path, open, _, whole) = with_added_take();
+    drop(open);
+    let file = path.join(ADDED_TAKES_FILE);
+    let added = fs::read(&file).expect("there");
+    fs::write(&file, &added[..added.len() / 2]).expect("torn");
+    let error = open_read_only(&path).expect_err("torn");
+    assert!(matches!(&error, SessionError::Damaged { path, .. } if *path == file), "{error}");
+    let other = String::from_utf8(added).expect("text").replace("\"version\": 1", "\"version\": 9");
+    fs::write(&file, other).expect("written");
+    assert!(matches!(open_read_only(&path), Err(SessionError::NewerVersion { found: 9, .. })));
+    fs::write(&file, "{}").expect("written");
+    restore(&path, 1).expect("restored");
+    assert!(!file.exists() && path.join("session.takes-damaged.json").exists());
+    assert!(open_read_only(&path).is_ok());
+    // The list of another session adds nothing.
+    fs::write(path.join(SESSION_FILE), &whole).expect("written");
+    let foreign = format!("{{\"version\": 1, \"id\": \"{}\", \"next_id\": 900, \"takes\": []}}", Uuid::from_u128(7));
+    fs::write(&file, foreign).expect("written");
+    assert_eq!(open_read_only(&path).expect("read"), parse(&whole).expect("whole"));
+}
+
+#[test]
+fn a_save_of_the_whole_session_follows_if_the_added_takes_cannot_be_saved() {
+    let (_dir, path, mut open, mut session, _) = with_added_take();
+    // A folder in the way of the file.
+    fs::remove_file(path.join(ADDED_TAKES_FILE)).expect("removed");
+    fs::create_dir(path.join(ADDED_TAKES_FILE)).expect("made");
+    let track = session.tracks()[0].id();
+    recorded(&mut session, track, FramePos(20), Frames(10));
+    open.save(&session).expect("saved");
+    assert_eq!(parse(&fs::read(path.join(SESSION_FILE)).expect("there")).expect("whole"), session);
 }
