@@ -166,6 +166,13 @@ pub const FAULTS_LISTED: usize = 16;
 /// Milliseconds for which residency samples are kept, so that the user can go back in them.
 pub const RESIDENCY_HISTORY_MS: u64 = 60_000;
 
+/// Milliseconds from one point of the figures over the last minute to the next.
+pub const RATE_MS: u64 = 500;
+
+/// Milliseconds after the transport has stopped for which figures are still added: the last writes and syncs of a pass
+/// belong to it. Later ones would displace those of the pass.
+pub const RATES_AFTER_STOP_MS: u64 = 5000;
+
 /// Bytes of cells in all residency samples that are kept. With more tracks the samples reach less far back.
 pub const RESIDENCY_HISTORY_BYTES_MAX: usize = 16 * 1024 * 1024;
 

@@ -121,3 +121,26 @@ pub mod files_or_reason {
         Ok(read.map(|outcome| outcome.map(paths)))
     }
 }
+
+/// For `#[serde(with)]` on a value whose form a binary format cannot have: one with a tag within it, or with members that may
+/// be missing. A binary format gets its JSON text.
+pub mod as_json {
+    use super::{Deserialize, Deserializer, Serialize, Serializer};
+    use serde::de::DeserializeOwned;
+
+    /// Writes the value.
+    pub fn serialize<T: Serialize, S: Serializer>(value: &T, to: S) -> Result<S::Ok, S::Error> {
+        if to.is_human_readable() {
+            return value.serialize(to);
+        }
+        serde_json::to_string(value).map_err(serde::ser::Error::custom)?.serialize(to)
+    }
+
+    /// Reads a value.
+    pub fn deserialize<'de, T: DeserializeOwned, D: Deserializer<'de>>(from: D) -> Result<T, D::Error> {
+        if from.is_human_readable() {
+            return T::deserialize(from);
+        }
+        serde_json::from_str(&String::deserialize(from)?).map_err(serde::de::Error::custom)
+    }
+}

@@ -5,6 +5,7 @@ use super::peak_hold::PeakHold;
 use super::phase::Phase;
 use super::settings::{Settings, SettingsStore};
 use super::snapshot::Snapshot;
+use super::trace_requests::TraceRequests;
 use super::{App, Wake};
 use crate::control::{Notice, Severity};
 use crate::limits;
@@ -32,6 +33,7 @@ pub(super) struct Shared {
     pub(super) latest: Mutex<Arc<Snapshot>>,
     pub(super) watcher: Mutex<Option<Arc<Watcher>>>,
     pub(super) wants_watcher: AtomicBool,
+    pub(super) traces: TraceRequests,
     /// Commands that were given so far.
     pub(super) given: AtomicU64,
     /// Whether a front end took the latest snapshot.
@@ -58,6 +60,7 @@ impl Shared {
             latest: Mutex::new(Arc::new(Snapshot::empty())),
             watcher: Mutex::default(),
             wants_watcher: AtomicBool::new(false),
+            traces: TraceRequests::default(),
             given: AtomicU64::new(0),
             is_taken: AtomicBool::new(false),
             has_news: AtomicBool::new(false),
@@ -224,6 +227,7 @@ impl ControlLoop {
         let has_news = self.shared.has_news.swap(false, SeqCst);
         self.app.poll();
         self.share_watcher();
+        self.shared.traces.answer(|| self.app.trace_sources());
         self.publish(has_news);
         self.app.is_closed()
     }

@@ -19,6 +19,7 @@ use super::control_loop::{Prepared, Shared};
 pub use super::phase::Phase;
 use super::snapshot::Snapshot;
 use super::{App, Options};
+use crate::diagnostics::trace::Trace;
 use crate::lock::lock;
 use crate::residency::watcher::Watcher;
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded};
@@ -114,6 +115,13 @@ impl AppHandle {
             self.shared.ring();
         }
         lock(&self.shared.watcher).clone()
+    }
+
+    /// The last minute of the open session. Waits for control, at most for `limit`. `None`: no session is open.
+    pub fn trace(&self, limit: Duration) -> Option<Trace> {
+        let answer = self.shared.traces.add();
+        self.shared.ring();
+        Some(answer.recv_timeout(limit).ok()?.gather())
     }
 
     /// How far the app is from its end.

@@ -25,12 +25,14 @@ pub mod settings;
 pub mod settings_change;
 pub mod snapshot;
 pub mod terminal;
+mod trace_requests;
 pub mod waves;
 
 use crate::app::snapshot::{EventEntry, Made, Refusal, Snapshot, Stage};
 use crate::butler::capabilities::CapturePath;
 use crate::control::recording::PassReport;
 use crate::control::{Control, Notice, Severity};
+use crate::diagnostics::trace::{Trace, TraceSources};
 use crate::message::Motion;
 use crate::message::disk::DiskEvent;
 use crate::message::published::Published;
@@ -44,6 +46,7 @@ use disk_watch::DiskWatch;
 use inhibit::Inhibitor;
 use jobs::Jobs;
 use opener::{OpenRequest, Opener, OpenerEvent};
+use report::ReportFigures;
 use settings::{Settings, SettingsStore};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -91,8 +94,19 @@ pub struct DeviceWish {
 #[derive(Default)]
 pub struct LiveSources<'a> {
     pub waves: Option<&'a mut PeakStore>,
-    /// The residency samples, once the residency panel was open.
+    /// The residency samples, once a session is open.
     pub watcher: Option<&'a dyn ResidencySamples>,
+    /// Questions to the recorder; `None` in pictures without one.
+    pub questions: Option<Arc<dyn Questions>>,
+}
+
+/// Questions to the recorder whose answers take a moment. A thread that may wait asks them.
+pub trait Questions: Send + Sync {
+    /// The last minute as a trace, or the reason why there is none.
+    fn trace(&self) -> Result<Trace, String>;
+
+    /// The figures for a report. Without an answer there are those that have come before.
+    fn figures(&self) -> ReportFigures;
 }
 
 enum OpenState {
@@ -359,6 +373,8 @@ impl App {
         control.set_latency_offset(self.settings.offset_of(&control.offset_key()));
         control.set_mirror(self.settings.mirror.as_deref());
         control.set_overflow(self.settings.overflow.as_deref());
+        // Its figures are kept from now on, whether or not somebody looks. Without its thread there are none.
+        control.watcher().ok();
         self.session_info = SessionInfo::new(&mut control, title, read_only, is_new, base);
         self.watched = PathBuf::new();
         (self.refusal, self.made) = (None, None);
@@ -521,6 +537,14 @@ impl App {
     pub fn watcher(&mut self) -> Option<Arc<Watcher>> {
         match &mut self.state {
             OpenState::Open(control) => control.watcher().ok(),
+            OpenState::Empty(_) => None,
+        }
+    }
+
+    /// The sources of a trace; `None` while no session is open.
+    fn trace_sources(&self) -> Option<TraceSources> {
+        match &self.state {
+            OpenState::Open(control) => Some(TraceSources::of(control)),
             OpenState::Empty(_) => None,
         }
     }

@@ -6,6 +6,10 @@ use super::snapshot::{EngineFigures, EventEntry, Snapshot};
 use crate::control::Severity;
 use crate::file_system::mount_of;
 use crate::flight::facts;
+use crate::residency::KernelDeltas;
+use crate::residency::faults::SeenFault;
+use crate::residency::picture::picture;
+use crate::residency::rates::RatePoint;
 use crate::residency::report::{Report, report};
 use crate::residency::sample::{RowKey, Sample};
 use crate::session::{Session, Take, Track};
@@ -16,9 +20,23 @@ use std::sync::Arc;
 /// A report lists at most this many takes, the last ones.
 const TAKES_MAX: usize = 2048;
 
+/// Figures of a report that the recorder is asked for.
+#[derive(Clone, Debug, Default)]
+pub struct ReportFigures {
+    /// The change of the kernel's counters; `None` if the recorder did not answer.
+    pub deltas: Option<KernelDeltas>,
+    /// Figures over the last minute in which something rolled, oldest first.
+    pub rates: Vec<RatePoint>,
+    /// The last page faults of the audio thread, oldest first.
+    pub faults: Vec<SeenFault>,
+    /// Why page faults are not attributed; `None` if they are.
+    pub no_faults_because: Option<String>,
+}
+
 /// The part of a report that needs no waiting.
 pub struct Draft {
     snapshot: Snapshot,
+    samples: Vec<Arc<Sample>>,
     residency: Report,
 }
 
@@ -27,11 +45,17 @@ impl Draft {
     pub fn new(snapshot: &Snapshot, samples: &[Arc<Sample>]) -> Draft {
         let session = &snapshot.session;
         let name = |key: &RowKey| track_name(session, key);
-        Draft { snapshot: snapshot.clone(), residency: report(samples, &name) }
+        Draft { snapshot: snapshot.clone(), samples: samples.to_vec(), residency: report(samples, &name) }
+    }
+
+    /// A picture of the map as of the last sample, with the figures above it, as SVG. `None`: there is no sample.
+    pub fn map(&self, figures: &ReportFigures) -> Option<String> {
+        let name = |key: &RowKey| track_name(&self.snapshot.session, key);
+        picture(&self.samples, &figures.rates, &figures.faults, &name)
     }
 
     /// The whole report. It asks the kernel about the machine and may wait.
-    pub fn finish(self) -> Value {
+    pub fn finish(self, figures: &ReportFigures) -> Value {
         let snapshot = &self.snapshot;
         let session = &snapshot.session;
         let takes = session.takes();
@@ -56,14 +80,17 @@ impl Draft {
             },
             "health": { "head": snapshot.health.head, "parts": snapshot.health.parts, "advice": snapshot.health.advice },
             "room": snapshot.disk_space.as_ref().map(|disk_space| json!({ "free_bytes": disk_space.free_bytes, "seconds": disk_space.seconds })),
-            "figures": figures(&snapshot.figures),
+            "figures": engine_figures(&snapshot.figures),
             "doctor": snapshot.doctor.clone().flatten().as_deref(),
             "stress_lab": *snapshot.stress.rows,
             "events": events(&snapshot.notices),
             "earlier_events": events(&snapshot.earlier),
             "takes": takes[takes.len().saturating_sub(TAKES_MAX)..].iter().map(|of| take(session, of)).collect::<Vec<Value>>(),
             "residency": self.residency,
+            "rates": figures.rates,
+            "page_faults": { "last": figures.faults, "not_attributed_because": figures.no_faults_because },
             "kernel": kernel_facts::settings(&snapshot.folder),
+            "kernel_deltas": figures.deltas,
         })
     }
 }
@@ -91,7 +118,7 @@ fn machine(folder: &Path) -> Value {
     })
 }
 
-fn figures(figures: &EngineFigures) -> Value {
+fn engine_figures(figures: &EngineFigures) -> Value {
     json!({
         "scheduling": figures.scheduling,
         "capture_path": figures.capture_path,

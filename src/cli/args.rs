@@ -24,6 +24,7 @@ Examples:
   faultless watch gig/audio                                         which pages of the takes are in memory
   faultless recover gig                                             after a crash: complete the takes that were cut off
   faultless stop gig                                                end a recording whose window is gone
+  faultless trace gig                                               the last minute, for ui.perfetto.dev
 
 Takes are ordinary WAV files, one per track, in SESSION/audio; other programs can open them while they
 are being recorded.")]
@@ -84,6 +85,8 @@ pub enum Mode {
     Stress(StressArgs),
     /// End the recording of a session whose window is gone, and wait until everything is saved
     Stop(StopArgs),
+    /// Write the last minute of a recording that runs, for ui.perfetto.dev or chrome://tracing
+    Trace(TraceArgs),
     /// Run the recorder without a window. The window starts it
     #[command(hide = true)]
     Engine(WindowArgs),
@@ -94,6 +97,16 @@ pub enum Mode {
 pub struct StopArgs {
     /// Folder of the session
     pub session: PathBuf,
+}
+
+/// Arguments of `trace`.
+#[derive(Args)]
+pub struct TraceArgs {
+    /// Folder of the session that is open in a window
+    pub session: PathBuf,
+    /// Write into this new file; '-': standard output. Without it: a file in the session's folder 'reports'
+    #[arg(long, short, value_name = "FILE")]
+    pub output: Option<PathBuf>,
 }
 
 /// Arguments of the modes that open a device.

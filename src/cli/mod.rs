@@ -14,6 +14,7 @@ pub mod recover;
 pub mod status;
 pub mod stop;
 pub mod stress;
+pub mod trace;
 pub mod watch;
 pub mod watch_table;
 pub mod open_window;
@@ -66,6 +67,7 @@ pub fn main() -> ExitCode {
         Some(Mode::Watch(args)) => watch::run(&args),
         Some(Mode::Stress(args)) => stress::run(&args),
         Some(Mode::Stop(args)) => stop::run(&args),
+        Some(Mode::Trace(args)) => trace::run(&args),
         Some(Mode::Engine(args)) => engine::run(&args),
     })
 }

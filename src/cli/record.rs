@@ -46,7 +46,8 @@ pub fn run(args: &RecordArgs) -> Result<(), Failure> {
     if let Some(path) = args.trace.as_deref().filter(|path| path.symlink_metadata().is_ok()) {
         return Err(Failure(format!("--trace {}: the file is there already; name a new one", path.display())));
     }
-    let (control, length) = open(args)?;
+    let (mut control, length) = open(args)?;
+    control.watcher().ok(); // Its figures are for windows and traces. Without its thread there are none.
     let bells = Bells::default();
     let mut app = TerminalApp::start(Box::new(control), bells.wake())?;
     let server = serve_windows(&mut app, bells);

@@ -72,6 +72,7 @@ use crate::message::AudioCommand;
 use crate::message::published::Published;
 use crate::message::spool_file::MemoryFiles;
 use crate::recovery;
+use crate::residency::rates::RatePoint;
 use crate::residency::sample::Sources;
 use crate::residency::watcher::Watcher;
 use crate::session::names::SESSION_FILE;
@@ -317,10 +318,16 @@ impl Control {
                 published: Arc::clone(&self.running.published),
                 disk: Arc::clone(&self.running.disk),
                 budget: Arc::clone(&self.running.budget),
+                faults: Arc::clone(&self.running.faults),
             })?),
         };
         self.watcher = Some(Arc::clone(&watcher));
         Ok(watcher)
+    }
+
+    /// Figures over the last minute in which something rolled; none without the watcher.
+    pub fn rates(&self) -> Vec<RatePoint> {
+        self.watcher.as_ref().map(|watcher| watcher.rates_after(None)).unwrap_or_default()
     }
 
     /// The numbers that the audio thread publishes.

@@ -1,5 +1,6 @@
 //! The last minute as a trace: cycles and wake-ups of the audio thread, windows, commits, syncs, page faults, passes and
-//! events, in the format of Chrome's and Perfetto's trace viewers. Thread: control gathers it; any thread writes it.
+//! events, in the format of Chrome's and Perfetto's trace viewers. Thread: control names the sources; any other thread
+//! gathers and writes.
 //!
 //! All times are of the monotonic clock. The events of the flight recorder have the wall clock; they are moved by the
 //! difference of the two clocks at the moment of the trace, so a change of the wall clock in the last minute misplaces
@@ -7,15 +8,21 @@
 
 use crate::control::Control;
 use crate::device::monotonic;
+use crate::flight::Events;
 use crate::flight::record::{Kind, Record};
 use crate::limits::TRACE_MS;
 use crate::message::cycle_log::Cycle;
-use crate::residency::faults::{Fault, FaultKind};
+use crate::message::published::Published;
+use crate::residency::faults::{Fault, FaultKind, FaultLog};
+use crate::residency::ledger::Ledger;
+use crate::residency::rates::RatePoint;
 use crate::residency::window_events::{WindowEvent, WindowStep};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
+use std::collections::HashMap;
 use std::io::{self, Write};
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 /// The process number of all lanes.
 const PROCESS: u32 = 1;
@@ -55,10 +62,15 @@ pub struct Trace {
     pub period_frames: usize,
     pub cycles: Vec<Cycle>,
     pub windows: Vec<TracedStep>,
+    /// Names of the files of `windows`.
+    pub files: Vec<String>,
+    /// Figures, with their times in nanoseconds of the monotonic clock.
+    pub rates: Vec<(u64, RatePoint)>,
     pub faults: Vec<Fault>,
     /// Why faults are not in the trace; `None` if they are.
     pub no_faults_because: Option<String>,
     /// Events of the flight recorder with their times in nanoseconds of the monotonic clock.
+    #[serde(with = "crate::serial::as_json")]
     pub events: Vec<(u64, Record)>,
 }
 
@@ -70,8 +82,8 @@ pub struct TracedStep {
     /// Nanoseconds that it took; 0: a moment.
     pub took_ns: u64,
     pub step: WindowStep,
-    /// Name of the file; empty for a sync of all takes.
-    pub file: String,
+    /// Index of the file in [`Trace::files`]; `None` for a sync of all takes.
+    pub file: Option<u32>,
     /// Range of the file, or of its spool, in bytes.
     pub byte: u64,
     pub bytes: u64,
@@ -94,39 +106,94 @@ struct Entry {
     args: Value,
 }
 
+/// Name of the file of a trace that is made now.
+pub fn file_name() -> String {
+    jiff::Zoned::now().strftime("trace %Y-%m-%d %H.%M.%S.json").to_string()
+}
+
+/// The parts of an open session that a trace reads. They are shared, so naming them costs no time.
+#[derive(Clone)]
+pub struct TraceSources {
+    published: Arc<Published>,
+    ledger: Arc<Ledger>,
+    faults: Arc<FaultLog>,
+    events: Events,
+    rates: Vec<RatePoint>,
+    device: String,
+    period_frames: usize,
+}
+
 /// The last minute of an open session, for [`Trace::write`].
 pub fn gather(control: &Control) -> Trace {
-    let now_ns = monotonic().as_nanos() as u64;
-    let from_ns = now_ns.saturating_sub(TRACE_MS * 1_000_000);
-    let running = control.running();
-    let now = jiff::Timestamp::now();
-    let at_ns = |record: &Record| {
-        let ago = now.as_nanosecond() - record.stamp()?.as_nanosecond();
-        let at = i128::from(now_ns) - ago;
-        u64::try_from(at).ok().filter(|at| from_ns <= *at && *at <= now_ns)
-    };
-    let events = control.events();
-    Trace {
-        now_ns,
-        device: running.device.name.clone(),
-        period_frames: running.device.period_frames,
-        cycles: control.published().cycle_log.since(from_ns),
-        windows: running.ledger.events().since(from_ns).iter().map(traced).collect(),
-        faults: running.faults.since(from_ns).iter().map(|fault| Fault::clone(fault)).collect(),
-        no_faults_because: running.faults.refusal().map(std::string::ToString::to_string),
-        events: events.iter().filter_map(|record| Some((at_ns(record)?, Record::clone(record)))).collect(),
+    TraceSources::of(control).gather()
+}
+
+impl TraceSources {
+    pub fn of(control: &Control) -> TraceSources {
+        let running = control.running();
+        TraceSources {
+            published: Arc::clone(&running.published),
+            ledger: Arc::clone(&running.ledger),
+            faults: Arc::clone(&running.faults),
+            events: control.events(),
+            rates: control.rates(),
+            device: running.device.name.clone(),
+            period_frames: running.device.period_frames,
+        }
+    }
+
+    /// The last minute. It takes some milliseconds.
+    pub fn gather(self) -> Trace {
+        let now_ns = monotonic().as_nanos() as u64;
+        let from_ns = now_ns.saturating_sub(TRACE_MS * 1_000_000);
+        let now = jiff::Timestamp::now();
+        let at_ns = |record: &Record| {
+            let ago = now.as_nanosecond() - record.stamp()?.as_nanosecond();
+            let at = i128::from(now_ns) - ago;
+            u64::try_from(at).ok().filter(|at| from_ns <= *at && *at <= now_ns)
+        };
+        let mut files = Files::default();
+        let windows = self.ledger.events().since(from_ns).iter().map(|event| files.traced(event)).collect();
+        let ledger_ns = |at_ms: u64| now_ns.saturating_sub(self.ledger.now().0.saturating_sub(at_ms) * 1_000_000);
+        let rates = self.rates.iter().map(|point| (ledger_ns(point.at_ms), *point));
+        Trace {
+            now_ns,
+            cycles: self.published.cycle_log.since(from_ns),
+            windows,
+            files: files.names,
+            rates: rates.filter(|(at_ns, _)| from_ns <= *at_ns).collect(),
+            faults: self.faults.since(from_ns).iter().map(|fault| Fault::clone(fault)).collect(),
+            no_faults_because: self.faults.refusal().map(std::string::ToString::to_string),
+            events: self.events.iter().filter_map(|record| Some((at_ns(record)?, Record::clone(record)))).collect(),
+            device: self.device,
+            period_frames: self.period_frames,
+        }
     }
 }
 
-fn traced(event: &WindowEvent) -> TracedStep {
-    let file = event.file.file_name().unwrap_or_default().to_string_lossy().into_owned();
-    TracedStep {
-        at_ns: event.at_ns,
-        took_ns: event.took_ns,
-        step: event.step,
-        file,
-        byte: event.byte,
-        bytes: event.bytes,
+/// The names of files. Tens of thousands of steps share a few of them.
+#[derive(Default)]
+struct Files {
+    names: Vec<String>,
+    known: HashMap<Arc<PathBuf>, u32>,
+}
+
+impl Files {
+    fn traced(&mut self, event: &WindowEvent) -> TracedStep {
+        let file = event.file.file_name().map(|name| {
+            *self.known.entry(Arc::clone(&event.file)).or_insert_with(|| {
+                self.names.push(name.to_string_lossy().into_owned());
+                self.names.len() as u32 - 1
+            })
+        });
+        TracedStep {
+            at_ns: event.at_ns,
+            took_ns: event.took_ns,
+            step: event.step,
+            file,
+            byte: event.byte,
+            bytes: event.bytes,
+        }
     }
 }
 
@@ -157,8 +224,18 @@ impl Trace {
         to.write_all(tail.as_bytes())
     }
 
-    /// Writes the trace to a new file.
+    /// The contents in words.
+    pub fn summary(&self) -> String {
+        let seconds = (self.now_ns - self.origin_ns().min(self.now_ns)) as f64 / 1e9;
+        let (cycles, windows, faults) = (self.cycles.len(), self.windows.len(), self.faults.len());
+        format!("{seconds:.1} s, {cycles} cycles, {windows} steps of windows, {faults} page faults")
+    }
+
+    /// Writes the trace to a new file. Makes its folder if that is missing.
     pub fn save(&self, path: &Path) -> io::Result<()> {
+        if let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
+            std::fs::create_dir_all(folder)?;
+        }
         let file = std::fs::OpenOptions::new().write(true).create_new(true).open(path)?;
         let mut file = io::BufWriter::new(file);
         self.write(&mut file)?;
@@ -181,21 +258,29 @@ impl Trace {
             lane.slice(FAULTS, name, fault.at_ns.saturating_sub(cost_ns), fault.at_ns, args);
         }
         for event in &self.windows {
-            lane.window(event);
+            let file = event.file.and_then(|at| self.files.get(at as usize));
+            lane.window(event, file.map_or("", String::as_str));
+        }
+        for (at_ns, point) in &self.rates {
+            lane.rates(*at_ns, point);
         }
         self.add_events(&mut lane);
         let mut entries = lane.without_overlaps();
-        let name = |(tid, name): &(u32, &str)| Entry {
-            name: "thread_name".to_owned(),
+        let about = |name: &str, tid: u32, args: Value| Entry {
+            name: name.to_owned(),
             phase: "M",
             ts: 0.0,
             dur: None,
             pid: PROCESS,
-            tid: *tid,
+            tid,
             scope: None,
-            args: json!({ "name": name, "sort_index": tid }),
+            args,
         };
-        let mut all: Vec<Entry> = LANES.iter().map(name).collect();
+        let mut all = vec![about("process_name", 0, json!({ "name": "faultless" }))];
+        for (tid, name) in LANES {
+            all.push(about("thread_name", tid, json!({ "name": name })));
+            all.push(about("thread_sort_index", tid, json!({ "sort_index": tid })));
+        }
         all.append(&mut entries);
         all
     }
@@ -206,7 +291,8 @@ impl Trace {
         let windows = self.windows.iter().map(|event| event.at_ns.saturating_sub(event.took_ns));
         let faults = self.faults.iter().map(|fault| fault.at_ns.saturating_sub(1_000_000_000));
         let events = self.events.iter().map(|(at_ns, _)| *at_ns);
-        cycles.chain(windows).chain(faults).chain(events).min().unwrap_or(self.now_ns)
+        let rates = self.rates.iter().map(|(at_ns, _)| *at_ns);
+        cycles.chain(windows).chain(faults).chain(events).chain(rates).min().unwrap_or(self.now_ns)
     }
 
     fn add_cycles(&self, lane: &mut Lanes) {
@@ -265,8 +351,32 @@ impl Lanes {
         self.entries.push(Entry { name: name.to_owned(), phase, ts, dur, pid: PROCESS, tid, scope, args });
     }
 
-    fn window(&mut self, event: &TracedStep) {
-        let args = json!({ "file": event.file, "byte": event.byte, "bytes": event.bytes });
+    /// The figures as counters: the viewers draw one graph for each name.
+    fn rates(&mut self, at_ns: u64, point: &RatePoint) {
+        let counters = [
+            (
+                "dirty bytes",
+                json!({ "takes": point.dirty_bytes, "other": other(point.machine_dirty_bytes, point.dirty_bytes) }),
+            ),
+            (
+                "writeback bytes",
+                json!({ "takes": point.writeback_bytes, "other": other(point.machine_writeback_bytes, point.writeback_bytes) }),
+            ),
+            (
+                "page faults",
+                json!({ "minor": point.minor_faults.unwrap_or(0), "major": point.major_faults.unwrap_or(0) }),
+            ),
+            ("run delay us", json!({ "audio thread": point.run_delay_us.unwrap_or(0.0) })),
+        ];
+        let ts = self.us(at_ns);
+        for (name, args) in counters {
+            let (name, phase) = (name.to_owned(), "C");
+            self.entries.push(Entry { name, phase, ts, dur: None, pid: PROCESS, tid: 0, scope: None, args });
+        }
+    }
+
+    fn window(&mut self, event: &TracedStep, file: &str) {
+        let args = json!({ "file": file, "byte": event.byte, "bytes": event.bytes });
         let (tid, name) = match event.step {
             WindowStep::HandedOver => (HANDED_OVER, "capture window"),
             WindowStep::PlaybackHandedOver => (HANDED_OVER, "playback window"),
@@ -300,6 +410,11 @@ impl Lanes {
     }
 }
 
+/// The bytes of the machine without those of the takes.
+fn other(machine: u64, takes: u64) -> u64 {
+    machine.saturating_sub(takes)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -308,10 +423,8 @@ mod tests {
 
     fn trace() -> Trace {
         let cycle = |at: u64| Cycle { begin_ns: 1_000_000_000 + at * 1_333_333, length_ns: 30_000, late_ns: 40_000 };
-        let window = |at_ns, took_ns, step| {
-            let file = "Kick \"1\".wav".to_owned();
-            TracedStep { at_ns, took_ns, step, file, byte: 4096, bytes: 61_440 }
-        };
+        let window =
+            |at_ns, took_ns, step| TracedStep { at_ns, took_ns, step, file: Some(0), byte: 4096, bytes: 61_440 };
         let record = |kind| Record::new(kind, Severity::Info, "a \"pass\"", &[("frames", 7)]);
         Trace {
             now_ns: 2_000_000_000,
@@ -325,6 +438,11 @@ mod tests {
                 window(1_051_000_000, 2_000_000, WindowStep::Committed),
                 window(1_060_000_000, 9_000_000, WindowStep::Synced),
             ],
+            files: vec!["Kick \"1\".wav".to_owned()],
+            rates: vec![(
+                1_500_000_000,
+                RatePoint { dirty_bytes: 4096, machine_dirty_bytes: 8192, ..RatePoint::default() },
+            )],
             faults: vec![Fault {
                 at_ns: 1_000_010_000,
                 kind: FaultKind::Minor,
@@ -386,6 +504,41 @@ mod tests {
 
     #[test]
     fn an_empty_trace_is_whole() {
-        assert_eq!(parsed(&Trace::default()).len(), LANES.len());
+        assert_eq!(parsed(&Trace::default()).len(), 1 + 2 * LANES.len());
+    }
+
+    /// The viewers have a key for each kind of event, and leave out events that lack theirs.
+    #[test]
+    fn each_event_has_the_members_that_the_format_demands() {
+        for event in parsed(&trace()) {
+            let has = |name: &str| event.get(name).is_some();
+            assert!(
+                event["name"].is_string() && event["pid"].is_u64() && event["tid"].is_u64() && has("args"),
+                "{event}"
+            );
+            match event["ph"].as_str().unwrap() {
+                "X" => assert!(event["ts"].is_f64() && event["dur"].is_f64(), "{event}"),
+                "i" => assert!(event["ts"].is_f64() && event["s"] == "t", "{event}"),
+                "C" => {
+                    let series = event["args"].as_object().unwrap();
+                    assert!(!series.is_empty() && series.values().all(Value::is_number), "{event}");
+                }
+                "M" => assert!(event["args"]["name"].is_string() || event["args"]["sort_index"].is_u64(), "{event}"),
+                other => panic!("{other}: {event}"),
+            }
+        }
+        let json = parsed(&trace());
+        let dirty = json.iter().find(|event| event["name"] == "dirty bytes").unwrap();
+        assert_eq!(dirty["args"], json!({ "takes": 4096, "other": 4096 }));
+    }
+
+    #[test]
+    fn a_trace_comes_through_the_bytes_of_the_link() {
+        let (mut long, file) = (trace(), 0);
+        long.windows = (0..60_000).map(|at| TracedStep { file: Some(file), ..long.windows[at % 4].clone() }).collect();
+        let bytes = postcard::to_stdvec(&long).unwrap();
+        assert!(bytes.len() < 4 << 20, "{}", bytes.len());
+        let back: Trace = postcard::from_bytes(&bytes).unwrap();
+        assert_eq!(serde_json::to_value(&back).unwrap(), serde_json::to_value(&long).unwrap());
     }
 }

@@ -4,6 +4,7 @@
 //! When the engine dies, the thread link says so, starts another one on the same session, which recovers the takes, and
 //! connects to it.
 
+use super::answers::Waiting;
 use super::place::Found;
 use super::protocol::{self, Answer, Kind, LinkError, Request};
 use super::samples::RemoteSamples;
@@ -14,7 +15,9 @@ use crate::app::command::Command;
 use crate::app::handle::Phase;
 use crate::app::snapshot::{Health, Snapshot, Stage};
 use crate::control::Severity;
+use crate::diagnostics::trace::Trace;
 use crate::lock::lock;
+use crate::residency::KernelDeltas;
 use crate::session::session_file::parse;
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded};
 use std::convert::Infallible;
@@ -91,6 +94,8 @@ pub(super) struct Shared {
     /// The connection of the present link.
     stream: Mutex<Option<UnixStream>>,
     pub(super) samples: Arc<RemoteSamples>,
+    traces: Waiting<Option<Arc<Trace>>>,
+    deltas: Waiting<KernelDeltas>,
 }
 
 impl Shared {
@@ -157,6 +162,8 @@ impl Client {
             requests: Mutex::default(),
             stream: Mutex::default(),
             samples: Arc::default(),
+            traces: Waiting::default(),
+            deltas: Waiting::default(),
         });
         shared.samples.connect(&shared);
         let link =
@@ -236,6 +243,19 @@ impl Client {
     /// The residency samples that the engine sends.
     pub fn samples(&self) -> Arc<RemoteSamples> {
         Arc::clone(&self.shared.samples)
+    }
+
+    /// The last minute as a trace; `Some(None)` if no session is open, `None` if the engine does not answer in time. Waits.
+    pub fn trace(&self, limit: Duration) -> Option<Option<Trace>> {
+        let answer = self.shared.traces.add();
+        let trace = self.shared.request(Request::Trace).then(|| answer.recv_timeout(limit).ok()).flatten()?;
+        Some(trace.map(Arc::unwrap_or_clone))
+    }
+
+    /// The change of the kernel's counters; `None` if the engine does not answer in time. Waits.
+    pub fn kernel_deltas(&self, limit: Duration) -> Option<KernelDeltas> {
+        let answer = self.shared.deltas.add();
+        self.shared.request(Request::KernelDeltas).then(|| answer.recv_timeout(limit).ok()).flatten()
     }
 
     /// How far the engine is from its end.
@@ -321,6 +341,8 @@ impl Link {
             };
             *lock(&self.shared.requests) = None;
             self.shared.is_asking.store(false, SeqCst);
+            self.shared.traces.forget();
+            self.shared.deltas.forget();
             let error = match outcome {
                 Outcome::Over => return,
                 Outcome::TerminalEnded => {
@@ -430,6 +452,9 @@ impl Link {
                 shared.samples.tell(at, key, byte, lines);
                 shared.wake();
             }
+            Answer::Figures(figures) => shared.samples.add(figures),
+            Answer::Trace(trace) => shared.traces.deliver(&trace.map(|trace| Arc::new(*trace))),
+            Answer::KernelDeltas(deltas) => shared.deltas.deliver(&deltas),
             Answer::Full(reason) => return Err(LinkError::Io(io::Error::other(reason))),
             Answer::Facts(_) => return Err(LinkError::Garbled),
         }
@@ -489,6 +514,22 @@ fn write(mut to: UnixStream, requests: &Receiver<Request>) {
         let sent = message(&request).and_then(|bytes| protocol::send(&mut to, &bytes));
         if sent.is_err() {
             return;
+        }
+    }
+}
+
+/// The last minute of a recording engine. `None`: no session is open there.
+pub fn trace(found: place::Found, limit: Duration) -> Result<Option<Trace>, LinkError> {
+    let mut stream = found.stream;
+    stream.set_read_timeout(Some(limit))?;
+    protocol::send(&mut stream, &message(&Request::Trace)?)?;
+    let mut bytes = Vec::new();
+    loop {
+        protocol::receive(&mut stream, protocol::ANSWER_BYTES_MAX, &mut bytes)?;
+        match protocol::parse(&bytes)? {
+            Answer::Trace(trace) => return Ok(trace.map(|trace| *trace)),
+            Answer::Full(reason) => return Err(LinkError::Io(io::Error::other(reason))),
+            _ => {}
         }
     }
 }

@@ -1,7 +1,7 @@
 //! One client as the engine sees it: what it has asked for, and the thread that answers. Thread: link-write of this
 //! client writes; link-read of this client notes what it asks for.
 
-use super::protocol::{self, AnswerRef, Kind, LinkError, Request, UpdateRef};
+use super::protocol::{self, AnswerRef, Figures, Kind, LinkError, Request, UpdateRef};
 use crate::app::handle::{AppHandle, Phase};
 use crate::app::snapshot::Snapshot;
 use crate::limits::RESIDENCY_HZ_MAX;
@@ -30,6 +30,9 @@ const MOVING_PAUSE: Duration = Duration::from_millis(4);
 
 /// Pause between looks for a new residency sample.
 const SAMPLE_PAUSE: Duration = Duration::from_millis(40);
+
+/// Time for control to name the sources of a trace.
+const TRACE_LIMIT: Duration = Duration::from_secs(2);
 
 /// A client as the threads that serve it share it.
 pub(super) struct Client {
@@ -61,6 +64,8 @@ struct Wishes {
     wants_sample: bool,
     wants_history: bool,
     stories: VecDeque<(u64, RowKey, u64)>,
+    wants_trace: bool,
+    wants_deltas: bool,
     /// The reason why the client is sent away.
     refused: Option<&'static str>,
     /// The last phase that the writer sends before it ends the link.
@@ -157,6 +162,8 @@ impl Client {
                 }
                 wishes.stories.push_back((*at, *key, *byte));
             }
+            Request::Trace => wishes.wants_trace = true,
+            Request::KernelDeltas => wishes.wants_deltas = true,
             Request::Attach | Request::Command(_) | Request::Close | Request::Stop | Request::Leave => {}
         }
         drop(wishes);
@@ -166,7 +173,7 @@ impl Client {
 
 /// Answers a client until it is gone.
 pub(super) fn write(app: &AppHandle, client: &Client, to: UnixStream) {
-    let writer = Writer { app, client, to, has: None, view: None, watcher: None, sample: None };
+    let writer = Writer { app, client, to, has: None, view: None, watcher: None, sample: None, sent: Sent::default() };
     // A client that cannot be written to is gone; its reader sees that too.
     writer.run().ok();
     client.leave();
@@ -183,6 +190,18 @@ struct Writer<'a> {
     watcher: Option<Arc<Watcher>>,
     /// The sample that the client has.
     sample: Option<Arc<Sample>>,
+    sent: Sent,
+}
+
+/// The figures that the client has.
+#[derive(Default)]
+struct Sent {
+    /// The watcher of which they are.
+    of: Option<Arc<Watcher>>,
+    /// The last point of the figures.
+    rates: Option<u64>,
+    /// The number of the last page fault.
+    faults: u64,
 }
 
 impl Writer<'_> {
@@ -208,6 +227,7 @@ impl Writer<'_> {
             self.answer_refusals()?;
             let update = self.send_update()?;
             self.tell_phase(self.app.phase())?;
+            self.answer_questions()?;
             let samples = self.send_residency()?;
             pause = [update, samples].into_iter().flatten().min();
         }
@@ -268,6 +288,48 @@ impl Writer<'_> {
         Ok(None)
     }
 
+    /// Sends a trace and changes of the kernel's counters, if the client has asked for them.
+    fn answer_questions(&mut self) -> Result<(), LinkError> {
+        let (wants_trace, wants_deltas) = {
+            let mut wishes = lock(&self.client.wishes);
+            (std::mem::take(&mut wishes.wants_trace), std::mem::take(&mut wishes.wants_deltas))
+        };
+        if wants_trace {
+            let trace = self.app.trace(TRACE_LIMIT);
+            self.send(&AnswerRef::Trace(trace.as_ref()))?;
+        }
+        if wants_deltas {
+            let watcher = self.app.watcher();
+            if let Some(watcher) = &watcher {
+                self.send_figures(watcher)?;
+            }
+            let deltas = watcher.map(|watcher| watcher.kernel_deltas()).unwrap_or_default();
+            self.send(&AnswerRef::KernelDeltas(&deltas))?;
+        }
+        Ok(())
+    }
+
+    /// Sends the figures and page faults that the client does not have.
+    fn send_figures(&mut self, watcher: &Arc<Watcher>) -> Result<(), LinkError> {
+        let begins = self.sent.of.as_ref().is_none_or(|known| !Arc::ptr_eq(known, watcher));
+        if begins {
+            self.sent = Sent { of: Some(Arc::clone(watcher)), ..Sent::default() };
+        }
+        let figures = Figures {
+            begins,
+            rates: watcher.rates_after(self.sent.rates),
+            faults: watcher.faults_after(self.sent.faults),
+            no_faults_because: watcher.no_faults_because().filter(|_| begins).map(std::string::ToString::to_string),
+        };
+        if !begins && figures.rates.is_empty() && figures.faults.is_empty() {
+            return Ok(());
+        }
+        self.send(&AnswerRef::Figures(&figures))?;
+        self.sent.rates = figures.rates.last().map(|point| point.at_ms).or(self.sent.rates);
+        self.sent.faults = figures.faults.last().map_or(self.sent.faults, |fault| fault.number);
+        Ok(())
+    }
+
     /// Sends samples and stories that the client has asked for. Returns when to look for the next sample.
     fn send_residency(&mut self) -> Result<Option<Duration>, LinkError> {
         let (view, wants_sample, wants_history, stories) = {
@@ -284,6 +346,7 @@ impl Writer<'_> {
             watcher.set_view(view);
             (self.view, self.watcher) = (view, Some(Arc::clone(&watcher)));
         }
+        self.send_figures(&watcher)?;
         if wants_history {
             for sample in watcher.history() {
                 self.send(&AnswerRef::Sample { sample: &sample, is_latest: false })?;

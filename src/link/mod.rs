@@ -8,6 +8,7 @@
 //! The window can die, stop or hang, and the recording continues. The engine can die, and the window starts another one.
 //! [`Recorder`] is what a window uses, whether the engine is in another process or in its own.
 
+mod answers;
 pub mod client;
 mod client_of_server;
 mod notification;
@@ -17,10 +18,12 @@ mod samples;
 pub mod server;
 pub mod start;
 
-use crate::app::Wake;
 use crate::app::command::Command;
 use crate::app::handle::{AppHandle, Phase};
+use crate::app::report::ReportFigures;
 use crate::app::snapshot::Snapshot;
+use crate::app::{Questions, Wake};
+use crate::diagnostics::trace::Trace;
 use crate::residency::watcher::ResidencySamples;
 use client::Client;
 use std::sync::Arc;
@@ -166,6 +169,37 @@ impl Recorder {
             return Ended::Continues;
         }
         if self.close_within(limit) { Ended::Saved } else { Ended::NotSaved }
+    }
+}
+
+/// Time for the answer to a question.
+const QUESTION_LIMIT: Duration = Duration::from_secs(5);
+
+impl Questions for Recorder {
+    fn trace(&self) -> Result<Trace, String> {
+        let trace = match self {
+            Recorder::InProcess(app) => app.trace(QUESTION_LIMIT),
+            Recorder::Remote(client) => {
+                let answer = client.trace(QUESTION_LIMIT);
+                answer.ok_or("the recorder does not answer")?
+            }
+        };
+        trace.ok_or_else(|| "no session is open".to_owned())
+    }
+
+    fn figures(&self) -> ReportFigures {
+        let deltas = match self {
+            Recorder::InProcess(app) => app.watcher().map(|watcher| watcher.kernel_deltas()),
+            // The figures that the window lacks come before the answer.
+            Recorder::Remote(client) => client.kernel_deltas(QUESTION_LIMIT),
+        };
+        let Some(samples) = self.samples() else { return ReportFigures { deltas, ..ReportFigures::default() } };
+        ReportFigures {
+            deltas,
+            rates: samples.rates(),
+            faults: samples.faults(),
+            no_faults_because: samples.no_faults_because().map(|reason| reason.to_string()),
+        }
     }
 }
 

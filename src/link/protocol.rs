@@ -10,6 +10,10 @@ use crate::app::settings::Settings;
 use crate::app::snapshot::{EventEntry, Snapshot};
 use crate::device::Listed;
 use crate::diagnostics::doctor::Finding;
+use crate::diagnostics::trace::Trace;
+use crate::residency::KernelDeltas;
+use crate::residency::faults::SeenFault;
+use crate::residency::rates::RatePoint;
 use crate::residency::sample::{RowKey, Sample, View};
 use crate::session::session_file::SESSION_BYTES_MAX;
 use crate::session::{FOLDER_BYTES_MAX, POSITION_MAX};
@@ -22,7 +26,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 /// The version of the protocol. It changes with every change of a message or of a value in it.
-pub const VERSION: u32 = 2;
+pub const VERSION: u32 = 3;
 
 /// Bytes of the largest message from a window to an engine.
 pub const REQUEST_BYTES_MAX: usize = 1 << 20;
@@ -81,6 +85,10 @@ pub enum Request {
         key: RowKey,
         byte: u64,
     },
+    /// Send the last minute as a trace.
+    Trace,
+    /// Send the change of the kernel's counters.
+    KernelDeltas,
 }
 
 /// A message from an engine to a window.
@@ -105,6 +113,23 @@ pub enum Answer {
     },
     /// The engine takes no further client, for this reason.
     Full(String),
+    /// The figures and page faults that the window does not have. They come before the samples that they belong to.
+    Figures(Figures),
+    /// The last minute; `None`: no session is open. Its parts are bounded, see [`crate::limits::WINDOW_EVENTS_MAX`] and its
+    /// neighbours: less than 10 MiB.
+    Trace(Option<Box<Trace>>),
+    KernelDeltas(Box<KernelDeltas>),
+}
+
+/// Figures and page faults beside residency samples.
+#[derive(Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Figures {
+    /// Whether they are the first ones of a session: those before belong to another clock.
+    pub begins: bool,
+    pub rates: Vec<RatePoint>,
+    pub faults: Vec<SeenFault>,
+    /// Why page faults are not attributed; `None` if they are.
+    pub no_faults_because: Option<String>,
 }
 
 /// An [`Answer`] that borrows what it has. The variants are the same, in the same order.
@@ -117,6 +142,9 @@ pub enum AnswerRef<'a> {
     Sample { sample: &'a Sample, is_latest: bool },
     Story { at: u64, key: RowKey, byte: u64, lines: Vec<String> },
     Full(String),
+    Figures(&'a Figures),
+    Trace(Option<&'a Trace>),
+    KernelDeltas(&'a KernelDeltas),
 }
 
 /// The facts by which a program finds the engine that it wants.

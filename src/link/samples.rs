@@ -1,9 +1,12 @@
 //! Residency samples that an engine sends. Thread: link stores them, a front end reads them.
 
 use super::client::Shared;
-use super::protocol::Request;
+use super::protocol::{Figures, Request};
+use crate::limits::FAULTS_KEPT;
 use crate::lock::lock;
+use crate::residency::faults::SeenFault;
 use crate::residency::history::History;
+use crate::residency::rates::{RatePoint, Rates};
 use crate::residency::sample::{RowKey, Sample, View};
 use crate::residency::watcher::ResidencySamples;
 use std::collections::{HashMap, VecDeque};
@@ -32,6 +35,10 @@ struct State {
     stories: HashMap<Page, Vec<String>>,
     /// The pages in the order in which they were asked for.
     asked: VecDeque<Page>,
+    rates: Rates,
+    /// The last page faults, at most [`FAULTS_KEPT`].
+    faults: VecDeque<SeenFault>,
+    no_faults_because: Option<Arc<str>>,
 }
 
 impl RemoteSamples {
@@ -72,6 +79,20 @@ impl RemoteSamples {
         }
     }
 
+    /// Adds the figures that have come since the last ones.
+    pub(super) fn add(&self, figures: Figures) {
+        let mut state = lock(&self.state);
+        if figures.begins {
+            // The engine has opened a session. What came before has another clock.
+            *state = State { view: state.view, has_history: state.has_history, ..State::default() };
+            state.no_faults_because = figures.no_faults_because.map(Into::into);
+        }
+        figures.rates.into_iter().for_each(|point| state.rates.push(point));
+        state.faults.extend(figures.faults);
+        let surplus = state.faults.len().saturating_sub(FAULTS_KEPT);
+        state.faults.drain(..surplus);
+    }
+
     pub(super) fn tell(&self, at: u64, key: RowKey, byte: u64, lines: Vec<String>) {
         lock(&self.state).stories.insert((at, key, byte), lines);
     }
@@ -95,6 +116,18 @@ impl ResidencySamples for RemoteSamples {
 
     fn history(&self) -> Vec<Arc<Sample>> {
         lock(&self.state).history.samples()
+    }
+
+    fn rates(&self) -> Vec<RatePoint> {
+        lock(&self.state).rates.points()
+    }
+
+    fn faults(&self) -> Vec<SeenFault> {
+        lock(&self.state).faults.iter().cloned().collect()
+    }
+
+    fn no_faults_because(&self) -> Option<Arc<str>> {
+        lock(&self.state).no_faults_because.clone()
     }
 
     fn page_story_at(&self, sample: &Sample, key: &RowKey, byte: u64) -> Vec<String> {

@@ -24,6 +24,17 @@ pub struct Cycle {
     pub late_ns: u32,
 }
 
+/// The extremes of some cycles.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Extremes {
+    /// Number of cycles; 0: there are no extremes.
+    pub cycles: u64,
+    /// The longest cycle.
+    pub length_ns: u32,
+    /// The latest wake-up.
+    pub late_ns: u32,
+}
+
 /// The last [`CYCLES_KEPT`] cycles.
 #[derive(Debug)]
 pub struct CycleLog {
@@ -79,6 +90,20 @@ impl CycleLog {
         whole.map(|(_, cycle)| cycle).collect()
     }
 
+    /// The extremes of the cycles after the first `from` ones, as far as they are kept. It allocates nothing.
+    pub fn extremes_since(&self, from: u64) -> Extremes {
+        let end = self.written.load(Ordering::Acquire);
+        let first = from.max(end.saturating_sub(CYCLES_KEPT as u64 - 1));
+        let mut found = Extremes { cycles: end.saturating_sub(first), ..Extremes::default() };
+        for at in first..end {
+            // An entry that is overwritten meanwhile is a later cycle: it counts early, and never twice as large.
+            let rest = self.entries[at as usize % CYCLES_KEPT][1].load(Ordering::Relaxed);
+            found.length_ns = found.length_ns.max((rest >> 32) as u32);
+            found.late_ns = found.late_ns.max(rest as u32);
+        }
+        found
+    }
+
     /// Number of cycles since the start of the thread.
     pub fn count(&self) -> u64 {
         self.written.load(Ordering::Relaxed)
@@ -106,6 +131,10 @@ mod tests {
         assert!(cycles.is_sorted_by_key(|cycle| cycle.begin_ns) && cycles.iter().all(|cycle| cycle.length_ns == 2000));
         let from = cycles[100].begin_ns;
         assert_eq!((log.since(from).len(), log.count()), (CYCLES_KEPT - 101, CYCLES_KEPT as u64 + 10));
+        let last = log.extremes_since(CYCLES_KEPT as u64 + 7);
+        assert_eq!((last.cycles, last.length_ns, last.late_ns), (3, 2000, CYCLES_KEPT as u32 + 9));
+        assert_eq!(log.extremes_since(log.count()), Extremes::default());
+        assert_eq!(log.extremes_since(0).cycles, CYCLES_KEPT as u64 - 1);
     }
 
     #[test]

@@ -8,7 +8,7 @@
 //! Where perf events are not permitted, the log says why, and faults are counted only.
 
 use super::attribution::Attributor;
-use super::ledger::Ledger;
+use super::ledger::{Ledger, Stamp};
 use crate::limits::{FAULTS_KEPT, FAULTS_LISTED};
 use crate::lock::lock;
 use crate::rt::page_faults::{FaultEvents, Refusal};
@@ -91,6 +91,7 @@ pub struct Fault {
     /// Microseconds that the kernel took; `None`: not measured.
     pub cost_us: Option<f64>,
     pub address: u64,
+    #[serde(with = "crate::serial::as_json")]
     pub place: FaultPlace,
     /// Address of the instruction.
     pub instruction: u64,
@@ -141,6 +142,16 @@ fn name_of(file: &str) -> std::borrow::Cow<'_, str> {
     Path::new(file).file_name().map_or(file.into(), |name| name.to_string_lossy())
 }
 
+/// A fault as a front end gets it: beside samples, whose times it shares.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct SeenFault {
+    /// Its number since the start of the audio thread, from 1 on.
+    pub number: u64,
+    pub at: Stamp,
+    #[serde(with = "crate::serial::shared")]
+    pub fault: Arc<Fault>,
+}
+
 /// The faults of the audio thread since its start.
 #[derive(Debug, Default)]
 pub struct FaultLog {
@@ -183,6 +194,13 @@ impl FaultLog {
     /// The faults from `from_ns` of the monotonic clock on, the oldest first.
     pub fn since(&self, from_ns: u64) -> Vec<Arc<Fault>> {
         lock(&self.state).kept.iter().filter(|fault| from_ns <= fault.at_ns).cloned().collect()
+    }
+
+    /// The faults after the first `number` ones, as far as they are kept, each with its own number.
+    pub fn after(&self, number: u64) -> Vec<(u64, Arc<Fault>)> {
+        let state = lock(&self.state);
+        let first = state.seen - state.kept.len() as u64 + 1;
+        (first..).zip(state.kept.iter().cloned()).filter(|(own, _)| number < *own).collect()
     }
 
     /// Number of faults that were seen, and of those that did not fit into the rings of the kernel.
@@ -296,6 +314,9 @@ pub(crate) mod tests {
         assert_eq!((log.last().len(), log.last()[0].at_ns), (FAULTS_KEPT, 10));
         assert_eq!(log.counts(), (2 * FAULTS_KEPT as u64, 7));
         assert_eq!(log.since(FAULTS_KEPT as u64 + 8).len(), 2);
+        let last = log.after(2 * FAULTS_KEPT as u64 - 1);
+        assert_eq!((last.len(), last[0].0, last[0].1.at_ns), (1, 2 * FAULTS_KEPT as u64, FAULTS_KEPT as u64 + 9));
+        assert_eq!(log.after(0)[0].0, FAULTS_KEPT as u64 + 1);
         log.mark(5);
         log.push(faults(4), 0);
         log.push(vec![Fault { kind: FaultKind::Refused, ..fault(9, FaultPlace::Heap) }], 0);

@@ -7,7 +7,7 @@
 //!                                 latest sample, 60 s of history ---> front end
 //! ```
 //!
-//! The watcher runs only while a front end shows residency. [`state`] contains the rules and is pure; [`sampler`] asks
+//! The watcher takes samples only while a front end shows residency, and figures ([`rates`]) all the time. [`state`] contains the rules and is pure; [`sampler`] asks
 //! the kernel; [`story`] describes the history of a page in words; [`watch`] asks about files and processes of others.
 #![forbid(unsafe_code)]
 
@@ -20,7 +20,12 @@ pub mod sample;
 pub mod sampler;
 pub mod history;
 mod packed;
+mod kernel_counters;
+pub mod lanes;
+pub mod picture;
+pub mod rates;
 pub mod story;
 pub mod watcher;
+pub use kernel_counters::KernelDeltas;
 pub mod report;
 pub mod watch;

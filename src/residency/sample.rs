@@ -4,6 +4,7 @@ use super::state::Cell;
 use crate::message::published::Published;
 use crate::message::stats::DiskPublished;
 use crate::message::take::TakeKey;
+use crate::residency::faults::{Fault, FaultLog, FaultPlace};
 use crate::residency::ledger::{Ledger, Stamp};
 use crate::time::{FramePos, Frames};
 use crate::window::budget::LockBudget;
@@ -22,6 +23,8 @@ pub struct Sources {
     pub disk: Arc<DiskPublished>,
     /// The budget of locked memory.
     pub budget: Arc<LockBudget>,
+    /// The page faults of the audio thread.
+    pub faults: Arc<FaultLog>,
 }
 
 /// The pages that a row shows.
@@ -94,6 +97,17 @@ impl Row {
     pub fn cell_at(&self, byte: u64) -> Option<Cell> {
         let at = byte.checked_sub(self.first_byte)? / self.bytes_per_cell.max(1);
         self.cells.get(usize::try_from(at).ok()?).copied()
+    }
+
+    /// The byte of the row's file that a fault hit; `None` if it hit other memory.
+    pub fn byte_of(&self, fault: &Fault) -> Option<u64> {
+        match (&fault.place, &self.key) {
+            (FaultPlace::Capture { take, byte, .. }, RowKey::Take { uuid, .. }) => (take == uuid).then_some(*byte),
+            (FaultPlace::Playback { slot, file, byte, .. }, RowKey::Slot(own)) => {
+                (slot == own && self.path.as_os_str() == file.as_str()).then_some(*byte)
+            }
+            _ => None,
+        }
     }
 
     /// Whether the row shows a take that is recorded.

@@ -320,17 +320,7 @@ impl Sampler {
         let suspicious = kernel < before.min(budget.used());
         let disagrees = suspicious && std::mem::replace(&mut self.lock_suspicious, suspicious);
         self.lock_suspicious = suspicious;
-        let mut sum = CacheStat::default();
-        for take in takes {
-            let end = take.marks().supplied;
-            let from = end.saturating_sub(FIGURE_BYTES).max(DATA_OFFSET);
-            let Some(stat) = take.wav().and_then(|wav| cachestat(wav, from, end.saturating_sub(from)).ok()) else {
-                continue;
-            };
-            sum.dirty += stat.dirty;
-            sum.writeback += stat.writeback;
-            sum.cached += stat.cached;
-        }
+        let sum = cache_of(takes);
         self.slow = SampleFigures {
             locked_bytes_kernel: kernel,
             lock_disagrees: disagrees,
@@ -360,6 +350,28 @@ impl Sampler {
             ..self.slow
         }
     }
+}
+
+/// The page cache of the takes, see [`FIGURE_BYTES`].
+fn cache_of(takes: &[Arc<TakeLedger>]) -> CacheStat {
+    let mut sum = CacheStat::default();
+    for take in takes {
+        let end = take.marks().supplied;
+        let from = end.saturating_sub(FIGURE_BYTES).max(DATA_OFFSET);
+        let Some(stat) = take.wav().and_then(|wav| cachestat(wav, from, end.saturating_sub(from)).ok()) else {
+            continue;
+        };
+        sum.dirty += stat.dirty;
+        sum.writeback += stat.writeback;
+        sum.cached += stat.cached;
+    }
+    sum
+}
+
+/// Dirty bytes of the takes that are recorded, and those in writeback.
+pub(super) fn unwritten(sources: &Sources) -> (u64, u64) {
+    let sum = cache_of(&sources.ledger.takes());
+    (sum.dirty * PAGE, sum.writeback * PAGE)
 }
 
 impl Suspects {
@@ -502,6 +514,7 @@ mod tests {
             published: Arc::new(Published::new(0)),
             disk: Arc::new(DiskPublished::default()),
             budget: LockBudget::new(0),
+            faults: Arc::default(),
         };
         // Cells of two pages from page 1 on: the window of pages 2 to 5 begins and ends inside a cell.
         let grid = Grid { first: PAGE, bytes_per_cell: 2 * PAGE, cells: 4 };

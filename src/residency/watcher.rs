@@ -1,10 +1,15 @@
-//! The watcher: takes samples while a front end shows them. Thread: watcher; the front end owns the handle.
+//! The watcher: takes samples while a front end shows them, and figures all the time. Thread: watcher; the front end owns
+//! the handle.
 
+use super::faults::SeenFault;
 use super::history::History;
+use super::kernel_counters::{KernelCounters, KernelDeltas};
+use super::rates::{RateMeter, RatePoint, Rates};
 use super::sample::{RowKey, Sample, Sources, View};
-use super::sampler::Sampler;
+use super::sampler::{Sampler, unwritten};
 use super::story;
-use crate::limits::{self, RESIDENCY_HZ_MAX};
+use super::window_events::monotonic_ns;
+use crate::limits::{self, RATE_MS, RESIDENCY_HZ_MAX};
 use crate::lock::lock;
 use crate::mailbox::{Mailbox, Poster, mailbox};
 use crossbeam_channel::RecvTimeoutError;
@@ -15,6 +20,9 @@ use std::time::{Duration, Instant};
 /// The thread works at most one part in this many of its time. With very many tracks it takes fewer samples than
 /// requested.
 const SHARE: u32 = 20;
+
+/// Time from one point of the figures to the next.
+const RATE: Duration = Duration::from_millis(RATE_MS);
 
 /// Stack of the thread in bytes.
 const STACK_BYTES: usize = limits::HELPER_STACK_BYTES;
@@ -32,6 +40,15 @@ pub trait ResidencySamples: Send + Sync {
 
     /// The history of the page as of `sample`. Empty while it is not known.
     fn page_story_at(&self, sample: &Sample, key: &RowKey, byte: u64) -> Vec<String>;
+
+    /// Figures over the last minute in which something rolled, oldest first.
+    fn rates(&self) -> Vec<RatePoint>;
+
+    /// The last page faults of the audio thread, oldest first.
+    fn faults(&self) -> Vec<SeenFault>;
+
+    /// Why page faults are not attributed; `None` if they are.
+    fn no_faults_because(&self) -> Option<Arc<str>>;
 }
 
 impl ResidencySamples for Watcher {
@@ -50,6 +67,18 @@ impl ResidencySamples for Watcher {
     fn page_story_at(&self, sample: &Sample, key: &RowKey, byte: u64) -> Vec<String> {
         Watcher::page_story_at(self, sample, key, byte)
     }
+
+    fn rates(&self) -> Vec<RatePoint> {
+        Watcher::rates_after(self, None)
+    }
+
+    fn faults(&self) -> Vec<SeenFault> {
+        Watcher::faults_after(self, 0)
+    }
+
+    fn no_faults_because(&self) -> Option<Arc<str>> {
+        self.sources.faults.refusal().cloned()
+    }
 }
 
 /// The handle of the thread. Dropping it ends the thread and does not wait for it: the thread only reads.
@@ -66,22 +95,23 @@ pub struct Watcher {
 struct Samples {
     latest: Mutex<Option<Arc<Sample>>>,
     history: Mutex<History>,
+    rates: Mutex<Rates>,
+    kernel: Mutex<KernelCounters>,
 }
 
 impl Watcher {
-    /// Starts the thread. It sleeps until [`Watcher::set_view`] requests samples.
+    /// Starts the thread. It takes figures, and samples when [`Watcher::set_view`] requests them.
     pub fn start(sources: Sources) -> io::Result<Watcher> {
         let (views, wanted) = mailbox();
         let samples = Arc::new(Samples::default());
         std::thread::Builder::new().name("watcher".to_owned()).stack_size(STACK_BYTES).spawn({
             let (sources, samples) = (sources.clone(), Arc::clone(&samples));
-            move || run(Sampler::new(sources), &samples, &wanted)
+            move || run(&sources, &samples, &wanted)
         })?;
         Ok(Watcher { sources, samples, views })
     }
 
-    /// Requests samples of `view` from now on. `None`: the thread sleeps and costs nothing. Samples taken before are
-    /// kept.
+    /// Requests samples of `view` from now on. `None`: no samples. Samples taken before are kept.
     pub fn set_view(&self, view: Option<View>) {
         // A thread that has failed takes no more samples; the age of the last one shows it.
         self.views.post(view);
@@ -110,13 +140,40 @@ impl Watcher {
     pub fn page_story_at(&self, sample: &Sample, key: &RowKey, byte: u64) -> Vec<String> {
         story::page_story(&self.sources.ledger, sample, sample.at, key, byte)
     }
+
+    /// The figures after `at_ms`, or all: those of the last minute in which something rolled.
+    pub fn rates_after(&self, at_ms: Option<u64>) -> Vec<RatePoint> {
+        lock(&self.samples.rates).after(at_ms)
+    }
+
+    /// The page faults of the audio thread after the first `number` ones, as far as they are kept.
+    pub fn faults_after(&self, number: u64) -> Vec<SeenFault> {
+        let seen = |(number, fault): (u64, Arc<super::faults::Fault>)| SeenFault {
+            number,
+            at: self.sources.ledger.stamp_at(fault.at_ns),
+            fault,
+        };
+        self.sources.faults.after(number).into_iter().map(seen).collect()
+    }
+
+    /// Why page faults are not attributed; `None` if they are.
+    pub fn no_faults_because(&self) -> Option<&Arc<str>> {
+        self.sources.faults.refusal()
+    }
+
+    /// The change of the kernel's counters. Asks the kernel, which takes milliseconds.
+    pub fn kernel_deltas(&self) -> KernelDeltas {
+        lock(&self.samples.kernel).deltas(self.sources.ledger.now().0)
+    }
 }
 
-fn run(mut sampler: Sampler, samples: &Samples, views: &Mailbox<Option<View>>) {
+fn run(sources: &Sources, samples: &Samples, views: &Mailbox<Option<View>>) {
+    let (mut sampler, mut meter) = (Sampler::new(sources.clone()), RateMeter::default());
     let mut view: Option<View> = None;
-    let mut next = Instant::now();
+    let (mut next, mut next_rate) = (Instant::now(), Instant::now());
+    lock(&samples.kernel).start(sources.ledger.now().0);
     loop {
-        match views.take(view.is_some().then_some(next)) {
+        match views.take(Some(if view.is_some() { next.min(next_rate) } else { next_rate })) {
             Err(RecvTimeoutError::Disconnected) => return,
             Ok(wanted) => {
                 if view.is_none() {
@@ -126,19 +183,36 @@ fn run(mut sampler: Sampler, samples: &Samples, views: &Mailbox<Option<View>>) {
                 view = wanted;
             }
             Err(RecvTimeoutError::Timeout) => {
-                let Some(view) = &view else { continue };
-                let sample = Arc::new(sampler.sample(view));
-                *lock(&samples.latest) = Some(Arc::clone(&sample));
-                // A sample without rows shows nothing to look back at, and would displace those before the stop.
-                if !sample.rows.is_empty() {
-                    lock(&samples.history).push(Arc::clone(&sample));
+                if next_rate <= Instant::now() {
+                    next_rate = after(next_rate, RATE, take_rates(sources, samples, &mut meter));
                 }
-                // After a late sample the schedule moves: no sample is made up for.
-                let rest = Duration::from_micros(u64::from(sample.took_us)) * (SHARE - 1);
-                next = (next + interval(view)).max(Instant::now() + rest);
+                if let Some(view) = view.as_ref().filter(|_| next <= Instant::now()) {
+                    let sample = Arc::new(sampler.sample(view));
+                    *lock(&samples.latest) = Some(Arc::clone(&sample));
+                    // A sample without rows shows nothing to look back at, and would displace those before the stop.
+                    if !sample.rows.is_empty() {
+                        lock(&samples.history).push(Arc::clone(&sample));
+                    }
+                    next = after(next, interval(view), Duration::from_micros(u64::from(sample.took_us)));
+                }
             }
         }
     }
+}
+
+/// The moment of the next work. After late or long work the schedule moves: nothing is made up for.
+fn after(last: Instant, interval: Duration, took: Duration) -> Instant {
+    (last + interval).max(Instant::now() + took * (SHARE - 1))
+}
+
+/// Adds the figures of an interval. Returns how long it took.
+fn take_rates(sources: &Sources, samples: &Samples, meter: &mut RateMeter) -> Duration {
+    let (started, at_ms) = (Instant::now(), sources.ledger.now().0);
+    let machine = lock(&samples.kernel).read(at_ms);
+    if let Some(point) = meter.point(sources, &machine, unwritten(sources), (at_ms, monotonic_ns())) {
+        lock(&samples.rates).push(point);
+    }
+    started.elapsed()
 }
 
 fn interval(view: &View) -> Duration {
@@ -178,6 +252,7 @@ mod tests {
             published: Arc::new(Published::new(0)),
             disk: Arc::new(DiskPublished::default()),
             budget: LockBudget::new(1 << 30),
+            faults: Arc::default(),
         }
     }
 
@@ -298,10 +373,6 @@ mod tests {
         assert_eq!(sampler.sample(&VIEW).disagreements(), 0);
     }
 
-    fn cpu(watcher_thread: i32) -> u64 {
-        ThreadCounters::of(watcher_thread).unwrap().cpu_ns
-    }
-
     /// Ids of the threads of that name.
     fn watcher_threads() -> Vec<i32> {
         let tasks = std::fs::read_dir("/proc/self/task").unwrap().flatten();
@@ -312,7 +383,7 @@ mod tests {
     }
 
     #[test]
-    fn a_watcher_works_while_something_shows_it_and_does_nothing_otherwise() {
+    fn a_watcher_samples_while_something_shows_it_and_otherwise_takes_two_figures_a_second() {
         let sources = sources();
         let take = take(&sources.ledger, 1);
         let _map = window(&take, 0, &sources.budget);
@@ -324,10 +395,11 @@ mod tests {
         let thread = thread.take(100).flatten().next().unwrap();
         std::thread::sleep(Duration::from_millis(50));
         let waits = |thread| ThreadCounters::of(thread).unwrap().voluntary_switches;
-        let (idle, idle_waits) = (cpu(thread), waits(thread));
-        std::thread::sleep(Duration::from_millis(300));
-        assert_eq!((cpu(thread) - idle, waits(thread) - idle_waits), (0, 0), "it has not been asked for anything");
-        assert!(watcher.latest().is_none());
+        let idle = waits(thread);
+        std::thread::sleep(Duration::from_millis(1100));
+        // Two or three figures. A lock may make it wait once more.
+        assert!((1..=6).contains(&(waits(thread) - idle)), "{}", waits(thread) - idle);
+        assert!(watcher.latest().is_none() && !watcher.rates_after(None).is_empty());
         watcher.set_view(Some(VIEW));
         let until = Instant::now() + Duration::from_secs(20);
         while watcher.history().len() < 5 {
@@ -343,9 +415,9 @@ mod tests {
         assert!(story[2].contains("by the butler, locked"), "{story:?}");
         watcher.set_view(None);
         std::thread::sleep(Duration::from_millis(100));
-        let (idle, idle_waits, kept) = (cpu(thread), waits(thread), watcher.history().len());
+        let (idle, kept) = (waits(thread), watcher.history().len());
         std::thread::sleep(Duration::from_millis(300));
-        assert_eq!((cpu(thread) - idle, waits(thread) - idle_waits), (0, 0), "nothing shows it any more");
+        assert!(waits(thread) - idle <= 3, "nothing shows it any more");
         assert_eq!(watcher.history().len(), kept);
         assert!(watcher.latest().is_some());
     }

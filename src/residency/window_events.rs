@@ -69,6 +69,13 @@ impl WindowEvents {
         events.range(first..).cloned().collect()
     }
 
+    /// Gives `look` each event that ended after `after_ns` of the monotonic clock, the oldest first. Writers wait meanwhile.
+    pub(super) fn look_after(&self, after_ns: u64, look: impl FnMut(&WindowEvent)) {
+        let events = lock(&self.0);
+        let first = events.partition_point(|event| event.at_ns <= after_ns);
+        events.range(first..).for_each(look);
+    }
+
     /// The events, the oldest first.
     pub fn all(&self) -> Vec<WindowEvent> {
         lock(&self.0).iter().cloned().collect()

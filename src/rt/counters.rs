@@ -18,6 +18,8 @@ pub struct ThreadCounters {
     /// Nanoseconds on a processor. While the thread runs, the kernel updates this at every tick (1 to 10 ms), so it may
     /// be one tick old.
     pub cpu_ns: u64,
+    /// Nanoseconds for which the thread could run and no processor was free for it; 0 if the kernel does not count them.
+    pub run_delay_ns: u64,
 }
 
 impl ThreadCounters {
@@ -42,6 +44,7 @@ impl ThreadCounters {
             voluntary_switches: self.voluntary_switches.saturating_sub(earlier.voluntary_switches),
             involuntary_switches: self.involuntary_switches.saturating_sub(earlier.involuntary_switches),
             cpu_ns: self.cpu_ns.saturating_sub(earlier.cpu_ns),
+            run_delay_ns: self.run_delay_ns.saturating_sub(earlier.run_delay_ns),
         }
     }
 }
@@ -62,7 +65,8 @@ fn class(stat: &str) -> Option<(u32, u32)> {
 }
 
 fn parse(stat: &str, status: &str, schedstat: &str) -> Option<ThreadCounters> {
-    let on_cpu = schedstat.split_ascii_whitespace().next().and_then(|ns| ns.parse().ok());
+    let mut times = schedstat.split_ascii_whitespace().map(|ns| ns.parse().ok());
+    let (on_cpu, run_delay) = (times.next().flatten(), times.next().flatten());
     let ticks = || Some(stat_field(stat, 14)? + stat_field(stat, 15)?);
     Some(ThreadCounters {
         minor_faults: stat_field(stat, 10)?,
@@ -71,6 +75,7 @@ fn parse(stat: &str, status: &str, schedstat: &str) -> Option<ThreadCounters> {
         involuntary_switches: status_field(status, "nonvoluntary_ctxt_switches:")?,
         // USER_HZ is 100 on every architecture that has a desktop.
         cpu_ns: on_cpu.or_else(|| ticks().map(|ticks| ticks * 10_000_000))?,
+        run_delay_ns: run_delay.unwrap_or(0),
     })
 }
 
@@ -98,13 +103,14 @@ mod tests {
         let read = parse(STAT, STATUS, "987654321 5 6\n").unwrap();
         assert_eq!((read.minor_faults, read.major_faults), (1001, 1202));
         assert_eq!((read.voluntary_switches, read.involuntary_switches), (31, 32));
-        assert_eq!(read.cpu_ns, 987_654_321);
+        assert_eq!((read.cpu_ns, read.run_delay_ns), (987_654_321, 5));
         assert_eq!(class(STAT), Some((2, 60)));
     }
 
     #[test]
     fn without_schedstat_the_time_is_counted_in_ticks() {
-        assert_eq!(parse(STAT, STATUS, "").unwrap().cpu_ns, 290_000_000);
+        let read = parse(STAT, STATUS, "").unwrap();
+        assert_eq!((read.cpu_ns, read.run_delay_ns), (290_000_000, 0));
     }
 
     #[test]

@@ -15,7 +15,7 @@ use crate::app::command::Command;
 use crate::app::handle::{AppHandle, CLOSE_LIMIT, Phase};
 use crate::app::snapshot::Snapshot;
 use crate::app::waves::Waves;
-use crate::app::{LiveSources, Options, Wake};
+use crate::app::{LiveSources, Options, Questions, Wake};
 use crate::control::Severity;
 use crate::link::Recorder;
 use crate::message::Motion;
@@ -72,8 +72,10 @@ pub struct WindowFrame {
     snapshot: Arc<Snapshot>,
     shell: Shell,
     waves: Waves,
-    /// The watcher, while the residency panel shows its samples.
+    /// The residency samples, once a session is open.
     watcher: Option<Arc<dyn ResidencySamples>>,
+    /// Whether the last picture showed the residency panel.
+    was_shown: bool,
     /// Whether the watcher has a view and therefore samples.
     is_sampling: bool,
     pace: Pace,
@@ -124,6 +126,7 @@ impl WindowFrame {
             shell: Shell::default(),
             waves: Waves::default(),
             watcher: None,
+            was_shown: false,
             is_sampling: false,
             pace: Pace::default(),
             close_request: CloseRequest::None,
@@ -289,10 +292,10 @@ impl WindowFrame {
     fn update_watcher(&mut self) {
         let is_shown = self.shell.bottom.shows_residency();
         let rolls = self.snapshot.transport.motion != Motion::Stopped;
-        let watcher = if is_shown || rolls || self.is_sampling { self.app.samples() } else { None };
-        if !is_shown && let Some(watcher) = &watcher {
+        self.watcher = self.app.samples();
+        if !is_shown && let Some(watcher) = &self.watcher {
             self.shell.bottom.residency.hide();
-            if rolls != self.is_sampling || self.watcher.is_some() {
+            if rolls != self.is_sampling || self.was_shown {
                 watcher.set_view(rolls.then_some(BACKGROUND_VIEW));
                 self.is_sampling = rolls;
             }
@@ -301,7 +304,7 @@ impl WindowFrame {
             // The panel asks for its own view.
             self.is_sampling = true;
         }
-        self.watcher = watcher.filter(|_| is_shown);
+        self.was_shown = is_shown;
     }
 
     fn apply_frame_requests(&mut self, ui: &Ui) {
@@ -358,7 +361,9 @@ impl eframe::App for WindowFrame {
         }
         self.waves.update(&snapshot);
         self.update_watcher();
-        let live_sources = LiveSources { waves: self.waves.store(), watcher: self.watcher.as_deref() };
+        let questions: Arc<dyn Questions> = Arc::new(self.app.clone());
+        let (waves, watcher) = (self.waves.store(), self.watcher.as_deref());
+        let live_sources = LiveSources { waves, watcher, questions: Some(questions) };
         let commands = self.shell.show(ui, &snapshot, live_sources);
         self.show_strip(ui);
         for command in commands {

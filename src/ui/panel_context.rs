@@ -4,12 +4,14 @@ use super::action::{Action, KeyMap};
 use super::effect::FrameRequest;
 use super::theme::Theme;
 use super::view::View;
+use crate::app::Questions;
 use crate::app::command::Command;
 use crate::app::settings::Settings;
 use crate::app::snapshot::Snapshot;
 use crate::peaks::PeakStore;
 use crate::residency::watcher::ResidencySamples;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 /// Inputs and outputs of panels for one picture. Each panel borrows the context while it draws.
 pub struct PanelContext<'a> {
@@ -20,8 +22,10 @@ pub struct PanelContext<'a> {
     pub now: f64,
     /// Waveforms. `None` while no session is open, and for overlays.
     pub waves: Option<&'a mut PeakStore>,
-    /// Residency samples. `None` while no device is open, while the residency tab is hidden, and for overlays.
+    /// Residency samples. `None` while no device is open, and for overlays.
     pub watcher: Option<&'a dyn ResidencySamples>,
+    /// Questions to the recorder. `None` for overlays.
+    pub questions: Option<&'a Arc<dyn Questions>>,
     pub keys: &'a KeyMap,
     /// Visible part of the timeline, and the selection. Panels change it directly.
     pub view: &'a mut View,

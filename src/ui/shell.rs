@@ -82,6 +82,7 @@ impl Shell {
             now: ui.input(|input| input.time),
             waves: live_sources.waves,
             watcher: live_sources.watcher,
+            questions: live_sources.questions.as_ref(),
             keys: &keys,
             view: &mut self.view,
             commands: &mut commands,
@@ -230,6 +231,7 @@ impl Shell {
             now: ui.input(|input| input.time),
             waves: None,
             watcher: None,
+            questions: None,
             keys,
             view: &mut self.view,
             commands,
@@ -354,7 +356,7 @@ mod tests {
             step(shell, frame);
             let started = cpu_ms();
             let mut out = ctx.run_ui(input, |ui| {
-                shell.show(ui, snapshot, LiveSources { waves: waves.as_mut(), watcher: None });
+                shell.show(ui, snapshot, LiveSources { waves: waves.as_mut(), ..LiveSources::default() });
             });
             let shapes = std::mem::take(&mut out.shapes);
             let meshes = ctx.tessellate(shapes, out.pixels_per_point);

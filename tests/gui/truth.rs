@@ -305,6 +305,59 @@ fn the_last_minute_of_residency_is_there_after_a_stop_although_nobody_looked() {
 }
 
 #[test]
+fn the_graphs_show_the_last_minute_freeze_the_map_where_they_are_clicked_and_a_trace_is_saved() {
+    let mut rig = Rig::new("virtual", 2);
+    rig.click("Record");
+    rig.record_for(3.0);
+    rig.stop();
+    let bottom = &mut rig.harness.state_mut().shell().bottom;
+    (bottom.open, bottom.tab) = (true, Tab::Residency);
+    for name in ["Page faults", "Late wake-up", "Commit", "Dirty", "Run delay"] {
+        rig.until("the graph is there", |rig| {
+            rig.harness.query_by_label_contains(&format!("{name}, last minute: ")).is_some()
+        });
+    }
+    rig.until("it has wake-ups", |rig| {
+        rig.harness.query_by_label_contains("Late wake-up, last minute: max ").is_some()
+    });
+    let graphs = rig.harness.get_by_label("Figures over the last minute").rect();
+    // The recording ended at most some seconds ago. A click at the end of the axis shows the last sample.
+    let end = egui::pos2(graphs.right() - 1.0, graphs.center().y);
+    rig.harness.event(egui::Event::PointerMoved(end));
+    rig.click_at(end);
+    rig.until("it is frozen", |rig| is_shown(rig, "Look back") && is_shown(rig, "0.0 s before"));
+    let begin = egui::pos2(graphs.left() + 1.0, graphs.center().y);
+    rig.harness.event(egui::Event::PointerMoved(begin));
+    rig.click_at(begin);
+    rig.until("the first sample is shown", |rig| !is_shown(rig, "0.0 s before"));
+    rig.click("Live");
+    rig.until("it is live", |rig| !is_shown(rig, "Look back"));
+    rig.click("Save trace");
+    rig.until("it is saved", |rig| rig.harness.query_by_label_contains("Saved as").is_some());
+    let files = |rig: &mut Rig| -> Vec<String> {
+        let reports = std::fs::read_dir(rig.snapshot().folder.join("reports")).into_iter().flatten().flatten();
+        reports.map(|file| file.path().display().to_string()).collect()
+    };
+    let trace = files(&mut rig).into_iter().find(|path| path.contains("/trace 20")).expect("a trace");
+    let trace: serde_json::Value = serde_json::from_slice(&std::fs::read(trace).expect("its bytes")).expect("JSON");
+    let events = trace["traceEvents"].as_array().expect("events");
+    assert!(events.iter().filter(|event| event["name"] == "cycle").count() > 50, "{}", events.len());
+    rig.click("Save report");
+    rig.until("the report has its picture of the map", |rig| {
+        let files = files(rig);
+        files.iter().any(|path| path.ends_with(" map.svg"))
+            && files.iter().any(|path| path.contains("/reports/report ") && path.ends_with(".json"))
+    });
+    let report = files(&mut rig)
+        .into_iter()
+        .find(|path| path.contains("/reports/report ") && path.ends_with(".json"))
+        .expect("it");
+    let report: serde_json::Value = serde_json::from_slice(&std::fs::read(report).expect("its bytes")).expect("JSON");
+    assert!(report["rates"].as_array().is_some_and(|rates| rates.len() > 4), "{}", report["rates"]);
+    assert!(report["kernel_deltas"]["vmstat"]["pgfault"].as_i64() > Some(0), "{}", report["kernel_deltas"]);
+}
+
+#[test]
 fn delete_removes_what_was_selected_last_and_regions_are_in_the_tree() {
     let mut rig = Rig::new("virtual", 2);
     rig.click("Record");

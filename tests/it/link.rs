@@ -2,15 +2,19 @@
 //! takes. Thread: test.
 #![allow(clippy::unwrap_used, reason = "a test may fail")]
 
-use crate::util::{Checked, PATIENCE, Run, Started, check, place, run, start};
+use crate::util::{Checked, PATIENCE, Run, Started, check, place, run, skip_part, start};
 use faultless::app::command::Command as Request;
 use faultless::app::handle::Phase;
 use faultless::app::snapshot::{PassPhase, Snapshot, Stage};
 use faultless::control::Severity;
+use faultless::limits::FAULTS_KEPT;
 use faultless::link::client::Client;
 use faultless::link::place::{connect, engines};
 use faultless::link::protocol;
 use faultless::link::start::EngineStart;
+use faultless::residency::rates::{POINTS_MAX, RatePoint};
+use faultless::residency::sample::{Pages, View};
+use faultless::residency::watcher::ResidencySamples;
 use faultless::session::TakeState;
 use faultless::session::session_file::{holder, open_read_only};
 use std::fs;
@@ -327,10 +331,8 @@ fn a_program_of_another_version_is_told_so_in_one_sentence() {
     assert!(protocol::read_greeting(&mut &greeting[..]).is_ok());
     greeting[8] += 1;
     let error = protocol::read_greeting(&mut &greeting[..]).unwrap_err().to_string();
-    assert!(
-        error.contains(&format!("protocol {}", protocol::VERSION + 1)) && error.contains("stop the recording"),
-        "{error}"
-    );
+    let other = format!("protocol {}", protocol::VERSION + 1);
+    assert!(error.contains(&other) && error.contains("stop the recording"), "{error}");
     greeting[0] = 0;
     let error = protocol::read_greeting(&mut &greeting[..]).unwrap_err().to_string();
     assert!(error.contains("no Faultless"), "{error}");
@@ -417,6 +419,117 @@ fn a_window_that_leaves_lets_the_recording_continue_and_a_window_that_closes_end
     assert!(other.close_within(PATIENCE));
     assert_eq!(engine.wait(PATIENCE).code, Some(0));
     world.whole(24_000);
+}
+
+#[test]
+fn the_figures_of_the_last_minute_are_there_after_a_stop_and_for_a_window_that_comes_later() {
+    let world = World::new();
+    let engine = world.engine();
+    let window = world.window();
+    record(&window);
+    shown(&window, "it has two seconds", |snapshot| 96_000 < recorded(snapshot));
+    assert!(window.apply(Request::Stop));
+    shown(&window, "it has stopped", |snapshot| snapshot.transport.pass.is_none());
+    drop(window);
+    // Nobody has looked at the residency so far.
+    let window = world.window();
+    let samples = window.samples();
+    let pages = Pages::AroundHead { back_ms: 2400, ahead_ms: 1300 };
+    samples.set_view(Some(View { cells: 96, pages, hz: 12 }));
+    until("the figures come", || 4 <= samples.rates().len());
+    let rates = samples.rates();
+    assert!(rates.is_sorted_by_key(|point| point.at_ms) && rates.len() <= POINTS_MAX, "{rates:?}");
+    let known =
+        |point: &&RatePoint| point.faults().is_some() && point.run_delay_us.is_some() && point.cycle_us_max.is_some();
+    assert!(4 <= rates.iter().filter(known).count(), "{rates:?}");
+    assert!(rates.iter().any(|point| 0 < point.commits && 0.0 < point.commit_us_max), "{rates:?}");
+    assert!(rates.iter().any(|point| 0.0 < point.sync_us_max), "{rates:?}");
+    let deltas = window.kernel_deltas(PATIENCE).unwrap();
+    assert!(deltas.vmstat["pgfault"] > 0 && deltas.memory_bytes_now["Rss"] > 0 && deltas.since_open_ms > 2000);
+    assert!(!deltas.vmstat_last_minute.is_empty() && deltas.last_minute_ms <= deltas.since_open_ms, "{deltas:?}");
+    // A later window of the same engine gets all of them at once.
+    let other = world.window();
+    other.samples().set_view(Some(View { cells: 96, pages, hz: 12 }));
+    until("they come again", || rates.len() <= other.samples().rates().len());
+    assert!(connect(engine.pid()).is_some());
+    world.stop().done();
+}
+
+#[test]
+fn a_trace_of_a_recording_that_runs_is_written_and_the_recording_does_not_notice() {
+    let world = World::new();
+    let _engine = world.engine();
+    let window = world.window();
+    record(&window);
+    shown(&window, "it has a second", |snapshot| 48_000 < recorded(snapshot));
+    let path = world.place.path().join("one.json");
+    let trace = |output: Option<&Path>| {
+        let mut command = world.command("trace");
+        if let Some(path) = output {
+            command.arg("--output").arg(path);
+        }
+        run(command)
+    };
+    let told = trace(Some(&path)).done().out;
+    assert!(told.contains("one.json: ") && told.contains(" cycles, "), "{told}");
+    let json: serde_json::Value = serde_json::from_slice(&fs::read(&path).unwrap()).unwrap();
+    let events = json["traceEvents"].as_array().unwrap();
+    let count = |name: &str| events.iter().filter(|event| event["name"] == name).count();
+    assert!(40 < count("cycle") && 0 < count("capture window") && 0 < count("sync"), "{}", events.len());
+    let pass = events.iter().find(|event| event["name"] == "pass").unwrap();
+    assert_eq!(pass["args"]["text"], "it is not finished");
+    assert!(0 < count("dirty bytes") && events.iter().any(|event| event["ph"] == "C"));
+    trace(Some(&path)).refused(&["one.json", "exists"]);
+    // Without a name it lies beside the reports.
+    trace(None).done();
+    let reports = fs::read_dir(world.session().join("reports")).unwrap().flatten();
+    assert!(reports.map(|file| file.file_name().into_string().unwrap()).any(|name| name.starts_with("trace 20")));
+    let out: serde_json::Value = serde_json::from_str(&trace(Some(Path::new("-"))).done().out).unwrap();
+    assert!(out["traceEvents"].is_array());
+    let over_link = window.trace(PATIENCE).unwrap().unwrap();
+    assert!(40 < over_link.cycles.len() && over_link.files.iter().any(|file| file.starts_with("In 1")));
+    world.stop().done();
+    world.whole(48_000);
+    trace(None).refused(&["gig", "no recorder has this session open"]);
+}
+
+/// In `in-place` another program's sync write-protects the pages ahead of the record head.
+#[test]
+fn the_page_faults_of_a_recording_come_to_the_window_with_their_pages() {
+    let world = World::new();
+    let mut command = world.command("engine");
+    command.args(World::options()).args(["--capture-path", "in-place"]);
+    let engine = start(command);
+    until("the engine has the session", || connect(engine.pid()).is_some_and(|found| found.is_ok()));
+    let window = world.window();
+    record(&window);
+    let samples = window.samples();
+    let pages = Pages::AroundHead { back_ms: 4000, ahead_ms: 1300 };
+    samples.set_view(Some(View { cells: 400, pages, hz: 12 }));
+    let began = Instant::now();
+    let on_the_map = || {
+        let takes = fs::read_dir(world.session().join("audio")).into_iter().flatten().flatten();
+        takes.for_each(|take| drop(fs::File::open(take.path()).and_then(|take| take.sync_data())));
+        let latest = samples.latest();
+        let faults = samples.faults();
+        latest.into_iter().flat_map(|sample| sample.rows.clone()).any(|row| {
+            faults.iter().filter_map(|seen| row.byte_of(&seen.fault)).any(|byte| row.cell_at(byte).is_some())
+        })
+    };
+    while !on_the_map() && began.elapsed() < Duration::from_secs(8) {
+        window.snapshot();
+        std::thread::sleep(Duration::from_millis(100));
+    }
+    if let Some(reason) = samples.no_faults_because() {
+        skip_part("link: the pages of faults", &reason);
+    } else if samples.faults().is_empty() {
+        skip_part("link: the pages of faults", "nothing was written back while it recorded");
+    } else {
+        assert!(on_the_map(), "{:?}", samples.faults());
+        let faults = samples.faults();
+        assert!(faults.is_sorted_by(|a, b| a.number < b.number) && faults.len() <= FAULTS_KEPT);
+    }
+    world.stop().done();
 }
 
 #[test]

@@ -322,6 +322,7 @@ mod tests {
                 now: 0.0,
                 waves: None,
                 watcher: None,
+                questions: None,
                 keys: &keys,
                 view: &mut view,
                 commands: &mut commands,

@@ -1,8 +1,9 @@
 //! The residency map: one row for each track, one cell for one or several pages. It is one texture, which is drawn
 //! again for each new sample. Thread: ui.
 
-use super::{NAMES, ResidencyState, story};
+use super::{NAMES, ResidencyState, fault_marks, story};
 use crate::app::report::track_name;
+use crate::residency::faults::SeenFault;
 use crate::residency::sample::{Row, Sample};
 use crate::residency::state::{Cell, PageState};
 use crate::ui::panel_context::PanelContext;
@@ -111,8 +112,13 @@ pub(super) fn show(
     draw(ui, &mut state.map, sample, &layout, context);
     draw_names(ui, map, sample, &layout, context);
     draw_heads(ui, sample, &layout, context);
+    let marked = draw_faults(ui, &state.faults, sample, &layout, context);
     let response = ui.interact(layout.cells, ui.scope_id().with("map"), Sense::click());
-    response.widget_info(|| WidgetInfo::labeled(Role::Canvas, true, "Residency map"));
+    response.widget_info(|| {
+        let mut info = WidgetInfo::labeled(Role::Canvas, true, "Residency map");
+        info.current_text_value = (0 < marked).then(|| crate::ui::format::count(marked, "cell") + " with page faults");
+        info
+    });
     let page = response.hover_pos().and_then(|at| page_at(at, sample, &layout));
     if response.clicked() {
         state.pinned = page.map(|(row, byte)| (row.key, byte));
@@ -128,7 +134,8 @@ pub(super) fn show(
             let painter = ui.painter().with_clip_rect(layout.cells.expand(2.0).intersect(ui.clip_rect()));
             painter.rect_stroke(rect.expand(1.0), 1, Stroke::new(1.5, context.theme.strong), StrokeKind::Outside);
             let at = layout.cells.clamp(rect.center());
-            if story::card(ui, at, map, row, byte, &name_of(row, index, context), sample, true, context) {
+            let shown = story::Shown { row, byte, sample, faults: &state.faults, name: name_of(row, index, context) };
+            if story::card(ui, at, map, &shown, true, context) {
                 state.pinned = None;
             }
         } else {
@@ -136,7 +143,8 @@ pub(super) fn show(
         }
     } else if let (Some((row, byte)), Some(at)) = (page, response.hover_pos()) {
         let index = sample.rows.iter().position(|other| other.key == row.key).unwrap_or(0);
-        story::card(ui, at, map, row, byte, &name_of(row, index, context), sample, false, context);
+        let shown = story::Shown { row, byte, sample, faults: &state.faults, name: name_of(row, index, context) };
+        story::card(ui, at, map, &shown, false, context);
     }
 }
 
@@ -238,6 +246,33 @@ fn draw_names(ui: &Ui, map: Rect, sample: &Sample, layout: &MapLayout, context: 
         let (name, colour) = (name_of(row, index, context), context.theme.quiet);
         text_at(ui, at, Align2::RIGHT_CENTER, &name, Theme::font(10.0), colour, NAMES - 14.0);
     }
+}
+
+/// Draws a mark on each cell that had page faults. Returns their number.
+fn draw_faults(
+    ui: &Ui,
+    faults: &[SeenFault],
+    sample: &Sample,
+    layout: &MapLayout,
+    context: &PanelContext<'_>,
+) -> usize {
+    if faults.is_empty() {
+        return 0;
+    }
+    let painter = ui.painter().with_clip_rect(layout.cells);
+    let half = (layout.cell.min(layout.row) * 0.42).clamp(2.0, 4.5);
+    let mut marked = 0;
+    for (index, row) in sample.rows.iter().enumerate() {
+        let y = layout.cells.top() + (index as f32 + 0.5) * layout.row;
+        for cell in fault_marks::cells(faults, row, sample) {
+            let x = x_of(row, row.first_byte + cell * row.bytes_per_cell, layout) + layout.cell / 2.0;
+            let points = [(0.0, -half), (half, 0.0), (0.0, half), (-half, 0.0)].map(|(dx, dy)| pos2(x + dx, y + dy));
+            let edge = Stroke::new(1.0, context.theme.background);
+            painter.add(Shape::convex_polygon(points.to_vec(), context.theme.record, edge));
+            marked += 1;
+        }
+    }
+    marked
 }
 
 /// Draws the heads, the ends of the lead, and the time scale above the rows.

@@ -2,6 +2,8 @@
 //! Thread: ui.
 
 mod cards;
+mod fault_marks;
+mod graphs;
 mod map;
 mod recent_events;
 mod story;
@@ -12,9 +14,11 @@ use super::panel_context::PanelContext;
 use super::save_report::ReportSaver;
 use super::theme::Theme;
 use super::widget::{Button, Look};
+use crate::residency::faults::SeenFault;
+use crate::residency::rates::RatePoint;
 use crate::residency::sample::{Pages, RowKey, Sample, View};
 use crate::residency::state::PageState;
-use egui::{Align, Align2, Layout, Rect, Slider, Ui, UiBuilder, pos2, vec2};
+use egui::{Align, Align2, Layout, Rect, Role, Sense, Ui, UiBuilder, WidgetInfo, pos2, vec2};
 use std::collections::VecDeque;
 use std::sync::Arc;
 
@@ -50,6 +54,11 @@ pub struct ResidencyState {
     pinned: Option<(RowKey, u64)>,
     /// For each sample of the last minute: number of page faults so far, and longest commit so far in microseconds.
     history: VecDeque<(u64, u64)>,
+    /// Figures over the last minute, and the page faults, as of `sample`; of a frozen map, as of its freezing.
+    rates: Vec<RatePoint>,
+    faults: Vec<SeenFault>,
+    /// Why page faults are not attributed; `None` if they are.
+    no_faults_because: Option<Arc<str>>,
     saver: ReportSaver,
     /// Request to freeze or unfreeze. The next picture takes it.
     freeze_clicked: bool,
@@ -101,10 +110,15 @@ pub fn legend(ui: &mut Ui, state: &mut ResidencyState, context: &mut PanelContex
     ui.with_layout(Layout::right_to_left(Align::Center), |ui| {
         ui.spacing_mut().item_spacing.x = 4.0;
         ui.add_space(8.0);
-        let has_words = whole.width() > 330.0;
+        let has_words = whole.width() > 400.0;
         let word = |word: &'static str| if has_words { word } else { "" };
-        let save = Button::text("Save report", word("Save")).with_icon(Icon::Save).look(Look::Quiet).size(28.0, 26.0);
-        let tip = "Save what is known as JSON, and a picture, in the session's folder 'reports': the last minute, events, figures, takes";
+        let saves = |label, text, icon| Button::text(label, word(text)).with_icon(icon).look(Look::Quiet).size(28.0, 26.0);
+        let tip = "Save the last minute for ui.perfetto.dev, in the session's folder 'reports': each cycle, wake-up, window, write, sync and page fault";
+        if saves("Save trace", "Trace", Icon::Rows).tip(tip).show(ui, context.theme).clicked() {
+            state.saver.start_trace(ui, context);
+        }
+        let save = saves("Save report", "Report", Icon::Save);
+        let tip = "Save what is known as JSON, and pictures, in the session's folder 'reports': the last minute, events, figures, takes";
         if save.tip(tip).show(ui, context.theme).clicked() {
             state.saver.start(ui, context, state.frozen.as_ref().map(|(samples, _)| samples.clone()));
         }
@@ -183,7 +197,7 @@ pub fn show(ui: &mut Ui, state: &mut ResidencyState, context: &mut PanelContext<
         let mut right = ui.new_child(UiBuilder::new().max_rect(cards.shrink2(vec2(12.0, 10.0))).id_salt("cards"));
         cards::show(&mut right, state, context);
     }
-    let map = if state.is_frozen() { scrub(ui, state, map, context) } else { map };
+    let map = graphs::show(ui, state, map, context);
     match shown(state) {
         Some(sample) => {
             if !state.is_frozen() && state.sample.as_ref().is_none_or(|sample| sample.rows.is_empty()) {
@@ -199,7 +213,9 @@ pub fn show(ui: &mut Ui, state: &mut ResidencyState, context: &mut PanelContext<
     }
     if let Some(report_result) = state.saver.result() {
         let at = map.left_bottom() + vec2(12.0, -10.0);
-        ui.painter().text(at, Align2::LEFT_BOTTOM, report_result, Theme::font(11.0), context.theme.quiet);
+        let rect = ui.painter().text(at, Align2::LEFT_BOTTOM, &report_result, Theme::font(11.0), context.theme.quiet);
+        let response = ui.interact(rect, ui.scope_id().with("saved"), Sense::hover());
+        response.widget_info(|| WidgetInfo::labeled(Role::Label, true, &report_result));
     }
 }
 
@@ -249,35 +265,11 @@ fn update_sample(state: &mut ResidencyState, map: Rect, context: &PanelContext<'
         if state.history.len() > 60 * HZ as usize {
             state.history.pop_front();
         }
+        (state.rates, state.faults) = (watcher.rates(), watcher.faults());
+        state.no_faults_because = watcher.no_faults_because();
         if !latest.rows.is_empty() {
             state.last_with_rows = Some(Arc::clone(&latest));
         }
         state.sample = Some(latest);
     }
-}
-
-/// Draws the slider over the last minute. Returns the rectangle that is left for the map.
-fn scrub(ui: &mut Ui, state: &mut ResidencyState, map: Rect, context: &mut PanelContext<'_>) -> Rect {
-    let Some((samples, at)) = &mut state.frozen else { return map };
-    let line = Rect::from_min_size(map.min, vec2(map.width(), 28.0));
-    let mut row = ui.new_child(
-        UiBuilder::new()
-            .max_rect(line.shrink2(vec2(12.0, 2.0)))
-            .layout(Layout::left_to_right(Align::Center))
-            .id_salt("scrub"),
-    );
-    let last = samples.len().saturating_sub(1);
-    let ago = match (samples.get(last), samples.get(*at)) {
-        (Some(last), Some(now)) => now.at.age_ms(last.at).unwrap_or(0) as f64 / 1000.0,
-        _ => 0.0,
-    };
-    let text = format!("{ago:.1} s before");
-    row.label(egui::RichText::new("Frozen").font(Theme::semi(12.0)).color(context.theme.accent));
-    row.spacing_mut().slider_width = (line.width() - 260.0).max(80.0);
-    row.add(Slider::new(at, 0..=last).show_value(false)).accessible_name("Look back");
-    row.label(egui::RichText::new(text).font(Theme::font(11.5)).color(context.theme.text));
-    if Button::text("Live", "Live").size(48.0, 22.0).show(&mut row, context.theme).clicked() {
-        state.freeze_clicked = true;
-    }
-    Rect::from_min_max(pos2(map.left(), line.bottom()), map.max)
 }

@@ -1,5 +1,8 @@
-//! The card of a page: its position, its states in the ledger and in the kernel, and its history. Thread: ui.
+//! The card of a page: its position, its states in the ledger and in the kernel, its history, and the page faults of its
+//! cell. Thread: ui.
 
+use super::fault_marks;
+use crate::residency::faults::SeenFault;
 use crate::residency::sample::{Row, Sample};
 use crate::time::{Clock, Frames, SampleRate};
 use crate::ui::format::grouped;
@@ -12,21 +15,21 @@ use egui::{Color32, CursorIcon, Pos2, Rect, Role, Sense, Stroke, StrokeKind, Ui,
 /// Maximum width of the card's text, in points.
 const WIDTH: f32 = 380.0;
 
+/// The page of a card.
+pub(super) struct Shown<'a> {
+    pub(super) row: &'a Row,
+    pub(super) byte: u64,
+    pub(super) sample: &'a Sample,
+    pub(super) faults: &'a [SeenFault],
+    /// Name of the row's track.
+    pub(super) name: String,
+}
+
 /// Draws the card next to `at`, within `map`. A pinned card shows ten lines of history, another one three. Returns whether
 /// the user closed the pinned card.
-#[expect(clippy::too_many_arguments, reason = "a page, and the place of its card")]
-pub(super) fn card(
-    ui: &Ui,
-    at: Pos2,
-    map: Rect,
-    row: &Row,
-    byte: u64,
-    name: &str,
-    sample: &Sample,
-    pinned: bool,
-    context: &PanelContext<'_>,
-) -> bool {
+pub(super) fn card(ui: &Ui, at: Pos2, map: Rect, shown: &Shown<'_>, pinned: bool, context: &PanelContext<'_>) -> bool {
     let theme = context.theme;
+    let &Shown { row, byte, sample, faults, ref name } = shown;
     let rate = SampleRate(row.rate);
     let frames = byte.saturating_sub(row.data_offset) / row.frame_bytes.max(1) as u64;
     let time = Clock((Frames(row.start.0 + frames) - row.head).duration(rate));
@@ -43,6 +46,11 @@ pub(super) fn card(
             lines.push(("They disagree".to_owned(), theme.record, true));
         }
     }
+    let story = fault_marks::story(faults, row, byte, sample, if pinned { 3 } else { 1 });
+    lines.extend(story.into_iter().enumerate().map(|(at, line)| match at {
+        0 => (line, theme.record, true),
+        _ => (line, theme.text, false),
+    }));
     let story = context.watcher.map(|watcher| watcher.page_story_at(sample, &row.key, byte)).unwrap_or_default();
     let keep = if pinned { 10 } else { 3 };
     lines.extend(story.into_iter().rev().take(keep).rev().map(|line| (line, theme.quiet, false)));

@@ -84,6 +84,7 @@ fn harness(snapshot: Snapshot) -> (Harness<'static>, Asked) {
             now: 0.0,
             waves: None,
             watcher: None,
+            questions: None,
             keys: &keys,
             view: &mut view,
             commands: &mut commands,

@@ -1,0 +1,151 @@
+//! Page faults in the residency map: a mark on the cell of each, and its story beside that of the page. Thread: ui.
+
+use crate::limits::{PAGE_BYTES, RESIDENCY_HISTORY_MS};
+use crate::residency::faults::{FaultCause, FaultKind, SeenFault};
+use crate::residency::sample::{Row, Sample};
+use crate::ui::format::grouped;
+use std::ops::Range;
+
+/// The faults of a row as of a sample, each with its byte.
+pub(super) fn of_row<'a>(
+    faults: &'a [SeenFault],
+    row: &'a Row,
+    sample: &'a Sample,
+) -> impl Iterator<Item = (u64, &'a SeenFault)> {
+    let is_shown = |fault: &&SeenFault| {
+        fault.at <= sample.at && fault.at.age_ms(sample.at).is_some_and(|age| age <= RESIDENCY_HISTORY_MS)
+    };
+    faults.iter().filter(is_shown).filter_map(|fault| Some((row.byte_of(&fault.fault)?, fault)))
+}
+
+/// The cells of a row that have faults, in order.
+pub(super) fn cells(faults: &[SeenFault], row: &Row, sample: &Sample) -> Vec<u64> {
+    let cell = |byte: u64| byte.checked_sub(row.first_byte).map(|offset| offset / row.bytes_per_cell.max(1));
+    let mut cells: Vec<u64> = of_row(faults, row, sample).filter_map(|(byte, _)| cell(byte)).collect();
+    cells.retain(|cell| *cell < row.cells.len() as u64);
+    cells.sort_unstable();
+    cells.dedup();
+    cells
+}
+
+/// The bytes of the cell that contains `byte`.
+fn cell_of(row: &Row, byte: u64) -> Range<u64> {
+    let size = row.bytes_per_cell.max(1);
+    let first = row.first_byte + byte.saturating_sub(row.first_byte) / size * size;
+    first..first + size
+}
+
+/// The last `most` faults of the cell that contains `byte`, two lines for each. The first line says how many there are.
+pub(super) fn story(faults: &[SeenFault], row: &Row, byte: u64, sample: &Sample, most: usize) -> Vec<String> {
+    let cell = cell_of(row, byte);
+    let found: Vec<_> = of_row(faults, row, sample).filter(|(byte, _)| cell.contains(byte)).collect();
+    let mut lines = Vec::new();
+    if found.is_empty() {
+        return lines;
+    }
+    let number = if found.len() == 1 { "1 page fault".to_owned() } else { format!("{} page faults", found.len()) };
+    lines.push(format!("{number} of the audio thread here"));
+    for (byte, seen) in found.iter().rev().take(most) {
+        let fault = &seen.fault;
+        let ago = seen.at.age_ms(sample.at).unwrap_or(0) as f64 / 1000.0;
+        let cost = fault.cost_us.map_or_else(|| "cost not known".to_owned(), |us| format!("cost {us:.1} µs"));
+        let page = grouped(byte / PAGE_BYTES as u64);
+        lines.push(format!("{ago:.1} s before: page {page}, byte {}, {}", grouped(*byte), kind(fault.kind)));
+        let by = if fault.in_kernel { "in a system call of" } else { "by" };
+        lines.push(format!("    {}, {cost}, {by} {}", cause(fault.cause), fault.code));
+    }
+    lines
+}
+
+fn kind(kind: FaultKind) -> &'static str {
+    match kind {
+        FaultKind::Minor => "minor: no disk",
+        FaultKind::Major => "major: it waited for the disk",
+        FaultKind::Refused => "there was no page",
+    }
+}
+
+fn cause(cause: FaultCause) -> &'static str {
+    match cause {
+        FaultCause::NotPresent => "not in the page table",
+        FaultCause::WriteProtected => "write-protected (inferred)",
+        FaultCause::NotPresentOrCopied => "not in the page table, or copied on write",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::message::take::TakeKey;
+    use crate::residency::faults::{Fault, FaultPlace};
+    use crate::residency::ledger::Stamp;
+    use crate::residency::sample::{Pages, RowKey, SampleFigures, View};
+    use crate::residency::state::{Cell, Kernel, PageState};
+    use std::sync::Arc;
+    use uuid::Uuid;
+
+    const TAKE: Uuid = Uuid::from_u128(7);
+
+    fn seen(number: u64, at: u64, place: FaultPlace) -> SeenFault {
+        let fault = Fault {
+            at_ns: 0,
+            kind: FaultKind::Minor,
+            cause: FaultCause::WriteProtected,
+            cost_us: Some(3.5),
+            address: 0x7000,
+            place,
+            instruction: 1,
+            code: "engine::convert (tile.rs:80)".to_owned(),
+            in_kernel: false,
+        };
+        SeenFault { number, at: Stamp(at), fault: Arc::new(fault) }
+    }
+
+    fn in_take(number: u64, at: u64, take: Uuid, byte: u64) -> SeenFault {
+        let place = FaultPlace::Capture { take, file: "/a.wav".to_owned(), page: byte / 4096, byte, locked: true };
+        seen(number, at, place)
+    }
+
+    #[test]
+    fn a_cell_with_faults_is_marked_and_tells_them_the_latest_first() {
+        let row = Row {
+            key: RowKey::Take { uuid: TAKE, key: TakeKey(1) },
+            path: Arc::default(),
+            rate: 48_000,
+            frame_bytes: 3,
+            data_offset: 4096,
+            start: crate::time::FramePos(0),
+            head: crate::time::Frames(0),
+            first_byte: 8192,
+            bytes_per_cell: 8192,
+            cells: vec![Cell::new(PageState::Locked, Kernel::Mapped, false); 4],
+            head_byte: 9000,
+            lead_byte: 16_384,
+        };
+        let view = View { cells: 4, pages: Pages::WholeFile, hz: 10 };
+        let figures = SampleFigures::default();
+        let sample = Sample { at: Stamp(100_000), took_us: 0, view, position: 0, rows: vec![row.clone()], figures };
+        let faults = [
+            in_take(1, 30_000, TAKE, 17_000),
+            in_take(2, 90_000, TAKE, 17_000),
+            in_take(3, 99_000, TAKE, 21_000),
+            in_take(4, 99_500, TAKE, 90_000),
+            in_take(5, 99_500, Uuid::nil(), 17_000),
+            seen(6, 99_500, FaultPlace::Heap),
+            in_take(7, 100_500, TAKE, 9000),
+        ];
+        assert_eq!(cells(&faults, &row, &sample), [1], "not what is old, elsewhere, or later than the sample");
+        let story = story(&faults, &row, 16_384, &sample, 5);
+        assert_eq!(
+            story,
+            [
+                "2 page faults of the audio thread here",
+                "1.0 s before: page 5, byte 21\u{a0}000, minor: no disk",
+                "    write-protected (inferred), cost 3.5 µs, by engine::convert (tile.rs:80)",
+                "10.0 s before: page 4, byte 17\u{a0}000, minor: no disk",
+                "    write-protected (inferred), cost 3.5 µs, by engine::convert (tile.rs:80)",
+            ]
+        );
+        assert!(super::story(&faults, &row, 8192, &sample, 5).is_empty());
+    }
+}
