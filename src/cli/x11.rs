@@ -22,6 +22,4 @@ pub fn prepare() {
     unsafe {
         (xlib.XSetIOErrorHandler)(Some(end));
     }
-    // Unloading the library would forget the function.
-    std::mem::forget(xlib);
 }

@@ -51,6 +51,7 @@ pub(super) struct Client {
 
 /// The requests of a client that are not answered yet.
 #[derive(Default)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a request of its own")]
 struct Wishes {
     next: bool,
     refusals: usize,

@@ -46,11 +46,11 @@ impl Vmstat {
 
     /// The counters that changed since an earlier reading.
     fn since(&self, earlier: &Vmstat) -> BTreeMap<String, i64> {
-        let change = |(name, now): (&Box<str>, &u64)| {
+        let change = |(name, now): (&str, &u64)| {
             let change = *now as i64 - earlier.get(name) as i64;
-            (change != 0).then(|| (name.to_string(), change))
+            (change != 0).then(|| (name.to_owned(), change))
         };
-        self.names.iter().zip(&self.values).filter_map(change).collect()
+        self.names.iter().map(|name| &**name).zip(&self.values).filter_map(change).collect()
     }
 }
 

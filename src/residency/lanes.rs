@@ -22,11 +22,14 @@ pub struct Lane {
     pub floor: f64,
     /// Whether a value above the length of a period is trouble.
     pub has_deadline: bool,
-    /// The figure that is drawn as an area; `None`: it is not known.
-    pub value: fn(&RatePoint) -> Option<f64>,
+    /// The figure that is drawn as an area.
+    pub value: Figure,
     /// The name of a second figure, and the figure. It is drawn as a line.
-    pub second: Option<(&'static str, fn(&RatePoint) -> Option<f64>)>,
+    pub second: Option<(&'static str, Figure)>,
 }
+
+/// Reads a figure of a point; `None`: it is not known.
+type Figure = fn(&RatePoint) -> Option<f64>;
 
 /// The graphs, the most important one first: a low panel shows the first ones only.
 pub const LANES: [Lane; 5] = [

@@ -208,7 +208,9 @@ mod tests {
         let (mut meter, mut rates) = (RateMeter::default(), Rates::default());
         let mut tick = |at_ms: u64| {
             let point = meter.point(&sources, &machine, (0, 0), (at_ms, monotonic_ns()));
-            point.into_iter().for_each(|point| rates.push(point));
+            if let Some(point) = point {
+                rates.push(point);
+            }
             rates.points().last().map_or(0, |point| point.at_ms)
         };
         for at in 0..10 {

@@ -342,16 +342,16 @@ fn the_graphs_show_the_last_minute_freeze_the_map_where_they_are_clicked_and_a_t
     let trace: serde_json::Value = serde_json::from_slice(&std::fs::read(trace).expect("its bytes")).expect("JSON");
     let events = trace["traceEvents"].as_array().expect("events");
     assert!(events.iter().filter(|event| event["name"] == "cycle").count() > 50, "{}", events.len());
+    let is_report = |path: &String| {
+        let is_json = std::path::Path::new(path).extension().is_some_and(|kind| kind == "json");
+        path.contains("/reports/report ") && is_json
+    };
     rig.click("Save report");
     rig.until("the report has its picture of the map", |rig| {
         let files = files(rig);
-        files.iter().any(|path| path.ends_with(" map.svg"))
-            && files.iter().any(|path| path.contains("/reports/report ") && path.ends_with(".json"))
+        files.iter().any(|path| path.ends_with(" map.svg")) && files.iter().any(is_report)
     });
-    let report = files(&mut rig)
-        .into_iter()
-        .find(|path| path.contains("/reports/report ") && path.ends_with(".json"))
-        .expect("it");
+    let report = files(&mut rig).into_iter().find(is_report).expect("it");
     let report: serde_json::Value = serde_json::from_slice(&std::fs::read(report).expect("its bytes")).expect("JSON");
     assert!(report["rates"].as_array().is_some_and(|rates| rates.len() > 4), "{}", report["rates"]);
     assert!(report["kernel_deltas"]["vmstat"]["pgfault"].as_i64() > Some(0), "{}", report["kernel_deltas"]);

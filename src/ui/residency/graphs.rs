@@ -7,6 +7,7 @@ use crate::message::Motion;
 use crate::residency::lanes::{Axis, LANES, Lane, Unit};
 use crate::residency::rates::RatePoint;
 use crate::residency::sample::Sample;
+use crate::residency::watcher::ResidencySamples;
 use crate::ui::panel_context::PanelContext;
 use crate::ui::theme::{Theme, mixed};
 use crate::ui::widget::{Button, text_at};
@@ -138,7 +139,7 @@ fn look_back(
         let moment = axis.moment(f64::from((at.x - layout.plot.left()) / layout.plot.width()));
         if state.frozen.is_none() {
             state.frozen =
-                context.watcher.map(|watcher| watcher.history()).filter(|all| !all.is_empty()).map(|all| (all, 0));
+                context.watcher.map(ResidencySamples::history).filter(|all| !all.is_empty()).map(|all| (all, 0));
         }
         if let Some((samples, shown)) = &mut state.frozen {
             *shown = nearest(samples, moment);
