@@ -58,7 +58,7 @@ mod tests {
         assert_eq!(built(1_010, 0.1, true), 0.9);
         assert_eq!(built(1_100, 0.3, true), 0.9);
         assert_eq!(built(1_160, 0.1, true), 0.9);
-        // What was held does not begin anew.
+        // A peak that was held is not held a second time.
         assert_eq!(built(1_161, 0.1, true), 0.3);
         assert_eq!(built(2_000, 0.1, true), 0.1);
     }

@@ -54,16 +54,25 @@ impl Place {
         if !spool::is_ours(folder) {
             return Err(io::Error::new(io::ErrorKind::PermissionDenied, "it is not a private folder of this user"));
         }
-        let path = folder.join(name(std::process::id()));
+        let pid = std::process::id();
+        let (path, new) = (folder.join(name(pid)), folder.join(format!("new-{pid}")));
         // No other process has this number, so the file was left behind.
-        fs::remove_file(&path).ok();
-        let listener = UnixListener::bind(&path)?;
-        fs::set_permissions(&path, Permissions::from_mode(0o600))?;
+        fs::remove_file(&new).ok();
+        let listener = UnixListener::bind(&new)?;
+        fs::set_permissions(&new, Permissions::from_mode(0o600))?;
+        // The socket gets its name when it listens. Another program that connected before would be refused, and would
+        // remove it as that of a dead engine.
+        fs::rename(&new, &path)?;
         Ok(Place { listener, path })
     }
 }
 
 impl Place {
+    /// The path of the socket.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
     /// Removes the socket, so that nobody looks for this engine any more.
     pub fn remove(&self) {
         fs::remove_file(&self.path).ok();

@@ -16,8 +16,10 @@ fn events(folder: &Path) -> Vec<Record> {
     read::last(folder, usize::MAX)
 }
 
+/// The kinds of the events, without those that depend on the machine: its limits, and whether it can be kept awake.
 fn kinds(events: &[Record]) -> Vec<Kind> {
-    events.iter().map(|event| event.kind).filter(|kind| *kind != Kind::Limit).collect()
+    let is_of_machine = |event: &&Record| event.kind == Kind::Limit || event.text.starts_with("sleep:");
+    events.iter().filter(|event| !is_of_machine(event)).map(|event| event.kind).collect()
 }
 
 #[test]

@@ -9,7 +9,7 @@ use faultless::app::snapshot::{PassPhase, Snapshot, Stage};
 use faultless::control::Severity;
 use faultless::limits::FAULTS_KEPT;
 use faultless::link::client::Client;
-use faultless::link::place::{connect, engines};
+use faultless::link::place::{Place, connect, engines};
 use faultless::link::protocol;
 use faultless::link::start::EngineStart;
 use faultless::residency::rates::{POINTS_MAX, RatePoint};
@@ -604,4 +604,31 @@ fn a_window_recovers_the_recording_of_a_terminal_that_is_killed() {
     assert!(takes.iter().all(|take| take.state == TakeState::Recovered && before <= take.frames.0), "{takes:#?}");
     assert!(window.close_within(PATIENCE));
     world.whole(before - 1);
+}
+
+/// A socket that had its name before it listened was taken for that of a dead engine, and removed.
+#[test]
+fn an_engine_is_found_although_others_look_for_engines_all_the_time_while_it_starts() {
+    let over = std::sync::atomic::AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        for _ in 0..2 {
+            scope.spawn(|| {
+                while !over.load(std::sync::atomic::Ordering::Relaxed) {
+                    engines();
+                }
+            });
+        }
+        let troubles: Vec<String> = (0..2_000)
+            .filter_map(|round| match Place::make() {
+                Ok(place) if place.path().exists() => {
+                    place.remove();
+                    None
+                }
+                Ok(_) => Some(format!("round {round}: it was removed")),
+                Err(error) => Some(format!("round {round}: {error}")),
+            })
+            .collect();
+        over.store(true, std::sync::atomic::Ordering::Relaxed);
+        assert!(troubles.is_empty(), "{troubles:#?}");
+    });
 }
