@@ -43,35 +43,15 @@ impl History {
 
 #[cfg(test)]
 mod tests {
-    use super::super::sample::{Pages, Row, RowKey, SampleFigures, View};
+    use super::super::sample::RowKey;
+    use super::super::sample::tests::{row, sample as sample_of};
     use super::super::state::{Cell, Kernel, PageState};
     use super::*;
     use crate::residency::ledger::Stamp;
 
     fn sample(ms: u64, cells: usize) -> Arc<Sample> {
-        let row = Row {
-            key: RowKey::Slot(0),
-            path: Arc::default(),
-            rate: 48_000,
-            frame_bytes: 3,
-            data_offset: 4096,
-            start: crate::time::FramePos(0),
-            head: crate::time::Frames(0),
-            first_byte: 4096,
-            bytes_per_cell: 4096,
-            cells: vec![Cell::new(PageState::Locked, Kernel::Mapped, false); cells],
-            head_byte: 4096,
-            lead_byte: 8192,
-        };
-        let view = View { cells, pages: Pages::WholeFile, hz: 10 };
-        Arc::new(Sample {
-            at: Stamp(ms),
-            took_us: 0,
-            view,
-            position: 0,
-            rows: vec![row],
-            figures: SampleFigures::default(),
-        })
+        let cells = vec![Cell::new(PageState::Locked, Kernel::Mapped, false); cells];
+        Arc::new(sample_of(ms, row(RowKey::Slot(0), 4096, 4096, cells)))
     }
 
     #[test]

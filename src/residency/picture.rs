@@ -158,7 +158,7 @@ fn escaped(words: &str) -> String {
 mod tests {
     use super::super::faults::{FaultPlace, tests::fault};
     use super::super::ledger::Stamp;
-    use super::super::sample::{Pages, SampleFigures, View};
+    use super::super::sample::tests::{row, sample as sample_of};
     use super::super::state::Kernel;
     use super::*;
     use crate::message::take::TakeKey;
@@ -166,23 +166,9 @@ mod tests {
 
     fn sample(take: Uuid) -> Arc<Sample> {
         let cells = [PageState::Durable, PageState::Recorded, PageState::Locked, PageState::None];
-        let row = Row {
-            key: RowKey::Take { uuid: take, key: TakeKey(1) },
-            path: Arc::default(),
-            rate: 48_000,
-            frame_bytes: 3,
-            data_offset: 4096,
-            start: crate::time::FramePos(0),
-            head: crate::time::Frames(0),
-            first_byte: 4096,
-            bytes_per_cell: 4096,
-            cells: cells.map(|state| Cell::new(state, Kernel::Mapped, false)).to_vec(),
-            head_byte: 9000,
-            lead_byte: 16_384,
-        };
-        let view = View { cells: 4, pages: Pages::WholeFile, hz: 10 };
-        let figures = SampleFigures::default();
-        Arc::new(Sample { at: Stamp(60_000), took_us: 0, view, position: 0, rows: vec![row], figures })
+        let cells = cells.map(|state| Cell::new(state, Kernel::Mapped, false)).to_vec();
+        let key = RowKey::Take { uuid: take, key: TakeKey(1) };
+        Arc::new(sample_of(60_000, row(key, 4096, 4096, cells)))
     }
 
     #[test]

@@ -183,3 +183,33 @@ impl Sample {
         self.rows.iter().find(|row| row.key == *key)
     }
 }
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use super::*;
+
+    /// A row of a take in 24 bit whose cells begin at `first_byte` of the file and have `bytes_per_cell` bytes each.
+    pub(crate) fn row(key: RowKey, first_byte: u64, bytes_per_cell: u64, cells: Vec<Cell>) -> Row {
+        Row {
+            key,
+            path: Arc::default(),
+            rate: 48_000,
+            frame_bytes: 3,
+            data_offset: 4096,
+            start: FramePos(0),
+            head: Frames(0),
+            first_byte,
+            bytes_per_cell,
+            cells,
+            head_byte: 9000,
+            lead_byte: 16_384,
+        }
+    }
+
+    /// A sample of one row, taken at `at_ms` of the ledger.
+    pub(crate) fn sample(at_ms: u64, row: Row) -> Sample {
+        let view = View { cells: row.cells.len(), pages: Pages::WholeFile, hz: 10 };
+        let figures = SampleFigures::default();
+        Sample { at: Stamp(at_ms), took_us: 0, view, position: 0, rows: vec![row], figures }
+    }
+}

@@ -38,7 +38,7 @@ const LOOKS_MAX: usize = 20;
 /// Steps after which a run counts as endless.
 const STEPS_MAX: u64 = 3_000_000;
 
-/// What a suspended coroutine waits for. A moment is in nanoseconds of the clock.
+/// The condition on which a suspended coroutine continues. A moment is in nanoseconds of the clock.
 #[derive(Clone, Copy, Debug)]
 enum Wait {
     /// For a moment.
@@ -50,7 +50,8 @@ enum Wait {
 /// The moment of a coroutine that waits for no moment, or has ended.
 const NEVER: u64 = u64::MAX;
 
-/// What the scheduler compares at every step, side by side for all threads.
+/// The part of a task that the scheduler compares at every step. All of them lie in one array, so that a step reads little
+/// memory.
 #[derive(Clone, Copy)]
 struct Due {
     /// The moment at which the coroutine can go on.
@@ -292,7 +293,7 @@ impl World {
                 self.changes.set(self.changes.get() + 1);
             }
             if waits_for_change {
-                // What a coroutine did itself is nothing new to it.
+                // A coroutine waits for changes that others make, not for its own.
                 self.dues.borrow_mut()[chosen].seen = self.changes.get();
             }
         }

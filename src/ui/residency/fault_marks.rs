@@ -77,9 +77,11 @@ fn cause(cause: FaultCause) -> &'static str {
 mod tests {
     use super::*;
     use crate::message::take::TakeKey;
+    use crate::residency::faults::tests::fault;
     use crate::residency::faults::{Fault, FaultPlace};
     use crate::residency::ledger::Stamp;
-    use crate::residency::sample::{Pages, RowKey, SampleFigures, View};
+    use crate::residency::sample::RowKey;
+    use crate::residency::sample::tests::{row, sample};
     use crate::residency::state::{Cell, Kernel, PageState};
     use std::sync::Arc;
     use uuid::Uuid;
@@ -87,17 +89,7 @@ mod tests {
     const TAKE: Uuid = Uuid::from_u128(7);
 
     fn seen(number: u64, at: u64, place: FaultPlace) -> SeenFault {
-        let fault = Fault {
-            at_ns: 0,
-            kind: FaultKind::Minor,
-            cause: FaultCause::WriteProtected,
-            cost_us: Some(3.5),
-            address: 0x7000,
-            place,
-            instruction: 1,
-            code: "engine::convert (tile.rs:80)".to_owned(),
-            in_kernel: false,
-        };
+        let fault = Fault { code: "engine::convert (tile.rs:80)".to_owned(), ..fault(0, place) };
         SeenFault { number, at: Stamp(at), fault: Arc::new(fault) }
     }
 
@@ -108,23 +100,9 @@ mod tests {
 
     #[test]
     fn a_cell_with_faults_is_marked_and_tells_them_the_latest_first() {
-        let row = Row {
-            key: RowKey::Take { uuid: TAKE, key: TakeKey(1) },
-            path: Arc::default(),
-            rate: 48_000,
-            frame_bytes: 3,
-            data_offset: 4096,
-            start: crate::time::FramePos(0),
-            head: crate::time::Frames(0),
-            first_byte: 8192,
-            bytes_per_cell: 8192,
-            cells: vec![Cell::new(PageState::Locked, Kernel::Mapped, false); 4],
-            head_byte: 9000,
-            lead_byte: 16_384,
-        };
-        let view = View { cells: 4, pages: Pages::WholeFile, hz: 10 };
-        let figures = SampleFigures::default();
-        let sample = Sample { at: Stamp(100_000), took_us: 0, view, position: 0, rows: vec![row.clone()], figures };
+        let locked = vec![Cell::new(PageState::Locked, Kernel::Mapped, false); 4];
+        let row = row(RowKey::Take { uuid: TAKE, key: TakeKey(1) }, 8192, 8192, locked);
+        let sample = sample(100_000, row.clone());
         let faults = [
             in_take(1, 30_000, TAKE, 17_000),
             in_take(2, 90_000, TAKE, 17_000),
