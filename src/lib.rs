@@ -20,6 +20,7 @@
 
 pub mod limits;
 pub mod instructions;
+pub mod io_ring;
 pub mod host;
 pub mod time;
 pub mod format;

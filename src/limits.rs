@@ -112,6 +112,9 @@ pub const MAPPED_BACKLOG_MAX: usize = 16 * 1024;
 /// Bytes that the committer writes in one call when several windows of a take wait.
 pub const COMMIT_RUN_BYTES_MAX: usize = 1024 * 1024;
 
+/// Bytes that the committer gives to the disk in one batch outside of a sync, so that a sync that is due begins soon.
+pub const COMMIT_BATCH_BYTES_MAX: u64 = 32 * 1024 * 1024;
+
 /// Bytes that the committer reads from the spool, or from the other replica, to write them in one call.
 pub const COPY_RUN_BYTES_MAX: usize = 256 * 1024;
 

@@ -1,6 +1,7 @@
 //! Capabilities of kernel and file systems, and the fallbacks for missing ones. Thread: control, at start.
 
 use super::spool::SpoolPlace;
+use crate::io_ring::IoRing;
 use crate::window::map::{Mapping, Populate};
 use nix::sys::memfd::{MFdFlags, memfd_create};
 use serde::{Deserialize, Serialize};
@@ -52,6 +53,9 @@ pub struct Capabilities {
     pub o_direct: bool,
     /// Whether blocks are reserved with `fallocate`. Otherwise files only get longer.
     pub reserve: bool,
+    /// Whether a committer gives the writes and the syncs of its takes to the kernel in batches (io_uring). Otherwise it makes
+    /// a call for each.
+    pub io_uring: bool,
     /// Where spool files are created.
     pub spool: SpoolPlace,
     /// Missing capabilities in words.
@@ -59,7 +63,10 @@ pub struct Capabilities {
 }
 
 /// Names of the capabilities that can be switched off, for [`Capabilities::probe`] and `FAULTLESS_WITHOUT`.
-pub const PARTS: [&str; 4] = ["populate", "o_direct", "fallocate", "tmpfs"];
+pub const PARTS: [&str; 5] = ["populate", "o_direct", "fallocate", "io_uring", "tmpfs"];
+
+/// The note where batches cannot be given to the kernel. The reason follows.
+pub const NO_IO_URING: &str = "no io_uring: the committer makes a call for each write and each sync";
 
 impl Capabilities {
     /// Tests the capabilities of this machine. Those named in `without` (see [`PARTS`]) count as missing, so that every
@@ -73,6 +80,13 @@ impl Capabilities {
         } else {
             Populate::Advise
         };
+        let refusal = if lacks("io_uring") {
+            Some("it is switched off".to_owned())
+        } else {
+            // The committers make rings of their own.
+            IoRing::new().err().map(|refusal| refusal.reason)
+        };
+        notes.extend(refusal.as_ref().map(|reason| format!("{NO_IO_URING} ({reason})")));
         let folder = if lacks("tmpfs") { None } else { super::spool::folder() };
         let spool = match folder {
             Some((folder, _)) => SpoolPlace::Folder(folder),
@@ -84,7 +98,8 @@ impl Capabilities {
                 SpoolPlace::Memory
             }
         };
-        Capabilities { populate, o_direct: !lacks("o_direct"), reserve: !lacks("fallocate"), spool, notes }
+        let (o_direct, reserve) = (!lacks("o_direct"), !lacks("fallocate"));
+        Capabilities { populate, o_direct, reserve, io_uring: refusal.is_none(), spool, notes }
     }
 
     /// The names in the environment variable `FAULTLESS_WITHOUT`, separated by commas.
@@ -118,9 +133,10 @@ mod tests {
     fn a_capability_that_is_switched_off_gets_its_fallback_and_a_note() {
         let all = Capabilities::probe(&PARTS.map(str::to_owned));
         assert_eq!(
-            (all.populate, all.o_direct, all.reserve, &all.spool),
-            (Populate::Touch, false, false, &SpoolPlace::Memory)
+            (all.populate, all.o_direct, all.reserve, all.io_uring, &all.spool),
+            (Populate::Touch, false, false, false, &SpoolPlace::Memory)
         );
+        assert!(all.notes.iter().any(|note| note.contains("io_uring")));
         assert!(all.notes.iter().any(|note| note.contains("MADV_POPULATE")));
         assert!(all.notes.iter().any(|note| note.contains("tmpfs")));
         assert!(Capabilities::probe(&[]).notes.len() < 2);

@@ -11,6 +11,7 @@ use crate::message::take::{TakeEnd, TakePlan};
 use crate::time::Frames;
 use crate::wav::header::Header;
 use memmap2::MmapMut;
+use nix::errno::Errno;
 use nix::fcntl::{PosixFadviseAdvice, posix_fadvise};
 use std::fs::{File, OpenOptions};
 use std::io::{self, IoSlice};
@@ -193,32 +194,49 @@ impl TakeFile {
         Ok(true)
     }
 
+    /// The file to write sound to.
+    pub fn sound_file(&self) -> &File {
+        self.o_direct_file.as_ref().unwrap_or(&self.file)
+    }
+
+    /// Sound is going to be written.
+    pub fn begin_write(&mut self) {
+        self.unsynced = true;
+    }
+
+    /// The number of bytes of a write of sound that count. 0: write them again.
+    pub fn accepted(&self, result: Result<usize, Errno>) -> io::Result<u64> {
+        let bytes = match result {
+            // Count whole pages only: a write with O_DIRECT that was cut short continues at the start of a page.
+            Ok(bytes) if self.o_direct_file.is_some() => bytes / limits::PAGE_BYTES * limits::PAGE_BYTES,
+            Ok(bytes) => bytes,
+            Err(Errno::EINTR) => return Ok(0),
+            Err(error) => return Err(error.into()),
+        };
+        if bytes == 0 { Err(io::ErrorKind::WriteZero.into()) } else { Ok(bytes as u64) }
+    }
+
+    /// The `bytes` bytes from `offset` on are written.
+    pub fn end_write(&self, offset: FileByte, bytes: u64) {
+        if self.o_direct_file.is_none() {
+            // Start writing back now: the page cache should not hold much of a take.
+            crate::window::map::write_behind(&self.file, offset.0, bytes).ok();
+        }
+    }
+
     /// Writes `parts` one after the other from `offset` on: whole pages.
     pub fn write_run(&mut self, offset: FileByte, mut parts: &mut [IoSlice]) -> io::Result<()> {
-        let (began, mut offset) = (offset.0, offset.0);
-        debug_assert!(offset.is_multiple_of(limits::PAGE_BYTES as u64));
-        self.unsynced = true;
+        let mut at = offset;
+        debug_assert!(at.0.is_multiple_of(limits::PAGE_BYTES as u64));
+        self.begin_write();
         // This also removes empty slices at the end.
         IoSlice::advance_slices(&mut parts, 0);
         while !parts.is_empty() {
-            let file = self.o_direct_file.as_ref().unwrap_or(&self.file);
-            let done = match disk::write_parts_at(file, parts, offset) {
-                // Count whole pages only: a write with O_DIRECT that was cut short continues at the start of a page.
-                Ok(bytes) if self.o_direct_file.is_some() => bytes / limits::PAGE_BYTES * limits::PAGE_BYTES,
-                Ok(bytes) => bytes,
-                Err(nix::errno::Errno::EINTR) => continue,
-                Err(error) => return Err(error.into()),
-            };
-            if done == 0 {
-                return Err(io::ErrorKind::WriteZero.into());
-            }
-            offset += done as u64;
-            IoSlice::advance_slices(&mut parts, done);
+            let bytes = self.accepted(disk::write_parts_at(self.sound_file(), parts, at.0))?;
+            at = at + bytes;
+            IoSlice::advance_slices(&mut parts, bytes as usize);
         }
-        if self.o_direct_file.is_none() {
-            // Start writing back now: the page cache should not hold much of a take.
-            crate::window::map::write_behind(&self.file, began, offset - began).ok();
-        }
+        self.end_write(offset, at - offset);
         Ok(())
     }
 
@@ -255,12 +273,18 @@ impl TakeFile {
         Ok(())
     }
 
-    /// Makes everything in the file durable. Returns the gaps that are filled now. After an error, everything written
-    /// since the last success may be lost: the kernel reports a failure once and drops the pages. So gaps that were
-    /// written since then remain gaps.
+    /// Makes everything in the file durable. Returns the gaps that are filled now.
     pub fn sync(&mut self) -> io::Result<Vec<FilledGap>> {
+        let result = disk::sync_data(&self.file);
+        self.synced(result)
+    }
+
+    /// The file was made durable, with this result, and nothing was written meanwhile. Returns the gaps that are filled
+    /// now. After an error, everything written since the last success may be lost: the kernel reports a failure once and
+    /// drops the pages. So gaps that were written since then remain gaps.
+    pub fn synced(&mut self, result: io::Result<()>) -> io::Result<Vec<FilledGap>> {
         let (written, filled) = (self.written, std::mem::take(&mut self.filled));
-        if let Err(error) = disk::sync_data(&self.file) {
+        if let Err(error) = result {
             self.written = self.durable;
             return Err(error);
         }

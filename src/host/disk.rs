@@ -18,6 +18,7 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 /// A name on a disk.
 #[derive(Clone, Copy, Debug)]
@@ -178,7 +179,7 @@ fn opening<T: AsFd>(call: &DiskCall<'_>, real: impl FnOnce() -> io::Result<T>) -
     make(call, |_| real(), |file| Outcome::Opened(file.as_fd()))
 }
 
-fn errno(error: &io::Error) -> Errno {
+pub(super) fn errno(error: &io::Error) -> Errno {
     error.raw_os_error().map_or(Errno::EIO, Errno::from_raw)
 }
 
@@ -221,20 +222,50 @@ pub fn open_folder(path: &Path) -> Result<OwnedFd, Errno> {
 /// Writes `parts` one after the other from `offset` on. Returns the number of bytes, which may be smaller.
 pub fn write_parts_at(file: impl AsFd, parts: &[IoSlice<'_>], offset: u64) -> Result<usize, Errno> {
     let file = file.as_fd();
-    let write = |bytes_max: usize| {
-        if bytes_max == usize::MAX {
-            return Ok(nix::sys::uio::pwritev(file, parts, offset as i64)?);
-        }
-        let mut left = bytes_max;
-        let cut = parts.iter().map_while(|part| {
-            let bytes = part.len().min(left);
-            left -= bytes;
-            (bytes > 0).then(|| IoSlice::new(&part[..bytes]))
-        });
-        let cut: Vec<IoSlice<'_>> = cut.collect();
-        Ok(nix::sys::uio::pwritev(file, &cut, offset as i64)?)
-    };
+    let write = |bytes_max: usize| Ok(real_write(file, parts, offset, bytes_max)?);
     make(&DiskCall::Write { file, offset, parts }, write, |bytes| Outcome::Bytes(*bytes)).map_err(|error| errno(&error))
+}
+
+/// The system's own call, for at most `bytes_max` bytes.
+pub(super) fn real_write(
+    file: BorrowedFd<'_>,
+    parts: &[IoSlice<'_>],
+    offset: u64,
+    bytes_max: usize,
+) -> Result<usize, Errno> {
+    if bytes_max == usize::MAX {
+        return nix::sys::uio::pwritev(file, parts, offset as i64);
+    }
+    let mut left = bytes_max;
+    let cut = parts.iter().map_while(|part| {
+        let bytes = part.len().min(left);
+        left -= bytes;
+        (bytes > 0).then(|| IoSlice::new(&part[..bytes]))
+    });
+    let cut: Vec<IoSlice<'_>> = cut.collect();
+    nix::sys::uio::pwritev(file, &cut, offset as i64)
+}
+
+/// The system's own call.
+pub(super) fn real_sync(file: BorrowedFd<'_>) -> Result<(), Errno> {
+    loop {
+        match nix::unistd::fdatasync(file) {
+            Err(Errno::EINTR) => {}
+            result => return result,
+        }
+    }
+}
+
+/// Stores a word of a file through a mapping of it: `place` is the word at `offset`. Other processes see the whole word or the
+/// one before. Only for files in memory: on a simulated machine this counts as a write.
+pub fn store_word(file: &File, offset: u64, place: &AtomicU64, word: u64) -> io::Result<()> {
+    let bytes = word.to_ne_bytes();
+    let call = DiskCall::Write { file: file.as_fd(), offset, parts: &[IoSlice::new(&bytes)] };
+    let store = |_| {
+        place.store(word, Ordering::Release);
+        Ok(bytes.len())
+    };
+    make(&call, store, |bytes| Outcome::Bytes(*bytes)).map(drop)
 }
 
 /// Writes all bytes from `offset` on.
@@ -329,8 +360,9 @@ pub fn seek(file: &File, offset: u64, whence: Whence) -> Result<u64, Errno> {
 }
 
 /// Makes the bytes of a file durable.
-pub fn sync_data(file: &File) -> io::Result<()> {
-    simple(&DiskCall::SyncData { file: file.as_fd() }, || file.sync_data())
+pub fn sync_data(file: impl AsFd) -> io::Result<()> {
+    let file = file.as_fd();
+    simple(&DiskCall::SyncData { file }, || Ok(real_sync(file)?))
 }
 
 /// Makes the bytes and the attributes of a file durable.

@@ -9,6 +9,7 @@
 #![forbid(unsafe_code)]
 #![warn(missing_docs)]
 
+pub mod batch;
 mod channel;
 pub mod disk;
 #[cfg(test)]
@@ -21,6 +22,7 @@ pub use thread::{HostThread, Thread, spawn};
 use disk::{DiskCall, Outcome, Proceed};
 use jiff::tz::TimeZone;
 use jiff::{Timestamp, Zoned};
+use nix::errno::Errno;
 use nix::time::{ClockId, clock_gettime};
 use std::cell::{Cell, RefCell};
 use std::io;
@@ -64,6 +66,11 @@ pub trait Host {
 
     /// Called after a disk call that [`before`](Host::before) let go on. May suspend.
     fn after(&self, call: &DiskCall<'_>, outcome: Outcome<'_>);
+
+    /// Called in place of [`before`](Host::before) and [`after`](Host::after) for calls that the system gets at once: writes
+    /// and syncs. Calls `carry_out` once for each, in any order, with its place in `calls` and the decision about it, and
+    /// gets the result. May suspend before each. Returns when all have ended.
+    fn batch(&self, calls: &[DiskCall<'_>], carry_out: &mut dyn FnMut(usize, Proceed) -> Result<usize, Errno>);
 
     /// Bytes that can still be written on the file system of `path`; `None`: the file system does not say. May suspend.
     fn free_bytes(&self, path: &Path) -> Option<u64>;

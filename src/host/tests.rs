@@ -72,6 +72,13 @@ impl Host for Alone {
         self.seen.borrow_mut().push(format!("{name} {what}"));
     }
 
+    fn batch(&self, calls: &[DiskCall<'_>], carry_out: &mut dyn FnMut(usize, Proceed) -> Result<usize, Errno>) {
+        for (at, call) in calls.iter().enumerate().rev() {
+            let result = carry_out(at, self.before(call));
+            self.seen.borrow_mut().push(format!("{at} {result:?}"));
+        }
+    }
+
     fn free_bytes(&self, _: &Path) -> Option<u64> {
         Some(5)
     }
@@ -145,6 +152,43 @@ fn a_disk_call_is_cut_short_or_refused_as_the_host_says_and_the_host_learns_the_
     drop(installed);
     disk::remove(&path).unwrap();
     assert!(host.seen.take().is_empty());
+}
+
+#[test]
+fn each_call_of_a_batch_has_its_own_result_in_every_way() {
+    use batch::{BatchWrite, Batcher};
+    use std::os::fd::AsFd;
+    let folder = tempfile::tempdir().unwrap();
+    let mut options = OpenOptions::new();
+    options.read(true).write(true);
+    let file = |name: &str| disk::create(&options, &folder.path().join(name)).unwrap();
+    let parts = [io::IoSlice::new(b"AB"), io::IoSlice::new(b"CD")];
+    let full = OpenOptions::new().write(true).open("/dev/full").unwrap();
+    for at_once in [false, true] {
+        let files = [file(&format!("1 {at_once}")), file(&format!("2 {at_once}"))];
+        let mut batcher = Batcher::new(at_once);
+        let places = [(&files[0], 2), (&full, 0), (&files[1], 0)];
+        let writes = places.map(|(file, offset)| BatchWrite { file: file.as_fd(), offset, parts: &parts });
+        assert_eq!(batcher.write(&writes), [Ok(4), Err(Errno::ENOSPC), Ok(4)]);
+        assert_eq!(batcher.sync_data(&[&files[0], &files[1]]), [Ok(0), Ok(0)]);
+        let mut bytes = [9; 6];
+        disk::read_exact_at(&files[0], &mut bytes, 0).unwrap();
+        assert_eq!(&bytes, b"\0\0ABCD");
+        assert!(batcher.longest_wait() > Duration::ZERO && batcher.longest_wait() == Duration::ZERO);
+    }
+    let files = [file("3"), file("4"), file("5")];
+    let host = Rc::new(Alone::default());
+    let installed = install(Rc::clone(&host) as Rc<dyn Host>);
+    let mut batcher = Batcher::new(true);
+    host.proceeds.borrow_mut().extend([Proceed::Fail(Errno::EIO), Proceed::Short(3)]);
+    let writes: Vec<BatchWrite> =
+        files.iter().map(|file| BatchWrite { file: file.as_fd(), offset: 0, parts: &parts }).collect();
+    assert_eq!(batcher.write(&writes), [Ok(4), Err(Errno::EIO), Ok(3)]);
+    assert_eq!(batcher.sync_data(&[&files[0], &files[1]]), [Ok(0), Ok(0)]);
+    assert_eq!(host.seen.take(), ["2 Ok(3)", "1 Err(EIO)", "0 Ok(4)", "1 Ok(0)", "0 Ok(0)"]);
+    assert_eq!(batcher.write(&writes[..1]), [Ok(4)]);
+    assert_eq!(host.seen.take(), ["Write 4"], "a call by itself is no batch");
+    drop(installed);
 }
 
 #[test]

@@ -16,8 +16,8 @@ use super::offset::SpoolByte;
 use crate::host::disk;
 use crate::limits;
 use crate::lock::lock;
-use crate::spool_index::{FREE, Part, Shape};
-use crate::window::map::Mapping;
+use crate::spool_index::{FREE, Part, Shape, WORDS_AT};
+use crate::window::map::{Mapping, Populate};
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::io;
@@ -29,6 +29,9 @@ use std::sync::{Arc, Mutex};
 /// would be there twice, as windows and in the view, and the process would seem to have twice the memory of its sound. The
 /// drop costs a system call and page faults of the committer, so it is not done after each read.
 const VIEWED_BYTES_MAX: u64 = 128 * 1024;
+
+/// Bytes of a word of the index.
+const WORD_BYTES: u64 = 8;
 
 /// Slots that are mapped at once to read them.
 const VIEW_SLOTS_MIN: u32 = 16;
@@ -53,6 +56,8 @@ pub struct SpoolFile {
     pub path: Option<PathBuf>,
     /// Size of the slots.
     pub shape: Shape,
+    /// The first page of the index. A store costs a tenth of a call. `None`: the page could not be mapped.
+    words: Option<Mapping>,
     state: Mutex<SpoolState>,
 }
 
@@ -103,8 +108,8 @@ pub struct CapturedSlot {
 ///
 /// Holding one tells you: no slot of these parts is used again, also if the sound is given up meanwhile.
 #[derive(Debug)]
-pub struct HeldParts<'a> {
-    spool: &'a SpoolFile,
+pub struct HeldParts {
+    spool: Arc<SpoolFile>,
     parts: Vec<Part>,
     view: Arc<Mapping>,
 }
@@ -121,7 +126,12 @@ pub struct MemoryFiles {
 impl SpoolFile {
     /// A spool file whose index is empty.
     pub fn new(file: File, path: Option<PathBuf>, shape: Shape) -> SpoolFile {
-        SpoolFile { file, path, shape, state: Mutex::default() }
+        // Populated here, so that no store meets a full memory file system.
+        let page = Mapping::writable(&file, WORDS_AT, limits::PAGE_BYTES).and_then(|mut page| {
+            page.populate(Populate::Advise)?;
+            Ok(page)
+        });
+        SpoolFile { file, path, shape, words: page.ok(), state: Mutex::default() }
     }
 
     /// Lists in the index that a free slot is going to hold `bytes` bytes of the take from `offset` on.
@@ -141,7 +151,11 @@ impl SpoolFile {
 
     /// Writes a word of the index. A kill leaves the word before or this one: both lie in one aligned word of a page.
     fn write_word(&self, number: u32, word: u64) -> io::Result<()> {
-        disk::write_all_at(&self.file, &word.to_ne_bytes(), self.shape.word_at(number))
+        let at = self.shape.word_at(number);
+        match self.words.as_ref().filter(|_| at < WORDS_AT + limits::PAGE_BYTES as u64) {
+            Some(words) => disk::store_word(&self.file, at, words.word(((at - WORDS_AT) / WORD_BYTES) as usize), word),
+            None => disk::write_all_at(&self.file, &word.to_ne_bytes(), at),
+        }
     }
 
     /// Which slots hold what lies in `from..end` of the take, in order.
@@ -151,7 +165,12 @@ impl SpoolFile {
 
     /// Holds the parts from the first one of `from..end` on that follow each other, as many as one write takes. Without
     /// `may_skip`, the first one must begin with `from`. `None`: there is no such part.
-    pub fn hold(&self, from: SpoolByte, end: SpoolByte, may_skip: bool) -> io::Result<Option<HeldParts<'_>>> {
+    pub fn hold(
+        self: &Arc<SpoolFile>,
+        from: SpoolByte,
+        end: SpoolByte,
+        may_skip: bool,
+    ) -> io::Result<Option<HeldParts>> {
         let mut state = lock(&self.state);
         let mut parts: Vec<Part> = Vec::new();
         for part in state.listed_in(from, end) {
@@ -171,7 +190,7 @@ impl SpoolFile {
         };
         state.view = Some(Arc::clone(&view));
         state.held.extend(parts.iter().map(|part| part.slot));
-        Ok(Some(HeldParts { spool: self, parts, view }))
+        Ok(Some(HeldParts { spool: Arc::clone(self), parts, view }))
     }
 
     /// Whether the slot of a part still holds it. A part that was read is valid only if this is true afterwards.
@@ -237,10 +256,15 @@ impl SpoolState {
     }
 }
 
-impl HeldParts<'_> {
+impl HeldParts {
     /// Where the first part begins.
     pub fn begin(&self) -> SpoolByte {
         SpoolByte(self.parts.first().map_or(0, |part| part.offset))
+    }
+
+    /// Number of bytes.
+    pub fn bytes(&self) -> u64 {
+        self.parts.iter().map(|part| part.bytes).sum()
     }
 
     /// The memory of the parts, which the audio thread has filled.
@@ -251,7 +275,7 @@ impl HeldParts<'_> {
     }
 }
 
-impl Drop for HeldParts<'_> {
+impl Drop for HeldParts {
     fn drop(&mut self) {
         let (free, is_enough) = {
             let mut state = lock(&self.spool.state);
@@ -315,8 +339,7 @@ impl Drop for CapturedSlot {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::spool_index::{Table, WORDS_AT};
-    use crate::window::map::Populate;
+    use crate::spool_index::Table;
     use std::os::unix::fs::FileExt;
 
     const SLOT: usize = 12_288;
@@ -432,7 +455,7 @@ mod tests {
         const LARGE: usize = VIEWED_BYTES_MAX as usize / 2;
         let (file, shape) = (tempfile::tempfile().unwrap(), Shape::new(7, LARGE));
         file.set_len(shape.file_bytes()).unwrap();
-        let spool = SpoolFile::new(file, None, shape);
+        let spool = Arc::new(SpoolFile::new(file, None, shape));
         for number in [0, 1] {
             spool.list(number, SpoolByte(4096 + u64::from(number) * LARGE as u64), LARGE).unwrap();
             let mut map = Mapping::writable(&spool.file, spool.shape.slot_at(number), LARGE).unwrap();

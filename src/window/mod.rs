@@ -1,7 +1,7 @@
 //! Windows: page-aligned spans of one take's file, mapped, populated and locked, each with one owner at a time. Thread:
 //! butler and read-ahead make them, audio fills or plays them, butler and read-ahead collect them.
 //!
-//! Besides `device::alsa::planar`, this is the only module with `unsafe` code: [`map`] maps, populates and locks,
+//! Besides `device::alsa::planar`, `instructions` and `io_ring`, this is the only module with `unsafe` code: [`map`] maps, populates and locks,
 //! [`guard`] handles the SIGBUS of a file that was cut short, [`process`] populates the program's own memory,
 //! [`kernel_pages`] asks the kernel about pages. The rings of windows ([`ring`], [`capture`], [`playback`]) and the
 //! progress page ([`progress_page`]) are safe code.

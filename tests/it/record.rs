@@ -302,8 +302,12 @@ fn each_fallback_is_exact_and_named() {
         ("populate", vec!["MADV_POPULATE"]),
         ("o_direct", vec!["O_DIRECT"]),
         ("fallocate", vec!["fallocate"]),
+        ("io_uring", vec!["io_uring"]),
         ("tmpfs", vec!["tmpfs"]),
-        ("populate,o_direct,fallocate,tmpfs", vec!["MADV_POPULATE", "O_DIRECT", "fallocate", "tmpfs"]),
+        (
+            "populate,o_direct,fallocate,io_uring,tmpfs",
+            vec!["MADV_POPULATE", "O_DIRECT", "fallocate", "io_uring", "tmpfs"],
+        ),
     ];
     for (without, named) in cases {
         for (path, device) in [("spool", "virtual:free"), ("in-place", "virtual:free"), ("spool", "virtual")] {

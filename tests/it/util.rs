@@ -56,9 +56,13 @@ pub(crate) fn record(path: &Path, arguments: &str) -> Command {
     faultless("record", path, &format!("--signal ramp --json {arguments}"))
 }
 
-/// Adds a mode, a path and arguments to a command that names the program already.
+/// Adds a mode, a path and arguments to a command that names the program already. The program has the capabilities of this
+/// machine, except for those that `FAULTLESS_TEST_WITHOUT` names: so every test can be run with a fallback.
 pub(crate) fn with_program(mut command: Command, mode: &str, path: &Path, arguments: &str) -> Command {
     command.env_remove("FAULTLESS_WITHOUT").arg(mode).arg(path).args(arguments.split_whitespace());
+    if let Some(without) = std::env::var_os("FAULTLESS_TEST_WITHOUT") {
+        command.env("FAULTLESS_WITHOUT", without);
+    }
     command
 }
 

@@ -137,6 +137,8 @@ pub(crate) enum Planted {
     WrongOffset(u64),
     /// From the n-th on, each sync reports success and makes nothing durable.
     IdleSync(u64),
+    /// The program is told that a call of a batch succeeded that failed.
+    HiddenFailure,
     /// There is a file with sound that the session does not list.
     UnlistedFile,
 }
@@ -255,6 +257,10 @@ impl Disks {
 
     pub(crate) fn plant(&mut self, planted: Planted) {
         self.planted = Some(planted);
+    }
+
+    pub(crate) fn planted(&self) -> Option<Planted> {
+        self.planted
     }
 
     pub(crate) fn add_fault(&mut self, name: Name, fault: Fault) {

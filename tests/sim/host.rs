@@ -5,6 +5,7 @@ use crate::disk::{self, Op, Verdict};
 use crate::world::World;
 use faultless::host::disk::{DiskCall, Name, Outcome, Proceed};
 use faultless::host::{Host, HostThread};
+use nix::errno::Errno;
 use nix::sys::stat::fstat;
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
@@ -22,10 +23,10 @@ const WALL_CLOCK_SECONDS: i64 = 1_790_000_000;
 const MEMORY_BYTES: u64 = 1 << 34;
 
 /// A call, as the simulated disks know it.
-struct Call<'a> {
-    op: Op,
+pub(crate) struct Call<'a> {
+    pub(crate) op: Op,
     /// An open file and its number.
-    file: Option<(BorrowedFd<'a>, u64)>,
+    pub(crate) file: Option<(BorrowedFd<'a>, u64)>,
     path: Option<PathBuf>,
 }
 
@@ -100,7 +101,7 @@ impl<'a> Call<'a> {
     }
 
     /// The call as it was carried out: a write of fewer bytes.
-    fn cut_to(mut self, done: u64) -> Call<'a> {
+    pub(crate) fn cut_to(mut self, done: u64) -> Call<'a> {
         if let Op::Write { bytes, .. } = &mut self.op {
             *bytes = done;
         }
@@ -113,20 +114,27 @@ impl<'a> Call<'a> {
 }
 
 impl World {
+    /// A call of the program, as the simulated disks know it.
+    pub(crate) fn call_of<'a>(&self, call: &DiskCall<'a>) -> Call<'a> {
+        Call::of(call, &mut self.folders.borrow_mut())
+    }
+
+    /// The disk of a call, and the number of its file.
+    fn place_of(&self, call: &Call<'_>) -> Option<(usize, Option<u64>)> {
+        let disks = self.disks.borrow();
+        match (call.file, call.path()) {
+            (Some((_, number)), _) => disks.of_file(number).map(|disk| (disk, Some(number))),
+            (None, Some(path)) => disks.of_path(path).map(|disk| (disk, None)),
+            (None, None) => None,
+        }
+    }
+
     /// Takes the time of a call, and decides about it.
     fn judge(&self, call: &Call<'_>) -> Proceed {
-        let place = {
-            let disks = self.disks.borrow();
-            match (call.file, call.path()) {
-                (Some((_, number)), _) => disks.of_file(number).map(|disk| (disk, Some(number))),
-                (None, Some(path)) => disks.of_path(path).map(|disk| (disk, None)),
-                (None, None) => None,
-            }
-        };
         if call.op.changes() {
             self.count_call();
         }
-        let Some((disk, number)) = place else {
+        let Some((disk, _)) = self.place_of(call) else {
             // The spool: memory, which is never in trouble.
             return Proceed::Go;
         };
@@ -135,27 +143,41 @@ impl World {
             self.take_time(slow);
         }
         loop {
-            let verdict = self.disks.borrow_mut().judge(disk, number, &call.op, self.time());
-            match verdict {
-                Verdict::Wait(until) => self.wait_until(until),
-                Verdict::Go => return Proceed::Go,
-                Verdict::Short(bytes) => {
-                    self.trace_call(call, &format!("only {bytes} bytes fit"));
-                    return Proceed::Short(bytes as usize);
-                }
-                Verdict::Fail(code) => {
-                    let error = io::Error::from_raw_os_error(code);
-                    self.trace_call(call, &error.to_string());
-                    if let (Op::SyncFile, Some((file, number))) = (&call.op, call.file) {
-                        self.disks.borrow_mut().sync_failed(file, number, &mut self.random());
-                    }
-                    return Proceed::Fail(nix::errno::Errno::from_raw(code));
-                }
+            match self.judge_now(call) {
+                Ok(proceed) => return proceed,
+                Err(until) => self.wait_until(until),
             }
         }
     }
 
-    fn trace_call(&self, call: &Call<'_>, result: &str) {
+    /// Decides about a call. `Err`: the disk stands still until this moment.
+    pub(crate) fn judge_now(&self, call: &Call<'_>) -> Result<Proceed, Duration> {
+        let Some((disk, number)) = self.place_of(call) else { return Ok(Proceed::Go) };
+        let verdict = self.disks.borrow_mut().judge(disk, number, &call.op, self.time());
+        Ok(match verdict {
+            Verdict::Wait(until) => return Err(until),
+            Verdict::Go => Proceed::Go,
+            Verdict::Short(bytes) => {
+                self.trace_call(call, &format!("only {bytes} bytes fit"));
+                Proceed::Short(bytes as usize)
+            }
+            Verdict::Fail(code) => {
+                let error = io::Error::from_raw_os_error(code);
+                self.trace_call(call, &error.to_string());
+                if let (Op::SyncFile, Some((file, number))) = (&call.op, call.file) {
+                    self.disks.borrow_mut().sync_failed(file, number, &mut self.random());
+                }
+                Proceed::Fail(Errno::from_raw(code))
+            }
+        })
+    }
+
+    /// How much longer a call may take now, because its disk is slow.
+    pub(crate) fn delay_of(&self, call: &Call<'_>) -> Duration {
+        self.place_of(call).map_or(Duration::ZERO, |(disk, _)| self.disks.borrow().delay_max(disk, self.time()))
+    }
+
+    pub(crate) fn trace_call(&self, call: &Call<'_>, result: &str) {
         let name = match (call.file, call.path()) {
             (Some((_, number)), _) => self.disks.borrow().name_of(number),
             (None, Some(path)) => self.disks.borrow().short_name(path),
@@ -172,7 +194,7 @@ impl World {
         self.note(self.name_of_current(), format_args!("{} {name}{place}: {result}", call.op.name()));
     }
 
-    fn call_done(&self, call: &Call<'_>) {
+    pub(crate) fn call_done(&self, call: &Call<'_>) {
         if call.op.changes() {
             self.trace_call(call, "done");
         }
@@ -230,7 +252,7 @@ impl Host for World {
     }
 
     fn before(&self, call: &DiskCall<'_>) -> Proceed {
-        let call = Call::of(call, &mut self.folders.borrow_mut());
+        let call = self.call_of(call);
         self.judge(&call)
     }
 
@@ -238,7 +260,7 @@ impl Host for World {
         if !changes(call) {
             return;
         }
-        let call = Call::of(call, &mut self.folders.borrow_mut());
+        let call = self.call_of(call);
         match outcome {
             Outcome::Failed(error) => {
                 if call.op.changes() {
@@ -248,6 +270,10 @@ impl Host for World {
             Outcome::Bytes(bytes) => self.call_done(&call.cut_to(bytes as u64)),
             Outcome::Done | Outcome::Opened(_) => self.call_done(&call),
         }
+    }
+
+    fn batch(&self, calls: &[DiskCall<'_>], carry_out: &mut dyn FnMut(usize, Proceed) -> Result<usize, Errno>) {
+        self.run_batch(calls, carry_out);
     }
 
     fn free_bytes(&self, path: &Path) -> Option<u64> {

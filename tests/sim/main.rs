@@ -15,12 +15,14 @@
 //! | `user` | what the user does |
 //! | `world` | clock, threads, scheduler: the program's host |
 //! | `host` | the calls of the program that reach the machine |
+//! | `batch` | calls that the program gives to the disks at once |
 //! | `disk` | the simulated disks and their faults |
 //! | `nature` | what other programs do |
 //! | `oracle` | the rules that every run must keep |
 //! | `seeds` | many seeds in processes of their own |
 #![allow(clippy::unwrap_used, reason = "a test may fail")]
 
+mod batch;
 mod disk;
 mod host;
 mod nature;
@@ -44,6 +46,7 @@ const TESTS: &[Test] = &[
     ("planted::the_oracle_finds_a_write_that_was_skipped", planted::skipped_write),
     ("planted::the_oracle_finds_sound_at_a_wrong_place", planted::wrong_offset),
     ("planted::the_oracle_finds_a_sync_that_did_nothing_before_a_power_cut", planted::idle_sync),
+    ("planted::the_oracle_finds_a_failure_in_a_batch_that_the_program_does_not_see", planted::hidden_failure),
     ("planted::the_oracle_finds_a_file_that_the_session_does_not_list", planted::unlisted_file),
     ("seeds::a_seed_is_the_same_run_every_time", seeds::same_every_time),
     ("seeds::seeds_that_once_failed_are_honest_now", seeds::once_failed),

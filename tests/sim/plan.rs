@@ -71,6 +71,8 @@ pub(crate) struct Plan {
     pub(crate) format: TakeFormat,
     pub(crate) o_direct: bool,
     pub(crate) reserve: bool,
+    /// Whether the disks get the writes and the syncs of several takes at once.
+    pub(crate) io_uring: bool,
     pub(crate) lock_bytes: u64,
     pub(crate) spool_bytes: u64,
     pub(crate) disk_bytes: u64,
@@ -119,6 +121,8 @@ impl Plan {
             format: *random.pick(&[TakeFormat::S24, TakeFormat::S24, TakeFormat::F32, TakeFormat::S16]),
             o_direct: random.chance(800),
             reserve: random.chance(850),
+            // No number of the run is used for it, so that the other plans of earlier programs stay the same.
+            io_uring: !seed.is_multiple_of(4),
             lock_bytes: *random.pick(&[256 << 10, 512 << 10, 1 << 20, 8 << 20]),
             spool_bytes: *random.pick(&[512 << 10, 1 << 20, 2 << 20, 64 << 20]),
             disk_bytes,

@@ -10,12 +10,19 @@ use crate::world::watch_panics;
 /// The seeds in which a defect is planted.
 const SEEDS: u64 = 12;
 
+/// The seeds in which a failure is hidden: few of them have a batch that fails in part.
+const SEEDS_WITH_FAILURES: u64 = 60;
+
 /// Runs a few seeds with and without the defect. Returns what the oracle said about those with it.
 fn offences_with(planted: Planted, allowed: Allowed) -> Vec<String> {
+    offences_of(SEEDS, planted, allowed)
+}
+
+fn offences_of(seeds: u64, planted: Planted, allowed: Allowed) -> Vec<String> {
     watch_panics();
     let base = Base::new();
     let mut offences = Vec::new();
-    for seed in 0..SEEDS {
+    for seed in 0..seeds {
         let options = Options { allowed, planted: None, prints: false };
         let clean = run(seed, base.path(), options);
         assert!(clean.offences.is_empty(), "seed {seed} without the defect: {:?}", clean.offences);
@@ -42,6 +49,12 @@ pub(crate) fn idle_sync() {
     let allowed = Allowed { power_cuts: true, ..Allowed::NOTHING };
     let offences = offences_with(Planted::IdleSync(1), allowed);
     assert!(!offences.is_empty());
+}
+
+pub(crate) fn hidden_failure() {
+    let allowed = Allowed { disks: true, ..Allowed::NOTHING };
+    let offences = offences_of(SEEDS_WITH_FAILURES, Planted::HiddenFailure, allowed);
+    assert_found(&offences, "are silence that no loss covers");
 }
 
 pub(crate) fn unlisted_file() {

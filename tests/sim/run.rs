@@ -41,6 +41,8 @@ pub(crate) struct Outcome {
     /// Simulated time.
     pub(crate) time: Duration,
     pub(crate) frames: u64,
+    /// Batches that failed in part.
+    pub(crate) partial_failures: u64,
 }
 
 /// Runs a seed in a folder of its own below `base`, which it removes afterwards.
@@ -94,6 +96,7 @@ pub(crate) fn run(seed: u64, base: &Path, options: Options) -> Outcome {
         hash: trace.hash(),
         time: world.time().saturating_sub(BEGIN),
         frames: run.story.borrow().frames_recorded,
+        partial_failures: world.partial_failures.get(),
     };
     drop(trace);
     world.clear();

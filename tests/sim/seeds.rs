@@ -61,7 +61,10 @@ pub(crate) fn worker(from: u64, count: u64) -> bool {
         let began = Instant::now();
         let outcome = run(seed, base.path(), ALL);
         let (milliseconds, seconds) = (began.elapsed().as_secs_f64() * 1000.0, outcome.time.as_secs_f64());
-        println!("end {seed} {:016x} {milliseconds:.3} {seconds:.3} {}", outcome.hash, outcome.frames);
+        println!(
+            "end {seed} {:016x} {milliseconds:.3} {seconds:.3} {} {}",
+            outcome.hash, outcome.frames, outcome.partial_failures
+        );
         for offence in &outcome.offences {
             println!("offence {seed} {}", offence.replace('\n', " "));
         }
@@ -102,6 +105,8 @@ struct Tally {
     worst_milliseconds: f64,
     seconds: f64,
     frames: u64,
+    /// Batches of the disks that failed in part, and the seeds that have one.
+    partial_failures: (u64, u64),
     /// Seed and reason.
     failures: Vec<(u64, String)>,
     hashes: Vec<(u64, String)>,
@@ -113,13 +118,15 @@ pub(crate) fn many(from: u64, count: u64) -> bool {
     let tally = run_many(from, count);
     let seeds = tally.seeds.max(1) as f64;
     println!(
-        "{} seeds from {from}: {} failed; mean {:.1} ms, longest {:.0} ms, mean {:.1} simulated seconds and {:.1} recorded; {:.0} s in all",
+        "{} seeds from {from}: {} failed; mean {:.1} ms, longest {:.0} ms, mean {:.1} simulated seconds and {:.1} recorded; {} batches failed in part, in {} seeds; {:.0} s in all",
         tally.seeds,
         tally.failures.len(),
         tally.milliseconds / seeds,
         tally.worst_milliseconds,
         tally.seconds / seeds,
         tally.frames as f64 / seeds / crate::plan::RATE as f64,
+        tally.partial_failures.0,
+        tally.partial_failures.1,
         began.elapsed().as_secs_f64()
     );
     tally.failures.is_empty()
@@ -210,6 +217,8 @@ impl Worker {
                 tally.worst_milliseconds = tally.worst_milliseconds.max(number(1));
                 tally.seconds += number(2);
                 tally.frames += number(3) as u64;
+                tally.partial_failures.0 += number(4) as u64;
+                tally.partial_failures.1 += u64::from(number(4) > 0.0);
                 tally.hashes.push((seed, figures.first().map_or_else(String::new, ToString::to_string)));
             }
             "offence" => tally.fail(seed, words.get(2).map_or_else(String::new, ToString::to_string)),

@@ -91,6 +91,7 @@ pub(crate) fn setup(plan: &Plan, life: &Life, places: &Places) -> Setup {
         populate: Populate::Advise,
         o_direct: plan.o_direct,
         reserve: plan.reserve,
+        io_uring: plan.io_uring,
         spool: SpoolPlace::Folder(places.spool.clone()),
         notes: Vec::new(),
     };

@@ -145,6 +145,8 @@ pub(crate) struct World {
     stuck: RefCell<String>,
     /// What other programs will do, the next one last.
     pub(crate) deeds: RefCell<Vec<Deed>>,
+    /// Batches of which some calls failed and others did not.
+    pub(crate) partial_failures: Cell<u64>,
     /// Messages of panics.
     pub(crate) panics: RefCell<Vec<String>>,
     /// What the audio thread of this life publishes.
@@ -192,6 +194,7 @@ impl World {
             boot: Cell::new(1),
             stuck: RefCell::default(),
             deeds: RefCell::default(),
+            partial_failures: Cell::new(0),
             panics: RefCell::default(),
             published: RefCell::default(),
             stored: RefCell::default(),
@@ -445,6 +448,11 @@ impl World {
             self.die("a call");
             self.suspend(Wait::Change(NEVER));
         }
+    }
+
+    /// Whether the program is killed before the next call.
+    pub(crate) fn is_next_call_fatal(&self) -> bool {
+        self.current.get().is_some() && self.kill.get() == Kill::AtCall(self.calls.get() + 1)
     }
 
     /// The program is killed: no thread of this life goes on.

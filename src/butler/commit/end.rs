@@ -27,14 +27,10 @@ impl Committer {
         if self.takes.iter().all(|take| take.end.is_none()) || self.takes.iter().any(waits) {
             return;
         }
-        for at in 0..self.takes.len() {
-            let ends = self.takes[at].end.is_some() && !given_up(&self.takes[at]);
-            if ends
-                && self.retry_at.is_none()
-                && let Err(error) = self.takes[at].sync(&self.spool_use)
-            {
-                self.on_write_failure(at, &error);
-            }
+        if self.retry_at.is_none() {
+            let ends = |at: &usize| self.takes[*at].end.is_some() && !given_up(&self.takes[*at]);
+            let ending: Vec<usize> = (0..self.takes.len()).filter(ends).collect();
+            self.sync_takes(&ending);
         }
         let mut at = 0;
         while at < self.takes.len() {

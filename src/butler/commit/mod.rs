@@ -16,16 +16,21 @@ mod end;
 mod headers;
 mod open_take;
 mod open_window;
+mod round;
+mod write;
+#[cfg(test)]
+mod batch_tests;
 #[cfg(test)]
 mod tests;
 
-use super::capabilities::{Capabilities, CapturePath};
+use super::capabilities::{self, Capabilities, CapturePath};
 use super::take_file::TakeFile;
 use crate::file_system;
+use crate::host::batch::Batcher;
 use crate::host::{self, disk};
 use crate::limits;
 use crate::message::disk::{CommitCommand, Continuation, DiskEvent, FilesRefused};
-use crate::message::offset::{FileStart, SpoolByte};
+use crate::message::offset::FileStart;
 use crate::message::published::{NO_PASS, Published};
 use crate::message::replica::Replica;
 use crate::message::stats::DiskPublished;
@@ -36,7 +41,6 @@ use disk_error::describe;
 use folder::{names_beside, sync_folder};
 use memmap2::MmapMut;
 use open_take::OpenTake;
-use open_window::OpenWindow;
 use std::io;
 use std::path::Path;
 use std::sync::Arc;
@@ -88,6 +92,8 @@ pub struct Committer {
     setup: CommitterSetup,
     spool_use: SpoolUse,
     takes: Vec<OpenTake>,
+    /// Makes the writes of many takes, and their syncs.
+    batcher: Batcher,
     /// Buffer for sound that is read to be written. Page-aligned, because `O_DIRECT` requires it.
     scratch: Option<MmapMut>,
     started: Instant,
@@ -119,14 +125,15 @@ impl SpoolUse {
 }
 
 impl Committer {
-    /// A committer without takes.
+    /// A committer without takes. It stays on the calling thread.
     pub fn new(setup: CommitterSetup) -> Committer {
-        let now = host::now();
+        let (now, batcher) = (host::now(), Batcher::new(setup.capabilities.io_uring));
         let spool_use = SpoolUse { disk: Arc::clone(&setup.disk), spool_bytes_max: setup.spool_bytes_max };
         Committer {
             setup,
             spool_use,
             takes: Vec::new(),
+            batcher,
             scratch: None,
             started: now,
             next_sync: now,
@@ -280,6 +287,9 @@ impl Committer {
             ));
         }
         notes.dedup();
+        if let Some(reason) = self.batcher.refusal() {
+            notes.push(format!("{}: {reason}", capabilities::NO_IO_URING));
+        }
         let files = match failed {
             None => {
                 let files = made.iter().map(|take| Arc::clone(take.file.file())).collect();
@@ -367,49 +377,6 @@ impl Committer {
         Ok(file)
     }
 
-    /// Writes one run of every take that has spans to write. Returns whether it should be called again. Outside of a
-    /// sync it stops when a sync is due.
-    fn write_some(&mut self, in_sync: bool) -> bool {
-        if self.retry_at.is_some() {
-            return false;
-        }
-        let recorded = if in_sync { self.recorded() } else { None };
-        let mut scratch = if in_sync { self.take_scratch() } else { None };
-        let mut wrote = false;
-        for at in 0..self.takes.len() {
-            let started = host::now();
-            let take = &mut self.takes[at];
-            if take.is_held() {
-                continue;
-            }
-            let open_window = recorded.zip(scratch.as_deref_mut()).map(|((recorded, rests), scratch)| OpenWindow {
-                recorded: SpoolByte::DATA + recorded * take.file.frame_bytes() as u64,
-                rests,
-                scratch,
-            });
-            match take.write_run(&self.spool_use, open_window) {
-                Ok(false) => continue,
-                Ok(true) => {
-                    wrote = true;
-                    if self.setup.replica == Replica::Session {
-                        DiskPublished::raise(
-                            &self.spool_use.disk.commit_us_max,
-                            host::elapsed(started).as_micros() as u64,
-                        );
-                    }
-                    (self.takes[at].trouble, self.takes[at].failures) = (None, 0);
-                }
-                Err(error) => self.on_write_failure(at, &error),
-            }
-            if !in_sync && self.next_sync <= host::now() {
-                return false;
-            }
-        }
-        self.scratch = scratch.or(self.scratch.take());
-        // A sync writes one round only, so that it keeps its time. Spans that arrived late wait for the next sync.
-        wrote && !in_sync
-    }
-
     /// A write to a take failed. Reports the position whenever it is another one, and the reason once for all takes.
     fn on_write_failure(&mut self, at: usize, error: &io::Error) {
         let (code, replica) = (error.raw_os_error(), self.setup.replica);
@@ -454,15 +421,19 @@ impl Committer {
         let in_spool = self.setup.capture_path == CapturePath::Spool;
         let mut all_durable = true;
         if in_spool {
+            let mut whole = Vec::with_capacity(self.takes.len());
             for at in 0..self.takes.len() {
-                let put_back = self.takes[at].put_back_if_removed();
-                if let Ok(Some(text)) = &put_back {
-                    self.send_event(DiskEvent::PutBack { replica: self.setup.replica, text: text.clone() });
-                }
-                if let Err(error) = put_back.and_then(|_| self.takes[at].sync(&self.spool_use)) {
-                    self.on_write_failure(at, &error);
+                match self.takes[at].put_back_if_removed() {
+                    Ok(message) => {
+                        whole.push(at);
+                        if let Some(text) = message {
+                            self.send_event(DiskEvent::PutBack { replica: self.setup.replica, text });
+                        }
+                    }
+                    Err(error) => self.on_write_failure(at, &error),
                 }
             }
+            self.sync_takes(&whole);
             all_durable = self.takes.iter().all(|take| take.trouble.is_none());
         }
         all_durable &= self.write_headers();

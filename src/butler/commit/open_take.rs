@@ -8,28 +8,26 @@
 //!
 //! Spans go with O_DIRECT from the mappings of their slots. At each sync the take also writes the recorded part of the
 //! window that is still being filled (the open window), so that a power cut does not cost the time in which a window
-//! fills. It reads that part through a second mapping of the slot.
+//! fills. It reads that part through a second mapping of the slot. `round` has the writes.
 
 use super::SpoolUse;
 use super::earlier_file::{EarlierFile, fill_gap};
-use super::open_window::OpenWindow;
 use crate::butler::spool;
 use crate::butler::take_file::TakeFile;
-use crate::host;
-use crate::limits;
+use crate::host::{self, disk};
 use crate::message::offset::{FileByte, FileStart, SpoolByte};
 use crate::message::replica::{FilledGap, Replica, ReplicaPair};
 use crate::message::span_to_commit::SpanToCommit;
-use crate::message::spool_file::{CapturedSlot, HeldParts, ProgressFile, SpoolFile};
+use crate::message::spool_file::{ProgressFile, SpoolFile};
 use crate::message::stats::DiskPublished;
 use crate::message::take::{PassKey, TakeEnd, TakeKey, TakePlan};
 use crate::residency::ledger::TakeLedger;
 use crate::time::{FramePos, Frames};
-use crate::window::map::{Mapping, write_behind};
+use crate::window::map::write_behind;
 use memmap2::MmapMut;
 use std::collections::VecDeque;
 use std::fs::File;
-use std::io::{self, IoSlice};
+use std::io;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::{Duration, Instant};
@@ -47,7 +45,7 @@ const HOLD: Duration = Duration::from_secs(4);
 pub(super) struct OpenTake {
     pub(super) key: TakeKey,
     pub(super) pass: PassKey,
-    replica: Replica,
+    pub(super) replica: Replica,
     /// The ledger entry; `None` in the mirror, which the residency map does not show.
     pub(super) entry: Option<Arc<TakeLedger>>,
     pub(super) file: TakeFile,
@@ -62,14 +60,14 @@ pub(super) struct OpenTake {
     pub(super) spool: Option<Arc<SpoolFile>>,
     pub(super) progress_page: Option<Arc<ProgressFile>>,
     pair: Option<Arc<ReplicaPair>>,
-    pending: VecDeque<Arc<SpanToCommit>>,
-    written: VecDeque<Arc<SpanToCommit>>,
+    pub(super) pending: VecDeque<Arc<SpanToCommit>>,
+    pub(super) written: VecDeque<Arc<SpanToCommit>>,
     /// Spans that are durable here and that the other replica still wants.
     lent: VecDeque<Arc<SpanToCommit>>,
     /// End of the spans that have arrived.
-    collected: SpoolByte,
+    pub(super) collected: SpoolByte,
     /// End of the sound that was written from the open window.
-    written_ahead: SpoolByte,
+    pub(super) written_ahead: SpoolByte,
     /// The end of the take. `None`: more spans will come.
     pub(super) end: Option<TakeEnd>,
     pub(super) failures: u32,
@@ -88,11 +86,11 @@ pub(super) struct OpenTake {
     /// Whether a sync failed while there was no spool to write the sound from again. A later success proves nothing
     /// about that sound.
     damaged: bool,
-    behind: WriteBehind,
+    pub(super) behind: WriteBehind,
 }
 
 /// In `in-place`: end of the range whose writeback was started.
-struct WriteBehind {
+pub(super) struct WriteBehind {
     from: FileByte,
 }
 
@@ -159,157 +157,30 @@ impl OpenTake {
         self.pair.as_ref().map_or(0, |pair| pair.missing_bytes(self.replica, self.file.start()))
     }
 
-    /// Writes the first run of adjacent spans, and after the last span also the sound of the open window. Returns
-    /// whether there was anything to write.
-    pub(super) fn write_run(&mut self, spool_use: &SpoolUse, open_window: Option<OpenWindow>) -> io::Result<bool> {
-        let mut passed_silence = false;
-        // Silence costs no write. So it does not use up the only run that a sync writes: otherwise the sound after a long
-        // loss would wait for the next sync.
-        while self.spool.is_some() && self.pending.front().is_some_and(|first| !first.touched) {
-            passed_silence |= self.write_first_run(spool_use, None)?;
-        }
-        Ok(self.write_first_run(spool_use, open_window)? || passed_silence)
-    }
-
-    fn write_first_run(&mut self, spool_use: &SpoolUse, open_window: Option<OpenWindow>) -> io::Result<bool> {
-        // These spans were given up meanwhile: they are gaps of this replica.
-        while self.pending.front().is_some_and(|span| !span.is_wanted(self.replica)) {
-            self.pending.pop_front();
-        }
-        let ((run, slots), started) = (self.run(), host::now());
-        let wrote = match &self.spool {
-            Some(spool) => self.write_spooled(&Arc::clone(spool), run, &slots, open_window)?,
-            None => {
-                if self.pending.front().is_some_and(|first| first.touched) {
-                    self.behind.start_writing(self.file.file(), &self.pending, run);
-                }
-                false
-            }
-        };
-        if run == 0 {
-            return Ok(wrote);
-        }
-        if let Some(entry) = &self.entry {
-            // Before the slots are freed: from now on a sampler looks for the sound in the WAV file.
-            entry.committed(self.committed_by(run), host::elapsed(started));
-        }
-        for span in self.pending.drain(..run) {
-            // The span was given up while it was written: it is a gap.
-            if !span.is_wanted(self.replica) {
-                continue;
-            }
-            if span.recorded_bytes > 0 {
-                // Sound ends at the record position. The rest of a window that was ready ahead must not enter a header.
-                self.file.note_written(self.file.start().to_file(span.recorded_end()));
-            }
-            spool_use.disk.committed_bytes.fetch_add(span.bytes as u64, Relaxed);
-            self.written.push_back(span);
-        }
-        if self.spool.is_none() {
-            // In `in-place` the sound lies in the file itself: there is no memory to keep until it is durable.
-            while let Some(span) = self.written.pop_front() {
-                self.on_durable(span, spool_use);
-            }
-        }
-        Ok(true)
-    }
-
-    /// Writes the first `run` spans, as far as they are not in the file yet, and the sound of the open window in the
-    /// same call. `slots`: those of the spans. Returns whether anything was written.
-    fn write_spooled(
-        &mut self,
-        spool: &SpoolFile,
-        run: usize,
-        slots: &[Arc<CapturedSlot>],
-        mut open_window: Option<OpenWindow>,
-    ) -> io::Result<bool> {
-        let end = run.checked_sub(1).and_then(|last| self.pending.get(last)).map_or(self.collected, |last| last.end());
-        // The file already contains silence there.
-        let touched = self.pending.front().filter(|first| first.touched).map_or(0, |_| run);
-        let remapped = map_again(&slots[..touched])?;
-        let mut mapped = remapped.iter();
-        let memories = slots.iter().take(touched);
-        let memories = memories.filter_map(|slot| slot.memory().or_else(|| mapped.next().map(Mapping::bytes)));
-        let sound = self.pending.iter().zip(memories);
-        let mut parts: Vec<IoSlice> = sound.map(|(span, memory)| IoSlice::new(&memory[..span.bytes])).collect();
-        let begin = end - bytes_of(&parts);
-        // Skip the part that was written while the window was open.
-        let mut at = begin.max(self.written_ahead);
-        let mut parts = &mut parts[..];
-        IoSlice::advance_slices(&mut parts, (at.min(end) - begin) as usize);
-        if run < self.pending.len() || self.end.is_some() {
-            // The open window does not follow these spans, or its span has arrived.
-            open_window = None;
-        }
-        let mut wrote = false;
-        loop {
-            let from = at + bytes_of(parts);
-            let ahead = match &open_window {
-                Some(open_window) => open_window.hold(spool, from, parts.is_empty())?,
-                None => None,
-            };
-            if let Some(ahead) = &ahead
-                && parts.is_empty()
-            {
-                at = ahead.begin();
-            }
-            let memory = ahead.iter().flat_map(HeldParts::memory).map(IoSlice::new);
-            let mut all: Vec<IoSlice> = parts.iter().copied().chain(memory).collect();
-            let next = at + bytes_of(&all);
-            if next == at {
-                return Ok(self.write_last_page(spool, at, open_window)? || wrote);
-            }
-            match self.file.write_run(self.file.start().to_file(at), &mut all) {
-                // The disk may have no space for both. Write the spans first.
-                Err(_) if !parts.is_empty() && ahead.is_some() => {
-                    open_window = None;
-                    continue;
-                }
-                result => result?,
-            }
-            (at, parts, wrote) = (next, &mut [], true);
-            if ahead.is_some() {
-                self.written_ahead = at;
-                self.file.note_written(self.file.start().to_file(at));
-            }
-        }
-    }
-
-    /// Writes the page at `at` if the record position rests in it. While the device is away no sound follows that would
-    /// complete the page, and without this its sound would not be durable before the device is back. The page is written
-    /// again when it is complete. Returns whether it was written.
-    fn write_last_page(
-        &mut self,
-        spool: &SpoolFile,
-        at: SpoolByte,
-        open_window: Option<OpenWindow>,
-    ) -> io::Result<bool> {
-        let Some(mut open_window) = open_window else { return Ok(false) };
-        let (start, recorded) = (self.file.start(), open_window.recorded);
-        // Pages between the two have no slot.
-        let at = at.max(open_window.whole_pages());
-        let page = open_window.read_last_page(spool, at)?;
-        if page.is_empty() || recorded <= start.to_spool(self.file.written()) {
-            return Ok(false);
-        }
-        self.file.write_run(start.to_file(at), &mut [IoSlice::new(page)])?;
-        self.file.note_written(start.to_file(recorded));
-        Ok(true)
-    }
-
     /// End of the sound that is in the file after the first `run` spans; in `in-place`, whose writeback was started.
-    fn committed_by(&self, run: usize) -> SpoolByte {
+    pub(super) fn committed_by(&self, run: usize) -> SpoolByte {
         let last = self.pending.get(run.saturating_sub(1)).filter(|_| self.spool.is_some());
         last.map_or_else(|| self.file.start().to_spool(self.behind.from), |span| span.recorded_end())
     }
 
     /// Makes the sound in the file durable, and gives its memory back.
     pub(super) fn sync(&mut self, spool_use: &SpoolUse) -> io::Result<()> {
+        let result = if self.needs_sync()? { Some(disk::sync_data(self.file.file())) } else { None };
+        self.synced(result, spool_use)
+    }
+
+    /// Whether the file must be made durable before [`OpenTake::synced`].
+    pub(super) fn needs_sync(&self) -> io::Result<bool> {
         if self.is_nameless {
             return Err(io::Error::other("another program removed the file"));
         }
-        if self.file.is_unsynced() {
-            if let Err(error) = self.sync_file() {
+        Ok(self.file.is_unsynced())
+    }
+
+    /// The file was made durable, with this result. `None`: it did not need it. Gives the memory of durable sound back.
+    pub(super) fn synced(&mut self, result: Option<io::Result<()>>, spool_use: &SpoolUse) -> io::Result<()> {
+        if let Some(result) = result {
+            if let Err(error) = self.file_synced(result) {
                 self.damaged |= self.spool.is_none();
                 self.requeue_unsynced();
                 return Err(error);
@@ -330,7 +201,12 @@ impl OpenTake {
 
     /// Makes the present file durable. Gaps that were written to it are filled then.
     pub(super) fn sync_file(&mut self) -> io::Result<()> {
-        for filled in self.file.sync()? {
+        let result = disk::sync_data(self.file.file());
+        self.file_synced(result)
+    }
+
+    fn file_synced(&mut self, result: io::Result<()>) -> io::Result<()> {
+        for filled in self.file.synced(result)? {
             if let Some(pair) = &self.pair {
                 pair.gap_filled(self.replica, &filled);
             }
@@ -348,7 +224,7 @@ impl OpenTake {
     }
 
     /// The span is durable here. Gives its memory back, or lends it to the other replica.
-    fn on_durable(&mut self, span: Arc<SpanToCommit>, spool_use: &SpoolUse) {
+    pub(super) fn on_durable(&mut self, span: Arc<SpanToCommit>, spool_use: &SpoolUse) {
         if !span.is_wanted(self.replica) {
             return;
         }
@@ -403,32 +279,6 @@ impl OpenTake {
     pub(super) fn end_in_file(&self, end: Frames) -> FileByte {
         let bytes = (end.0 * self.file.frame_bytes() as u64).saturating_sub(self.file.start().bytes_before());
         FileByte::DATA + bytes
-    }
-
-    /// Number of spans at the head of the queue that can be written in one call, and their slots. While somebody holds a
-    /// slot it is not used again, also if its span is given up meanwhile.
-    fn run(&self) -> (usize, Vec<Arc<CapturedSlot>>) {
-        let (mut bytes, mut count, mut slots) = (0, 0, Vec::new());
-        let Some(first) = self.pending.front() else { return (0, slots) };
-        let mut end = first.offset;
-        for span in &self.pending {
-            let fits = span.offset == end
-                && span.touched == first.touched
-                && span.is_wanted(self.replica)
-                && bytes + span.bytes <= limits::COMMIT_RUN_BYTES_MAX;
-            if count > 0 && !fits {
-                break;
-            }
-            if self.spool.is_some() {
-                // Without a slot the span has been given up a moment ago.
-                let Some(slot) = span.slot() else { break };
-                slots.push(slot);
-            }
-            end = span.end();
-            bytes += span.bytes;
-            count += 1;
-        }
-        (count, slots)
     }
 
     /// The offset from which on the sound may not be durable in the file: the start of a page and of a frame.
@@ -546,7 +396,7 @@ impl OpenTake {
 
 impl WriteBehind {
     /// Starts writeback of the sound that lies far enough behind the newest of `run` spans.
-    fn start_writing(&mut self, file: &File, spans: &VecDeque<Arc<SpanToCommit>>, run: usize) {
+    pub(super) fn start_writing(&mut self, file: &File, spans: &VecDeque<Arc<SpanToCommit>>, run: usize) {
         let Some(newest) = spans.get(run.saturating_sub(1)) else { return };
         // In `in-place` a take stays in its first file.
         let end = FileByte(FileStart::FIRST.to_file(newest.end()).0.saturating_sub(WRITE_BEHIND_BYTES));
@@ -568,13 +418,4 @@ fn account(span: &SpanToCommit, disk: &DiskPublished) {
     disk.spans_mapped.fetch_sub(u64::from(span.is_mapped), Relaxed);
     disk.spool_bytes.fetch_sub(span.bytes as u64, Relaxed);
     disk.backlog_bytes.fetch_sub(span.bytes as u64, Relaxed);
-}
-
-fn bytes_of(parts: &[IoSlice]) -> u64 {
-    parts.iter().map(|part| part.len() as u64).sum()
-}
-
-/// Maps the slots that have no mapping, in order. With a mirror, both committers may do so at once.
-fn map_again(slots: &[Arc<CapturedSlot>]) -> io::Result<Vec<Mapping>> {
-    slots.iter().filter(|slot| slot.memory().is_none()).map(|slot| slot.map_again()).collect()
 }

@@ -5,42 +5,43 @@ use crate::limits;
 use crate::message::offset::SpoolByte;
 use crate::message::spool_file::{HeldParts, SpoolFile};
 use crate::spool_index::Part;
+use memmap2::MmapMut;
 use std::io;
+use std::sync::Arc;
 
 const PAGE: u64 = limits::PAGE_BYTES as u64;
 
 /// The window that is being filled, up to the record position.
-pub(super) struct OpenWindow<'a> {
+pub(super) struct OpenWindow {
     /// The record position.
     pub(super) recorded: SpoolByte,
     /// Whether the record position rests, because the device is away.
     pub(super) rests: bool,
-    /// Buffer for the page in which the record position rests.
-    pub(super) scratch: &'a mut [u8],
 }
 
-impl OpenWindow<'_> {
+impl OpenWindow {
     /// Holds the recorded whole pages from `from` on, at most as many as one write takes. If `may_skip` is set, begins with
     /// the first of them that has a slot: frames without one were lost, or are a gap.
-    pub(super) fn hold<'a>(
+    pub(super) fn hold(
         &self,
-        spool: &'a SpoolFile,
+        spool: &Arc<SpoolFile>,
         from: SpoolByte,
         may_skip: bool,
-    ) -> io::Result<Option<HeldParts<'a>>> {
+    ) -> io::Result<Option<HeldParts>> {
         spool.hold(from, self.whole_pages(), may_skip)
     }
 
-    /// Reads the page at `from`, in which the record position rests. Empty if the position moves, or is not in that page, or
-    /// if the page has no slot.
-    pub(super) fn read_last_page(&mut self, spool: &SpoolFile, from: SpoolByte) -> io::Result<&[u8]> {
-        if !self.rests || self.recorded <= from {
-            return Ok(&[]);
+    /// Reads the page at `from`, in which the record position rests. `None` if the position is not in that page, or if the
+    /// page has no slot.
+    pub(super) fn read_last_page(&self, spool: &SpoolFile, from: SpoolByte) -> io::Result<Option<MmapMut>> {
+        if self.recorded <= from {
+            return Ok(None);
         }
-        let page = &mut self.scratch[..limits::PAGE_BYTES];
         let listed = spool.listed(from, from + PAGE);
-        let Some(part) = listed.first().filter(|part| part.bytes == PAGE) else { return Ok(&[]) };
-        Ok(if read_part(spool, part, page)? { page } else { &[] })
+        let Some(part) = listed.first().filter(|part| part.bytes == PAGE) else { return Ok(None) };
+        // Page-aligned, because `O_DIRECT` requires it.
+        let mut page = MmapMut::map_anon(limits::PAGE_BYTES)?;
+        Ok(read_part(spool, part, &mut page)?.then_some(page))
     }
 
     /// End of the recorded whole pages.

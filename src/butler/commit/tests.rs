@@ -6,6 +6,7 @@
 use super::*;
 use crate::butler::spool::{self, SpoolPlace};
 use crate::format::TakeFormat;
+use crate::message::offset::SpoolByte;
 use crate::message::replica::ReplicaPair;
 use crate::message::span_to_commit::SpanToCommit;
 use crate::message::spool_file::{CapturedSlot, SpoolFile};
@@ -440,7 +441,7 @@ fn a_full_queue_of_events_holds_a_committer_up_and_neither_loses_sound_nor_block
     let (commands, inbox) = crossbeam_channel::bounded(limits::CHANNEL_MESSAGES);
     while sender.try_send(DiskEvent::TroubleOver { replica: Replica::Session, reason: String::new() }).is_ok() {}
     assert_eq!(events.len(), limits::CHANNEL_MESSAGES);
-    let committer = Committer::new(CommitterSetup {
+    let setup = CommitterSetup {
         replica: Replica::Session,
         spool_bytes_max: 1 << 20,
         published: Arc::new(Published::new(1)),
@@ -451,8 +452,8 @@ fn a_full_queue_of_events_holds_a_committer_up_and_neither_loses_sound_nor_block
         ledger: Arc::new(Ledger::default()),
         commands: inbox,
         events: sender,
-    });
-    let thread = std::thread::spawn(move || committer.run());
+    };
+    let thread = std::thread::spawn(move || Committer::new(setup).run());
     commands.send(CommitCommand::Open { pass: PassKey(1), takes: vec![plan.clone()] }).unwrap();
     commands.send(CommitCommand::Spooled { take: TAKE, spool: Arc::clone(&spool) }).unwrap();
     for number in 0..3 {

@@ -7,6 +7,7 @@
 mod card;
 mod disk;
 mod file_system;
+mod io_uring;
 mod kernel;
 mod memory;
 mod page_moving;
@@ -99,6 +100,7 @@ pub fn examine(folder: &Path, tracks: usize, rate: u32, format: TakeFormat) -> V
     findings.extend(file_system::examine(&folder, needs));
     findings.push(disk::examine(&folder, needs));
     findings.extend(kernel::examine(root, &folder));
+    findings.push(io_uring::examine());
     findings.extend(page_moving::examine(root));
     findings.push(perf::examine());
     findings.extend(power::examine(root));

@@ -14,7 +14,8 @@ use std::collections::BTreeSet;
 const DIRECTION: &[(&str, &[&str])] = &[
     ("limits", &[]),
     ("instructions", &[]),
-    ("host", &[]),
+    ("io_ring", &[]),
+    ("host", &["io_ring"]),
     ("time", &[]),
     ("format", &[]),
     ("serial", &[]),
@@ -54,7 +55,19 @@ const DIRECTION: &[(&str, &[&str])] = &[
     ),
     (
         "butler",
-        &["residency", "message", "window", "wav", "file_system", "spool_index", "time", "format", "host", "limits"],
+        &[
+            "residency",
+            "message",
+            "window",
+            "wav",
+            "file_system",
+            "spool_index",
+            "time",
+            "format",
+            "host",
+            "io_ring",
+            "limits",
+        ],
     ),
     (
         "recovery",
@@ -119,6 +132,7 @@ const DIRECTION: &[(&str, &[&str])] = &[
             "time",
             "format",
             "instructions",
+            "io_ring",
             "limits",
         ],
     ),
