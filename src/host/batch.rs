@@ -15,7 +15,7 @@ use std::time::Duration;
 /// A write of a batch.
 #[derive(Clone, Copy, Debug)]
 pub struct BatchWrite<'a> {
-    /// The file.
+    /// An open file; it must permit writing.
     pub file: BorrowedFd<'a>,
     /// Where the first byte goes.
     pub offset: u64,
@@ -35,7 +35,7 @@ pub struct Batcher {
     way: Way,
     /// Why the calls are not made at once, although they were to be.
     refusal: Option<String>,
-    /// The longest wait since it was last asked for.
+    /// The longest wait for writes since it was last asked for.
     longest_wait: Duration,
 }
 
@@ -71,23 +71,26 @@ impl Batcher {
     /// Makes writes. Returns the number of bytes of each, which may be smaller.
     pub fn write(&mut self, writes: &[BatchWrite<'_>]) -> Vec<Result<usize, Errno>> {
         let calls: Vec<DiskCall> = writes.iter().map(BatchWrite::call).collect();
-        self.make(&calls)
+        let (results, longest_wait) = self.make(&calls);
+        self.longest_wait = self.longest_wait.max(longest_wait);
+        results
     }
 
     /// Makes the bytes of files durable.
-    pub fn sync_data(&mut self, files: &[&File]) -> Vec<Result<usize, Errno>> {
+    pub fn sync_files(&mut self, files: &[&File]) -> Vec<Result<usize, Errno>> {
         let calls: Vec<DiskCall> = files.iter().map(|file| DiskCall::SyncData { file: file.as_fd() }).collect();
-        self.make(&calls)
+        self.make(&calls).0
     }
 
-    /// The longest time that a call took, or a batch, since this was last asked for.
+    /// The longest time that a write took, or a batch of writes, since this was last asked for.
     pub fn longest_wait(&mut self) -> Duration {
         std::mem::take(&mut self.longest_wait)
     }
 
-    fn make(&mut self, calls: &[DiskCall<'_>]) -> Vec<Result<usize, Errno>> {
+    /// Makes calls. Returns the result of each, and the longest time that one of them took, or the batch.
+    fn make(&mut self, calls: &[DiskCall<'_>]) -> (Vec<Result<usize, Errno>>, Duration) {
         let mut began = now();
-        let mut longest = self.longest_wait;
+        let mut longest = Duration::ZERO;
         let mut waited = || longest = longest.max(elapsed(std::mem::replace(&mut began, now())));
         let results = match (&mut self.way, host()) {
             // One call costs less without a ring.
@@ -106,8 +109,7 @@ impl Batcher {
             }
             _ => calls.iter().map(by_itself).inspect(|_| waited()).collect(),
         };
-        self.longest_wait = longest;
-        results
+        (results, longest)
     }
 }
 

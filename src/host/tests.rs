@@ -170,7 +170,7 @@ fn each_call_of_a_batch_has_its_own_result_in_every_way() {
         let places = [(&files[0], 2), (&full, 0), (&files[1], 0)];
         let writes = places.map(|(file, offset)| BatchWrite { file: file.as_fd(), offset, parts: &parts });
         assert_eq!(batcher.write(&writes), [Ok(4), Err(Errno::ENOSPC), Ok(4)]);
-        assert_eq!(batcher.sync_data(&[&files[0], &files[1]]), [Ok(0), Ok(0)]);
+        assert_eq!(batcher.sync_files(&[&files[0], &files[1]]), [Ok(0), Ok(0)]);
         let mut bytes = [9; 6];
         disk::read_exact_at(&files[0], &mut bytes, 0).unwrap();
         assert_eq!(&bytes, b"\0\0ABCD");
@@ -184,7 +184,7 @@ fn each_call_of_a_batch_has_its_own_result_in_every_way() {
     let writes: Vec<BatchWrite> =
         files.iter().map(|file| BatchWrite { file: file.as_fd(), offset: 0, parts: &parts }).collect();
     assert_eq!(batcher.write(&writes), [Ok(4), Err(Errno::EIO), Ok(3)]);
-    assert_eq!(batcher.sync_data(&[&files[0], &files[1]]), [Ok(0), Ok(0)]);
+    assert_eq!(batcher.sync_files(&[&files[0], &files[1]]), [Ok(0), Ok(0)]);
     assert_eq!(host.seen.take(), ["2 Ok(3)", "1 Err(EIO)", "0 Ok(4)", "1 Ok(0)", "0 Ok(0)"]);
     assert_eq!(batcher.write(&writes[..1]), [Ok(4)]);
     assert_eq!(host.seen.take(), ["Write 4"], "a call by itself is no batch");

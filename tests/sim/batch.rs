@@ -4,7 +4,6 @@
 //! two of them. When the program is killed, the kernel may still carry out some of those that it has.
 
 use crate::disk::Planted;
-use crate::host::Call;
 use crate::world::World;
 use faultless::host::disk::{DiskCall, Proceed};
 use nix::errno::Errno;

@@ -97,7 +97,7 @@ impl Rig {
         self.committer.setup.published.pass_frames.store(frames, Relaxed);
     }
 
-    /// One sync.
+    /// Makes a sync that is due now. Returns the events of the committer.
     fn sync(&mut self) -> Vec<DiskEvent> {
         self.committer.retry_at = None;
         self.committer.next_sync = host::now();

@@ -20,7 +20,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Instant;
 
-/// What one take writes in one round. The memory that it writes stays as it is as long as this exists.
+/// The writes of one take in one round. Their memory stays as it is as long as this exists.
 pub(super) struct Round {
     started: Instant,
     /// Number of spans.

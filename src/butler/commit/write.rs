@@ -107,7 +107,7 @@ impl Committer {
         let needs: Vec<io::Result<bool>> = takes.iter().map(|at| self.takes[*at].needs_sync()).collect();
         let due = takes.iter().zip(&needs).filter(|(_, needs)| matches!(needs, Ok(true)));
         let files: Vec<&File> = due.map(|(at, _)| &**self.takes[*at].file.file()).collect();
-        let mut results = self.batcher.sync_data(&files).into_iter();
+        let mut results = self.batcher.sync_files(&files).into_iter();
         for (at, needs) in takes.iter().zip(needs) {
             let mut result = || results.next().map(|result| Ok(result.map(drop)?));
             let synced = needs.map(|needs| if needs { result() } else { None });
