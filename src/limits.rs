@@ -163,6 +163,9 @@ pub const CYCLES_KEPT: usize = 64 * 1024;
 /// Page faults of the audio thread that are kept with the memory that each hit.
 pub const FAULTS_KEPT: usize = 1024;
 
+/// Syncs and runs of writeback by others that are kept, some 200 bytes each.
+pub const DISK_WORK_KEPT: usize = 1024;
+
 /// Page faults that the report of a pass lists, the first ones.
 pub const FAULTS_LISTED: usize = 16;
 

@@ -7,6 +7,7 @@ use crate::control::Severity;
 use crate::file_system::mount_of;
 use crate::flight::facts;
 use crate::residency::KernelDeltas;
+use crate::residency::disk_work::SeenWork;
 use crate::residency::faults::SeenFault;
 use crate::residency::picture::picture;
 use crate::residency::rates::RatePoint;
@@ -31,6 +32,10 @@ pub struct ReportFigures {
     pub faults: Vec<SeenFault>,
     /// Why page faults are not attributed; `None` if they are.
     pub no_faults_because: Option<String>,
+    /// The last syncs and writeback by others, oldest first.
+    pub disk_work: Vec<SeenWork>,
+    /// Why those are not known; `None` if they are.
+    pub no_disk_work_because: Option<String>,
 }
 
 /// The part of a report that needs no waiting.
@@ -89,6 +94,7 @@ impl Draft {
             "residency": self.residency,
             "rates": figures.rates,
             "page_faults": { "last": figures.faults, "not_attributed_because": figures.no_faults_because },
+            "work_of_others": { "last": figures.disk_work, "not_known_because": figures.no_disk_work_because },
             "kernel": kernel_facts::settings(&snapshot.folder),
             "kernel_deltas": figures.deltas,
         })

@@ -72,6 +72,7 @@ use crate::message::AudioCommand;
 use crate::message::published::Published;
 use crate::message::spool_file::MemoryFiles;
 use crate::recovery;
+use crate::residency::disk_work::DiskWork;
 use crate::residency::rates::RatePoint;
 use crate::residency::sample::Sources;
 use crate::residency::watcher::Watcher;
@@ -328,6 +329,13 @@ impl Control {
     /// Figures over the last minute in which something rolled; none without the watcher.
     pub fn rates(&self) -> Vec<RatePoint> {
         self.watcher.as_ref().map(|watcher| watcher.rates_after(None)).unwrap_or_default()
+    }
+
+    /// Syncs and writeback by others from `from_ns` of the monotonic clock on, or why they are not known.
+    pub fn disk_work(&self, from_ns: u64) -> Result<Vec<Arc<DiskWork>>, String> {
+        let Some(watcher) = &self.watcher else { return Err("no watcher is running".to_owned()) };
+        let log = watcher.disk_work_log();
+        log.refusal().map_or_else(|| Ok(log.since(from_ns)), |reason| Err(reason.to_string()))
     }
 
     /// The numbers that the audio thread publishes.

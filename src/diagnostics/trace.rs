@@ -1,5 +1,5 @@
 //! The last minute as a trace: cycles and wake-ups of the audio thread, windows, commits, syncs, page faults, passes and
-//! events, in the format of Chrome's and Perfetto's trace viewers. Thread: control names the sources; any other thread
+//! events, and the syncs and writeback of other programs, in the format of Chrome's and Perfetto's trace viewers. Thread: control names the sources; any other thread
 //! gathers and writes.
 //!
 //! All times are of the monotonic clock. The events of the flight recorder have the wall clock; they are moved by the
@@ -13,6 +13,7 @@ use crate::flight::record::{Kind, Record};
 use crate::limits::TRACE_MS;
 use crate::message::cycle_log::Cycle;
 use crate::message::published::Published;
+use crate::residency::disk_work::{DiskWork, WorkKind};
 use crate::residency::faults::{Fault, FaultKind, FaultLog};
 use crate::residency::ledger::Ledger;
 use crate::residency::rates::RatePoint;
@@ -28,7 +29,7 @@ use std::sync::Arc;
 const PROCESS: u32 = 1;
 
 /// The lanes of the trace, in their order on the screen.
-const LANES: [(u32, &str); 10] = [
+const LANES: [(u32, &str); 13] = [
     (AUDIO, "audio thread: cycles"),
     (LATE, "audio thread: late wake-ups"),
     (FAULTS, "audio thread: page faults"),
@@ -39,6 +40,9 @@ const LANES: [(u32, &str); 10] = [
     (SYNCS, "committer: syncs"),
     (PASSES, "passes"),
     (EVENTS, "events"),
+    (OTHERS, "syncs and writeback by others"),
+    (OTHERS + 1, "syncs and writeback by others, at the same time"),
+    (OTHERS + 2, "syncs and writeback by others, at the same time"),
 ];
 
 const AUDIO: u32 = 1;
@@ -51,6 +55,7 @@ const DURABLE: u32 = 7;
 const SYNCS: u32 = 8;
 const PASSES: u32 = 9;
 const EVENTS: u32 = 10;
+const OTHERS: u32 = 11;
 
 /// Everything that a trace shows, as plain values.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
@@ -69,6 +74,10 @@ pub struct Trace {
     pub faults: Vec<Fault>,
     /// Why faults are not in the trace; `None` if they are.
     pub no_faults_because: Option<String>,
+    /// Syncs and writeback by others.
+    pub others: Vec<DiskWork>,
+    /// Why those are not in the trace; `None` if they are.
+    pub no_others_because: Option<String>,
     /// Events of the flight recorder with their times in nanoseconds of the monotonic clock.
     #[serde(with = "crate::serial::as_json")]
     pub events: Vec<(u64, Record)>,
@@ -119,6 +128,7 @@ pub struct TraceSources {
     faults: Arc<FaultLog>,
     events: Events,
     rates: Vec<RatePoint>,
+    others: Result<Vec<Arc<DiskWork>>, String>,
     device: String,
     period_frames: usize,
 }
@@ -137,6 +147,7 @@ impl TraceSources {
             faults: Arc::clone(&running.faults),
             events: control.events(),
             rates: control.rates(),
+            others: control.disk_work((monotonic().as_nanos() as u64).saturating_sub(TRACE_MS * 1_000_000)),
             device: running.device.name.clone(),
             period_frames: running.device.period_frames,
         }
@@ -163,6 +174,8 @@ impl TraceSources {
             files: files.names,
             rates: rates.filter(|(at_ns, _)| from_ns <= *at_ns).collect(),
             faults: self.faults.since(from_ns).iter().map(|fault| Fault::clone(fault)).collect(),
+            no_others_because: self.others.as_ref().err().cloned(),
+            others: self.others.iter().flatten().map(|work| DiskWork::clone(work)).collect(),
             no_faults_because: self.faults.refusal().map(std::string::ToString::to_string),
             events: self.events.iter().filter_map(|record| Some((at_ns(record)?, Record::clone(record)))).collect(),
             device: self.device,
@@ -207,6 +220,7 @@ impl Trace {
                 "device": self.device,
                 "period_frames": self.period_frames,
                 "no_page_faults_because": self.no_faults_because,
+                "no_work_of_others_because": self.no_others_because,
             },
             "traceEvents": null,
         });
@@ -261,6 +275,7 @@ impl Trace {
             let file = event.file.and_then(|at| self.files.get(at as usize));
             lane.window(event, file.map_or("", String::as_str));
         }
+        lane.work_of_others(&self.others);
         for (at_ns, point) in &self.rates {
             lane.rates(*at_ns, point);
         }
@@ -292,7 +307,8 @@ impl Trace {
         let faults = self.faults.iter().map(|fault| fault.at_ns.saturating_sub(1_000_000_000));
         let events = self.events.iter().map(|(at_ns, _)| *at_ns);
         let rates = self.rates.iter().map(|(at_ns, _)| *at_ns);
-        cycles.chain(windows).chain(faults).chain(events).chain(rates).min().unwrap_or(self.now_ns)
+        let others = self.others.iter().map(|work| work.at_ns.saturating_sub(work.took_ns));
+        cycles.chain(windows).chain(faults).chain(events).chain(rates).chain(others).min().unwrap_or(self.now_ns)
     }
 
     fn add_cycles(&self, lane: &mut Lanes) {
@@ -393,6 +409,29 @@ impl Lanes {
         }
     }
 
+    /// Work of others by the name of its program. A sync and the writeback that it waits for take place at the same time,
+    /// so each piece has a lane that is free when it begins. Writeback of one take is a moment within that of its run.
+    fn work_of_others(&mut self, all: &[DiskWork]) {
+        let mut all: Vec<&DiskWork> = all.iter().collect();
+        all.sort_by_key(|work| work.at_ns.saturating_sub(work.took_ns));
+        let mut ends_ns = [0_u64; 3];
+        for work in all {
+            let name = match work.kind {
+                WorkKind::Writeback | WorkKind::TakeWriteback => format!("writeback: {}", work.program_name()),
+                WorkKind::FileSync | WorkKind::SystemSync => format!("{}: {}", work.word, work.program_name()),
+            };
+            let args = json!({ "text": work.text(), "work": work });
+            if work.took_ns == 0 || work.kind == WorkKind::TakeWriteback {
+                self.moment(OTHERS, &name, work.at_ns, args);
+                continue;
+            }
+            let began_ns = work.at_ns.saturating_sub(work.took_ns);
+            let free = ends_ns.iter().position(|end| *end <= began_ns).unwrap_or(ends_ns.len() - 1);
+            ends_ns[free] = work.at_ns;
+            self.slice(OTHERS + free as u32, &name, began_ns, work.at_ns, args);
+        }
+    }
+
     /// The entries in the order of their begins. Slices of a lane follow each other: one that was measured to begin
     /// before the end of its predecessor begins there.
     fn without_overlaps(mut self) -> Vec<Entry> {
@@ -455,6 +494,20 @@ mod tests {
                 in_kernel: false,
             }],
             no_faults_because: None,
+            others: vec![DiskWork {
+                at_ns: 1_200_000_000,
+                took_ns: 50_000_000,
+                kind: WorkKind::FileSync,
+                pid: 412,
+                program: "dpkg".to_owned(),
+                word: "fsync".to_owned(),
+                disk: "252:0".to_owned(),
+                inode: 7,
+                is_take: false,
+                pages: 0,
+                count: 1,
+            }],
+            no_others_because: None,
             events: vec![(1_005_000_000, record(Kind::PassBegan)), (1_900_000_000, record(Kind::PassEnded))],
         }
     }

@@ -203,6 +203,9 @@ struct Sent {
     rates: Option<u64>,
     /// The number of the last page fault.
     faults: u64,
+    /// The number of the last work of others, and whether the client knows why there is none.
+    disk_work: u64,
+    has_refusal: bool,
 }
 
 impl Writer<'_> {
@@ -316,18 +319,24 @@ impl Writer<'_> {
         if begins {
             self.sent = Sent { of: Some(Arc::clone(watcher)), ..Sent::default() };
         }
+        let refusal = watcher.disk_work_log().refusal();
         let figures = Figures {
             begins,
             rates: watcher.rates_after(self.sent.rates),
             faults: watcher.faults_after(self.sent.faults),
             no_faults_because: watcher.no_faults_because().filter(|_| begins).map(std::string::ToString::to_string),
+            disk_work: watcher.disk_work_after(self.sent.disk_work),
+            no_disk_work_because: refusal.filter(|_| !self.sent.has_refusal).map(std::string::ToString::to_string),
         };
-        if !begins && figures.rates.is_empty() && figures.faults.is_empty() {
+        let has_work = !figures.disk_work.is_empty() || figures.no_disk_work_because.is_some();
+        if !begins && figures.rates.is_empty() && figures.faults.is_empty() && !has_work {
             return Ok(());
         }
         self.send(&AnswerRef::Figures(&figures))?;
         self.sent.rates = figures.rates.last().map(|point| point.at_ms).or(self.sent.rates);
         self.sent.faults = figures.faults.last().map_or(self.sent.faults, |fault| fault.number);
+        self.sent.disk_work = figures.disk_work.last().map_or(self.sent.disk_work, |work| work.number);
+        self.sent.has_refusal |= figures.no_disk_work_because.is_some();
         Ok(())
     }
 

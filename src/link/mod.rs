@@ -199,6 +199,8 @@ impl Questions for Recorder {
             rates: samples.rates(),
             faults: samples.faults(),
             no_faults_because: samples.no_faults_because().map(|reason| reason.to_string()),
+            disk_work: samples.disk_work(),
+            no_disk_work_because: samples.no_disk_work_because().map(|reason| reason.to_string()),
         }
     }
 }

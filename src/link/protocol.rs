@@ -12,6 +12,7 @@ use crate::device::Listed;
 use crate::diagnostics::doctor::Finding;
 use crate::diagnostics::trace::Trace;
 use crate::residency::KernelDeltas;
+use crate::residency::disk_work::SeenWork;
 use crate::residency::faults::SeenFault;
 use crate::residency::rates::RatePoint;
 use crate::residency::sample::{RowKey, Sample, View};
@@ -26,7 +27,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 /// The version of the protocol. It changes with every change of a message or of a value in it.
-pub const VERSION: u32 = 3;
+pub const VERSION: u32 = 4;
 
 /// Bytes of the largest message from a window to an engine.
 pub const REQUEST_BYTES_MAX: usize = 1 << 20;
@@ -121,7 +122,7 @@ pub enum Answer {
     KernelDeltas(Box<KernelDeltas>),
 }
 
-/// Figures and page faults beside residency samples.
+/// Figures, page faults and the work of others beside residency samples.
 #[derive(Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Figures {
     /// Whether they are the first ones of a session: those before belong to another clock.
@@ -130,6 +131,10 @@ pub struct Figures {
     pub faults: Vec<SeenFault>,
     /// Why page faults are not attributed; `None` if they are.
     pub no_faults_because: Option<String>,
+    /// Syncs and writeback by others.
+    pub disk_work: Vec<SeenWork>,
+    /// Why those are not known; `None` if they are. It is not known before the watcher's first figures.
+    pub no_disk_work_because: Option<String>,
 }
 
 /// An [`Answer`] that borrows what it has. The variants are the same, in the same order.

@@ -2,8 +2,9 @@
 
 use super::client::Shared;
 use super::protocol::{Figures, Request};
-use crate::limits::FAULTS_KEPT;
+use crate::limits::{DISK_WORK_KEPT, FAULTS_KEPT};
 use crate::lock::lock;
+use crate::residency::disk_work::SeenWork;
 use crate::residency::faults::SeenFault;
 use crate::residency::history::History;
 use crate::residency::rates::{RatePoint, Rates};
@@ -39,6 +40,9 @@ struct State {
     /// The last page faults, at most [`FAULTS_KEPT`].
     faults: VecDeque<SeenFault>,
     no_faults_because: Option<Arc<str>>,
+    /// The last syncs and writeback by others, at most [`DISK_WORK_KEPT`].
+    disk_work: VecDeque<SeenWork>,
+    no_disk_work_because: Option<Arc<str>>,
 }
 
 impl RemoteSamples {
@@ -91,6 +95,12 @@ impl RemoteSamples {
         state.faults.extend(figures.faults);
         let surplus = state.faults.len().saturating_sub(FAULTS_KEPT);
         state.faults.drain(..surplus);
+        state.disk_work.extend(figures.disk_work);
+        let surplus = state.disk_work.len().saturating_sub(DISK_WORK_KEPT);
+        state.disk_work.drain(..surplus);
+        if let Some(reason) = figures.no_disk_work_because {
+            state.no_disk_work_because = Some(reason.into());
+        }
     }
 
     pub(super) fn tell(&self, at: u64, key: RowKey, byte: u64, lines: Vec<String>) {
@@ -128,6 +138,14 @@ impl ResidencySamples for RemoteSamples {
 
     fn no_faults_because(&self) -> Option<Arc<str>> {
         lock(&self.state).no_faults_because.clone()
+    }
+
+    fn disk_work(&self) -> Vec<SeenWork> {
+        lock(&self.state).disk_work.iter().cloned().collect()
+    }
+
+    fn no_disk_work_because(&self) -> Option<Arc<str>> {
+        lock(&self.state).no_disk_work_because.clone()
     }
 
     fn page_story_at(&self, sample: &Sample, key: &RowKey, byte: u64) -> Vec<String> {

@@ -7,7 +7,8 @@
 //!                                 latest sample, 60 s of history ---> front end
 //! ```
 //!
-//! The watcher takes samples only while a front end shows residency, and figures ([`rates`]) all the time. [`state`] contains the rules and is pure; [`sampler`] asks
+//! The watcher takes samples only while a front end shows residency, and figures ([`rates`]) and the work of others
+//! ([`disk_work`]) all the time. [`state`] contains the rules and is pure; [`sampler`] asks
 //! the kernel; [`story`] describes the history of a page in words; [`watch`] asks about files and processes of others.
 #![forbid(unsafe_code)]
 
@@ -15,6 +16,8 @@ pub mod ledger;
 pub mod window_events;
 mod attribution;
 pub mod faults;
+pub mod disk_work;
+pub mod disk_work_reader;
 pub mod state;
 pub mod sample;
 pub mod sampler;

@@ -1,6 +1,8 @@
 //! The watcher: takes samples while a front end shows them, and figures all the time. Thread: watcher; the front end owns
 //! the handle.
 
+use super::disk_work::{self, DiskWork, DiskWorkLog, SeenWork};
+use super::disk_work_reader::DiskWorkReader;
 use super::faults::SeenFault;
 use super::history::History;
 use super::kernel_counters::{KernelCounters, KernelDeltas};
@@ -12,8 +14,10 @@ use super::window_events::monotonic_ns;
 use crate::limits::{self, RATE_MS, RESIDENCY_HZ_MAX};
 use crate::lock::lock;
 use crate::mailbox::{Mailbox, Poster, mailbox};
+use crate::residency::ledger::Stamp;
 use crossbeam_channel::RecvTimeoutError;
 use std::io;
+use std::os::unix::fs::MetadataExt;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
@@ -49,6 +53,12 @@ pub trait ResidencySamples: Send + Sync {
 
     /// Why page faults are not attributed; `None` if they are.
     fn no_faults_because(&self) -> Option<Arc<str>>;
+
+    /// The last syncs and writeback by others, oldest first.
+    fn disk_work(&self) -> Vec<SeenWork>;
+
+    /// Why those are not known; `None` if they are.
+    fn no_disk_work_because(&self) -> Option<Arc<str>>;
 }
 
 impl ResidencySamples for Watcher {
@@ -79,6 +89,14 @@ impl ResidencySamples for Watcher {
     fn no_faults_because(&self) -> Option<Arc<str>> {
         self.sources.faults.refusal().cloned()
     }
+
+    fn disk_work(&self) -> Vec<SeenWork> {
+        Watcher::disk_work_after(self, 0)
+    }
+
+    fn no_disk_work_because(&self) -> Option<Arc<str>> {
+        self.samples.disk_work.refusal().cloned()
+    }
 }
 
 /// The handle of the thread. Dropping it ends the thread and does not wait for it: the thread only reads.
@@ -97,6 +115,7 @@ struct Samples {
     history: Mutex<History>,
     rates: Mutex<Rates>,
     kernel: Mutex<KernelCounters>,
+    disk_work: DiskWorkLog,
 }
 
 impl Watcher {
@@ -133,12 +152,32 @@ impl Watcher {
     pub fn page_story(&self, key: &RowKey, byte: u64) -> Vec<String> {
         let latest = lock(&self.samples.latest).clone();
         let now = self.sources.ledger.now();
-        latest.map(|sample| story::page_story(&self.sources.ledger, &sample, now, key, byte)).unwrap_or_default()
+        latest.map(|sample| self.story(&sample, now, key, byte)).unwrap_or_default()
     }
 
     /// The history of the page as of `sample`. Leaves later events out, and counts ages from the time of the sample.
     pub fn page_story_at(&self, sample: &Sample, key: &RowKey, byte: u64) -> Vec<String> {
-        story::page_story(&self.sources.ledger, sample, sample.at, key, byte)
+        self.story(sample, sample.at, key, byte)
+    }
+
+    /// The history of a page, then the syncs and the writeback by others that concern it.
+    fn story(&self, sample: &Sample, now: Stamp, key: &RowKey, byte: u64) -> Vec<String> {
+        let ledger = &self.sources.ledger;
+        let mut lines = story::page_story(ledger, sample, now, key, byte);
+        let take = match key {
+            RowKey::Take { key, .. } => ledger.takes().into_iter().find(|take| take.key == *key),
+            RowKey::Slot(_) => None,
+        };
+        let of_take = take.as_ref().and_then(|take| take.wav()?.metadata().ok());
+        if !lines.is_empty() {
+            let inode = of_take.map(|metadata| metadata.ino());
+            lines.extend(disk_work::story(&self.samples.disk_work, inode, now, |at_ns| ledger.stamp_at(at_ns)));
+            // Only pages of the file itself can be written back by others.
+            let is_in_place = take.is_some_and(|take| take.spool().is_none());
+            let reason = self.samples.disk_work.refusal().filter(|_| is_in_place);
+            lines.extend(reason.map(|reason| format!("who synced or wrote back is not known: {reason}")));
+        }
+        lines
     }
 
     /// The figures after `at_ms`, or all: those of the last minute in which something rolled.
@@ -161,6 +200,21 @@ impl Watcher {
         self.sources.faults.refusal()
     }
 
+    /// The syncs and the writeback by others after the first `number` ones, as far as they are kept.
+    pub fn disk_work_after(&self, number: u64) -> Vec<SeenWork> {
+        let seen = |(number, work): (u64, Arc<DiskWork>)| SeenWork {
+            number,
+            at: self.sources.ledger.stamp_at(work.at_ns),
+            work,
+        };
+        self.samples.disk_work.after(number).into_iter().map(seen).collect()
+    }
+
+    /// The log of syncs and writeback by others.
+    pub fn disk_work_log(&self) -> &DiskWorkLog {
+        &self.samples.disk_work
+    }
+
     /// The change of the kernel's counters. Asks the kernel, which takes milliseconds.
     pub fn kernel_deltas(&self) -> KernelDeltas {
         lock(&self.samples.kernel).deltas(self.sources.ledger.now().0)
@@ -169,6 +223,13 @@ impl Watcher {
 
 fn run(sources: &Sources, samples: &Samples, views: &Mailbox<Option<View>>) {
     let (mut sampler, mut meter) = (Sampler::new(sources.clone()), RateMeter::default());
+    let mut others = match DiskWorkReader::open() {
+        Ok(reader) => Some(reader),
+        Err(refused) => {
+            samples.disk_work.refuse(&refused.reason);
+            None
+        }
+    };
     let mut view: Option<View> = None;
     let (mut next, mut next_rate) = (Instant::now(), Instant::now());
     lock(&samples.kernel).start(sources.ledger.now().0);
@@ -184,7 +245,7 @@ fn run(sources: &Sources, samples: &Samples, views: &Mailbox<Option<View>>) {
             }
             Err(RecvTimeoutError::Timeout) => {
                 if next_rate <= Instant::now() {
-                    next_rate = after(next_rate, RATE, take_rates(sources, samples, &mut meter));
+                    next_rate = after(next_rate, RATE, take_rates(sources, samples, &mut meter, others.as_mut()));
                 }
                 if let Some(view) = view.as_ref().filter(|_| next <= Instant::now()) {
                     let sample = Arc::new(sampler.sample(view));
@@ -206,8 +267,16 @@ fn after(last: Instant, interval: Duration, took: Duration) -> Instant {
 }
 
 /// Adds the figures of an interval. Returns how long it took.
-fn take_rates(sources: &Sources, samples: &Samples, meter: &mut RateMeter) -> Duration {
+fn take_rates(
+    sources: &Sources,
+    samples: &Samples,
+    meter: &mut RateMeter,
+    others: Option<&mut DiskWorkReader>,
+) -> Duration {
     let (started, at_ms) = (Instant::now(), sources.ledger.now().0);
+    if let Some(others) = others {
+        others.read(&sources.ledger, &samples.disk_work);
+    }
     let machine = lock(&samples.kernel).read(at_ms);
     if let Some(point) = meter.point(sources, &machine, unwritten(sources), (at_ms, monotonic_ns())) {
         lock(&samples.rates).push(point);

@@ -1,5 +1,6 @@
 //! The kernel's side of real-time work: scheduling class, overrun guard, counters and page faults of a thread, limits of
-//! the process. Thread: audio once at its start; control, watcher and faults for the rest.
+//! the process, and the machine's events at tracepoints. Thread: audio once at its start; control, watcher and faults for
+//! the rest.
 
 pub mod counters;
 pub mod overrun;
@@ -7,6 +8,8 @@ pub mod page_faults;
 pub mod process;
 mod rtkit;
 pub mod schedule;
+pub mod tracepoint_format;
+pub mod tracepoints;
 
 pub use counters::{ThreadCounters, this_thread_id};
 pub use schedule::{Scheduling, obtain};

@@ -529,6 +529,21 @@ fn the_page_faults_of_a_recording_come_to_the_window_with_their_pages() {
         let faults = samples.faults();
         assert!(faults.is_sorted_by(|a, b| a.number < b.number) && faults.len() <= FAULTS_KEPT);
     }
+    // The syncs of this test are the work of another program for the recorder, and its pages tell them.
+    if let Some(reason) = samples.no_disk_work_because() {
+        skip_part("link: who synced", &reason);
+    } else if !samples.disk_work().iter().any(|seen| seen.work.is_sync()) {
+        skip_part("link: who synced", "this file system has no tracepoints of syncs");
+    } else {
+        let is_told = || {
+            on_the_map();
+            let sample = samples.latest()?;
+            let row = sample.rows.first()?;
+            let story = samples.page_story_at(&sample, &row.key, row.head_byte);
+            story.iter().any(|line| line.contains("fdatasync of the take by ")).then_some(())
+        };
+        until("a page tells who synced", || is_told().is_some());
+    }
     world.stop().done();
 }
 

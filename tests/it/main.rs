@@ -50,6 +50,8 @@ mod terminal;
 mod tidy;
 // Helpers of the end-to-end tests: the program, sessions, the ramp.
 mod util;
+// Syncs and writeback by other programs.
+mod disk_work;
 // Traces, and page faults with the memory that they hit.
 mod traced;
 // The watcher's samples of real recordings and playback.

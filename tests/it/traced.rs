@@ -28,7 +28,7 @@ fn the_trace_of_a_recording_has_its_cycles_windows_writes_and_pass_in_order() {
     let number = |event: &Value, name: &str| event[name].as_f64().unwrap();
     let timed: Vec<&Value> = events.iter().filter(|event| event["ph"] != "M").collect();
     assert!(timed.is_sorted_by(|a, b| number(a, "ts") <= number(b, "ts")));
-    for lane in 1..=10 {
+    for lane in 1..=13 {
         let mut end = 0.0;
         for slice in timed.iter().filter(|event| event["tid"] == lane && event["ph"] == "X") {
             assert!(end <= number(slice, "ts") + 0.001, "{slice}");

@@ -102,7 +102,7 @@ pub fn examine(folder: &Path, tracks: usize, rate: u32, format: TakeFormat) -> V
     findings.extend(kernel::examine(root, &folder));
     findings.push(io_uring::examine());
     findings.extend(page_moving::examine(root));
-    findings.push(perf::examine());
+    findings.extend(perf::examine());
     findings.extend(power::examine(root));
     findings.extend(card::examine(root));
     findings
