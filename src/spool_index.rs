@@ -210,8 +210,8 @@ impl Table {
     }
 }
 
-/// A number that depends on every bit of `word` (the finalizer of SplitMix64).
-fn mixed(word: u64) -> u64 {
+/// A number that depends on every bit of `word` (the finalizer of SplitMix64). This is realtime-safe.
+pub fn mixed(word: u64) -> u64 {
     let word = word.wrapping_add(0x9e37_79b9_7f4a_7c15);
     let word = (word ^ (word >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
     let word = (word ^ (word >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);

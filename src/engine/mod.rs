@@ -296,7 +296,7 @@ impl Engine {
             self.recorder.begin_if_due(self.playhead.position(), device_frame, &mut self.outbox);
             left = frames - before;
         }
-        let recorded = self.recorder.skip(left, cause);
+        let recorded = self.recorder.skip(left, cause, &mut self.outbox);
         self.playhead.stream += left.0;
         recorded
     }

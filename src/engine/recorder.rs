@@ -107,9 +107,9 @@ impl Recorder {
         }
     }
 
-    /// Moves the pass past `frames` frames that the device lost. They are silence in every take. Returns how many are in
-    /// the pass. This is realtime-safe.
-    pub fn skip(&mut self, frames: Frames, cause: LossCause) -> Frames {
+    /// Moves the pass past `frames` frames that the device lost. They are silence in every take, and an overrun ends before
+    /// them: its place would not be one range. Returns how many are in the pass. This is realtime-safe.
+    pub fn skip(&mut self, frames: Frames, cause: LossCause, outbox: &mut Outbox) -> Frames {
         let Some(pass) = self.pass.as_mut().filter(|_| self.begun) else { return Frames(0) };
         let frames = frames.min(pass.frames_left());
         let at = FramePos(pass.frames.0);
@@ -117,7 +117,10 @@ impl Recorder {
         pass.xruns += u32::from(cause == LossCause::Xrun);
         pass.lost += frames;
         pass.frames += frames;
-        for capture in &mut pass.captures {
+        for (index, capture) in pass.captures.iter_mut().enumerate() {
+            if 0 < frames.0 {
+                capture.report_overrun(index, outbox);
+            }
             capture.windows.advance_to(at + frames);
         }
         if let Some(progress_page) = &pass.progress_page {

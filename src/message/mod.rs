@@ -27,7 +27,7 @@ pub mod stats;
 pub mod take;
 
 pub use audio::{AudioCommand, AudioEvent};
-pub use pass::{Capture, LossLog, LossMark, Pass, PassRange};
+pub use pass::{Capture, LossLog, LossMark, OpenOverrun, Pass, PassRange};
 pub use play_path::{PlayPath, PlayRegion};
 pub use published::Motion;
 pub use voice::Voice;

@@ -6,7 +6,8 @@ use crate::format::TakeFormat;
 use crate::limits;
 use crate::time::{FramePos, Frames};
 use crate::window::capture::AudioCaptureWindows;
-use crate::window::progress_page::{ProgressLoss, ProgressPage};
+use crate::window::overrun_places::{OverrunPlace, TakeMark};
+use crate::window::progress_page::{NotedOverrun, ProgressLoss, ProgressPage};
 
 /// A recording of several takes that begin and end with the same frame.
 pub struct Pass {
@@ -78,14 +79,25 @@ pub struct Capture {
     pub channels: usize,
     /// Sample format of the take.
     pub format: TakeFormat,
+    /// The mark of the take in the progress page.
+    pub mark: TakeMark,
     /// Frames for which there was no window.
     pub overrun: Frames,
     /// The overruns of this take, with their positions in the take.
     pub losses: LossLog,
-    /// The overrun that has not ended yet: first frame in the take, length so far.
-    pub open: Option<(FramePos, Frames)>,
+    /// The overrun that has not ended yet.
+    pub open: Option<OpenOverrun>,
     /// Frames at the end of the block that is being recorded for which there was no window.
     pub missed: Frames,
+}
+
+/// An overrun that has not ended yet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct OpenOverrun {
+    /// Where it began, and its length so far.
+    pub place: OverrunPlace,
+    /// Its entry in the progress page, once it has one.
+    pub noted: Option<NotedOverrun>,
 }
 
 impl Capture {
@@ -97,11 +109,18 @@ impl Capture {
             inputs,
             channels,
             format,
+            mark: TakeMark::default(),
             overrun: Frames(0),
             losses: LossLog::default(),
             open: None,
             missed: Frames(0),
         }
+    }
+
+    /// The same capture for the take with mark `mark`.
+    #[must_use]
+    pub fn marked(self, mark: TakeMark) -> Capture {
+        Capture { mark, ..self }
     }
 
     /// The device channels of the take, one for each of its channels. This is realtime-safe.

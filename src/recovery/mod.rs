@@ -27,6 +27,7 @@ pub mod length;
 pub mod viewpoint;
 mod take_wav;
 mod next_file;
+pub mod page_losses;
 mod recover_pass;
 #[cfg(test)]
 mod tests;
@@ -45,6 +46,7 @@ use std::collections::BTreeSet;
 use std::io;
 use std::path::{Path, PathBuf};
 use take_wav::TakeWav;
+use uuid::Uuid;
 use viewpoint::Viewpoint;
 
 /// A step of a recovery that changes something on a disk.
@@ -125,6 +127,8 @@ struct CutTake {
     mirror: Option<TakeWav>,
     /// Why the mirror's replica is not recovered.
     mirror_trouble: Option<String>,
+    /// Identity of the first file of the track in the pass. The progress page names the take by it.
+    first: Uuid,
     /// The frame of the pass at which the take continues in another file. `None`: this is its last file.
     until: Option<Frames>,
     /// Whether the file in which the take continues cannot be opened.

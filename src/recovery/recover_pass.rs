@@ -5,11 +5,11 @@ use super::evidence::{FoundProgress, FoundSpool, Rejected, SpoolFolder};
 use super::leftover::{has_spool, is_in_takes};
 use super::length::{Basis, PassKnown, TakeKnown, length};
 use super::messages::cause_of_absence;
+use super::page_losses::losses_of;
 use super::take_wav::{TakeWav, is_in_another_copy};
 use super::viewpoint::{Absence, Viewpoint};
 use super::{CutTake, RecoveredPass, RecoveredTake, Step, StepHook, messages, next_file, remove};
 use crate::butler::spool::{path_of, progress_path_of};
-use crate::device::LossCause;
 use crate::host;
 use crate::session::session_file::{OpenSession, SessionError, sync_take_folders};
 use crate::session::{CopyKind, EditError, Session, Take, TakeId, TakeState};
@@ -69,7 +69,8 @@ impl PassRecovery<'_> {
             match TakeWav::open(self.store, self.session, take) {
                 Ok(wav) => {
                     let mirror = self.mirror_of(spool.as_ref(), first_take_of_track(&takes, take));
-                    cut_takes.push(self.cut_take(take.clone(), wav, spool, mirror));
+                    let first = first_take_of_track(&takes, take).uuid;
+                    cut_takes.push(self.cut_take(take.clone(), first, wav, spool, mirror));
                 }
                 // The program was killed after it listed a continuation and before the committer created its file. Drop
                 // the continuation: the earlier file is then the last one of the take.
@@ -136,12 +137,19 @@ impl PassRecovery<'_> {
     }
 
     /// A take that was cut off, with what was found of it.
-    fn cut_take(&self, take: Take, wav: TakeWav, spool: Option<FoundSpool>, mirror: Option<TakeWav>) -> CutTake {
+    fn cut_take(
+        &self,
+        take: Take,
+        first: Uuid,
+        wav: TakeWav,
+        spool: Option<FoundSpool>,
+        mirror: Option<TakeWav>,
+    ) -> CutTake {
         let next = self.session.continuation_of(&take);
         let until = next.map(|next| next.offset);
         let next_is_away = next.is_some_and(|next| TakeWav::open(self.store, self.session, next).is_err());
         let (mirror_trouble, from_memory) = (None, Frames(0));
-        CutTake { take, wav, spool, mirror, mirror_trouble, until, next_is_away, from_memory }
+        CutTake { take, wav, spool, mirror, mirror_trouble, first, until, next_is_away, from_memory }
     }
 
     /// Decides on the takes whose files do not exist. If nothing of the pass has a frame, the program was killed after it had
@@ -490,11 +498,10 @@ fn note_absent_inputs(session: &mut Session, cut: &CutTake, outcome: &PassOutcom
 fn note_losses(session: &mut Session, cut: &CutTake, outcome: &PassOutcome) -> Frames {
     let (id, claimed, progress) = (cut.take.id, cut.wav.claimed, &outcome.progress);
     let (first, frames) = (FramePos(cut.take.offset.0), cut.frames(outcome.frames));
-    for mark in &progress.marks {
-        let (at, end) = (mark.at.max(first), (mark.at + mark.frames).min(first + frames));
+    for loss in losses_of(progress, cut.first) {
+        let (at, end) = (loss.at.max(first), (loss.at + loss.frames).min(first + frames));
         if at < end {
-            let cause = LossCause::from_code(mark.cause).map_or_else(|| "lost".to_owned(), |cause| cause.to_string());
-            session.list_loss(id, FramePos(at.since(first).0), end.since(at), &cause).ok();
+            session.list_loss(id, FramePos(at.since(first).0), end.since(at), &loss.cause).ok();
         }
     }
     session.raise_unlisted_losses(id, progress.losses.saturating_sub(progress.marks.len() as u64)).ok();

@@ -4,7 +4,7 @@
 //! Besides `device::alsa::planar`, `instructions` and `io_ring`, this is the only module with `unsafe` code: [`map`] maps, populates and locks,
 //! [`guard`] handles the SIGBUS of a file that was cut short, [`process`] populates the program's own memory,
 //! [`kernel_pages`] asks the kernel about pages. The rings of windows ([`ring`], [`capture`], [`playback`]) and the
-//! progress page ([`progress_page`]) are safe code.
+//! progress page ([`progress_page`], [`overrun_places`]) are safe code.
 #![warn(missing_docs)]
 
 pub mod budget;
@@ -12,6 +12,7 @@ pub mod capture;
 pub mod guard;
 pub mod lock_limit;
 pub mod map;
+pub mod overrun_places;
 pub mod playback;
 pub mod process;
 pub mod kernel_pages;

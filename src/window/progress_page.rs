@@ -15,14 +15,17 @@
 //! | 8 .. 199 | the 64 longest losses: position in the take, frames, cause |
 //! | 200 | number of ranges in which the device had fewer inputs; pages of earlier programs have 0 |
 //! | 201 .. 392 | these ranges: inputs that the device had, first frame in the take, frame after the last one (0: none yet) |
+//! | 393 | number of overruns that were noted; pages of earlier programs have 0 from here on |
+//! | 394 .. 511 | the places of the last 59 of them ([`super::overrun_places`]) |
 //!
-//! Control writes the words from 200 on through the file ([`absence_words`]), the audio thread all others.
+//! Control writes the words from 200 to 392 through the file ([`absence_words`]), the audio thread all others.
 //!
 //! Words have 8 bytes in the machine's byte order, because the page never leaves the machine. The page is the second of
 //! its file. The first one identifies the pass (`butler::spool`).
 
 use super::budget::LockBudget;
 use super::map::{Mapping, Populate};
+use super::overrun_places::{ENTRY_WORDS, OverrunPlace, OverrunPlaces, PLACES_MAX, TakeMark};
 use crate::limits::PAGE_BYTES;
 use crate::time::{FramePos, Frames};
 use std::fs::File;
@@ -51,7 +54,9 @@ pub const ABSENCES_MAX: usize = 64;
 
 const ABSENCES: usize = MARKS + MARK_WORDS * LOSSES_MAX;
 const ABSENCE_WORDS: usize = 3;
-const _: () = assert!((ABSENCES + 1 + ABSENCE_WORDS * ABSENCES_MAX) * size_of::<u64>() <= PAGE_BYTES);
+const NOTED: usize = ABSENCES + 1 + ABSENCE_WORDS * ABSENCES_MAX;
+const PLACES: usize = NOTED + 1;
+const _: () = assert!((PLACES + ENTRY_WORDS * PLACES_MAX) * size_of::<u64>() <= PAGE_BYTES);
 
 /// Offset in the file of the words that control writes.
 pub const ABSENCES_AT: u64 = PAGE_AT + (ABSENCES * size_of::<u64>()) as u64;
@@ -62,6 +67,10 @@ pub const ABSENCES_AT: u64 = PAGE_AT + (ABSENCES * size_of::<u64>()) as u64;
 pub struct ProgressPage {
     map: Mapping,
 }
+
+/// The number of an overrun in the list of their places.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct NotedOverrun(u64);
 
 /// A loss of the device.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -109,6 +118,8 @@ pub struct Progress {
     pub marks: Vec<ProgressLoss>,
     /// The ranges in which the device had fewer inputs.
     pub absences: Vec<InputAbsence>,
+    /// The places of the last overruns.
+    pub overruns: OverrunPlaces,
 }
 
 impl ProgressPage {
@@ -134,6 +145,25 @@ impl ProgressPage {
     /// Counts `frames` frames for which a take had no window. This is realtime-safe.
     pub fn overrun(&self, frames: Frames) {
         self.map.word(OVERRUN).fetch_add(frames.0, Relaxed);
+    }
+
+    /// Notes where the take with mark `take` had no window. `noted`: the answer of the call before for the same overrun,
+    /// which was shorter then. Call it before the pass advances past the place. This is realtime-safe.
+    pub fn note_overrun(&self, take: TakeMark, place: OverrunPlace, noted: Option<NotedOverrun>) -> NotedOverrun {
+        let count = self.map.word(NOTED).load(Relaxed);
+        // A later overrun may have taken the entry of this one.
+        let still = noted.filter(|noted| count.saturating_sub(noted.0) <= PLACES_MAX as u64);
+        let number = still.unwrap_or(NotedOverrun(count));
+        let at = PLACES + ENTRY_WORDS * (number.0 % PLACES_MAX as u64) as usize;
+        let [first, second] = place.words(take);
+        if still.is_none() {
+            // If the program is killed between the stores, the entry is empty and not a mixture of two.
+            self.map.word(at + 1).store(0, Release);
+            self.map.word(at).store(first, Release);
+            self.map.word(NOTED).store(count.wrapping_add(1), Relaxed);
+        }
+        self.map.word(at + 1).store(second, Release);
+        number
     }
 
     /// Counts `lost` more frames that the device lost. `count` is the number of losses; `mark` is the slot that changed,
@@ -194,6 +224,7 @@ impl Progress {
             frames: Frames(words[FRAMES]),
             began: words[BEGAN].checked_sub(1).map(FramePos),
             overrun: Frames(words[OVERRUN]),
+            overruns: OverrunPlaces::read(&words[PLACES..]),
             losses: words[LOSSES],
             lost: Frames(words[LOST]),
             marks,
@@ -205,6 +236,7 @@ impl Progress {
 mod tests {
     use super::*;
     use std::os::unix::fs::FileExt;
+    use uuid::Uuid;
 
     fn page(file: &File) -> Progress {
         let mut page = vec![0; PAGE_BYTES];
@@ -235,9 +267,35 @@ mod tests {
     }
 
     #[test]
+    fn an_overrun_keeps_its_entry_while_it_lasts_and_a_later_one_takes_the_oldest() {
+        let file = tempfile::tempfile().unwrap();
+        file.set_len(FILE_BYTES).unwrap();
+        let progress_page = ProgressPage::new(&file, Populate::Advise, &LockBudget::new(PAGE_BYTES as u64)).unwrap();
+        let take = |number: u64| Uuid::from_u128(u128::from(number) + 1);
+        let place = |frames: u64| OverrunPlace { at: FramePos(640), frames: Frames(frames) };
+        let note = |number: u64, frames: u64, noted: Option<NotedOverrun>| {
+            progress_page.note_overrun(TakeMark::of(take(number)), place(frames), noted)
+        };
+        let first = note(0, 64, None);
+        assert_eq!(note(0, 128, Some(first)), first);
+        assert_eq!(page(&file).overruns.of(take(0)), [place(128)]);
+        let last = (1..=PLACES_MAX as u64).fold(first, |_, number| note(number, 64, None));
+        assert_eq!(page(&file).overruns.of(take(0)), [], "the oldest one");
+        assert_eq!(page(&file).overruns.of(take(1)), [place(64)]);
+        let again = note(0, 192, Some(first));
+        assert_ne!(again, first, "an overrun whose entry was taken gets another one");
+        assert_eq!((page(&file).overruns.of(take(0)), page(&file).overruns.of(take(1))), (vec![place(192)], vec![]));
+        assert_eq!(note(PLACES_MAX as u64, 128, Some(last)), last);
+        let ranges = [InputAbsence { inputs: 1, from: FramePos(1), until: None }; ABSENCES_MAX];
+        file.write_all_at(&absence_words(&ranges), ABSENCES_AT).unwrap();
+        assert_eq!(page(&file).overruns.of(take(0)), [place(192)], "the words of control are others");
+    }
+
+    #[test]
     fn any_bytes_are_accepted_and_the_list_of_losses_is_bounded() {
         let found = Progress::read(&[0xff; PAGE_BYTES]).unwrap();
         assert_eq!((found.frames, found.marks.len()), (Frames(u64::MAX), LOSSES_MAX));
+        assert_eq!(found.overruns.of(Uuid::max()), []);
         assert!(found.absences.is_empty(), "a range that ends where it begins is none");
         let mut page = vec![0xff; PAGE_BYTES];
         page[(ABSENCES + 1) * 8..].as_chunks_mut().0.iter_mut().step_by(2).for_each(|word| *word = 1_u64.to_ne_bytes());

@@ -26,6 +26,7 @@ use faultless::peaks::Column;
 use faultless::peaks::cache::{self, Fingerprint};
 use faultless::recovery::evidence::{Rejected, identity};
 use faultless::recovery::length::{Basis, PassKnown, TakeKnown, length};
+use faultless::recovery::page_losses::losses_of;
 use faultless::session::POSITION_MAX;
 use faultless::spool_index::{Shape, Table};
 use faultless::time::SampleRate;
@@ -35,12 +36,14 @@ use faultless::wav::bext::Bext;
 use faultless::wav::header::{HEADER_BYTES, Header, header_data_bytes};
 use faultless::wav::parse::{Layout, parse as parse_wav};
 use faultless::wav::read::Reader;
+use faultless::window::overrun_places::PLACES_MAX;
 use faultless::window::progress_page::{LOSSES_MAX, Progress};
 use std::cell::RefCell;
 use std::fs::{self, File, OpenOptions};
 use std::io::{Cursor, Seek, SeekFrom, Write};
 use std::path::Path;
 use std::time::Duration;
+use uuid::Uuid;
 
 /// A target gets the bytes of one input.
 pub type Target = fn(&[u8]);
@@ -206,6 +209,7 @@ pub fn spool(bytes: &[u8]) {
     whole.resize(PAGE_BYTES, 0);
     let progress = Progress::read(&whole).expect("a whole page");
     assert!(progress.marks.len() <= LOSSES_MAX);
+    assert!(losses_of(&progress, Uuid::nil()).len() <= LOSSES_MAX + PLACES_MAX);
     let mut numbers = rest.chunks_exact(8).map(|word| u64::from_le_bytes(word.try_into().expect("eight")));
     let clock = numbers.next();
     let mut known = PassKnown { takes: Vec::new(), progress_page: Some(progress.frames.0), clock };

@@ -15,6 +15,7 @@ use crate::message::spool_file::ProgressFile;
 use crate::message::take::PassKey;
 use crate::message::{AudioCommand, Capture, Pass, PassRange};
 use crate::time::{Clock, FramePos, Frames};
+use crate::window::overrun_places::TakeMark;
 use crate::window::process;
 use crate::window::progress_page::{PAGE_AT, Progress, ProgressLoss};
 use std::collections::VecDeque;
@@ -177,7 +178,8 @@ impl Control {
             Ok(windows) => {
                 let captures = windows.takes.into_iter().zip(&run.takes).map(|(windows, take)| {
                     let input = |channel: usize| take.inputs.get(channel).copied().unwrap_or(0);
-                    Capture::new(windows, [input(0), input(1)], take.inputs.len(), take.plan.format())
+                    let mark = TakeMark::of(take.plan.identity);
+                    Capture::new(windows, [input(0), input(1)], take.inputs.len(), take.plan.format()).marked(mark)
                 });
                 let mut pass = Pass::new(captures.collect(), run.request.range, true);
                 pass.progress_page = Some(windows.progress_page);

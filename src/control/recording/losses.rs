@@ -3,10 +3,10 @@
 
 use super::pass::{RecordingPass, RecordingTake};
 use crate::control::Control;
-use crate::device::LossCause;
 use crate::host::disk;
 use crate::message::Pass;
 use crate::recovery::cause_of_absence;
+use crate::recovery::page_losses::{OVERRUN, losses_of};
 use crate::time::{FramePos, Frames};
 use crate::window::progress_page::{ABSENCES_AT, InputAbsence, Progress, absence_words};
 use std::time::{Duration, Instant};
@@ -100,7 +100,7 @@ impl Control {
     pub(in crate::control) fn take_lost(&mut self, capture: usize, at: FramePos, frames: Frames) {
         let Some(run) = &mut self.pass else { return };
         run.show_loss(run.machine.start() + Frames(at.0), frames);
-        self.list_reported_loss(capture, at, frames, "overrun");
+        self.list_reported_loss(capture, at, frames, OVERRUN);
     }
 
     /// The device is back, and has `inputs` inputs. It went away at frame `at` of the pass. A take of an input that it lacks
@@ -145,15 +145,14 @@ impl Control {
 
     /// Lists the losses of a progress page that were not reported.
     pub(super) fn list_progress_losses(&mut self, progress: &Progress) {
-        let takes: Vec<_> =
-            self.pass.iter().flat_map(|run| &run.takes).map(|take| take.spans(progress.frames)).collect();
-        for spans in takes {
-            for mark in &progress.marks {
-                let cause = LossCause::from_code(mark.cause).map_or_else(|| "lost".to_owned(), |it| it.to_string());
+        let takes = self.pass.iter().flat_map(|run| &run.takes);
+        let takes: Vec<_> = takes.map(|take| (take.plan.identity, take.spans(progress.frames))).collect();
+        for (identity, spans) in takes {
+            for loss in losses_of(progress, identity) {
                 for (id, from, to) in &spans {
-                    let (at, end) = (mark.at.max(*from), (mark.at + mark.frames).min(*to));
+                    let (at, end) = (loss.at.max(*from), (loss.at + loss.frames).min(*to));
                     if at < end {
-                        self.session.list_loss(*id, FramePos(at.since(*from).0), end.since(at), &cause).ok();
+                        self.session.list_loss(*id, FramePos(at.since(*from).0), end.since(at), &loss.cause).ok();
                     }
                 }
             }
@@ -186,7 +185,7 @@ impl Control {
             for log in [&pass.losses, &capture.losses] {
                 let marks = log.marks();
                 for mark in &marks {
-                    let cause = mark.cause.map_or_else(|| "overrun".to_owned(), |cause| cause.to_string());
+                    let cause = mark.cause.map_or_else(|| OVERRUN.to_owned(), |cause| cause.to_string());
                     for (id, from, to) in &spans {
                         let (at, end) = (mark.at.max(*from), (mark.at + mark.frames).min(*to));
                         if at < end {

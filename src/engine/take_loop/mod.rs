@@ -13,8 +13,9 @@ use super::recorder::Block;
 use crate::instructions::Instructions;
 use crate::limits::TAKE_CHANNEL_COUNT_MAX;
 use crate::message::published::Published;
-use crate::message::{AudioEvent, Capture, LossMark, Pass};
+use crate::message::{AudioEvent, Capture, LossMark, OpenOverrun, Pass};
 use crate::time::{FramePos, Frames};
+use crate::window::overrun_places::OverrunPlace;
 use crate::window::progress_page::ProgressPage;
 use std::ops::Range;
 use std::sync::atomic::Ordering::Relaxed;
@@ -135,6 +136,9 @@ fn finish_block(index: usize, capture: &mut Capture, page: Option<&ProgressPage>
         reports.published.frames_overrun.fetch_add(missed.0, Relaxed);
         if let Some(page) = page {
             page.overrun(missed);
+            if let Some(open) = &mut capture.open {
+                open.noted = Some(page.note_overrun(capture.mark, open.place, open.noted));
+            }
         }
     } else {
         capture.report_overrun(index, reports.outbox);
@@ -210,14 +214,14 @@ impl Capture {
         self.overrun += frames;
         self.losses.add(LossMark { at, frames, cause: None });
         match &mut self.open {
-            Some((_, missed)) => *missed += frames,
-            None => self.open = Some((at, frames)),
+            Some(open) => open.place.frames += frames,
+            None => self.open = Some(OpenOverrun { place: OverrunPlace { at, frames }, noted: None }),
         }
     }
 
     /// Reports an overrun that has ended. This is realtime-safe.
     pub fn report_overrun(&mut self, capture: usize, outbox: &mut Outbox) {
-        if let Some((at, frames)) = self.open.take() {
+        if let Some(OverrunPlace { at, frames }) = self.open.take().map(|open| open.place) {
             outbox.report(AudioEvent::Overrun { capture, at, frames });
         }
     }

@@ -5,6 +5,7 @@ mod continued;
 mod elsewhere;
 mod extracting;
 mod hostile;
+mod overruns;
 mod slots;
 
 use super::*;

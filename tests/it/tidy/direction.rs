@@ -29,7 +29,7 @@ const DIRECTION: &[(&str, &[&str])] = &[
     ("wav", &["format", "limits"]),
     ("session", &["file_system", "time", "format", "host", "limits"]),
     ("peaks", &["session", "wav", "file_system", "spool_index", "lock", "format", "limits"]),
-    ("window", &["time", "format", "host.items", "limits"]),
+    ("window", &["spool_index", "time", "format", "host.items", "limits"]),
     ("device", &["lock", "window", "wav", "format", "time", "host.items", "limits"]),
     ("mixer", &["session", "limits"]),
     (

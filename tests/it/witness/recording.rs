@@ -8,13 +8,22 @@ use faultless::engine::Next;
 use faultless::format::{DeviceFormat, TakeFormat};
 use faultless::message::{AudioCommand, AudioEvent, Capture, LossMark, Pass, PassRange};
 use faultless::time::{FramePos, Frames};
+use faultless::window::overrun_places::{OverrunPlace, PLACES_MAX, TakeMark};
 use faultless::window::progress_page::ProgressLoss;
 use std::sync::atomic::Ordering::Relaxed;
+use uuid::Uuid;
 
 const DEVICE_FORMATS: [DeviceFormat; 5] =
     [DeviceFormat::S16, DeviceFormat::S24, DeviceFormat::S24In3, DeviceFormat::S32, DeviceFormat::F32];
 const TAKE_FORMATS: [TakeFormat; 3] = [TakeFormat::S16, TakeFormat::S24, TakeFormat::F32];
 const FOR_EVER: Frames = Frames(u64::MAX);
+const TAKE: Uuid = Uuid::from_u128(1 << 100 | 7);
+const OTHER: Uuid = Uuid::from_u128(1 << 100 | 8);
+
+/// The frames from `at` up to `end`.
+fn place(at: u64, end: u64) -> OverrunPlace {
+    OverrunPlace { at: FramePos(at), frames: Frames(end - at) }
+}
 
 /// A mono and a stereo take of each format. Their windows end at different frames.
 fn takes() -> (Vec<Reel>, Vec<Capture>) {
@@ -82,7 +91,8 @@ fn without_a_window_frames_are_lost_and_counted_and_later_sound_keeps_its_positi
         (Reel::new(TakeFormat::S24, &[0], 0), Reel::new(TakeFormat::S16, &[1], 0));
     let end = reel.supply(1);
     fed.refill(3);
-    rig.record(Pass::new(vec![capture, fed_capture], PassRange::Now(FOR_EVER), false));
+    let captures = vec![capture.marked(TakeMark::of(TAKE)), fed_capture.marked(TakeMark::of(OTHER))];
+    rig.record(Pass::new(captures, PassRange::Now(FOR_EVER), false));
     let cycles = |rig: &mut Rig, fed: &mut Reel, count: usize| {
         for _ in 0..count {
             rig.cycles(1);
@@ -92,6 +102,8 @@ fn without_a_window_frames_are_lost_and_counted_and_later_sound_keeps_its_positi
     cycles(&mut rig, &mut fed, 100);
     assert!(end < 6400);
     assert_eq!(rig.published.frames_overrun.load(Relaxed), 6400 - end);
+    // A kill at this moment: the overrun has not ended, and nobody knows it but the progress page.
+    assert_eq!(rig.progress().overruns.of(TAKE), [place(end, 6400)]);
     // The butler continues at the record position.
     reel.skip_to(6400);
     reel.supply(1);
@@ -127,7 +139,59 @@ fn without_a_window_frames_are_lost_and_counted_and_later_sound_keeps_its_positi
     let mark = |at: u64, end: u64| LossMark { at: FramePos(at), frames: Frames(end - at), cause: None };
     assert_eq!(marks, [mark(end, resumed), mark(third, second_gap)]);
     assert_eq!(rig.progress().overrun, pass.captures[0].overrun);
+    assert_eq!(rig.progress().overruns.of(TAKE), [place(end, resumed), place(third, second_gap)]);
+    assert_eq!(rig.progress().overruns.of(OTHER), []);
     assert_eq!((pass.captures[1].overrun, pass.frames), (Frames(0), Frames(12_800)));
+}
+
+/// An overrun that lasted while the device lost frames was reported as one range from its begin on. So the frames behind the
+/// loss were said to lie within it, and were silence that no loss covered.
+#[test]
+fn an_overrun_around_lost_frames_is_reported_as_two() {
+    let mut rig = Rig::on(interleaved("xrun=640+100", 1, DeviceFormat::S16, 64));
+    let (mut reel, capture) = Reel::new(TakeFormat::F32, &[0], 0);
+    let capture = capture.marked(TakeMark::of(TAKE));
+    rig.record(Pass::new(vec![capture], PassRange::Now(Frames(1_380)), true));
+    rig.cycles(30);
+    let reports = rig.reports();
+    let overruns: Vec<_> = reports
+        .iter()
+        .filter_map(|event| match event {
+            AudioEvent::Overrun { at, frames, .. } => Some((at.0, frames.0)),
+            _ => None,
+        })
+        .collect();
+    assert_eq!(overruns, [(0, 640), (740, 640)]);
+    assert_eq!(rig.progress().overruns.of(TAKE), [place(0, 640), place(740, 1_380)]);
+    let pass = ended(reports);
+    assert_eq!((pass.captures[0].overrun, pass.lost), (Frames(1_280), Frames(100)));
+    reel.assert_returned(1_380);
+}
+
+#[test]
+fn of_more_overruns_than_the_progress_page_has_places_the_last_ones_are_noted() {
+    let mut rig = Rig::on(interleaved("", 1, DeviceFormat::S16, 64));
+    let takes: Vec<Uuid> = (0..PLACES_MAX as u128 + 3).map(Uuid::from_u128).collect();
+    let (mut reels, captures): (Vec<_>, Vec<_>) = takes
+        .iter()
+        .map(|take| {
+            let (reel, capture) = Reel::new(TakeFormat::S16, &[0], 0);
+            (reel, capture.marked(TakeMark::of(*take)))
+        })
+        .unzip();
+    rig.record(Pass::new(captures, PassRange::Now(FOR_EVER), false));
+    rig.cycles(10);
+    let progress = rig.progress();
+    let noted: Vec<_> =
+        takes.iter().map(|take| progress.overruns.of(*take)).filter(|places| !places.is_empty()).collect();
+    assert_eq!(noted, vec![vec![place(0, 640)]; PLACES_MAX], "those that are noted are noted whole");
+    assert_eq!(progress.overrun, Frames(640 * takes.len() as u64), "all are counted");
+    rig.send(AudioCommand::Stop);
+    rig.cycles(1);
+    ended(rig.reports());
+    for reel in &mut reels {
+        reel.assert_returned(640);
+    }
 }
 
 #[test]
