@@ -4,9 +4,10 @@
 //! The session's own disk can fail before it lists the folder, and a power cut then leaves takes that only the copy lists.
 //! The copy is recovered where it lies, because the session itself is open. Control then takes the result over.
 
+use super::take_wav::{AtPlace, TakeWav};
 use super::viewpoint::Viewpoint;
 use super::{Report, StepHook, recover_passes};
-use crate::session::session_file::{OpenSession, SessionError};
+use crate::session::session_file::OpenSession;
 use crate::session::{Session, Take, TakeState};
 use crate::time::Frames;
 use std::collections::{BTreeSet, HashMap};
@@ -26,9 +27,13 @@ pub fn recover_copy(store: &mut OpenSession, copy: &mut Session, own: &Session, 
     report
 }
 
-/// Whether a take has sound, or a file that may have some.
+/// Whether a take has sound, or a file of its own that may have some.
 pub fn may_have_sound(store: &OpenSession, session: &Session, take: &Take) -> bool {
-    take.frames > Frames(0) || !matches!(store.open_take_to_write(session, take), Err(SessionError::Missing { .. }))
+    let may_have_file = || match TakeWav::open(store, session, take) {
+        Ok(_) => true,
+        Err(unusable) => unusable.found == AtPlace::Unknown,
+    };
+    take.frames > Frames(0) || may_have_file()
 }
 
 fn passes_to_recover(store: &OpenSession, copy: &mut Session, own: &Session) -> BTreeSet<u32> {

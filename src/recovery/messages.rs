@@ -130,6 +130,20 @@ pub(super) fn never_made(path: &Path) -> String {
     format!("{}: the recording was cut off before it had begun; the take is listed without sound", path.display())
 }
 
+/// The message for a take that was cut off before its file was made, and whose name another program has used. The take
+/// is not listed any more.
+pub(super) fn taken_by_another(path: &Path) -> String {
+    format!(
+        "{}: not the file that was recorded; left as it is; the recording was cut off before it had begun, and the take is not listed any more",
+        path.display()
+    )
+}
+
+/// The message for the next file of a take that was listed and is the file of another program. `reason` names the file.
+pub(super) fn not_continued(reason: &str) -> String {
+    format!("{reason}; the take does not continue in it")
+}
+
 /// An error with the path before it.
 pub(super) fn at(path: &Path, error: &io::Error) -> String {
     format!("{}: {error}", path.display())

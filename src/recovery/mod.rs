@@ -40,7 +40,7 @@ use crate::time::{Frames, SampleRate};
 use evidence::FoundSpool;
 use length::Basis;
 pub use messages::cause_of_absence;
-use recover_pass::{PassRecovery, end_never_made};
+use recover_pass::{NeverMade, PassRecovery, end_never_made};
 use serde::Serialize;
 use std::collections::BTreeSet;
 use std::io;
@@ -145,7 +145,7 @@ pub fn is_needed(session: &Session) -> bool {
 /// Why a recovery would add sound to a session that is only played or exported; `None`: it would not. A copy in an overflow
 /// folder can list takes that the session does not, because its own disk failed first.
 pub fn gain(path: &Path, session: &Session) -> Option<String> {
-    match takes_in_copies_only(path, session) {
+    match takes_in_copies_only(path, session, take_wav::may_be_file_of) {
         0 if is_needed(session) => Some("a pass of it was cut off".to_owned()),
         0 => None,
         1 => Some("an overflow folder lists a take that it does not list yet".to_owned()),
@@ -163,7 +163,7 @@ pub fn recover_from(store: &mut OpenSession, session: &mut Session, view: &Viewp
     let mut report = Report::default();
     let mut merged = session.clone();
     next_file::list_folders(&mut merged, &view.folders_of(session));
-    if merge_copies(store, &mut merged) {
+    if merge_copies(store, &mut merged, take_wav::may_be_file_of) {
         *session = merged;
         report.troubles.extend(store.save(session).err().map(|error| error.to_string()));
     }
@@ -184,7 +184,7 @@ fn recover_passes(
     report: &mut Report,
 ) {
     let folders = &view.folders_of(session);
-    let mut never_made = Vec::new();
+    let mut never_made = NeverMade::default();
     for pass in passes {
         let (troubles, never_made) = (&mut report.troubles, &mut never_made);
         let mut recovery = PassRecovery { store, session, view, folders, hook, troubles, never_made };

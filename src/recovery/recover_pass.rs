@@ -6,12 +6,12 @@ use super::leftover::{has_spool, is_in_takes};
 use super::length::{Basis, PassKnown, TakeKnown, length};
 use super::messages::cause_of_absence;
 use super::page_losses::losses_of;
-use super::take_wav::{TakeWav, is_in_another_copy};
+use super::take_wav::{AtPlace, TakeWav, is_in_another_copy};
 use super::viewpoint::{Absence, Viewpoint};
 use super::{CutTake, RecoveredPass, RecoveredTake, Step, StepHook, messages, next_file, remove};
 use crate::butler::spool::{path_of, progress_path_of};
 use crate::host;
-use crate::session::session_file::{OpenSession, SessionError, sync_take_folders};
+use crate::session::session_file::{OpenSession, sync_take_folders};
 use crate::session::{CopyKind, EditError, Session, Take, TakeId, TakeState};
 use crate::time::{FramePos, Frames};
 use crate::window::progress_page::Progress;
@@ -31,8 +31,27 @@ pub(super) struct PassRecovery<'a> {
     pub(super) folders: &'a [SpoolFolder],
     pub(super) hook: StepHook<'a>,
     pub(super) troubles: &'a mut Vec<String>,
-    /// Takes whose passes never began. [`end_never_made`] ends them, all with one save.
-    pub(super) never_made: &'a mut Vec<TakeId>,
+    /// Takes whose files were never made. [`end_never_made`] ends them, all with one save.
+    pub(super) never_made: &'a mut NeverMade,
+}
+
+/// Takes that the session listed and whose files were never made.
+#[derive(Default)]
+pub(super) struct NeverMade {
+    /// Takes of passes that never began. They end without frames.
+    pub(super) empty: Vec<TakeId>,
+    /// Takes of passes that never began, of which another program has made a file of the same name. A take without frames
+    /// would have that file, so these are not listed any more.
+    pub(super) foreign: Vec<TakeId>,
+    /// Whether continuations were taken out of the session in memory.
+    pub(super) has_withdrawn: bool,
+}
+
+/// A take that was cut off and whose file was never made, or is gone.
+struct Absent {
+    id: TakeId,
+    found: AtPlace,
+    reason: String,
 }
 
 /// The decided facts of a pass, for the WAV headers and the session.
@@ -64,26 +83,7 @@ impl PassRecovery<'_> {
         let memory_gone = self.memory_gone(&cut_off, &spools, progress_page.as_ref())?;
         self.next_files_are_listed(cut_off.len(), &spools)?;
         let has_evidence = spools.iter().any(Option::is_some) || has_frames(progress.as_ref(), &takes);
-        let (mut cut_takes, mut absent) = (Vec::new(), Vec::new());
-        for (take, spool) in cut_off.into_iter().zip(spools) {
-            match TakeWav::open(self.store, self.session, take) {
-                Ok(wav) => {
-                    let mirror = self.mirror_of(spool.as_ref(), first_take_of_track(&takes, take));
-                    let first = first_take_of_track(&takes, take).uuid;
-                    cut_takes.push(self.cut_take(take.clone(), first, wav, spool, mirror));
-                }
-                // The program was killed after it listed a continuation and before the committer created its file. Drop
-                // the continuation: the earlier file is then the last one of the take.
-                Err(_) if self.session.is_continuation(take) && self.file_was_never_made(take, spool.as_ref()) => {
-                    self.session.forget_take(take.id).ok();
-                    return self.pass(pass);
-                }
-                Err(reason) if self.file_was_never_made(take, spool.as_ref()) => {
-                    absent.push((take.id, messages::left_alone(&reason, spool.as_ref())));
-                }
-                Err(reason) => self.troubles.push(messages::left_alone(&reason, spool.as_ref())),
-            }
-        }
+        let Some((mut cut_takes, absent)) = self.open_files(&takes, cut_off, spools) else { return self.pass(pass) };
         let has_begun = has_evidence || cut_takes.iter().any(|cut| cut.wav.claimed > Frames(0));
         self.decide_absent(absent, has_begun);
         if cut_takes.is_empty() {
@@ -136,6 +136,45 @@ impl PassRecovery<'_> {
         Ok(Some(recovered))
     }
 
+    /// Opens the files of the takes that were cut off. Returns those that can be written and those that were never made.
+    /// `None`: a continuation was taken out of the session, so the takes of the pass are others now.
+    fn open_files(
+        &mut self,
+        takes: &[Take],
+        cut_off: Vec<&Take>,
+        spools: Vec<Option<FoundSpool>>,
+    ) -> Option<(Vec<CutTake>, Vec<Absent>)> {
+        let (mut cut_takes, mut absent) = (Vec::new(), Vec::new());
+        for (take, spool) in cut_off.into_iter().zip(spools) {
+            let first = first_take_of_track(takes, take);
+            let unusable = match TakeWav::open(self.store, self.session, take) {
+                Ok(wav) => {
+                    let mirror = self.mirror_of(spool.as_ref(), first);
+                    cut_takes.push(self.cut_take(take.clone(), first.uuid, wav, spool, mirror));
+                    continue;
+                }
+                Err(unusable) => unusable,
+            };
+            let is_never_made = was_never_made(take, unusable.found, spool.as_ref());
+            // The program ended after it listed a continuation and before the committer created its file. Drop the
+            // continuation: the earlier file is then the last one of the take.
+            if is_never_made && self.session.is_continuation(take) && self.session.forget_take(take.id).is_ok() {
+                if unusable.found == AtPlace::Foreign {
+                    self.troubles.push(messages::not_continued(&unusable.reason));
+                }
+                self.never_made.has_withdrawn = true;
+                return None;
+            }
+            let reason = messages::left_alone(&unusable.reason, spool.as_ref());
+            if is_never_made {
+                absent.push(Absent { id: take.id, found: unusable.found, reason });
+            } else {
+                self.troubles.push(reason);
+            }
+        }
+        Some((cut_takes, absent))
+    }
+
     /// A take that was cut off, with what was found of it.
     fn cut_take(
         &self,
@@ -155,11 +194,13 @@ impl PassRecovery<'_> {
     /// Decides on the takes whose files do not exist. If nothing of the pass has a frame, the program was killed after it had
     /// saved the session and before it created the files: the takes end without frames. Otherwise somebody has removed the
     /// files, and the takes are left as they are.
-    fn decide_absent(&mut self, absent: Vec<(TakeId, String)>, has_begun: bool) {
-        if has_begun {
-            self.troubles.extend(absent.into_iter().map(|(_, reason)| reason));
-        } else {
-            self.never_made.extend(absent.into_iter().map(|(id, _)| id));
+    fn decide_absent(&mut self, absent: Vec<Absent>, has_begun: bool) {
+        for Absent { id, found, reason } in absent {
+            match found {
+                _ if has_begun => self.troubles.push(reason),
+                AtPlace::Foreign => self.never_made.foreign.push(id),
+                AtPlace::Nothing | AtPlace::Unknown => self.never_made.empty.push(id),
+            }
         }
     }
 
@@ -244,14 +285,6 @@ impl PassRecovery<'_> {
         }
     }
 
-    /// Whether the file of a take does not exist although its folder does, and the committer never went on in it.
-    fn file_was_never_made(&self, take: &Take, spool: Option<&FoundSpool>) -> bool {
-        if spool.and_then(FoundSpool::next_file).is_some_and(|next| next.take == take.uuid) {
-            return false;
-        }
-        matches!(self.store.open_take_to_write(self.session, take), Err(SessionError::Missing { path }) if path.ends_with(&take.file))
-    }
-
     /// Removes the spool files whose sound is in the takes. Keeps files that a copy of the session may still need.
     fn remove_evidence(&mut self, cut_takes: Vec<CutTake>, progress_page: Option<FoundProgress>) -> Result<(), String> {
         let recorded = progress_page.as_ref().and_then(|page| page.read().ok()).map(|progress| progress.frames);
@@ -330,21 +363,36 @@ impl PassRecovery<'_> {
     }
 }
 
+/// Whether the file of a take was never made: it does not exist although its folder does, or another program has made a
+/// file of its name, and the committer never went on in it. No disk has more of a take that has frames in the session
+/// already, so such a take is left as it is.
+fn was_never_made(take: &Take, found: AtPlace, spool: Option<&FoundSpool>) -> bool {
+    let went_on_in = |spool: &FoundSpool| spool.next_file().is_some_and(|next| next.take == take.uuid);
+    found != AtPlace::Unknown && take.frames == Frames(0) && !spool.is_some_and(went_on_in)
+}
+
 /// Ends takes without frames whose files were never made, and saves the session.
 pub(super) fn end_never_made(
     store: &mut OpenSession,
     session: &mut Session,
-    takes: Vec<TakeId>,
+    takes: NeverMade,
     troubles: &mut Vec<String>,
 ) -> Result<(), String> {
-    if takes.is_empty() {
+    if takes.empty.is_empty() && takes.foreign.is_empty() && !takes.has_withdrawn {
         return Ok(());
     }
     let mut ended = session.clone();
-    for id in takes {
-        let path = store.path().join(ended.take(id).map_or_else(String::new, Take::path));
+    let path_of =
+        |session: &Session, id: TakeId| store.path().join(session.take(id).map_or_else(String::new, Take::path));
+    for id in takes.empty {
+        let path = path_of(&ended, id);
         ended.finish_take(id, Frames(0), TakeState::Recovered, None).map_err(|error| error.to_string())?;
         troubles.push(messages::never_made(&path));
+    }
+    for id in takes.foreign {
+        let path = path_of(&ended, id);
+        ended.forget_take(id).map_err(|error| error.to_string())?;
+        troubles.push(messages::taken_by_another(&path));
     }
     store.save(&ended).map_err(|error| error.to_string())?;
     *session = ended;

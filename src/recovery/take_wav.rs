@@ -5,10 +5,10 @@
 
 use super::Step;
 use super::evidence::{Extent, FoundSpool};
-use crate::file_system::{open_regular, set_length};
+use crate::file_system::{OpenError, open_regular, set_length};
 use crate::host::disk;
 use crate::limits::{DATA_OFFSET, PAGE_BYTES};
-use crate::session::session_file::{OpenSession, open_copy_to_write};
+use crate::session::session_file::{OpenSession, SessionError, open_copy_to_write};
 use crate::session::{Session, Take};
 use crate::time::{FramePos, Frames};
 use crate::wav::bext::{Bext, coding_history_line};
@@ -49,10 +49,34 @@ pub(super) struct TakeWav {
     page: Box<[u8; HEADER_BYTES]>,
 }
 
+/// Why the file of a take is left alone.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Unusable {
+    /// The reason as a sentence, path first.
+    pub(super) reason: String,
+    /// The thing at the place of the file.
+    pub(super) found: AtPlace,
+}
+
+/// The thing at the place of a take's file that cannot be used.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum AtPlace {
+    /// Nothing, although the folder exists.
+    Nothing,
+    /// The file of another program.
+    Foreign,
+    /// It is not known. The file may be there.
+    Unknown,
+}
+
 impl TakeWav {
-    /// Opens the file of a take. The error says why the file is left alone, path first.
-    pub(super) fn open(store: &OpenSession, session: &Session, take: &Take) -> Result<TakeWav, String> {
-        let file = store.open_take_to_write(session, take).map_err(|error| error.to_string())?;
+    /// Opens the file of a take.
+    pub(super) fn open(store: &OpenSession, session: &Session, take: &Take) -> Result<TakeWav, Unusable> {
+        let file = store.open_take_to_write(session, take).map_err(|error| {
+            let is_missing = matches!(&error, SessionError::Missing { path } if path.ends_with(&take.file));
+            let found = if is_missing { AtPlace::Nothing } else { AtPlace::Unknown };
+            Unusable { reason: error.to_string(), found }
+        })?;
         TakeWav::of(file, &store.path().join(take.path()), session, take, take.offset)
     }
 
@@ -60,11 +84,14 @@ impl TakeWav {
     /// pass, because only the session's side continues in other files.
     pub(super) fn open_mirror(path: &Path, session: &Session, take: &Take) -> Result<TakeWav, String> {
         let file = open_copy_to_write(path, session).map_err(|error| error.to_string())?;
-        TakeWav::of(file, path, session, take, Frames(0))
+        TakeWav::of(file, path, session, take, Frames(0)).map_err(|unusable| unusable.reason)
     }
 
-    fn of(file: File, name: &Path, session: &Session, take: &Take, offset: Frames) -> Result<TakeWav, String> {
-        let named = |error: io::Error| format!("{}: cannot be read: {error}", name.display());
+    fn of(file: File, name: &Path, session: &Session, take: &Take, offset: Frames) -> Result<TakeWav, Unusable> {
+        let named = |error: io::Error| Unusable {
+            reason: format!("{}: cannot be read: {error}", name.display()),
+            found: AtPlace::Unknown,
+        };
         let found = file.metadata().map_err(named)?;
         let mut page = Box::new([0; HEADER_BYTES]);
         let bytes = HEADER_BYTES.min(found.len() as usize);
@@ -76,7 +103,10 @@ impl TakeWav {
         if page.iter().all(|byte| *byte == 0) && found.nlink() == 1 {
             return Ok(TakeWav { file, header: fresh, claimed: Frames(0), offset, there, latency, page });
         }
-        let other = || format!("{}: not the file that was recorded; left as it is", name.display());
+        let other = || Unusable {
+            reason: format!("{}: not the file that was recorded; left as it is", name.display()),
+            found: AtPlace::Foreign,
+        };
         let bytes = header_data_bytes(&page).ok_or_else(other)?.min(found.len().saturating_sub(DATA_OFFSET));
         let bext = match parse(&mut Cursor::new(&page[..]), HEADER_BYTES as u64) {
             Ok(layout) => own_bext(&layout, take),
@@ -259,6 +289,23 @@ impl TakeWav {
     fn bytes_of(&self, frames: Frames) -> u64 {
         frames.0.saturating_mul(self.header.frame_bytes() as u64)
     }
+}
+
+/// Whether there is a file at `path` that may be the one of `take`. The file of another program is none.
+pub(super) fn may_be_file_of(path: &Path, take: &Take) -> bool {
+    let file = match open_regular(path) {
+        Ok(file) => file,
+        Err(OpenError::Open(error)) => return error.kind() != io::ErrorKind::NotFound,
+        Err(_) => return true,
+    };
+    let mut page = [0; HEADER_BYTES];
+    let bytes = file.metadata().map_or(0, |found| HEADER_BYTES.min(found.len() as usize));
+    let is_read = disk::read_exact_at(&file, &mut page[..bytes], 0).is_ok();
+    // A power cut can leave a header of zeros.
+    let is_empty = page.iter().all(|byte| *byte == 0);
+    let names_take = |layout: &Layout| own_bext(layout, take).is_some();
+    let is_own = || parse(&mut Cursor::new(&page[..]), HEADER_BYTES as u64).is_ok_and(|layout| names_take(&layout));
+    !is_read || is_empty || is_torn(&page, take) || is_own()
 }
 
 /// Ranges of a file from byte `from` to byte `end` that were never written, in whole pages. Bytes beyond the end of the

@@ -4,6 +4,7 @@ mod absent;
 mod continued;
 mod elsewhere;
 mod extracting;
+mod foreign;
 mod hostile;
 mod overruns;
 mod slots;

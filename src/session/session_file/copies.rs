@@ -3,30 +3,30 @@
 
 use super::folder::Folder;
 use super::{OpenSession, folder_of, load, other_name};
-use crate::host::disk;
 use crate::session::{CopyKind, Session, Take};
 use std::path::Path;
 use uuid::Uuid;
 
 /// Takes over what the copies of the session in its overflow folders know and the session does not, because its own
 /// disk was full when they were saved. Returns whether there was anything. A folder whose disk is not connected is
-/// left out.
-pub fn merge_copies(store: &OpenSession, session: &mut Session) -> bool {
+/// left out. `may_be_file_of` says whether a file is that of a take: the name of a take that was taken out of the session
+/// may have been used by another program since.
+pub fn merge_copies(store: &OpenSession, session: &mut Session, may_be_file_of: impl Fn(&Path, &Take) -> bool) -> bool {
     let own = store.resolved_path().map_or_else(|_| String::new(), |own| own.display().to_string());
-    merge_copies_into(&own, session)
+    merge_copies_into(&own, session, may_be_file_of)
 }
 
 /// The takes that the copies of a session in its overflow folders list and the session at `path` does not. The next opening
 /// for recording takes them over.
-pub fn takes_in_copies_only(path: &Path, session: &Session) -> usize {
+pub fn takes_in_copies_only(path: &Path, session: &Session, may_be_file_of: impl Fn(&Path, &Take) -> bool) -> usize {
     let Ok(folder) = Folder::open(folder_of(path)) else { return 0 };
     let mut merged = session.clone();
-    merge_copies_into(&folder.resolved().path().display().to_string(), &mut merged);
+    merge_copies_into(&folder.resolved().path().display().to_string(), &mut merged, may_be_file_of);
     merged.takes().len().saturating_sub(session.takes().len())
 }
 
-fn merge_copies_into(own: &str, session: &mut Session) -> bool {
-    let has_file = |take: &Take| disk::link_metadata(&Path::new(own).join(take.path())).is_ok();
+fn merge_copies_into(own: &str, session: &mut Session, may_be_file_of: impl Fn(&Path, &Take) -> bool) -> bool {
+    let has_file = |take: &Take| may_be_file_of(&Path::new(own).join(take.path()), take);
     let mut changed = false;
     let mut asked = Vec::new();
     // A copy can name further folders.
