@@ -214,11 +214,16 @@ impl User {
         }
     }
 
-    fn record(&mut self) {
+    /// The user is about to begin a pass. An earlier one whose files could not be made has left no report, and its number is
+    /// given again.
+    fn forget_refused_pass(&self) {
         if !self.control.is_recording() {
-            // A pass whose files could not be made has left no report.
             self.watch.story.borrow_mut().current = None;
         }
+    }
+
+    fn record(&mut self) {
+        self.forget_refused_pass();
         let length = if self.random.chance(800) { u64::MAX } else { self.random.between(1, 5 * RATE) };
         let result = self.control.record(Frames(length));
         say(format_args!("record {length}: {}", text(&result)));
@@ -229,6 +234,7 @@ impl User {
         let from = self.random.below(20 * RATE);
         let to = from + self.random.between(1, 4 * RATE);
         let pre_roll = self.random.below(2 * RATE);
+        self.forget_refused_pass();
         let result = self.control.punch(FramePos(from), FramePos(to), Frames(pre_roll));
         say(format_args!("punch {from} to {to} after {pre_roll}: {}", text(&result)));
         self.watch.pass(&self.control);
