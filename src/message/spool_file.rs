@@ -75,6 +75,8 @@ struct SpoolState {
     view: Option<Arc<Mapping>>,
     /// Bytes that were read through the view since its pages were last dropped from the page tables.
     viewed_bytes: u64,
+    /// Number of slots that were used so far.
+    made: u32,
     /// Whether the pass is over: no slot is used again.
     is_closed: bool,
 }
@@ -139,7 +141,9 @@ impl SpoolFile {
         let (offset, bytes) = (offset.0, bytes as u64);
         let word = self.shape.word(number, offset, bytes).ok_or(io::ErrorKind::InvalidInput)?;
         self.write_word(number, word)?;
-        lock(&self.state).listed.insert(offset, Part { slot: number, offset, bytes, skip: 0 });
+        let mut state = lock(&self.state);
+        state.listed.insert(offset, Part { slot: number, offset, bytes, skip: 0 });
+        state.made = state.made.max(number + 1);
         Ok(())
     }
 
@@ -161,6 +165,16 @@ impl SpoolFile {
     /// Which slots hold what lies in `from..end` of the take, in order.
     pub fn listed(&self, from: SpoolByte, end: SpoolByte) -> Vec<Part> {
         lock(&self.state).listed_in(from, end).collect()
+    }
+
+    /// All parts that slots hold, in the order of the take.
+    pub fn listed_all(&self) -> Vec<Part> {
+        lock(&self.state).listed.values().copied().collect()
+    }
+
+    /// Number of slots that were used so far: the numbers of slots are below it.
+    pub fn slots_made(&self) -> u32 {
+        lock(&self.state).made
     }
 
     /// Holds the parts from the first one of `from..end` on that follow each other, as many as one write takes. Without

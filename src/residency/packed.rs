@@ -1,6 +1,7 @@
 //! A residency sample in little memory, for the history of a minute: the cells of a row as runs, and what stays the same from
 //! sample to sample only once. Thread: any.
 
+use super::pool::Slots;
 use super::sample::{Row, Sample};
 use super::state::Cell;
 use std::sync::Arc;
@@ -20,6 +21,7 @@ struct PackedRow {
     first_byte: u64,
     head_byte: u64,
     lead_byte: u64,
+    slots: Option<Box<Slots>>,
     runs: Box<[Run]>,
 }
 
@@ -51,7 +53,9 @@ impl PackedSample {
 
     /// Bytes of memory, without the parts that samples share.
     pub(super) fn bytes(&self) -> usize {
-        let rows = self.rows.iter().map(|row| size_of_val(row) + size_of_val(&*row.runs));
+        let slots =
+            |row: &PackedRow| row.slots.as_ref().map_or(0, |slots| size_of_val(&**slots) + size_of_val(&*slots.parts));
+        let rows = self.rows.iter().map(|row| size_of_val(row) + size_of_val(&*row.runs) + slots(row));
         size_of_val(self) + rows.sum::<usize>()
     }
 }
@@ -68,13 +72,15 @@ impl PackedRow {
             }
         }
         let Row { first_byte, head_byte, lead_byte, .. } = *row;
-        PackedRow { head, first_byte, head_byte, lead_byte, runs: runs.into_boxed_slice() }
+        let slots = row.slots.clone().map(Box::new);
+        PackedRow { head, first_byte, head_byte, lead_byte, slots, runs: runs.into_boxed_slice() }
     }
 
     fn unpack(&self) -> Row {
-        let PackedRow { head, first_byte, head_byte, lead_byte, runs } = self;
+        let PackedRow { head, first_byte, head_byte, lead_byte, slots, runs } = self;
         let cells = runs.iter().flat_map(|run| std::iter::repeat_n(run.cell, usize::from(run.count))).collect();
-        Row { first_byte: *first_byte, head_byte: *head_byte, lead_byte: *lead_byte, cells, ..Row::clone(head) }
+        let slots = slots.as_deref().cloned();
+        Row { first_byte: *first_byte, head_byte: *head_byte, lead_byte: *lead_byte, cells, slots, ..Row::clone(head) }
     }
 }
 
@@ -84,6 +90,7 @@ fn head_of(row: &Row) -> Row {
         head_byte: 0,
         lead_byte: 0,
         cells: Vec::new(),
+        slots: None,
         key: row.key,
         path: Arc::clone(&row.path),
         ..*row
@@ -120,6 +127,7 @@ mod tests {
                     Cell::new(if cell < 120 { PageState::None } else { PageState::Locked }, Kernel::Mapped, cell == 9)
                 })
                 .collect(),
+            slots: (slot == 3).then(|| Slots { slot_bytes: 4096 * at, parts: vec![None; 5] }),
             head_byte: 4096 * at + 5,
             lead_byte: 4096 * at + 8192,
         };

@@ -4,7 +4,7 @@
 use super::faults::SeenFault;
 use super::lanes::{Axis, LANES, Lane, Unit};
 use super::rates::RatePoint;
-use super::sample::{Row, RowKey, Sample};
+use super::sample::{Pages, Row, RowKey, Sample};
 use super::state::{Cell, PageState};
 use crate::limits::RESIDENCY_HISTORY_MS;
 use std::fmt::Write;
@@ -18,7 +18,7 @@ const LANE: f64 = 34.0;
 const ROW: f64 = 16.0;
 
 /// The states with their names and colours, in the order of a page's life.
-const STATES: [(PageState, &str, &str); 10] = [
+const STATES: [(PageState, &str, &str); 11] = [
     (PageState::OnDisk, "on disk", "#d4d8dd"),
     (PageState::Silent, "silence", "#e6e8eb"),
     (PageState::Cached, "cached", "#b3c3d6"),
@@ -29,6 +29,7 @@ const STATES: [(PageState, &str, &str); 10] = [
     (PageState::Committed, "committed", "#6f9fd8"),
     (PageState::Durable, "durable", "#3c6fb4"),
     (PageState::WriteProtected, "write-protected", "#cf3f4f"),
+    (PageState::Free, "free slot", "#eef0f3"),
 ];
 
 /// The picture of the last sample of `history`. `name` gives the name of a row's track. `None`: there is no sample.
@@ -58,7 +59,8 @@ pub fn picture(
         let label = if step == 6 { "0 s".to_owned() } else { format!("\u{2212}{seconds:.0} s") };
         text(&mut out, (x, lanes_end + 12.0), "middle", &label);
     }
-    let title = format!("Pages around the heads {:.1} s before", (axis.end_ms - sample.at.0) as f64 / 1000.0);
+    let pages = if sample.view.pages == Pages::Pool { "Slots of the spools" } else { "Pages around the heads" };
+    let title = format!("{pages} {:.1} s before", (axis.end_ms - sample.at.0) as f64 / 1000.0);
     text(&mut out, (NAMES, rows_from - 10.0), "start", &title);
     for (at, row) in sample.rows.iter().enumerate() {
         draw_row(&mut out, row, rows_from + ROW * at as f64, &name(&row.key).unwrap_or_default(), faults, sample);

@@ -6,6 +6,7 @@ use crate::message::stats::DiskPublished;
 use crate::message::take::TakeKey;
 use crate::residency::faults::{Fault, FaultLog, FaultPlace};
 use crate::residency::ledger::{Ledger, Stamp};
+use crate::residency::pool::Slots;
 use crate::time::{FramePos, Frames};
 use crate::window::budget::LockBudget;
 use serde::{Deserialize, Serialize};
@@ -39,6 +40,8 @@ pub enum Pages {
     },
     /// All pages of the file.
     WholeFile,
+    /// The slots of the spool of each take, in the order of its file.
+    Pool,
 }
 
 /// A front end's request to the watcher.
@@ -86,6 +89,8 @@ pub struct Row {
     pub bytes_per_cell: u64,
     /// The cells, without a gap between them.
     pub cells: Vec<Cell>,
+    /// The slots that the row shows; `None`: it shows a file. Bytes of cells are bytes of the pool then.
+    pub slots: Option<Slots>,
     /// Offset in the file of the record or play position.
     pub head_byte: u64,
     /// Offset in the file of the end of the windows that are out.
@@ -99,10 +104,12 @@ impl Row {
         self.cells.get(usize::try_from(at).ok()?).copied()
     }
 
-    /// The byte of the row's file that a fault hit; `None` if it hit other memory.
+    /// The byte of the row's file, or pool, that a fault hit; `None` if it hit other memory.
     pub fn byte_of(&self, fault: &Fault) -> Option<u64> {
         match (&fault.place, &self.key) {
-            (FaultPlace::Capture { take, byte, .. }, RowKey::Take { uuid, .. }) => (take == uuid).then_some(*byte),
+            (FaultPlace::Capture { take, byte, .. }, RowKey::Take { uuid, .. }) if take == uuid => {
+                self.slots.as_ref().map_or(Some(*byte), |slots| slots.pool_byte(*byte))
+            }
             (FaultPlace::Playback { slot, file, byte, .. }, RowKey::Slot(own)) => {
                 (slot == own && self.path.as_os_str() == file.as_str()).then_some(*byte)
             }
@@ -201,6 +208,7 @@ pub(crate) mod tests {
             first_byte,
             bytes_per_cell,
             cells,
+            slots: None,
             head_byte: 9000,
             lead_byte: 16_384,
         }

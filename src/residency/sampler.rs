@@ -4,7 +4,9 @@
 //! window came or went meanwhile. If the ledger changes faster than that, the sampler shows the row and reports no
 //! contradiction in it.
 
+use super::pool::{Slots, pool_cell};
 use super::sample::{Pages, Row, RowKey, Sample, SampleFigures, Sources, View};
+use super::scan::scan;
 use super::state::{ByteRange, Cell, Facts, TakeContext, UnconfirmedCell, slot_cell, take_cell};
 use crate::limits::{DATA_OFFSET, PAGE_BYTES, RESIDENCY_CELLS_MAX};
 use crate::message::offset::SpoolByte;
@@ -17,7 +19,6 @@ use crate::time::{FramePos, Frames};
 use crate::window::kernel_pages::{CacheStat, Pagemap, cachestat, mincore};
 use crate::window::lock_limit::locked_bytes_now;
 use std::collections::HashMap;
-use std::fs::File;
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::{Acquire, Relaxed};
@@ -85,6 +86,7 @@ impl Grid {
                 let all = end.saturating_sub(origin);
                 (origin, all, all.div_ceil(most).max(PAGE).next_power_of_two())
             }
+            Pages::Pool => return Grid { first: 0, bytes_per_cell: PAGE, cells: 0 },
         };
         let first = origin + (from - origin) / bytes_per_cell * bytes_per_cell;
         let cells = (from + bytes - first).div_ceil(bytes_per_cell).min(most);
@@ -137,8 +139,12 @@ impl Sampler {
         let (takes, slots) = (self.sources.ledger.takes(), self.sources.ledger.slots());
         self.heads.retain(|key, _| takes.iter().any(|take| take.key == *key));
         let mut rows = Vec::with_capacity(takes.len() + slots.len());
-        rows.extend(takes.iter().map(|take| self.take_row(take, view)));
-        rows.extend(slots.iter().filter_map(|slot| self.slot_row(slot, view)));
+        if view.pages == Pages::Pool {
+            rows.extend(takes.iter().filter_map(|take| self.pool_row(take, view)));
+        } else {
+            rows.extend(takes.iter().map(|take| self.take_row(take, view)));
+            rows.extend(slots.iter().filter_map(|slot| self.slot_row(slot, view)));
+        }
         self.suspects = std::mem::take(&mut self.next_suspects);
         if self.slow_at.is_none_or(|slow| SLOW_MS <= slow.age_ms(at).unwrap_or(0)) {
             self.slow_at = Some(at);
@@ -156,11 +162,7 @@ impl Sampler {
         loop {
             tries += 1;
             let marks = take.marks();
-            let head = match self.sources.published.pass_frames.load(Relaxed) {
-                NO_PASS => marks.collected.max(self.heads.get(&take.key).copied().unwrap_or(0)),
-                frames => DATA_OFFSET + frames * frame,
-            };
-            self.heads.insert(take.key, head);
+            let head = self.head_of(take, marks.collected);
             let end = marks.supplied.max(head);
             let grid = Grid::new(view, DATA_OFFSET, end, head, u64::from(take.rate) * frame);
             let entry = take.view(grid.first, grid.end());
@@ -187,9 +189,71 @@ impl Sampler {
                 first_byte: grid.first,
                 bytes_per_cell: grid.bytes_per_cell,
                 cells: self.confirm(key, grid, &cells),
+                slots: None,
                 head_byte: head,
                 lead_byte: entry.marks.supplied,
             };
+        }
+    }
+
+    /// The record position of a take, as an offset in its file. `collected`: the end of what came back.
+    fn head_of(&mut self, take: &TakeLedger, collected: u64) -> u64 {
+        let head = match self.sources.published.pass_frames.load(Relaxed) {
+            NO_PASS => collected.max(self.heads.get(&take.key).copied().unwrap_or(0)),
+            frames => DATA_OFFSET + frames * take.frame_bytes as u64,
+        };
+        self.heads.insert(take.key, head);
+        head
+    }
+
+    /// The slots of a take's spool. `None`: it has none, because windows map the take's file.
+    fn pool_row(&mut self, take: &Arc<TakeLedger>, view: &View) -> Option<Row> {
+        let spool = take.spool()?;
+        let most = view.cells.clamp(1, RESIDENCY_CELLS_MAX);
+        let mut tries = 0;
+        loop {
+            tries += 1;
+            let head = self.head_of(take, take.marks().collected);
+            let slots = Slots::of(spool, RESIDENCY_CELLS_MAX);
+            let (from, end) = slots.held();
+            let entry = take.view(from, end);
+            let bytes_per_cell = slots.bytes_per_cell(most);
+            let bytes = slots.slot_bytes * slots.parts.len() as u64;
+            let grid = Grid { first: 0, bytes_per_cell, cells: (bytes / bytes_per_cell) as usize };
+            self.facts.clear();
+            self.facts.resize(grid.cells, Facts::default());
+            scan(&spool.file, spool.shape.slot_at(0), grid.bytes_per_cell, &mut self.facts).ok();
+            for byte in (0..bytes).step_by(spool.shape.slot_bytes()) {
+                if let Some((address, bytes)) = slots.address(&entry, byte) {
+                    self.query_window(grid, &MappedSpan { offset: byte, bytes, address });
+                }
+            }
+            let unchanged = entry.version == take.version();
+            if !unchanged && tries < TRIES {
+                continue;
+            }
+            let context = TakeContext { view: &entry, in_place: false, head, now: self.sources.ledger.now() };
+            let cell = |(at, facts): (usize, &Facts)| {
+                let cell = pool_cell(&context, &slots, grid.range(at), facts);
+                UnconfirmedCell { suspicious: unchanged && cell.suspicious, ..cell }
+            };
+            let cells: Vec<UnconfirmedCell> = self.facts.iter().enumerate().map(cell).collect();
+            let key = RowKey::Take { uuid: take.identity, key: take.key };
+            return Some(Row {
+                key,
+                path: Arc::new(spool.path.clone().unwrap_or_default()),
+                rate: take.rate,
+                frame_bytes: take.frame_bytes,
+                data_offset: DATA_OFFSET,
+                start: take.start,
+                head: take.head,
+                first_byte: 0,
+                bytes_per_cell,
+                cells: self.confirm(key, grid, &cells),
+                head_byte: slots.pool_byte(head).unwrap_or(bytes),
+                lead_byte: bytes,
+                slots: Some(slots),
+            });
         }
     }
 
@@ -252,6 +316,7 @@ impl Sampler {
                 first_byte: grid.first,
                 bytes_per_cell: grid.bytes_per_cell,
                 cells: self.confirm(key, grid, &cells),
+                slots: None,
                 head_byte: head,
                 lead_byte: shown.iter().map(|span| span.end()).max().unwrap_or(head),
             });
@@ -419,37 +484,6 @@ fn scan_slots(spool: &SpoolFile, grid: Grid, first: usize, facts: &mut [Facts]) 
     Ok(())
 }
 
-/// Stores the page-cache state of each cell from byte `offset` on. Asks the kernel about all cells at once, and about
-/// halves of the range if the answer is neither all nor nothing. An even range costs one call, a boundary some more.
-pub(super) fn scan(file: &File, offset: u64, bytes_per_cell: u64, facts: &mut [Facts]) -> io::Result<()> {
-    if facts.is_empty() {
-        return Ok(());
-    }
-    let cells = facts.len() as u64;
-    let stat = cachestat(file, offset, cells * bytes_per_cell)?;
-    let pages = cells * bytes_per_cell / PAGE;
-    let even = |count: u64| count == 0 || count == pages;
-    if cells == 1 || (even(stat.cached) && even(stat.dirty) && even(stat.writeback)) {
-        // Evicted pages matter only where nothing is in memory. There the share means "some".
-        let share = |count: u64| count.div_ceil(cells);
-        let cache = CacheStat {
-            cached: share(stat.cached),
-            dirty: share(stat.dirty),
-            writeback: share(stat.writeback),
-            evicted: share(stat.evicted),
-            recently_evicted: share(stat.recently_evicted),
-        };
-        for facts in facts {
-            facts.cache = Some(cache);
-        }
-        return Ok(());
-    }
-    let (first, second) = facts.split_at_mut(facts.len() / 2);
-    let middle = offset + first.len() as u64 * bytes_per_cell;
-    scan(file, offset, bytes_per_cell, first)?;
-    scan(file, middle, bytes_per_cell, second)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -484,23 +518,6 @@ mod tests {
             sizes.insert(grid.bytes_per_cell);
         }
         assert!(sizes.len() < 10, "{sizes:?}");
-    }
-
-    #[test]
-    fn a_boundary_in_a_file_is_found_to_the_page() {
-        let program = std::env::current_exe().unwrap();
-        let file = tempfile::tempfile_in(program.parent().unwrap()).unwrap();
-        file.set_len(64 * PAGE).unwrap();
-        let page = [1; PAGE_BYTES];
-        for at in [3, 4, 40] {
-            std::os::unix::fs::FileExt::write_all_at(&file, &page, at * PAGE).unwrap();
-        }
-        let mut facts = [Facts::default(); 64];
-        if scan(&file, 0, PAGE, &mut facts).is_err() {
-            return;
-        }
-        let dirty: Vec<usize> = (0..64).filter(|page| facts[*page].cache.is_some_and(|stat| stat.dirty > 0)).collect();
-        assert_eq!(dirty, [3, 4, 40]);
     }
 
     #[test]

@@ -40,6 +40,8 @@ pub enum PageState {
     Durable,
     /// Silence that was never written: the file reads as zeros.
     Silent,
+    /// In a slot of the pool that holds no part of the take.
+    Free,
 }
 
 /// The kernel's statement about a page.
@@ -65,7 +67,7 @@ pub enum Kernel {
 
 impl PageState {
     /// Every state, in the order of their numbers.
-    pub const ALL: [PageState; 11] = [
+    pub const ALL: [PageState; 12] = [
         PageState::None,
         PageState::OnDisk,
         PageState::Cached,
@@ -77,6 +79,7 @@ impl PageState {
         PageState::Committed,
         PageState::Durable,
         PageState::Silent,
+        PageState::Free,
     ];
 
     /// The state in plain words.
@@ -93,6 +96,7 @@ impl PageState {
             PageState::Committed => "committed to the take",
             PageState::Durable => "durable",
             PageState::Silent => "silence, never written",
+            PageState::Free => "in a free slot",
         }
     }
 
@@ -110,6 +114,7 @@ impl PageState {
             PageState::Committed => 'C',
             PageState::Durable => 'D',
             PageState::Silent => 's',
+            PageState::Free => 'f',
         }
     }
 }
@@ -270,7 +275,7 @@ fn is_skipped(spans: &[LedgerSpan], byte: u64) -> bool {
 }
 
 /// The ledger's state of a range: that of its first page.
-fn take_believed(take: &TakeContext, range: ByteRange) -> PageState {
+pub(super) fn take_believed(take: &TakeContext, range: ByteRange) -> PageState {
     let (marks, spans) = (&take.view.marks, &take.view.spans);
     let span = span_at(spans, range.from);
     if let Some(span) = span.filter(|span| span.is_out()) {

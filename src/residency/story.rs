@@ -10,8 +10,10 @@ use crate::time::{Clock, Frames, SampleRate};
 /// the sample has no such row.
 pub fn page_story(ledger: &Ledger, sample: &Sample, now: Stamp, key: &RowKey, byte: u64) -> Vec<String> {
     let Some(row) = sample.row(key) else { return Vec::new() };
-    let mut lines = vec![page_position(row, byte)];
+    let mut lines = vec![if row.slots.is_some() { slot_position(row, byte) } else { page_position(row, byte) }];
     lines.extend(row.cell_at(byte).map(cell_words));
+    // The history is that of the part of the take that the slot holds.
+    let Some(byte) = row.slots.as_ref().map_or(Some(byte), |slots| slots.take_byte(byte)) else { return lines };
     let rest = match key {
         RowKey::Take { key, .. } => {
             ledger.takes().iter().find(|take| take.key == *key).map(|take| take_story(take, byte, now))
@@ -91,11 +93,25 @@ fn slot_story(slot: &SlotLedger, row: &Row, byte: u64, now: Stamp) -> Vec<String
 fn page_position(row: &Row, byte: u64) -> String {
     let page = byte / PAGE_BYTES as u64;
     let first = page * PAGE_BYTES as u64;
-    let name = row.path.file_name().unwrap_or_default().to_string_lossy();
+    let name = if row.slots.is_some() {
+        "the take".into()
+    } else {
+        row.path.file_name().unwrap_or_default().to_string_lossy()
+    };
     let frame = Frames(first.saturating_sub(row.data_offset) / row.frame_bytes.max(1) as u64);
     let at = Clock((Frames(row.start.0) + frame - row.head).duration(SampleRate(row.rate)));
     let of = if row.is_recorded() { "on the timeline" } else { "of the file" };
     format!("page {page} of {name}, bytes {first} to {}, {at} {of}", first + PAGE_BYTES as u64 - 1)
+}
+
+fn slot_position(row: &Row, byte: u64) -> String {
+    let Some(slots) = &row.slots else { return String::new() };
+    let slot = slots.slot_at(byte);
+    let bytes = format!("slot {slot} of {} in the spool, {} KiB", slots.parts.len(), slots.slot_bytes / 1024);
+    match slots.take_byte(byte) {
+        Some(byte) => format!("{bytes}; it holds {}", page_position(row, byte)),
+        None => format!("{bytes}; it holds nothing here"),
+    }
 }
 
 /// A duration as text: `4.1 s ago`.

@@ -292,12 +292,13 @@ fn interval(view: &View) -> Duration {
 mod tests {
     use super::super::sample::{Pages, Row};
     use super::super::state::{Cell, Kernel, PageState};
+    use super::super::story::page_story;
     use super::*;
     use crate::format::TakeFormat;
     use crate::limits::{DATA_OFFSET, PAGE_BYTES};
     use crate::message::offset::SpoolByte;
     use crate::message::published::Published;
-    use crate::message::spool_file::SpoolFile;
+    use crate::message::spool_file::{CapturedSlot, SpoolFile};
     use crate::message::stats::DiskPublished;
     use crate::message::take::{TakeKey, TakePlan};
     use crate::residency::ledger::{Ledger, TakeLedger};
@@ -422,6 +423,48 @@ mod tests {
         take.durable(SpoolByte::DATA + WINDOW as u64);
         assert_eq!(look()[..5], [Durable, Durable, Durable, Durable, Recorded]);
         drop(maps);
+    }
+
+    #[test]
+    fn the_pool_shows_what_each_slot_holds_and_that_it_is_used_again() {
+        use PageState::{Free, Locked, Recorded};
+        let sources = sources();
+        let take = take(&sources.ledger, 1);
+        let spool = File::from(nix::sys::memfd::memfd_create(c"test", nix::sys::memfd::MFdFlags::empty()).unwrap());
+        let shape = Shape::new(1, WINDOW);
+        spool.set_len(shape.file_bytes()).unwrap();
+        let spool = Arc::new(SpoolFile::new(spool, None, shape));
+        take.spooled(&spool);
+        // The first window of the take lies in slot 1, the second one in slot 0.
+        let (first, _second) = (window(&take, 0, &sources.budget), window(&take, 1, &sources.budget));
+        let mut sampler = Sampler::new(sources.clone());
+        let view = View { pages: Pages::Pool, ..VIEW };
+        let all = |row: &Row| shown(row, 0..8);
+        sources.published.pass_frames.store(WINDOW as u64 / 2 + 2048, Relaxed);
+        let sample = sampler.sample(&view);
+        let row = &sample.rows[0];
+        assert_eq!(all(row), [[Recorded, Locked, Locked, Locked], [Recorded; 4]].concat());
+        assert_eq!((row.head_byte, row.cells.len(), sample.disagreements()), (PAGE, 8, 0));
+        let story = page_story(&sources.ledger, &sample, sources.ledger.now(), &row.key, 5 * PAGE);
+        assert!(story[0].starts_with("slot 1 of 2 in the spool, 16 KiB; it holds page 2 of the take"), "{story:?}");
+        take.collected(SpoolByte::DATA, WINDOW, true);
+        take.committed(SpoolByte::DATA + WINDOW as u64, Duration::from_millis(1));
+        take.durable(SpoolByte::DATA + WINDOW as u64);
+        assert_eq!(all(&sampler.sample(&view).rows[0])[4..], [PageState::Durable; 4], "until the committer frees it");
+        let captured = CapturedSlot::new(&spool, 1, SpoolByte::DATA, Some(first));
+        captured.set_free();
+        drop(captured);
+        let sample = sampler.sample(&view);
+        assert_eq!(all(&sample.rows[0])[4..], [Free; 4]);
+        let story = page_story(&sources.ledger, &sample, sources.ledger.now(), &sample.rows[0].key, 5 * PAGE);
+        assert_eq!(story[0], "slot 1 of 2 in the spool, 16 KiB; it holds nothing here");
+        let mut slots = Vec::new();
+        spool.take_returned(&mut slots);
+        spool.list(slots[0].number, SpoolByte::DATA + 2 * WINDOW as u64, WINDOW).unwrap();
+        take.supplied(SpoolByte::DATA + 2 * WINDOW as u64, WINDOW, slots[0].map.as_ref().unwrap());
+        let sample = sampler.sample(&view);
+        assert_eq!(all(&sample.rows[0])[4..], [Locked; 4], "the next sound goes there");
+        assert_eq!(sample.rows[0].slots.as_ref().unwrap().take_byte(4 * PAGE), Some(9 * PAGE));
     }
 
     #[test]

@@ -358,6 +358,28 @@ fn the_graphs_show_the_last_minute_freeze_the_map_where_they_are_clicked_and_a_t
 }
 
 #[test]
+fn the_map_shows_the_pool_of_slots_and_tells_what_a_slot_holds() {
+    let mut rig = Rig::new("virtual", 2);
+    let bottom = &mut rig.harness.state_mut().shell().bottom;
+    (bottom.open, bottom.tab) = (true, Tab::Residency);
+    rig.click("Record");
+    rig.record_for(0.5);
+    rig.until("the map is shown", |rig| is_shown(rig, "Residency map"));
+    rig.click("Pages shown");
+    rig.click("Pages shown");
+    rig.until("the pool is shown", |rig| is_shown(rig, "Map of the pool of slots"));
+    let map = rig.harness.get_by_label("Map of the pool of slots").rect();
+    let at = map.left_center() + vec2(6.0, -2.0);
+    rig.harness.event(egui::Event::PointerMoved(at));
+    rig.click_at(at);
+    rig.until("a slot is pinned", |rig| is_shown(rig, "Close the page's card"));
+    rig.click("Pages shown");
+    rig.step(2);
+    assert!(!is_shown(&rig, "Close the page's card"), "another map has other pages");
+    rig.stop();
+}
+
+#[test]
 fn delete_removes_what_was_selected_last_and_regions_are_in_the_tree() {
     let mut rig = Rig::new("virtual", 2);
     rig.click("Record");

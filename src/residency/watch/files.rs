@@ -6,7 +6,7 @@ use super::process::OfFile;
 use super::{FileLook, MappedLook, pages};
 use crate::file_system::{Kind, OpenError, name_of, open_regular};
 use crate::limits::PAGE_BYTES;
-use crate::residency::sampler::scan;
+use crate::residency::scan::scan;
 use crate::residency::state::Facts;
 use crate::window::kernel_pages::{CacheStat, cachestat, mincore};
 use crate::window::map::Mapping;

@@ -4,14 +4,14 @@
 use super::{NAMES, ResidencyState, fault_marks, story};
 use crate::app::report::track_name;
 use crate::residency::faults::SeenFault;
-use crate::residency::sample::{Row, Sample};
+use crate::residency::sample::{Pages, Row, Sample};
 use crate::residency::state::{Cell, PageState};
 use crate::ui::panel_context::PanelContext;
 use crate::ui::theme::{Theme, mixed};
 use crate::ui::widget::text_at;
 use egui::{
-    Align2, Color32, ColorImage, Mesh, Rect, Role, Sense, Shape, Stroke, StrokeKind, TextureHandle, TextureOptions, Ui,
-    WidgetInfo, pos2, vec2,
+    Align2, Color32, ColorImage, Mesh, Painter, Rect, Role, Sense, Shape, Stroke, StrokeKind, TextureHandle,
+    TextureOptions, Ui, WidgetInfo, pos2, vec2,
 };
 use std::sync::Arc;
 
@@ -43,7 +43,7 @@ struct MapLayout {
 fn colour(page: PageState, theme: &Theme) -> Color32 {
     match page {
         PageState::None => theme.background,
-        PageState::OnDisk | PageState::Silent => theme.heat.on_disk,
+        PageState::OnDisk | PageState::Silent | PageState::Free => theme.heat.on_disk,
         PageState::Cached => theme.heat.cached,
         PageState::Resident => theme.heat.ready,
         PageState::Locked => theme.heat.locked,
@@ -73,6 +73,7 @@ fn texel(page: PageState, disagrees: bool, (x, y): (usize, usize), (w, h): (usiz
         PageState::Writeback => (x + 2 * y) % 4 < 2,
         PageState::Durable => y + 3 >= h,
         PageState::Silent => x == w / 2,
+        PageState::Free => edge,
         PageState::WriteProtected => {
             let across = x * h / w.max(1);
             across.abs_diff(y) <= 1 || (across + y).abs_diff(h.saturating_sub(2)) <= 1
@@ -80,8 +81,12 @@ fn texel(page: PageState, disagrees: bool, (x, y): (usize, usize), (w, h): (usiz
         _ => false,
     };
     if marked {
-        let ink = if page == PageState::WriteProtected { Color32::WHITE } else { theme.background };
-        mixed(base, ink, if page == PageState::WriteProtected { 0.85 } else { 0.30 })
+        let (ink, share) = match page {
+            PageState::WriteProtected => (Color32::WHITE, 0.85),
+            PageState::Free => (theme.quiet, 0.45),
+            _ => (theme.background, 0.30),
+        };
+        mixed(base, ink, share)
     } else {
         base
     }
@@ -115,7 +120,9 @@ pub(super) fn show(
     let marked = draw_faults(ui, &state.faults, sample, &layout, context);
     let response = ui.interact(layout.cells, ui.scope_id().with("map"), Sense::click());
     response.widget_info(|| {
-        let mut info = WidgetInfo::labeled(Role::Canvas, true, "Residency map");
+        let is_pool = sample.view.pages == Pages::Pool;
+        let name = if is_pool { "Map of the pool of slots" } else { "Residency map" };
+        let mut info = WidgetInfo::labeled(Role::Canvas, true, name);
         info.current_text_value = (0 < marked).then(|| crate::ui::format::count(marked, "cell") + " with page faults");
         info
     });
@@ -159,7 +166,7 @@ fn map_layout(map: Rect, sample: &Sample) -> MapLayout {
         behind / widest as f32
     });
     // In a map of whole files the head moves. In a map around the heads it has a fixed position.
-    let is_fixed = sample.view.pages != crate::residency::sample::Pages::WholeFile;
+    let is_fixed = matches!(sample.view.pages, Pages::AroundHead { .. });
     let (back, ahead) = super::AROUND_MS;
     let fraction = if is_fixed { back as f32 / (back + ahead) as f32 } else { fraction };
     let cells = Rect::from_min_size(cells.min, vec2(cells.width(), row * rows));
@@ -168,6 +175,10 @@ fn map_layout(map: Rect, sample: &Sample) -> MapLayout {
 
 /// The x of a file byte in a row.
 fn x_of(row: &Row, byte: u64, layout: &MapLayout) -> f32 {
+    if row.slots.is_some() {
+        let cells = byte as f64 / row.bytes_per_cell.max(1) as f64;
+        return layout.cells.left() + cells as f32 * layout.cell;
+    }
     let cells = (byte as f64 - row.head_byte as f64) / row.bytes_per_cell.max(1) as f64;
     layout.head_x + cells as f32 * layout.cell
 }
@@ -176,7 +187,7 @@ fn x_of(row: &Row, byte: u64, layout: &MapLayout) -> f32 {
 fn page_at<'a>(at: egui::Pos2, sample: &'a Sample, layout: &MapLayout) -> Option<(&'a Row, u64)> {
     let index = ((at.y - layout.cells.top()) / layout.row).floor();
     let row = sample.rows.get(index.max(0.0) as usize)?;
-    let cells = f64::from((at.x - layout.head_x) / layout.cell);
+    let cells = f64::from((at.x - x_of(row, row.head_byte, layout)) / layout.cell);
     let byte = row.head_byte as f64 + cells * row.bytes_per_cell as f64;
     let last = row.first_byte + row.cells.len() as u64 * row.bytes_per_cell;
     (byte >= row.first_byte as f64 && byte < last as f64).then(|| {
@@ -282,6 +293,12 @@ fn draw_heads(ui: &Ui, sample: &Sample, layout: &MapLayout, context: &PanelConte
     let painter = painter.with_clip_rect(layout.cells.expand2(vec2(2.0, 24.0)).intersect(ui.clip_rect()));
     let y = layout.cells.top() - 9.0;
     let Some(first) = sample.rows.first() else { return };
+    if sample.view.pages == Pages::Pool {
+        let text = pool_summary(sample);
+        painter.text(pos2(layout.cells.left(), y), Align2::LEFT_CENTER, text, Theme::font(10.0), theme.quiet);
+        draw_slots(&painter, sample, layout, theme);
+        return;
+    }
     let seconds = |row: &Row, bytes: f64| bytes / (row.frame_bytes.max(1) as f64 * f64::from(row.rate.max(1)));
     let behind = f64::from((layout.head_x - layout.cells.left()) / layout.cell) * first.bytes_per_cell as f64;
     let back = format!("\u{2212}{:.1} s", seconds(first, behind));
@@ -308,24 +325,53 @@ fn draw_heads(ui: &Ui, sample: &Sample, layout: &MapLayout, context: &PanelConte
     }
 }
 
+/// The slots of all takes, in words.
+fn pool_summary(sample: &Sample) -> String {
+    let pools = || sample.rows.iter().filter_map(|row| row.slots.as_ref());
+    let (all, free) = pools().fold((0, 0), |(all, free), slots| (all + slots.parts.len(), free + slots.free()));
+    let bytes: u64 = pools().map(|slots| slots.slot_bytes * slots.parts.len() as u64).sum();
+    let slots = crate::ui::format::count(all, "slot");
+    format!(
+        "{slots} in {:.1} MiB, {free} free: each is filled, written to the disk, wiped, and used again",
+        bytes as f64 / 1_048_576.0
+    )
+}
+
+/// Draws the edges of slots, and the place where each take is recorded.
+fn draw_slots(painter: &Painter, sample: &Sample, layout: &MapLayout, theme: &Theme) {
+    for (index, row) in sample.rows.iter().enumerate() {
+        let Some(slots) = &row.slots else { continue };
+        let top = layout.cells.top() + index as f32 * layout.row;
+        let rows = top..=top + layout.row - 1.0;
+        for slot in 1..slots.parts.len() {
+            let x = x_of(row, slot as u64 * slots.slot_bytes, layout);
+            painter.vline(x - 0.5, rows.clone(), (2.0, theme.background));
+        }
+        if row.head_byte < slots.slot_bytes * slots.parts.len() as u64 {
+            painter.vline(x_of(row, row.head_byte, layout), rows, (2.0, theme.heat.head));
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
     fn every_two_states_differ_in_pattern_or_lightness_and_not_in_colour_alone() {
-        for theme in [Theme::dark(), Theme::light()] {
+        let legends = [&super::super::LEGEND[..], &super::super::POOL_LEGEND];
+        for (theme, legend) in [Theme::dark(), Theme::light()].iter().flat_map(|theme| legends.map(|of| (theme, of))) {
             let grey = |page: PageState| -> Vec<u32> {
                 let texels = (0..9).flat_map(|y| (0..9).map(move |x| (x, y)));
                 texels
                     .map(|at| {
-                        let [r, g, b, _] = texel(page, false, at, (10, 10), &theme).to_array().map(u32::from);
+                        let [r, g, b, _] = texel(page, false, at, (10, 10), theme).to_array().map(u32::from);
                         (r * 30 + g * 59 + b * 11) / 100
                     })
                     .collect()
             };
-            for (at, (a, _)) in super::super::LEGEND.iter().enumerate() {
-                for (b, _) in &super::super::LEGEND[at + 1..] {
+            for (at, (a, _)) in legend.iter().enumerate() {
+                for (b, _) in &legend[at + 1..] {
                     let apart: u32 = grey(*a).iter().zip(grey(*b)).map(|(a, b)| a.abs_diff(b)).sum();
                     assert!(apart / 81 >= 6, "{a:?} and {b:?} look alike in grey: {}", apart / 81);
                 }

@@ -44,8 +44,8 @@ const CARDS: f32 = 336.0;
 pub struct ResidencyState {
     /// While the map is frozen: the samples of the last minute, and the index of the shown one.
     frozen: Option<(Vec<Arc<Sample>>, usize)>,
-    /// Whether the map shows whole files, not only pages around the heads.
-    whole_file: bool,
+    /// The pages that the map shows.
+    shown_pages: ShownPages,
     /// The view that was requested from the watcher.
     view: Option<View>,
     sample: Option<Arc<Sample>>,
@@ -66,6 +66,50 @@ pub struct ResidencyState {
     legend_fits: bool,
     /// The last sample that had rows, for the time after a stop.
     last_with_rows: Option<Arc<Sample>>,
+}
+
+/// The pages that the map shows, as the user chose them.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum ShownPages {
+    /// Those around the record and play heads.
+    #[default]
+    Heads,
+    /// Those of whole files.
+    Files,
+    /// Those of the slots of the spools.
+    Pool,
+}
+
+impl ShownPages {
+    /// The choice after this one.
+    fn next(self) -> ShownPages {
+        match self {
+            ShownPages::Heads => ShownPages::Files,
+            ShownPages::Files => ShownPages::Pool,
+            ShownPages::Pool => ShownPages::Heads,
+        }
+    }
+
+    fn text(self) -> &'static str {
+        match self {
+            ShownPages::Heads => "Around the heads",
+            ShownPages::Files => "Whole files",
+            ShownPages::Pool => "Pool of slots",
+        }
+    }
+
+    fn pages(self) -> Pages {
+        match self {
+            ShownPages::Heads => Pages::AroundHead { back_ms: AROUND_MS.0, ahead_ms: AROUND_MS.1 },
+            ShownPages::Files => Pages::WholeFile,
+            ShownPages::Pool => Pages::Pool,
+        }
+    }
+
+    /// The states of the legend with their names.
+    fn legend(self) -> &'static [(PageState, &'static str)] {
+        if self == ShownPages::Pool { &POOL_LEGEND } else { &LEGEND }
+    }
 }
 
 impl ResidencyState {
@@ -103,6 +147,16 @@ pub(super) const LEGEND: [(PageState, &str); 9] = [
     (PageState::WriteProtected, "write-protected"),
 ];
 
+/// The legend of the pool: the states in the order of a slot's life.
+pub(super) const POOL_LEGEND: [(PageState, &str); 6] = [
+    (PageState::Free, "free"),
+    (PageState::Resident, "ready"),
+    (PageState::Locked, "locked"),
+    (PageState::Recorded, "recorded"),
+    (PageState::Committed, "committed"),
+    (PageState::Durable, "durable"),
+];
+
 /// Draws the buttons of the map, right-aligned, and the legend left of them if it fits there. Otherwise the panel has the
 /// legend.
 pub fn legend(ui: &mut Ui, state: &mut ResidencyState, context: &mut PanelContext<'_>) {
@@ -129,19 +183,22 @@ pub fn legend(ui: &mut Ui, state: &mut ResidencyState, context: &mut PanelContex
             state.freeze_clicked = true;
         }
         if has_words {
-            let text = if state.whole_file { "Whole files" } else { "Around the heads" };
-            if Button::text("Pages shown", text).look(Look::Quiet).size(60.0, 26.0).show(ui, context.theme).clicked() {
-                state.whole_file = !state.whole_file;
+            let tip = "Which pages the map shows: those around the heads, whole files, or the slots of memory that are used in turn";
+            let pages = Button::text("Pages shown", state.shown_pages.text()).look(Look::Quiet).size(60.0, 26.0);
+            if pages.tip(tip).show(ui, context.theme).clicked() {
+                state.shown_pages = state.shown_pages.next();
+                state.pinned = None;
             }
         }
         ui.add_space(6.0);
         let right = ui.cursor().right();
-        let width: f32 = LEGEND.iter().map(|(_, name)| entry_width(ui, name, context.theme)).sum();
+        let entries = state.shown_pages.legend();
+        let width: f32 = entries.iter().map(|(_, name)| entry_width(ui, name, context.theme)).sum();
         state.legend_fits = width <= right - whole.left();
         if state.legend_fits {
             let mut x = right - width;
-            for (page, name) in LEGEND {
-                x += entry(ui, pos2(x, whole.center().y), page, name, context.theme);
+            for (page, name) in entries {
+                x += entry(ui, pos2(x, whole.center().y), *page, name, context.theme);
             }
         }
     });
@@ -166,14 +223,14 @@ fn entry(ui: &Ui, at: egui::Pos2, page: PageState, name: &str, theme: &Theme) ->
 const LEGEND_LINE: f32 = 18.0;
 
 /// Draws the legend in as many lines as it needs. Returns the rectangle below it.
-fn legend_lines(ui: &Ui, whole: Rect, theme: &Theme) -> Rect {
+fn legend_lines(ui: &Ui, whole: Rect, entries: &[(PageState, &str)], theme: &Theme) -> Rect {
     let (left, right) = (whole.left() + 12.0, whole.right() - 8.0);
     let mut at = pos2(left, whole.top() + LEGEND_LINE / 2.0 + 4.0);
-    for (page, name) in LEGEND {
+    for (page, name) in entries {
         if at.x > left && right < at.x + entry_width(ui, name, theme) {
             at = pos2(left, at.y + LEGEND_LINE);
         }
-        at.x += entry(ui, at, page, name, theme);
+        at.x += entry(ui, at, *page, name, theme);
     }
     Rect::from_min_max(pos2(whole.left(), at.y + LEGEND_LINE / 2.0), whole.max)
 }
@@ -181,7 +238,8 @@ fn legend_lines(ui: &Ui, whole: Rect, theme: &Theme) -> Rect {
 /// Draws the panel into the rest of `ui`.
 pub fn show(ui: &mut Ui, state: &mut ResidencyState, context: &mut PanelContext<'_>) {
     let whole = ui.max_rect();
-    let whole = if state.legend_fits { whole } else { legend_lines(ui, whole, context.theme) };
+    let whole =
+        if state.legend_fits { whole } else { legend_lines(ui, whole, state.shown_pages.legend(), context.theme) };
     // A narrow panel is for the map alone.
     let cards = if whole.width() < CARDS + MAP_MIN { 0.0 } else { CARDS };
     let cards = Rect::from_min_max(pos2(whole.right() - cards, whole.top()), whole.max);
@@ -207,7 +265,10 @@ pub fn show(ui: &mut Ui, state: &mut ResidencyState, context: &mut PanelContext<
             map::show(ui, state, map, &sample, context);
         }
         None => {
-            let text = "Record or play, and the pages around the heads show here";
+            let text = match state.shown_pages {
+                ShownPages::Pool => "Record, and the slots of memory that each take uses in turn show here",
+                _ => "Record or play, and the pages around the heads show here",
+            };
             ui.painter().text(map.center(), Align2::CENTER_CENTER, text, Theme::font(12.5), context.theme.quiet);
         }
     }
@@ -231,11 +292,7 @@ fn update_sample(state: &mut ResidencyState, map: Rect, context: &PanelContext<'
         state.view = None;
         return;
     };
-    let pages = if state.whole_file {
-        Pages::WholeFile
-    } else {
-        Pages::AroundHead { back_ms: AROUND_MS.0, ahead_ms: AROUND_MS.1 }
-    };
+    let pages = state.shown_pages.pages();
     let cells = ((map.width() - NAMES - 20.0) / CELL).clamp(16.0, 400.0) as usize;
     let view = View { cells, pages, hz: HZ };
     if state.view != Some(view) {

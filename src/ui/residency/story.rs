@@ -31,13 +31,18 @@ pub(super) fn card(ui: &Ui, at: Pos2, map: Rect, shown: &Shown<'_>, pinned: bool
     let theme = context.theme;
     let &Shown { row, byte, sample, faults, ref name } = shown;
     let rate = SampleRate(row.rate);
-    let frames = byte.saturating_sub(row.data_offset) / row.frame_bytes.max(1) as u64;
-    let time = Clock((Frames(row.start.0 + frames) - row.head).duration(rate));
     let page = byte / crate::limits::PAGE_BYTES as u64;
-    let mut lines: Vec<(String, Color32, bool)> = vec![
-        (format!("{name}, page {}", grouped(page)), theme.strong, true),
-        (format!("{time}  ·  byte {}", grouped(byte)), theme.text, false),
-    ];
+    let slot = row.slots.as_ref().map(|slots| slots.slot_at(byte));
+    let title = slot.map_or_else(|| format!("{name}, page {}", grouped(page)), |slot| format!("{name}, slot {slot}"));
+    let position = match row.slots.as_ref().map_or(Some(byte), |slots| slots.take_byte(byte)) {
+        Some(byte) => {
+            let frames = byte.saturating_sub(row.data_offset) / row.frame_bytes.max(1) as u64;
+            let time = Clock((Frames(row.start.0 + frames) - row.head).duration(rate));
+            format!("{time}  ·  byte {}", grouped(byte))
+        }
+        None => "holds no sound now".to_owned(),
+    };
+    let mut lines: Vec<(String, Color32, bool)> = vec![(title, theme.strong, true), (position, theme.text, false)];
     if let Some(cell) = row.cell_at(byte) {
         let text = format!("butler: {}  ·  kernel: {}", cell.believed().words(), cell.kernel().words());
         let colour = if cell.disagrees() { theme.record } else { theme.text };
