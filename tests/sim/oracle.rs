@@ -10,6 +10,7 @@ use faultless::wav::read::Reader;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 /// A pass as the user and the machine saw it while it was recorded.
 #[derive(Clone, Debug, Default)]
@@ -18,6 +19,8 @@ pub(crate) struct SeenPass {
     pub(crate) number: u32,
     /// Tracks that were recorded.
     pub(crate) tracks: Vec<TrackId>,
+    /// When the user began it.
+    pub(crate) since: Duration,
     /// Frames that every take must have at least.
     pub(crate) frames_min: u64,
     /// Frames that had been stored for as long as a power cut may cost when the program ended within the pass.

@@ -197,7 +197,10 @@ impl Run {
         }
         let panics: Vec<String> = self.world.panics.borrow_mut().drain(..).collect();
         self.offences.extend(panics.into_iter().map(|text| format!("panic: {text}")));
-        let safe = self.world.stored_at(self.world.time().saturating_sub(CUT_COSTS));
+        let moment = self.world.time().saturating_sub(CUT_COSTS);
+        // What was stored before the user began the pass is another pass.
+        let is_older = self.story.borrow().current.as_ref().is_some_and(|pass| pass.since <= moment);
+        let safe = if is_older { self.world.stored_at(moment) } else { 0 };
         self.story.borrow_mut().end_of_life(safe);
         self.compare_with_disk();
         end

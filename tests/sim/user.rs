@@ -351,7 +351,12 @@ impl Watch {
             story.current = None;
         }
         let tracks: Vec<TrackId> = status.takes.iter().map(|(track, _)| *track).collect();
-        let pass = story.current.get_or_insert_with(|| SeenPass { number, tracks, ..SeenPass::default() });
+        let pass = story.current.get_or_insert_with(|| SeenPass {
+            number,
+            tracks,
+            since: here().time(),
+            ..SeenPass::default()
+        });
         if status.has_begun() {
             pass.frames_min = pass.frames_min.max(status.frames.0);
         }
