@@ -331,11 +331,12 @@ impl Control {
         self.watcher.as_ref().map(|watcher| watcher.rates_after(None)).unwrap_or_default()
     }
 
-    /// Syncs and writeback by others from `from_ns` of the monotonic clock on, or why they are not known.
-    pub fn disk_work(&self, from_ns: u64) -> Result<Vec<Arc<DiskWork>>, String> {
+    /// Syncs and writeback by others from `from_ns` of the monotonic clock on, and the number of the kernel's records that were
+    /// lost; or why they are not known.
+    pub fn disk_work(&self, from_ns: u64) -> Result<(Vec<Arc<DiskWork>>, u64), String> {
         let Some(watcher) = &self.watcher else { return Err("no watcher is running".to_owned()) };
         let log = watcher.disk_work_log();
-        log.refusal().map_or_else(|| Ok(log.since(from_ns)), |reason| Err(reason.to_string()))
+        log.refusal().map_or_else(|| Ok((log.since(from_ns), log.lost())), |reason| Err(reason.to_string()))
     }
 
     /// The numbers that the audio thread publishes.

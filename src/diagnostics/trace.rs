@@ -76,6 +76,8 @@ pub struct Trace {
     pub no_faults_because: Option<String>,
     /// Syncs and writeback by others.
     pub others: Vec<DiskWork>,
+    /// The kernel's records of them that did not fit into its rings.
+    pub others_lost: u64,
     /// Why those are not in the trace; `None` if they are.
     pub no_others_because: Option<String>,
     /// Events of the flight recorder with their times in nanoseconds of the monotonic clock.
@@ -128,7 +130,7 @@ pub struct TraceSources {
     faults: Arc<FaultLog>,
     events: Events,
     rates: Vec<RatePoint>,
-    others: Result<Vec<Arc<DiskWork>>, String>,
+    others: Result<(Vec<Arc<DiskWork>>, u64), String>,
     device: String,
     period_frames: usize,
 }
@@ -175,7 +177,8 @@ impl TraceSources {
             rates: rates.filter(|(at_ns, _)| from_ns <= *at_ns).collect(),
             faults: self.faults.since(from_ns).iter().map(|fault| Fault::clone(fault)).collect(),
             no_others_because: self.others.as_ref().err().cloned(),
-            others: self.others.iter().flatten().map(|work| DiskWork::clone(work)).collect(),
+            others_lost: self.others.as_ref().map_or(0, |(_, lost)| *lost),
+            others: self.others.iter().flat_map(|(all, _)| all).map(|work| DiskWork::clone(work)).collect(),
             no_faults_because: self.faults.refusal().map(std::string::ToString::to_string),
             events: self.events.iter().filter_map(|record| Some((at_ns(record)?, Record::clone(record)))).collect(),
             device: self.device,
@@ -221,6 +224,7 @@ impl Trace {
                 "period_frames": self.period_frames,
                 "no_page_faults_because": self.no_faults_because,
                 "no_work_of_others_because": self.no_others_because,
+                "records_of_others_lost": self.others_lost,
             },
             "traceEvents": null,
         });
@@ -458,6 +462,7 @@ fn other(machine: u64, takes: u64) -> u64 {
 mod tests {
     use super::*;
     use crate::flight::record::Severity;
+    use crate::residency::disk_work::tests::work;
     use crate::residency::faults::{FaultCause, FaultPlace};
 
     fn trace() -> Trace {
@@ -494,19 +499,8 @@ mod tests {
                 in_kernel: false,
             }],
             no_faults_because: None,
-            others: vec![DiskWork {
-                at_ns: 1_200_000_000,
-                took_ns: 50_000_000,
-                kind: WorkKind::FileSync,
-                pid: 412,
-                program: "dpkg".to_owned(),
-                word: "fsync".to_owned(),
-                disk: "252:0".to_owned(),
-                inode: 7,
-                is_take: false,
-                pages: 0,
-                count: 1,
-            }],
+            others: vec![DiskWork { took_ns: 50_000_000, ..work(1200, WorkKind::FileSync, "dpkg", "fsync") }],
+            others_lost: 0,
             no_others_because: None,
             events: vec![(1_005_000_000, record(Kind::PassBegan)), (1_900_000_000, record(Kind::PassEnded))],
         }
@@ -581,6 +575,8 @@ mod tests {
             }
         }
         let json = parsed(&trace());
+        let other = json.iter().find(|event| event["name"] == "fsync: dpkg").unwrap();
+        assert_eq!((&other["tid"], &other["args"]["text"]), (&OTHERS.into(), &"fsync by dpkg".into()));
         let dirty = json.iter().find(|event| event["name"] == "dirty bytes").unwrap();
         assert_eq!(dirty["args"], json!({ "takes": 4096, "other": 4096 }));
     }
