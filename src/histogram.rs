@@ -80,6 +80,21 @@ impl Histogram {
 }
 
 impl Counts {
+    /// Words that [`Counts::words`] gives.
+    pub const WORDS: usize = BUCKETS + 2;
+
+    /// The counts as words of fixed number, to keep them where another process reads them.
+    pub fn words(&self) -> impl Iterator<Item = u64> + '_ {
+        let buckets = (0..BUCKETS).map(|bucket| self.buckets.get(bucket).copied().unwrap_or(0));
+        [self.sum, self.max].into_iter().chain(buckets)
+    }
+
+    /// The counts from words that may have any value. A count is cut to what cannot overflow a sum of all.
+    pub fn of_words(mut word: impl FnMut(usize) -> u64) -> Counts {
+        let (sum, max) = (word(0), word(1));
+        Counts { buckets: (0..BUCKETS).map(|bucket| word(2 + bucket).min(1 << 53)).collect(), sum, max }
+    }
+
     /// The counts since `earlier`, with the longest time of `self`.
     #[must_use]
     pub fn since(&self, earlier: &Counts) -> Counts {
@@ -141,6 +156,17 @@ mod tests {
             assert!(nanos <= top && top - nanos <= nanos / STEPS + 1, "{nanos} {top}");
             assert!(bucket(nanos) <= bucket(nanos + 1));
         }
+    }
+
+    #[test]
+    fn counts_come_back_from_their_words_and_words_of_any_value_give_counts() {
+        let histogram = Histogram::default();
+        [0, 7, 10_000, 400_000, u64::MAX >> 20].into_iter().for_each(|nanos| histogram.count(nanos));
+        let counts = histogram.counts();
+        let words: Vec<u64> = counts.words().collect();
+        assert_eq!((words.len(), Counts::of_words(|index| words[index])), (Counts::WORDS, counts));
+        let wild = Counts::of_words(|_| u64::MAX);
+        assert!(0 < wild.total() && wild.mean_us().is_finite() && wild.quantile_us(0.5).is_finite());
     }
 
     #[test]

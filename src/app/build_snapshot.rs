@@ -1,7 +1,8 @@
 //! Builds the snapshot from control, the jobs and the settings. Thread: control, which owns all of them.
 
 use super::health::{self, HealthInput, Inputs};
-use super::snapshot::{DeviceView, DiskSpace, EngineFigures, Meter, PassView, Snapshot, Stage, Transport};
+use super::live::{Playhead, Shape};
+use super::snapshot::{DeviceView, DiskSpace, EngineFigures, Meter, Meters, PassView, Snapshot, Stage, Transport};
 use super::{App, OpenState};
 use crate::butler::capabilities::CapturePath;
 use crate::control::recording::PassStatus;
@@ -125,7 +126,8 @@ impl App {
                 (snapshot.undo, snapshot.redo) = (undo.map(str::to_owned), redo.map(str::to_owned));
                 let pass = control.pass_status();
                 snapshot.transport = transport(control, pass, &self.transport);
-                meters(control, &mut snapshot);
+                let records = snapshot.transport.pass.is_some();
+                snapshot.set_meters(meters(control, &snapshot.session, records));
                 snapshot.device = device(control, &self.session_info.title);
                 read_figures(control, &mut self.session_info);
                 snapshot.figures = self.session_info.figures.clone();
@@ -136,6 +138,29 @@ impl App {
         snapshot.disk_space = self.disk_space(&snapshot);
         snapshot.health = self.build_health(&snapshot);
         snapshot
+    }
+
+    /// The values that change between two snapshots: the playhead, and every meter. Reading the meters resets their peaks.
+    pub(super) fn live(&self) -> (Playhead, Meters) {
+        let OpenState::Open(control) = &self.state else { return Default::default() };
+        let (published, pass) = (control.published(), control.pass_status());
+        let playhead = Playhead {
+            motion: published.motion(),
+            position: FramePos(published.position.load(Relaxed)),
+            frames: pass.as_ref().map_or(Frames(0), |pass| pass.frames),
+        };
+        (playhead, meters(control, control.session(), pass.is_some()))
+    }
+
+    /// The set of inputs, tracks and takes to which live values belong.
+    pub(super) fn shape(&self) -> Shape {
+        let OpenState::Open(control) = &self.state else { return Shape::default() };
+        Shape {
+            revision: control.revision(),
+            inputs: control.published().inputs.len(),
+            pass: control.pass_status().map(|pass| (pass.phase, pass.start, pass.losses.len())),
+            is_gone: control.is_device_gone(),
+        }
     }
 
     fn disk_space(&self, snapshot: &Snapshot) -> Option<DiskSpace> {
@@ -293,8 +318,8 @@ fn transport(control: &Control, pass: Option<PassStatus>, requests: &TransportRe
     }
 }
 
-/// Reads every meter. Reading resets the peaks, so one snapshot reads each meter once.
-fn meters(control: &Control, snapshot: &mut Snapshot) {
+/// Reads every meter. Reading resets the peaks, so what is read goes to every front end. `records`: whether a pass runs.
+fn meters(control: &Control, session: &Session, records: bool) -> Meters {
     let published = control.published();
     // Nobody writes the meters of a device that is gone: their last values would look alive.
     let is_gone = control.is_device_gone();
@@ -302,28 +327,28 @@ fn meters(control: &Control, snapshot: &mut Snapshot) {
         let meter = Meter { peak: cell.take_peak(), rms: cell.rms() };
         if is_gone { Meter::default() } else { meter }
     };
-    snapshot.inputs = published.inputs.iter().map(meter).collect();
     let rolls = published.motion() != Motion::Stopped;
-    let recording = snapshot.transport.pass.is_some();
-    for (slot, track) in snapshot.session.tracks().iter().enumerate() {
+    let mut meters = Meters { inputs: published.inputs.iter().map(meter).collect(), ..Meters::default() };
+    for (slot, track) in session.tracks().iter().enumerate() {
         let played = published.tracks.get(slot).map(meter).unwrap_or_default();
         let input = match track.monitor {
             Monitor::Input => true,
             Monitor::Disk => !rolls,
-            Monitor::Auto => !rolls || (recording && track.armed),
+            Monitor::Auto => !rolls || (records && track.armed),
         };
-        let inputs = track.inputs().iter().filter_map(|input| snapshot.inputs.get(*input as usize));
+        let inputs = track.inputs().iter().filter_map(|input| meters.inputs.get(*input as usize));
         let loudest = inputs.fold(Meter::default(), |a, b| Meter { peak: a.peak.max(b.peak), rms: a.rms.max(b.rms) });
-        snapshot.tracks.push(if input { loudest } else { played });
+        meters.tracks.push(if input { loudest } else { played });
     }
-    snapshot.master = [meter(&published.master[0]), meter(&published.master[1])];
+    meters.master = [meter(&published.master[0]), meter(&published.master[1])];
     if !rolls {
         // A stopped engine without monitored inputs no longer writes the master meter, so its last value is stale.
-        let monitored = snapshot.session.tracks().iter().any(|track| track.monitor == Monitor::Input || track.armed);
+        let monitored = session.tracks().iter().any(|track| track.monitor == Monitor::Input || track.armed);
         if !monitored {
-            snapshot.master = [Meter::default(); 2];
+            meters.master = [Meter::default(); 2];
         }
     }
+    meters
 }
 
 fn device(control: &Control, title: &str) -> DeviceView {
@@ -370,7 +395,7 @@ fn read_figures(control: &Control, session_info: &mut SessionInfo) {
         lead_s: seconds(lead),
         lead_min_s: seconds(disk.lead_frames_min.load(Relaxed)).filter(|_| recording),
         lead_aim_s: running.setup.lead_ms as f64 / 1000.0,
-        cycles: base.map(|base| base.cycles_since(published)),
+        cycles: base.map(|base| Arc::new(base.cycles_since(published))),
         deadline_us: running.device.period_frames as f64 / f64::from(rate.0.max(1)) * 1e6,
         locked_bytes: running.budget.used(),
         locked_limit: running.budget.limit(),

@@ -1,6 +1,7 @@
 //! The loop of control: commands in, turns of the app, snapshots out. Thread: control; any thread may have the shared state.
 
 use super::command::Command;
+use super::live::{self, LiveShare, Looks};
 use super::peak_hold::PeakHold;
 use super::phase::Phase;
 use super::settings::{Settings, SettingsStore};
@@ -34,6 +35,8 @@ pub(super) struct Shared {
     pub(super) watcher: Mutex<Option<Arc<Watcher>>>,
     pub(super) wants_watcher: AtomicBool,
     pub(super) traces: TraceRequests,
+    /// The page that windows of other processes read, and their number.
+    pub(super) live: LiveShare,
     /// Commands that were given so far.
     pub(super) given: AtomicU64,
     /// Whether a front end took the latest snapshot.
@@ -61,6 +64,7 @@ impl Shared {
             watcher: Mutex::default(),
             wants_watcher: AtomicBool::new(false),
             traces: TraceRequests::default(),
+            live: LiveShare::default(),
             given: AtomicU64::new(0),
             is_taken: AtomicBool::new(false),
             has_news: AtomicBool::new(false),
@@ -142,6 +146,8 @@ impl Prepared {
             unpublished: true,
             next_poll: Some(Instant::now()),
             peaks: PeakHold::default(),
+            looks: Looks::default(),
+            changes: 0,
             latest: Arc::new(Snapshot::empty()),
         }
     }
@@ -164,6 +170,9 @@ pub(super) struct ControlLoop {
     unpublished: bool,
     pub(super) next_poll: Option<Instant>,
     peaks: PeakHold,
+    looks: Looks,
+    /// Changes so far that a front end draws at once.
+    changes: u64,
     /// The snapshot that was published last.
     pub(super) latest: Arc<Snapshot>,
 }
@@ -269,21 +278,42 @@ impl ControlLoop {
     }
 
     /// Publishes a snapshot if something changed or the front end took the last one, and wakes the front end for a
-    /// change.
+    /// change. While a window of another process is attached, writes the live page, and looks now and then at what
+    /// changes rarely.
     fn publish(&mut self, has_news: bool) {
-        let moves = self.app.moves();
+        let (now, shared) = (Instant::now(), Arc::clone(&self.shared));
+        let (moves, page) = (self.app.moves(), shared.live.page());
         let changed = self.app.take_changed() || has_news || moves != self.latest.moves || self.unpublished;
-        let is_taken = self.shared.is_taken.swap(false, SeqCst);
-        self.next_poll = self.app.poll_interval().map(|interval| Instant::now() + interval);
-        if !changed && !is_taken {
-            return;
+        let is_taken = shared.is_taken.swap(false, SeqCst);
+        let interval = self.app.poll_interval();
+        let interval =
+            if page.is_some() && moves { interval.min(Some(live::TURN)).or(Some(live::TURN)) } else { interval };
+        self.next_poll = interval.map(|interval| now + interval);
+        let live = page.map(|page| (page, self.app.live()));
+        if let Some((_, (_, meters))) = &live {
+            self.peaks.note(meters);
         }
-        self.unpublished = changed;
+        if changed || is_taken || (live.is_some() && self.looks.is_due(&self.app.shape(), moves, now)) {
+            self.publish_snapshot(changed, is_taken, moves, live.is_some());
+        }
+        if let Some((page, (playhead, meters))) = live {
+            page.write(&playhead, &meters, &self.latest);
+        }
+    }
+
+    /// Builds a snapshot and publishes it. `is_shown`: a window of another process is attached, which gets a snapshot only
+    /// when it is woken.
+    fn publish_snapshot(&mut self, changed: bool, is_taken: bool, moves: bool, is_shown: bool) {
+        let now = Instant::now();
+        self.changes += u64::from(changed);
         let mut snapshot = self.app.snapshot();
-        (snapshot.commands_done, snapshot.moves) = (self.done, moves);
-        self.peaks.hold(&mut snapshot, is_taken, Instant::now());
+        (snapshot.commands_done, snapshot.moves, snapshot.changes) = (self.done, moves, self.changes);
+        snapshot.shape = self.looks.look(self.app.shape(), now);
+        self.peaks.hold(&mut snapshot, is_taken, now);
+        let wakes = changed || (is_shown && !snapshot.is_like(&self.latest));
         let snapshot = Arc::new(snapshot);
         self.latest = Arc::clone(&snapshot);
+        self.unpublished = wakes;
         if try_replace(&self.shared.latest, snapshot).is_ok() {
             if std::mem::take(&mut self.unpublished) {
                 self.wake_front_end();
@@ -291,7 +321,7 @@ impl ControlLoop {
         } else {
             // The front end takes the one before just now.
             self.unpublished = true;
-            self.next_poll = Some(Instant::now() + PUBLISH_PAUSE);
+            self.next_poll = Some(now + PUBLISH_PAUSE);
         }
     }
 

@@ -16,6 +16,7 @@
 
 use super::command::Command;
 use super::control_loop::{Prepared, Shared};
+use super::live::LiveLease;
 pub use super::phase::Phase;
 use super::snapshot::Snapshot;
 use super::{App, Options};
@@ -80,6 +81,12 @@ impl AppHandle {
     /// The newest state, for a thread that only looks. Control builds no other one for it.
     pub fn look(&self) -> Arc<Snapshot> {
         Arc::clone(&lock(&self.shared.latest))
+    }
+
+    /// Lets control write the live page for a window of another process, for as long as the lease lives. Fails if the
+    /// system gives no memory.
+    pub fn attach(&self) -> io::Result<LiveLease> {
+        LiveLease::new(&self.shared)
     }
 
     /// Number of the commands that were given so far. A command that was given before this call is carried out when as many

@@ -15,6 +15,7 @@ mod health;
 mod inhibit;
 pub mod jobs;
 mod kernel_facts;
+pub mod live;
 pub mod naming;
 mod opener;
 mod past_events;

@@ -3,7 +3,7 @@
 //! Building a snapshot resets the meters, and each front end takes snapshots at its own times. So a peak stays until
 //! somebody has taken it, and from then on for [`PEAK_HOLD`].
 
-use super::snapshot::{Peaks, Snapshot};
+use super::snapshot::{Meters, Snapshot};
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
@@ -15,9 +15,9 @@ const PEAK_HOLD: Duration = Duration::from_millis(150);
 #[derive(Default)]
 pub(super) struct PeakHold {
     /// Peaks that nobody has taken yet.
-    unseen: Peaks,
+    unseen: Meters,
     /// Peaks that somebody has taken, and when.
-    seen: VecDeque<(Instant, Peaks)>,
+    seen: VecDeque<(Instant, Meters)>,
 }
 
 impl PeakHold {
@@ -30,9 +30,17 @@ impl PeakHold {
         while self.seen.front().is_some_and(|(at, _)| PEAK_HOLD < now.duration_since(*at)) {
             self.seen.pop_front();
         }
-        snapshot.raise_peaks(&self.unseen);
-        self.unseen = snapshot.peaks();
-        self.seen.iter().for_each(|(_, peaks)| snapshot.raise_peaks(peaks));
+        let mut meters = snapshot.meters();
+        meters.raise_peaks(&self.unseen);
+        self.unseen.clone_from(&meters);
+        self.seen.iter().for_each(|(_, seen)| meters.raise_peaks(seen));
+        snapshot.set_meters(meters);
+    }
+
+    /// Notes peaks that were read for the live page, so that the next snapshot has them too.
+    pub(super) fn note(&mut self, meters: &Meters) {
+        let before = std::mem::replace(&mut self.unseen, meters.clone());
+        self.unseen.raise_peaks(&before);
     }
 }
 
@@ -61,5 +69,16 @@ mod tests {
         // A peak that was held is not held a second time.
         assert_eq!(built(1_161, 0.1, true), 0.3);
         assert_eq!(built(2_000, 0.1, true), 0.1);
+    }
+    #[test]
+    fn a_peak_that_went_into_the_live_page_is_in_the_next_snapshot_too() {
+        let mut peaks = PeakHold::default();
+        let meters = |peak| Meters { inputs: vec![Meter { peak, rms: 0.0 }], ..Meters::default() };
+        peaks.note(&meters(0.8));
+        peaks.note(&meters(0.1));
+        let mut snapshot = Snapshot::empty();
+        snapshot.set_meters(meters(0.0));
+        peaks.hold(&mut snapshot, false, Instant::now());
+        assert_eq!(snapshot.inputs[0].peak, 0.8);
     }
 }

@@ -136,7 +136,7 @@ fn engine_figures(figures: &EngineFigures) -> Value {
         "lead_s": figures.lead_s,
         "lead_min_s": figures.lead_min_s,
         "lead_aim_s": figures.lead_aim_s,
-        "cycle_us_max": figures.cycles.as_ref().map(crate::histogram::Counts::max_us),
+        "cycle_us_max": figures.cycles.as_deref().map(crate::histogram::Counts::max_us),
         "deadline_us": figures.deadline_us,
         "locked_bytes": figures.locked_bytes,
         "locked_limit": figures.locked_limit,

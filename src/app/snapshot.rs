@@ -1,5 +1,8 @@
 //! The snapshot: the state that the front end draws, as plain values. Thread: control builds one when something has
 //! changed or the last one was taken; any thread may read it.
+//!
+//! A window in another process gets the meters, the playhead and the counters from the [live page](super::live), and the
+//! rest as a message when it has changed.
 
 use super::jobs::{DoctorView, ExportView, StressView};
 use super::settings::Settings;
@@ -24,6 +27,10 @@ pub struct Snapshot {
     pub commands_done: u64,
     /// Whether the next snapshot differs although nothing changes: the playhead rolls, a meter moves, a job runs.
     pub moves: bool,
+    /// Changes so far that a front end draws at once.
+    pub changes: u64,
+    /// Number of the present set of inputs, tracks and takes. Values of the [live page](super::live) belong to one set.
+    pub shape: u64,
     /// Whether a session and a device are open.
     pub stage: Stage,
     /// The session; while none is open, the last one or an empty one.
@@ -40,11 +47,14 @@ pub struct Snapshot {
     pub redo: Option<String>,
     pub transport: Transport,
     /// One meter for each device input.
+    #[serde(skip)]
     pub inputs: Vec<Meter>,
     /// One meter for each track, in the order of the session. It shows the input while the track records or monitors
     /// it, and the takes otherwise.
+    #[serde(skip)]
     pub tracks: Vec<Meter>,
     /// Meters of the mix, left and right.
+    #[serde(skip)]
     pub master: [Meter; 2],
     /// The device that is open.
     pub device: DeviceView,
@@ -150,12 +160,27 @@ pub struct Meter {
     pub rms: f32,
 }
 
-/// The peaks of all meters of a snapshot.
-#[derive(Default)]
-pub(super) struct Peaks {
-    inputs: Vec<f32>,
-    tracks: Vec<f32>,
-    master: Vec<f32>,
+/// All meters at one moment.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(super) struct Meters {
+    pub(super) inputs: Vec<Meter>,
+    pub(super) tracks: Vec<Meter>,
+    pub(super) master: [Meter; 2],
+}
+
+impl Meters {
+    /// Raises the peaks to those of `other`. Peaks of other inputs or tracks have no effect.
+    pub(super) fn raise_peaks(&mut self, other: &Meters) {
+        raise(&mut self.inputs, &other.inputs);
+        raise(&mut self.tracks, &other.tracks);
+        raise(&mut self.master, &other.master);
+    }
+}
+
+fn raise(meters: &mut [Meter], others: &[Meter]) {
+    if meters.len() == others.len() {
+        meters.iter_mut().zip(others).for_each(|(meter, other)| meter.peak = meter.peak.max(other.peak));
+    }
 }
 
 /// The device that is open.
@@ -282,7 +307,8 @@ pub struct EngineFigures {
     /// The lead that the butler aims at.
     pub lead_aim_s: f64,
     /// Cycle times of the audio thread.
-    pub cycles: Option<Counts>,
+    #[serde(skip)]
+    pub cycles: Option<Arc<Counts>>,
     /// Microseconds of a period. A cycle must not take longer.
     pub deadline_us: f64,
     /// Bytes of memory that are locked.
@@ -307,6 +333,15 @@ pub struct EngineFigures {
     pub scheduling: String,
     /// `spool` or `in-place`.
     pub capture_path: String,
+}
+
+impl EngineFigures {
+    /// Whether everything but the counters is the same.
+    fn is_like(&self, other: &EngineFigures) -> bool {
+        (&self.scheduling, &self.capture_path) == (&other.scheduling, &other.capture_path)
+            && (self.lead_aim_s, self.deadline_us) == (other.lead_aim_s, other.deadline_us)
+            && (self.locked_limit, self.spool_bytes_max) == (other.locked_limit, other.spool_bytes_max)
+    }
 }
 
 /// Free space of the session's disk.
@@ -347,6 +382,8 @@ impl Snapshot {
         Snapshot {
             commands_done: 0,
             moves: true,
+            changes: 0,
+            shape: 0,
             stage: Stage::Opening,
             session: empty_session(),
             revision: 0,
@@ -381,22 +418,63 @@ impl Snapshot {
         }
     }
 
-    /// The peaks of all meters.
-    pub(super) fn peaks(&self) -> Peaks {
-        let of = |meters: &[Meter]| meters.iter().map(|meter| meter.peak).collect();
-        Peaks { inputs: of(&self.inputs), tracks: of(&self.tracks), master: of(&self.master) }
+    pub(super) fn meters(&self) -> Meters {
+        Meters { inputs: self.inputs.clone(), tracks: self.tracks.clone(), master: self.master }
     }
 
-    /// Raises the peaks of the meters to these. Peaks of other inputs or tracks have no effect.
-    pub(super) fn raise_peaks(&mut self, peaks: &Peaks) {
-        let raise = |meters: &mut [Meter], peaks: &[f32]| {
-            if meters.len() == peaks.len() {
-                meters.iter_mut().zip(peaks).for_each(|(meter, peak)| meter.peak = meter.peak.max(*peak));
-            }
+    pub(super) fn set_meters(&mut self, meters: Meters) {
+        (self.inputs, self.tracks, self.master) = (meters.inputs, meters.tracks, meters.master);
+    }
+
+    /// Whether a window that has `other` has everything of this snapshot but what travels in the
+    /// [live page](super::live).
+    pub(super) fn is_like(&self, other: &Snapshot) -> bool {
+        let Snapshot {
+            commands_done,
+            moves,
+            changes: _,
+            shape,
+            stage,
+            session,
+            revision,
+            folder,
+            undo,
+            redo,
+            transport,
+            inputs: _,
+            tracks: _,
+            master: _,
+            device,
+            health,
+            refusal,
+            made,
+            figures,
+            disk_space,
+            notices,
+            earlier,
+            devices,
+            settings,
+            doctor,
+            export,
+            stress,
+        } = other;
+        let still = |transport: &Transport| {
+            let pass = transport.pass.clone().map(|pass| PassView { frames: Frames(0), ..pass });
+            Transport { motion: Motion::Stopped, position: FramePos(0), pass, ..transport.clone() }
         };
-        raise(&mut self.inputs, &peaks.inputs);
-        raise(&mut self.tracks, &peaks.tracks);
-        raise(&mut self.master, &peaks.master);
+        let disk = |space: &Option<DiskSpace>| space.as_ref().map(|space| space.disk.clone());
+        (self.commands_done, self.moves, self.shape, self.revision) == (*commands_done, *moves, *shape, *revision)
+            && Arc::ptr_eq(&self.session, session)
+            && Arc::ptr_eq(&self.notices, notices)
+            && Arc::ptr_eq(&self.earlier, earlier)
+            && Arc::ptr_eq(&self.devices, devices)
+            && Arc::ptr_eq(&self.settings, settings)
+            && (&self.stage, &self.folder, &self.undo, &self.redo) == (stage, folder, undo, redo)
+            && still(&self.transport) == still(transport)
+            && (&self.device, &self.health, &self.refusal, &self.made) == (device, health, refusal, made)
+            && self.figures.is_like(figures)
+            && disk(&self.disk_space) == disk(disk_space)
+            && (&self.doctor, &self.export, &self.stress) == (doctor, export, stress)
     }
 
     /// The state after control has failed for `reason`: nothing runs any more.

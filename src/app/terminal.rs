@@ -72,6 +72,8 @@ impl TerminalApp {
 
     /// Waits until a window wants something, at most for `limit`; then lets control work.
     pub fn turn(&mut self, limit: Duration) {
+        // A window that is attached shows each turn.
+        let limit = if self.turns.shared.live.page().is_some() { limit.min(super::live::TURN) } else { limit };
         let until = Instant::now() + limit;
         let next =
             self.turns.app.poll_interval().filter(|_| !self.turns.app.has_begun()).map(|pause| Instant::now() + pause);

@@ -3,8 +3,8 @@
 use super::args::StopArgs;
 use super::{Failure, print};
 use crate::app::handle::CLOSE_LIMIT;
-use crate::link::client::stop;
 use crate::link::start::engine_of;
+use crate::link::visit::stop;
 use crate::session::session_file::holder;
 
 /// Ends the pass and the engine of a session, and waits until everything is saved.

@@ -3,8 +3,8 @@
 use super::args::TraceArgs;
 use super::{Failure, print};
 use crate::diagnostics::trace::{Trace, file_name};
-use crate::link::client;
 use crate::link::start::engine_of;
+use crate::link::visit;
 use crate::session::names::REPORTS;
 use crate::session::session_file::holder;
 use std::io::{BufWriter, Write, stdout};
@@ -28,7 +28,7 @@ pub fn run(args: &TraceArgs) -> Result<(), Failure> {
             None => format!("{name}: no recorder has this session open"),
         }));
     };
-    let trace = client::trace(found, LIMIT).map_err(|error| Failure(format!("{name}: there is no trace: {error}")))?;
+    let trace = visit::trace(found, LIMIT).map_err(|error| Failure(format!("{name}: there is no trace: {error}")))?;
     let trace = trace.ok_or_else(|| Failure(format!("{name}: the recorder is still opening it; try again")))?;
     match &args.output {
         Some(path) if path.as_os_str() == "-" => to_output(&trace),

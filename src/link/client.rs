@@ -6,19 +6,22 @@
 
 use super::answers::Waiting;
 use super::place::Found;
+use super::protocol::message;
 use super::protocol::{self, Answer, Kind, LinkError, Request};
 use super::samples::RemoteSamples;
 use super::start::{Connected, EngineStart};
-use super::{place, protocol::message};
 use crate::app::Wake;
 use crate::app::command::Command;
 use crate::app::handle::Phase;
+use crate::app::live::LiveReader;
 use crate::app::snapshot::{Health, Snapshot, Stage};
 use crate::control::Severity;
 use crate::diagnostics::trace::Trace;
 use crate::lock::lock;
 use crate::residency::KernelDeltas;
+use crate::session::Session;
 use crate::session::session_file::parse;
+use crate::window::shared_words::receive_file;
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded};
 use std::convert::Infallible;
 use std::io;
@@ -38,7 +41,7 @@ const RESTARTS_MAX: usize = 3;
 
 const RESTART_SPAN: Duration = Duration::from_secs(60);
 
-/// Time in which an engine in which something moves answers.
+/// Time in which an engine in which something moves writes the live page, and before it has sent it, answers.
 const ANSWER_LIMIT: Duration = Duration::from_secs(2);
 
 /// Time for the engine to hear that the window leaves.
@@ -91,11 +94,21 @@ pub(super) struct Shared {
     wake: OnceLock<Wake>,
     /// The queue of the present link; `None` while there is none.
     requests: Mutex<Option<Sender<Request>>>,
+    /// The live page of the present link; `None`: the engine has not sent it yet.
+    live: Mutex<Option<Live>>,
     /// The connection of the present link.
     stream: Mutex<Option<UnixStream>>,
     pub(super) samples: Arc<RemoteSamples>,
     traces: Waiting<Option<Arc<Trace>>>,
     deltas: Waiting<KernelDeltas>,
+}
+
+/// The live page, and whether the engine writes it.
+struct Live {
+    reader: LiveReader,
+    beat: u64,
+    /// When the beat was seen first.
+    beaten_at: Instant,
 }
 
 impl Shared {
@@ -139,6 +152,23 @@ impl Shared {
         }
     }
 
+    /// The newest state, with the values of the live page. Does not wait for the engine.
+    fn look_live(&self) -> Arc<Snapshot> {
+        // In this order everywhere.
+        let mut live = lock(&self.live);
+        let mut latest = lock(&self.latest);
+        if let Some(live) = &mut *live {
+            let beat = live.reader.beat();
+            if beat != live.beat {
+                (live.beat, live.beaten_at) = (beat, Instant::now());
+            }
+            if let Some(shown) = live.reader.over(&latest) {
+                *latest = Arc::new(shown);
+            }
+        }
+        Arc::clone(&latest)
+    }
+
     fn show(&self, snapshot: Snapshot) {
         *lock(&self.latest) = Arc::new(snapshot);
         self.wake();
@@ -160,14 +190,22 @@ impl Client {
             closing_since: OnceLock::new(),
             wake: OnceLock::new(),
             requests: Mutex::default(),
+            live: Mutex::default(),
             stream: Mutex::default(),
             samples: Arc::default(),
             traces: Waiting::default(),
             deltas: Waiting::default(),
         });
         shared.samples.connect(&shared);
-        let link =
-            Link { shared: Arc::clone(&shared), start, child: None, deaths: Vec::new(), base: 0, terminal: None };
+        let link = Link {
+            shared: Arc::clone(&shared),
+            start,
+            child: None,
+            deaths: Vec::new(),
+            session: None,
+            base: 0,
+            terminal: None,
+        };
         std::thread::Builder::new().name("link".to_owned()).spawn(move || {
             let _alive: Sender<Infallible> = alive;
             link.run();
@@ -206,15 +244,20 @@ impl Client {
         self.shared.is_refused.swap(false, SeqCst)
     }
 
-    /// Whether the engine answers in time. An engine in which something moves answers at once.
+    /// Whether the engine works. An engine in which something moves writes the live page all the time.
     pub fn answers(&self) -> bool {
-        let is_late = || ANSWER_LIMIT < lock(&self.shared.asked_at).elapsed();
-        !(self.shared.is_asking.load(SeqCst) && self.look().moves && is_late())
+        let moves = self.look().moves;
+        let since = match &*lock(&self.shared.live) {
+            Some(live) => live.beaten_at,
+            None if self.shared.is_asking.load(SeqCst) => *lock(&self.shared.asked_at),
+            None => return true,
+        };
+        !moves || since.elapsed() <= ANSWER_LIMIT
     }
 
-    /// The newest state, and asks the engine for the next one.
+    /// The newest state. Asks the engine for its next change, unless it was asked already.
     pub fn snapshot(&self) -> Arc<Snapshot> {
-        let latest = self.look();
+        let latest = self.shared.look_live();
         self.shared.ask_next();
         latest
     }
@@ -309,6 +352,8 @@ struct Link {
     child: Option<Child>,
     /// When engines died.
     deaths: Vec<Instant>,
+    /// The session that the present engine has sent.
+    session: Option<Arc<Session>>,
     /// Commands that were given before the present link.
     base: u64,
     /// How far the engine is from its end if a terminal owns it; `None`: windows own it.
@@ -340,6 +385,7 @@ impl Link {
                 Err(error) => Outcome::Lost(LinkError::Io(error)),
             };
             *lock(&self.shared.requests) = None;
+            *lock(&self.shared.live) = None;
             self.shared.is_asking.store(false, SeqCst);
             self.shared.traces.forget();
             self.shared.deltas.forget();
@@ -376,6 +422,7 @@ impl Link {
     fn speak(&mut self, found: Found, to: UnixStream, news: Option<(Severity, String)>) -> Outcome {
         let Found { stream: mut from, facts } = found;
         self.terminal = facts.is_of_terminal.then_some(Phase::Running);
+        self.session = None;
         let (requests, asked) = bounded(REQUESTS_MAX);
         let spawned = std::thread::Builder::new().name("link-write".to_owned()).spawn(move || write(to, &asked));
         if let Err(error) = spawned {
@@ -414,11 +461,13 @@ impl Link {
 
     fn take_answer(&mut self, from: &mut UnixStream, bytes: &mut Vec<u8>) -> Result<(), LinkError> {
         let shared = &self.shared;
-        if protocol::receive(from, protocol::ANSWER_BYTES_MAX, bytes)? == Kind::Session {
-            let session = parse(bytes).map_err(|_| LinkError::Garbled)?;
-            let mut latest = lock(&shared.latest);
+        let session = match protocol::receive(from, protocol::ANSWER_BYTES_MAX, bytes)? {
+            Kind::Message => None,
+            Kind::Session => Some(parse(bytes)),
+        };
+        if let Some(session) = session {
             // Shown with the update that follows.
-            *latest = Arc::new(Snapshot { session: Arc::new(session), ..Snapshot::clone(&latest) });
+            self.session = Some(Arc::new(session.map_err(|_| LinkError::Garbled)?));
             bytes.shrink_to(1 << 16);
             return Ok(());
         }
@@ -426,13 +475,22 @@ impl Link {
             Answer::Update(mut update) => {
                 update.done = update.done.saturating_add(self.base);
                 let is_change = update.is_change;
-                let before = Arc::clone(&lock(&shared.latest));
-                let snapshot = update.over(&before);
+                // Both are held, because each picture replaces the snapshot by one with newer live values.
+                let mut live = lock(&shared.live);
+                let mut latest = lock(&shared.latest);
+                let mut snapshot = update.over(&latest);
+                if let Some(session) = &self.session {
+                    snapshot.session = Arc::clone(session);
+                }
                 if self.start.session.as_ref() != Some(&snapshot.folder) && !snapshot.folder.as_os_str().is_empty() {
                     // A new engine opens the session that is open now.
                     self.start.session = Some(snapshot.folder.clone());
                 }
-                *lock(&shared.latest) = Arc::new(snapshot);
+                *latest = Arc::new(snapshot);
+                if let Some(live) = &mut *live {
+                    live.reader.refresh();
+                }
+                drop((latest, live));
                 shared.is_asking.store(false, SeqCst);
                 if is_change {
                     shared.wake();
@@ -455,6 +513,10 @@ impl Link {
             Answer::Figures(figures) => shared.samples.add(figures),
             Answer::Trace(trace) => shared.traces.deliver(&trace.map(|trace| Arc::new(*trace))),
             Answer::KernelDeltas(deltas) => shared.deltas.deliver(&deltas),
+            Answer::Page => {
+                let reader = LiveReader::new(&receive_file(from)?)?;
+                *lock(&shared.live) = Some(Live { beat: reader.beat(), reader, beaten_at: Instant::now() });
+            }
             Answer::Full(reason) => return Err(LinkError::Io(io::Error::other(reason))),
             Answer::Facts(_) => return Err(LinkError::Garbled),
         }
@@ -514,41 +576,6 @@ fn write(mut to: UnixStream, requests: &Receiver<Request>) {
         let sent = message(&request).and_then(|bytes| protocol::send(&mut to, &bytes));
         if sent.is_err() {
             return;
-        }
-    }
-}
-
-/// The last minute of a recording engine. `None`: no session is open there.
-pub fn trace(found: place::Found, limit: Duration) -> Result<Option<Trace>, LinkError> {
-    let mut stream = found.stream;
-    stream.set_read_timeout(Some(limit))?;
-    protocol::send(&mut stream, &message(&Request::Trace)?)?;
-    let mut bytes = Vec::new();
-    loop {
-        protocol::receive(&mut stream, protocol::ANSWER_BYTES_MAX, &mut bytes)?;
-        match protocol::parse(&bytes)? {
-            Answer::Trace(trace) => return Ok(trace.map(|trace| *trace)),
-            Answer::Full(reason) => return Err(LinkError::Io(io::Error::other(reason))),
-            _ => {}
-        }
-    }
-}
-
-/// Ends the pass and the engine of process `pid`, and waits until everything is saved. `tell` is called with each phase.
-pub fn stop(found: place::Found, limit: Duration) -> Result<(), LinkError> {
-    let mut stream = found.stream;
-    stream.set_read_timeout(Some(limit))?;
-    protocol::send(&mut stream, &message(&Request::Stop)?)?;
-    let mut bytes = Vec::new();
-    loop {
-        protocol::receive(&mut stream, protocol::ANSWER_BYTES_MAX, &mut bytes)?;
-        match protocol::parse(&bytes)? {
-            Answer::Phase(phase) if Phase::of(phase) == Phase::Closed => return Ok(()),
-            Answer::Phase(phase) if Phase::of(phase) == Phase::Failed => {
-                return Err(LinkError::Io(io::Error::other("the recorder has failed; what was recorded is kept")));
-            }
-            Answer::Full(reason) => return Err(LinkError::Io(io::Error::other(reason))),
-            _ => {}
         }
     }
 }

@@ -3,12 +3,14 @@
 
 use super::protocol::{self, AnswerRef, Figures, Kind, LinkError, Request, UpdateRef};
 use crate::app::handle::{AppHandle, Phase};
+use crate::app::live::LiveLease;
 use crate::app::snapshot::Snapshot;
 use crate::limits::RESIDENCY_HZ_MAX;
 use crate::lock::lock;
 use crate::residency::sample::{RowKey, Sample, View};
 use crate::residency::watcher::Watcher;
 use crate::session::session_file::to_bytes;
+use crate::window::shared_words::send_file;
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded};
 use std::collections::VecDeque;
 use std::io;
@@ -24,9 +26,6 @@ const STORIES_MAX: usize = 16;
 
 /// Cells of a row of samples, at most.
 const CELLS_MAX: usize = 4096;
-
-/// Pause before a look whether there is a newer snapshot while something moves.
-const MOVING_PAUSE: Duration = Duration::from_millis(4);
 
 /// Pause between looks for a new residency sample.
 const SAMPLE_PAUSE: Duration = Duration::from_millis(40);
@@ -148,7 +147,13 @@ impl Client {
     pub(super) fn note(&self, request: &Request) {
         let mut wishes = lock(&self.wishes);
         match request {
-            Request::Next => wishes.next = true,
+            Request::Next => {
+                wishes.next = true;
+                // Without a change there is nothing to send. The next change wakes the writer.
+                if !self.is_changed.load(SeqCst) {
+                    return;
+                }
+            }
             Request::NextSample => wishes.wants_sample = true,
             Request::View(view) => {
                 let bounded =
@@ -174,7 +179,17 @@ impl Client {
 
 /// Answers a client until it is gone.
 pub(super) fn write(app: &AppHandle, client: &Client, to: UnixStream) {
-    let writer = Writer { app, client, to, has: None, view: None, watcher: None, sample: None, sent: Sent::default() };
+    let writer = Writer {
+        app,
+        client,
+        to,
+        live: None,
+        has: None,
+        view: None,
+        watcher: None,
+        sample: None,
+        sent: Sent::default(),
+    };
     // A client that cannot be written to is gone; its reader sees that too.
     writer.run().ok();
     client.leave();
@@ -184,6 +199,8 @@ struct Writer<'a> {
     app: &'a AppHandle,
     client: &'a Client,
     to: UnixStream,
+    /// Control writes the live page for this client, which has it.
+    live: Option<LiveLease>,
     /// The snapshot that the client has.
     has: Option<Arc<Snapshot>>,
     /// The view that the watcher has from this client.
@@ -229,11 +246,11 @@ impl Writer<'_> {
                 return self.send(&AnswerRef::Full(reason.to_owned()));
             }
             self.answer_refusals()?;
-            let update = self.send_update()?;
+            self.send_page()?;
+            self.send_update()?;
             self.tell_phase(self.app.phase())?;
             self.answer_questions()?;
-            let samples = self.send_residency()?;
-            pause = [update, samples].into_iter().flatten().min();
+            pause = self.send_residency()?;
         }
     }
 
@@ -254,20 +271,37 @@ impl Writer<'_> {
         if 0 < refusals { self.send(&AnswerRef::Refused) } else { Ok(()) }
     }
 
-    /// Sends a snapshot if the client has asked for one and there is a newer one. Returns when to look again.
-    fn send_update(&mut self) -> Result<Option<Duration>, LinkError> {
+    /// Sends the live page to a client that has become a window.
+    fn send_page(&mut self) -> Result<(), LinkError> {
+        if self.live.is_some() || !self.client.is_window.load(SeqCst) {
+            return Ok(());
+        }
+        match self.app.attach() {
+            Ok(live) => {
+                self.send(&AnswerRef::Page)?;
+                send_file(&self.to, live.file()?)?;
+                self.live = Some(live);
+                Ok(())
+            }
+            Err(error) => {
+                self.send(&AnswerRef::Full(format!("the recorder has no memory for another window: {error}")))?;
+                Err(error.into())
+            }
+        }
+    }
+
+    /// Sends a snapshot if the client has asked for one and more has changed than what lies in the live page.
+    fn send_update(&mut self) -> Result<(), LinkError> {
         if !lock(&self.client.wishes).next {
-            return Ok(None);
+            return Ok(());
         }
         // Cleared first: a change during the work below counts for the next update.
-        let is_change = self.client.is_changed.swap(false, SeqCst) || self.has.is_none();
-        let moves = self.has.as_ref().is_some_and(|has| has.moves);
-        if !is_change && !moves {
-            return Ok(None);
+        if !self.client.is_changed.swap(false, SeqCst) && self.has.is_some() {
+            return Ok(());
         }
-        let snapshot = self.app.snapshot();
+        let snapshot = self.app.look();
         if self.has.as_ref().is_some_and(|has| Arc::ptr_eq(has, &snapshot)) {
-            return Ok(moves.then_some(MOVING_PAUSE));
+            return Ok(());
         }
         let done = {
             let mut wishes = lock(&self.client.wishes);
@@ -282,14 +316,14 @@ impl Writer<'_> {
         };
         let has = self.has.as_deref();
         if has.is_none_or(|has| !Arc::ptr_eq(&has.session, &snapshot.session)) {
-            let bytes = to_bytes(&snapshot.session)?;
-            protocol::send(&mut self.to, &protocol::frame(Kind::Session, &bytes))?;
+            let frame = protocol::frame(Kind::Session, &to_bytes(&snapshot.session)?);
+            protocol::send(&mut self.to, &frame)?;
         }
-        let update = AnswerRef::Update(UpdateRef::between(has, &snapshot, done, is_change));
+        let update = AnswerRef::Update(UpdateRef::between(has, &snapshot, done));
         let bytes = protocol::message(&update)?;
         protocol::send(&mut self.to, &bytes)?;
         self.has = Some(snapshot);
-        Ok(None)
+        Ok(())
     }
 
     /// Sends a trace and changes of the kernel's counters, if the client has asked for them.

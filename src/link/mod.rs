@@ -3,7 +3,10 @@
 //! ```text
 //!   window --- requests: commands, "the next snapshot" ---> engine: AppHandle
 //!          <-- snapshots, by what has changed ------------
+//!          <== the live page, read-only ================== engine: control
 //! ```
+//!
+//! The [live page](crate::app::live) has what changes with every picture, so a picture costs no message.
 //!
 //! The window can die, stop or hang, and the recording continues. The engine can die, and the window starts another one.
 //! [`Recorder`] is what a window uses, whether the engine is in another process or in its own.
@@ -17,6 +20,7 @@ pub mod protocol;
 mod samples;
 pub mod server;
 pub mod start;
+pub mod visit;
 
 use crate::app::command::Command;
 use crate::app::handle::{AppHandle, Phase};

@@ -7,7 +7,7 @@
 
 use crate::app::command::Command;
 use crate::app::settings::Settings;
-use crate::app::snapshot::{EventEntry, Snapshot};
+use crate::app::snapshot::{EngineFigures, EventEntry, Snapshot};
 use crate::device::Listed;
 use crate::diagnostics::doctor::Finding;
 use crate::diagnostics::trace::Trace;
@@ -27,7 +27,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 /// The version of the protocol. It changes with every change of a message or of a value in it.
-pub const VERSION: u32 = 4;
+pub const VERSION: u32 = 5;
 
 /// Bytes of the largest message from a window to an engine.
 pub const REQUEST_BYTES_MAX: usize = 1 << 20;
@@ -65,7 +65,8 @@ pub enum Kind {
 pub enum Request {
     /// Count this client as a window, and send it snapshots.
     Attach,
-    /// Send the next snapshot as soon as there is one that the window does not have. The window asks after it has drawn.
+    /// Send the next snapshot as soon as more has changed than what lies in the live page. The window asks after it has
+    /// drawn the last one.
     Next,
     Command(Command),
     /// End the pass, save everything, and end the engine, unless another window is attached.
@@ -120,6 +121,8 @@ pub enum Answer {
     /// neighbours: less than 10 MiB.
     Trace(Option<Box<Trace>>),
     KernelDeltas(Box<KernelDeltas>),
+    /// One byte follows, and with it the file of the [live page](crate::app::live). It comes once, before the first update.
+    Page,
 }
 
 /// Figures, page faults and the work of others beside residency samples.
@@ -150,6 +153,7 @@ pub enum AnswerRef<'a> {
     Figures(&'a Figures),
     Trace(Option<&'a Trace>),
     KernelDeltas(&'a KernelDeltas),
+    Page,
 }
 
 /// The facts by which a program finds the engine that it wants.
@@ -181,7 +185,7 @@ pub type Findings = Option<Option<Vec<Finding>>>;
 pub struct Update {
     /// Commands of this window that were carried out before the snapshot was built.
     pub done: u64,
-    /// Whether something has changed, and not only a meter or the playhead. The window draws at once.
+    /// Whether the window draws at once.
     pub is_change: bool,
     /// The snapshot without its large parts.
     pub snapshot: Snapshot,
@@ -207,14 +211,14 @@ pub struct UpdateRef<'a> {
 
 impl<'a> UpdateRef<'a> {
     /// An update that brings a window with the snapshot `has` to `snapshot`. The session travels apart from it.
-    pub fn between(has: Option<&Snapshot>, snapshot: &'a Snapshot, done: u64, is_change: bool) -> Self {
+    pub fn between(has: Option<&Snapshot>, snapshot: &'a Snapshot, done: u64) -> Self {
         fn changed<'a, T>(has: Option<&Arc<T>>, now: &'a Arc<T>) -> Option<&'a T> {
             has.is_none_or(|has| !Arc::ptr_eq(has, now)).then_some(&**now)
         }
         let doctor = || snapshot.doctor.as_ref().map(|found| found.as_ref().map(|found| found.as_slice()));
         UpdateRef {
             done,
-            is_change,
+            is_change: has.is_none_or(|has| has.changes != snapshot.changes),
             snapshot,
             notices: changed(has.map(|has| &has.notices), &snapshot.notices).map(Vec::as_slice),
             earlier: changed(has.map(|has| &has.earlier), &snapshot.earlier).map(Vec::as_slice),
@@ -226,7 +230,8 @@ impl<'a> UpdateRef<'a> {
 }
 
 impl Update {
-    /// The snapshot with all its parts. Those that did not travel are those of the snapshot before.
+    /// The snapshot with all its parts. Those that did not travel are those of the snapshot before. The live page has newer
+    /// values of what it contains.
     pub fn over(self, before: &Snapshot) -> Snapshot {
         fn part<T>(new: Option<T>, before: &Arc<T>) -> Arc<T> {
             new.map_or_else(|| Arc::clone(before), Arc::new)
@@ -242,6 +247,10 @@ impl Update {
                 Some(doctor) => doctor.map(|found| found.map(Arc::new)),
                 None => before.doctor.clone(),
             },
+            inputs: before.inputs.clone(),
+            tracks: before.tracks.clone(),
+            master: before.master,
+            figures: EngineFigures { cycles: before.figures.cycles.clone(), ..self.snapshot.figures },
             ..self.snapshot
         }
     }

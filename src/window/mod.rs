@@ -18,6 +18,7 @@ pub mod process;
 pub mod kernel_pages;
 pub mod progress_page;
 pub mod ring;
+pub mod shared_words;
 
 use crate::limits;
 use std::io;

@@ -5,6 +5,7 @@
 use crate::util::{Checked, PATIENCE, Run, Started, check, place, run, skip_part, start};
 use faultless::app::command::Command as Request;
 use faultless::app::handle::Phase;
+use faultless::app::live::LiveReader;
 use faultless::app::snapshot::{PassPhase, Snapshot, Stage};
 use faultless::control::Severity;
 use faultless::limits::FAULTS_KEPT;
@@ -17,9 +18,11 @@ use faultless::residency::sample::{Pages, View};
 use faultless::residency::watcher::ResidencySamples;
 use faultless::session::TakeState;
 use faultless::session::session_file::{holder, open_read_only};
+use faultless::window::shared_words::receive_file;
 use std::fs;
 use std::io::{Read as _, Write as _};
-use std::os::unix::fs::PermissionsExt as _;
+use std::os::fd::AsRawFd as _;
+use std::os::unix::fs::{FileExt as _, PermissionsExt as _};
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -319,6 +322,101 @@ fn a_mad_client_is_sent_away_and_the_recording_does_not_notice() {
     shown(&window, "it has stopped", |snapshot| snapshot.transport.pass.is_none());
     assert!(window.close_within(PATIENCE));
     world.whole(60_000);
+}
+
+/// How often the threads of an engine with this name have slept and woken.
+fn sleeps(engine: &Started, name: &str) -> u64 {
+    let tasks = fs::read_dir(format!("/proc/{}/task", engine.pid())).unwrap().flatten().map(|task| task.path());
+    let named = tasks.filter(|task| fs::read_to_string(task.join("comm")).is_ok_and(|comm| comm.trim() == name));
+    let of = |task: PathBuf| {
+        let status = fs::read_to_string(task.join("status")).ok()?;
+        status.lines().find_map(|line| line.strip_prefix("voluntary_ctxt_switches:")?.trim().parse::<u64>().ok())
+    };
+    named.filter_map(of).sum()
+}
+
+#[test]
+fn pictures_of_a_recording_that_runs_make_the_engine_answer_nothing() {
+    let world = World::new();
+    let engine = world.engine();
+    let window = world.window();
+    record(&window);
+    let count = || sleeps(&engine, "link-read") + sleeps(&engine, "link-write");
+    let (before, began, mut seen) = (count(), Instant::now(), std::collections::BTreeSet::new());
+    while began.elapsed() < Duration::from_secs(3) {
+        let snapshot = window.snapshot();
+        assert!(snapshot.inputs.len() == INPUTS && snapshot.tracks.len() == INPUTS);
+        seen.insert((snapshot.transport.position, recorded(&snapshot)));
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    let woken = count() - before;
+    // Texts of the health line change up to five times a second, and each is asked for.
+    assert!(woken < 60, "its link was woken {woken} times in 3 s");
+    assert!(60 < seen.len(), "{} states in 3 s", seen.len());
+    let states: Vec<_> = seen.into_iter().collect();
+    assert!(states.is_sorted_by_key(|(_, frames)| *frames), "{states:?}");
+    assert!(window.apply(Request::Stop));
+    shown(&window, "it has stopped", |snapshot| snapshot.transport.pass.is_none());
+    world.stop().done();
+    world.whole(3 * 48_000);
+}
+
+#[test]
+fn a_client_that_has_the_live_page_cannot_change_what_other_windows_see() {
+    let world = World::new();
+    let engine = world.engine();
+    let window = world.window();
+    record(&window);
+    let mut stream = connect(engine.pid()).unwrap().unwrap().stream;
+    stream.set_read_timeout(Some(PATIENCE)).unwrap();
+    stream.write_all(&protocol::message(&protocol::Request::Attach).unwrap()).unwrap();
+    let mut bytes = Vec::new();
+    loop {
+        protocol::receive(&mut stream, protocol::ANSWER_BYTES_MAX, &mut bytes).unwrap();
+        if matches!(protocol::parse(&bytes).unwrap(), protocol::Answer::Page) {
+            break;
+        }
+    }
+    let page = receive_file(&stream).unwrap();
+    assert!(page.set_len(0).is_err(), "it can be cut short");
+    assert!(page.write_all_at(&[0xff; 4096], 0).is_err(), "it can be written");
+    let again = fs::OpenOptions::new().write(true).open(format!("/proc/self/fd/{}", page.as_raw_fd()));
+    assert!(again.is_err() || again.is_ok_and(|page| page.write_all_at(&[0xff; 4096], 0).is_err()));
+    assert!(LiveReader::new(&page).is_ok());
+    drop(stream);
+    // Its memory is there for as long as the client has the file, and the engine does not wait for it.
+    let first = recorded(&window.snapshot());
+    shown(&window, "it records on", |snapshot| first + 24_000 < recorded(snapshot));
+    assert!(window.close_within(PATIENCE));
+    assert!(LiveReader::new(&page).is_ok());
+    world.whole(48_000);
+}
+
+#[test]
+fn a_window_says_so_while_the_engine_stands_still_and_keeps_what_it_shows() {
+    let world = World::new();
+    let engine = world.engine();
+    let window = world.window();
+    record(&window);
+    let idle = Instant::now();
+    while idle.elapsed() < Duration::from_millis(2500) {
+        window.snapshot();
+        assert!(window.answers(), "it works");
+        std::thread::sleep(Duration::from_millis(30));
+    }
+    engine.signal("STOP");
+    let before = recorded(&window.snapshot());
+    until("the window notices", || {
+        let frames = recorded(&window.snapshot());
+        assert!(before <= frames && frames < before + 48_000, "{before} {frames}");
+        !window.answers()
+    });
+    engine.signal("CONT");
+    until("it works again", || {
+        window.snapshot();
+        window.answers()
+    });
+    assert!(window.close_within(PATIENCE));
 }
 
 fn protocol_places() -> usize {

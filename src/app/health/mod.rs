@@ -306,7 +306,7 @@ fn late_thread(figures: &EngineFigures) -> Option<(String, &'static str)> {
         };
         return Some((format!("{}.", counted(faults, "page fault")), advice));
     }
-    let worst = figures.cycles.as_ref().map_or(0.0, crate::histogram::Counts::max_us);
+    let worst = figures.cycles.as_deref().map_or(0.0, crate::histogram::Counts::max_us);
     let ms = |us: f64| us / 1000.0;
     (0.0 < figures.deadline_us && figures.deadline_us < worst).then(|| {
         let head = format!("A cycle took {:.1} ms of {:.1} ms.", ms(worst), ms(figures.deadline_us));

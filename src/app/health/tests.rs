@@ -190,7 +190,7 @@ fn a_cycle_past_its_deadline_is_a_caution_while_recording() {
     let figures = EngineFigures {
         minor_faults: Some(0),
         major_faults: Some(0),
-        cycles: Some(histogram.counts()),
+        cycles: Some(histogram.counts().into()),
         deadline_us: 1333.0,
         ..EngineFigures::default()
     };
