@@ -20,7 +20,7 @@ use crate::diagnostics::trace::Trace;
 use crate::lock::lock;
 use crate::residency::KernelDeltas;
 use crate::session::Session;
-use crate::session::session_file::parse;
+use crate::session::session_file::{parse, with_difference};
 use crate::window::shared_words::receive_file;
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded};
 use std::convert::Infallible;
@@ -464,6 +464,7 @@ impl Link {
         let session = match protocol::receive(from, protocol::ANSWER_BYTES_MAX, bytes)? {
             Kind::Message => None,
             Kind::Session => Some(parse(bytes)),
+            Kind::Difference => Some(with_difference(self.session.as_ref().ok_or(LinkError::Garbled)?, bytes)),
         };
         if let Some(session) = session {
             // Shown with the update that follows.

@@ -9,7 +9,7 @@ use crate::limits::RESIDENCY_HZ_MAX;
 use crate::lock::lock;
 use crate::residency::sample::{RowKey, Sample, View};
 use crate::residency::watcher::Watcher;
-use crate::session::session_file::to_bytes;
+use crate::session::session_file::{difference, to_bytes};
 use crate::window::shared_words::send_file;
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded};
 use std::collections::VecDeque;
@@ -316,7 +316,11 @@ impl Writer<'_> {
         };
         let has = self.has.as_deref();
         if has.is_none_or(|has| !Arc::ptr_eq(&has.session, &snapshot.session)) {
-            let frame = protocol::frame(Kind::Session, &to_bytes(&snapshot.session)?);
+            let difference = has.map(|has| difference(&has.session, &snapshot.session)).transpose()?.flatten();
+            let frame = match difference {
+                Some(bytes) => protocol::frame(Kind::Difference, &bytes),
+                None => protocol::frame(Kind::Session, &to_bytes(&snapshot.session)?),
+            };
             protocol::send(&mut self.to, &frame)?;
         }
         let update = AnswerRef::Update(UpdateRef::between(has, &snapshot, done));

@@ -58,6 +58,9 @@ pub enum Kind {
     Message = 0,
     /// The bytes of `session.json`, for the snapshots that follow.
     Session = 1,
+    /// The changes of the session that was sent last, see
+    /// [`difference`](crate::session::session_file::difference).
+    Difference = 2,
 }
 
 /// A message from a window to an engine.
@@ -362,6 +365,7 @@ pub fn receive(from: &mut impl Read, limit: usize, bytes: &mut Vec<u8>) -> Resul
     let kind = match head[4] {
         0 => Kind::Message,
         1 => Kind::Session,
+        2 => Kind::Difference,
         _ => return Err(LinkError::Garbled),
     };
     bytes.clear();

@@ -28,6 +28,7 @@ use faultless::recovery::evidence::{Rejected, identity};
 use faultless::recovery::length::{Basis, PassKnown, TakeKnown, length};
 use faultless::recovery::page_losses::losses_of;
 use faultless::session::POSITION_MAX;
+use faultless::session::session_file::{difference, parse as parse_session, with_difference};
 use faultless::spool_index::{Shape, Table};
 use faultless::time::SampleRate;
 #[cfg(feature = "gui")]
@@ -308,13 +309,27 @@ pub fn events(bytes: &[u8]) {
     }
 }
 
+/// The session that a window has when a difference comes.
+const SESSION: &[u8] =
+    br#"{"version":1,"id":"00000000-0000-0000-0000-000000000001","rate":48000,"format":"s24","next_id":9,
+"tracks":[{"id":1,"inputs":[0]},{"id":2,"inputs":[1]}],"markers":[{"id":3,"at":480}]}"#;
+
 /// What a client sends to an engine: a greeting and frames. An accepted request is written as bytes that are the same
-/// request.
+/// request. Also the differences of sessions that an engine sends: what is accepted is a valid session, and has a
+/// difference itself.
 pub fn link(bytes: &[u8]) {
     protocol::read_greeting(&mut &*bytes).ok();
     let (mut from, mut frame) = (bytes, Vec::new());
-    while protocol::receive(&mut from, REQUEST_BYTES_MAX, &mut frame).is_ok() {
+    while let Ok(kind) = protocol::receive(&mut from, REQUEST_BYTES_MAX, &mut frame) {
         assert!(frame.len() <= bytes.len());
+        if kind == protocol::Kind::Difference {
+            let before = parse_session(SESSION).expect("a session");
+            let Ok(now) = with_difference(&before, &frame) else { continue };
+            now.validate().expect("a window's session is valid");
+            let again = difference(&before, &now).expect("it can be written").expect("one session");
+            assert_eq!(with_difference(&before, &again).expect("it can be read"), now);
+            continue;
+        }
         let Ok(request) = protocol::parse::<Request>(&frame) else { continue };
         let written = protocol::message(&request).expect("a request can be written");
         let again = protocol::parse::<Request>(&written[5..]).expect("a request that was written can be read");

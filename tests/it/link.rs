@@ -8,6 +8,7 @@ use faultless::app::handle::Phase;
 use faultless::app::live::LiveReader;
 use faultless::app::snapshot::{PassPhase, Snapshot, Stage};
 use faultless::control::Severity;
+use faultless::control::edit::Edit;
 use faultless::limits::FAULTS_KEPT;
 use faultless::link::client::Client;
 use faultless::link::place::{Place, connect, engines};
@@ -393,6 +394,68 @@ fn a_client_that_has_the_live_page_cannot_change_what_other_windows_see() {
 }
 
 #[test]
+fn a_window_that_gets_the_changes_of_a_session_has_the_same_one_as_a_window_that_gets_it_whole() {
+    let world = World::new();
+    let engine = world.engine();
+    let window = world.window();
+    record(&window);
+    assert!(window.apply(Request::Stop));
+    let open = shown(&window, "it has stopped", |snapshot| snapshot.transport.pass.is_none());
+    let mut raw = connect(engine.pid()).unwrap().unwrap().stream;
+    raw.set_read_timeout(Some(PATIENCE)).unwrap();
+    let message = |request| protocol::message(&request).unwrap();
+    raw.write_all(&[message(protocol::Request::Attach), message(protocol::Request::Next)].concat()).unwrap();
+    let mut bytes = Vec::new();
+    // The kind of the next session, and its bytes.
+    let mut next_session = || {
+        loop {
+            let kind = protocol::receive(&mut raw, protocol::ANSWER_BYTES_MAX, &mut bytes).unwrap();
+            if kind != protocol::Kind::Message {
+                raw.write_all(&message(protocol::Request::Next)).unwrap();
+                return (kind, bytes.len());
+            }
+            match protocol::parse(&bytes).unwrap() {
+                protocol::Answer::Page => drop(receive_file(&raw).unwrap()),
+                protocol::Answer::Update(_) => raw.write_all(&message(protocol::Request::Next)).unwrap(),
+                _ => {}
+            }
+        }
+    };
+    let (kind, whole) = next_session();
+    assert_eq!(kind, protocol::Kind::Session);
+    let tracks: Vec<_> = open.session.tracks().iter().map(|track| (track.id(), track.regions()[0].clone())).collect();
+    let at = faultless::time::FramePos(tracks[2].1.start.0 + 10_000);
+    let edits = [
+        Edit::Gain(vec![(tracks[0].0, -6.0), (tracks[3].0, -3.0)]),
+        Edit::Name(tracks[1].0, "Kick".to_owned()),
+        Edit::SplitRegion(tracks[2].1.id, at),
+        Edit::AddMarker(at, "Verse".to_owned()),
+        Edit::AddTrack(None),
+        Edit::MoveTrack(tracks[0].0, 5),
+        Edit::RemoveRegions(vec![tracks[4].1.id, tracks[5].1.id]),
+        Edit::RemoveTracks(vec![tracks[6].0]),
+    ];
+    let commands = edits.into_iter().map(Request::Edit).chain([Request::Undo, Request::Undo, Request::Redo]);
+    for command in commands {
+        let said = format!("{command:?}");
+        let before = window.snapshot().revision;
+        assert!(window.apply(command));
+        let changed = shown(&window, &said, |snapshot| window.is_up_to_date(snapshot));
+        assert!(before < changed.revision && changed.refusal.is_none(), "{said}: {:?}", changed.refusal);
+        let other = world.window();
+        let whole = shown(&other, &said, |snapshot| snapshot.revision == changed.revision);
+        assert_eq!(*changed.session, *whole.session, "{said}");
+        other.leave();
+    }
+    let (kind, changed) = next_session();
+    assert!(kind == protocol::Kind::Difference && changed < whole, "{kind:?} {changed} {whole}");
+    drop(raw);
+    let last = window.snapshot();
+    assert!(window.close_within(PATIENCE));
+    assert_eq!(*last.session, open_read_only(&world.session()).unwrap());
+}
+
+#[test]
 fn a_window_says_so_while_the_engine_stands_still_and_keeps_what_it_shows() {
     let world = World::new();
     let engine = world.engine();
@@ -480,7 +543,7 @@ fn an_engine_without_a_window_and_a_pass_saves_and_ends() {
     let window = world.window();
     let open = shown(&window, "it is open", |snapshot| snapshot.stage == Stage::Open);
     let track = open.session.tracks()[0].id();
-    let edit = faultless::control::edit::Edit::Name(track, "Kick".to_owned());
+    let edit = Edit::Name(track, "Kick".to_owned());
     assert!(window.apply(Request::Edit(edit)));
     window.settled(PATIENCE);
     let left = Instant::now();

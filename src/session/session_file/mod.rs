@@ -7,6 +7,7 @@
 mod added;
 mod bytes;
 mod copies;
+mod difference;
 mod encode;
 mod error;
 mod folder;
@@ -22,6 +23,7 @@ mod tests;
 
 pub use bytes::{Fault, VALUE_COUNT_MAX, parse};
 pub use copies::{merge_copies, takes_in_copies_only};
+pub use difference::{difference, with_difference};
 pub use encode::to_bytes;
 pub use error::SessionError;
 pub use folder_watch::{FolderChange, FolderWatch};
