@@ -116,18 +116,29 @@ pub fn run(args: &RecordArgs) -> Result<(), Failure> {
     if let Some(reason) = unsaved {
         return Err(Failure(format!("the takes are on the disk, but the session is not saved: {reason}")));
     }
-    if report.mirror.is_some_and(|mirror| !mirror.whole) {
+    if report.mirror.as_ref().is_some_and(|mirror| !mirror.whole) {
         return Err(Failure("the mirror is not whole; the session's own takes are; see above".to_owned()));
+    }
+    judge_sound(args, &report, &device, rate)?;
+    if report.frames < length && !was_stopped {
+        let at = Clock(Frames(report.frames).duration(rate));
+        let (session, reason) = (args.session.display(), observed.reason());
+        return Err(Failure(format!("{session}: recording ended by itself at {at}{reason}")));
+    }
+    Ok(())
+}
+
+/// Fails if sound is not that of the source, or if nothing was heard for a while.
+fn judge_sound(args: &RecordArgs, report: &PassReport, device: &str, rate: SampleRate) -> Result<(), Failure> {
+    if let Some(text) = report.source_losses.first() {
+        return Err(Failure(format!(
+            "{device}: the takes are whole, but not all of their sound is that of the source: {text}"
+        )));
     }
     let silent = report.audio_thread.frames_unheard;
     if args.play_along && u64::from(rate.0) <= 2 * silent {
         let silent = Clock(Frames(silent).duration(rate));
         return Err(Failure(format!("{device}: the takes are complete, but the outputs were silent for {silent}")));
-    }
-    if report.frames < length && !was_stopped {
-        let at = Clock(Frames(report.frames).duration(rate));
-        let (session, reason) = (args.session.display(), observed.reason());
-        return Err(Failure(format!("{session}: recording ended by itself at {at}{reason}")));
     }
     Ok(())
 }
@@ -397,4 +408,5 @@ fn summary(report: &PassReport, folder: &str, rate: SampleRate) -> String {
         audio.cycle_us_max,
         audio.scheduling,
     ) + &placed
+        + &report.source_losses.iter().flat_map(|text| ["\n", text.as_str()]).collect::<String>()
 }

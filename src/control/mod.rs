@@ -39,6 +39,7 @@
 //! | `session_saver` | the thread that writes session.json |
 //! | `session_folder` | warnings about the file system; the folder moved or removed by another program |
 //! | `reconnect` | a device that is gone is opened again |
+//! | `source` | the source of the inputs that a sound server takes away |
 //! | `system_sleep` | whether the machine slept |
 //! | `events` | what goes to the flight recorder |
 
@@ -61,6 +62,7 @@ mod saving;
 mod session_folder;
 pub mod session_saver;
 pub mod setup;
+mod source;
 mod system_sleep;
 
 use crate::butler::spool;
@@ -445,6 +447,8 @@ impl Control {
         self.poll_pass();
         self.continue_refused_takes();
         self.warn_of_full_disks();
+        // Before the device that is gone is replaced: its last words are those of the old source.
+        self.poll_source();
         self.poll_reconnect();
         device::keep_cards(self.is_recording());
         if let Some(text) = self.system_sleep.poll() {

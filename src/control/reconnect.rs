@@ -250,6 +250,7 @@ impl Control {
                 lost_device.changes = changes(device.facts(), &self.running.device);
                 let (gone_at, inputs) = (lost_device.gone_at, device.facts().inputs);
                 lost_device.inputs = Some(inputs);
+                self.running.device.source.clone_from(&device.facts().source);
                 self.note_inputs_found((inputs != self.present_inputs).then_some((gone_at, inputs)));
                 self.send(AudioCommand::Device(device));
             }

@@ -15,10 +15,12 @@ pub mod virtual_device;
 
 pub use crate::host::monotonic;
 pub use alsa::{Abilities, Cards, Listed, Listing, cards, jack_card, keep_cards, list, list_cards, server_default};
+pub use alsa::{SourceNews, SourceNotice};
 
 use crate::format::DeviceFormat;
 use crate::time::SampleRate;
 use std::fmt;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// Captured frames in the device's memory.
@@ -218,6 +220,8 @@ pub struct DeviceFacts {
     pub linked: bool,
     /// Notes for the user that are not errors, for example fallbacks. Sentences for the screen.
     pub notes: Vec<String>,
+    /// News of the source of the inputs, if a sound server can take it away.
+    pub source: Option<Arc<SourceNews>>,
 }
 
 /// A device's frame counter as a function of the monotonic clock. It also covers times when the device delivers nothing

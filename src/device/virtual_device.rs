@@ -135,6 +135,7 @@ impl VirtualDevice {
             pace: if script.free { Pace::Free } else { Pace::RealTime },
             linked: true,
             notes: Vec::new(),
+            source: None,
         };
         Ok(VirtualDevice {
             source: source.for_inputs(inputs, spec.rate),

@@ -99,6 +99,7 @@ impl Player {
                 pace: Pace::Free,
                 linked: true,
                 notes: Vec::new(),
+                source: None,
             },
             bytes: vec![0; PERIOD * 8],
             played: Arc::clone(&played),

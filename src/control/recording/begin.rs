@@ -129,6 +129,8 @@ impl Control {
             audio_report: None,
             losses: ReportedLosses::default(),
             absent_inputs: AbsentInputs::default(),
+            source_losses: Vec::new(),
+            has_told_of_silence: false,
         });
         self.pass_begins_without_device();
         self.running.commit.send(CommitCommand::Open { pass: key, takes: plans }).ok();

@@ -186,6 +186,7 @@ impl Control {
             page_faults,
             takes,
             latency: run.latency.report(),
+            source_losses: run.source_losses.clone(),
             lead_frames_min: (lead != u64::MAX).then_some(lead),
             commit_us_max: disk.commit_us_max.load(Relaxed),
             period_us: self.running.device.period_frames as f64 / f64::from(self.running.device.rate.0.max(1)) * 1e6,

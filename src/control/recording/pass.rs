@@ -60,6 +60,10 @@ pub struct RecordingPass {
     pub(super) audio_report: Option<AudioReport>,
     pub(super) losses: ReportedLosses,
     pub(super) absent_inputs: AbsentInputs,
+    /// Sentences about the source of the inputs that a sound server took away.
+    pub(in crate::control) source_losses: Vec<String>,
+    /// Inputs that were silent before the pass are said at its begin.
+    pub(in crate::control) has_told_of_silence: bool,
     pub(in crate::control) latency: PassLatency,
 }
 

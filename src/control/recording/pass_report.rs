@@ -38,6 +38,10 @@ pub struct PassReport {
     pub bare_copy_us: f64,
     /// The mean cycle divided by `bare_copy_us`.
     pub bare_copy_ratio: f64,
+    /// Sentences about the source of the inputs that a sound server took away, each with its time. From then on the takes
+    /// may have silence, or the sound of another source.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub source_losses: Vec<String>,
     /// The result of the mirror, if the pass had one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub mirror: Option<MirrorReport>,
@@ -75,7 +79,10 @@ impl PassReport {
         let audio = &self.audio_thread;
         if self.frames_lost > 0 || self.takes_troubled() > 0 {
             Severity::Loss
-        } else if audio.faults().is_some_and(|faults| faults > 0) || self.period_us < audio.cycle_us_max {
+        } else if !self.source_losses.is_empty()
+            || audio.faults().is_some_and(|faults| faults > 0)
+            || self.period_us < audio.cycle_us_max
+        {
             Severity::Caution
         } else {
             Severity::Info
@@ -100,6 +107,9 @@ impl PassReport {
         }
         if let Some(placed) = self.latency.text() {
             text.push_str(&format!("; {placed}"));
+        }
+        for lost in &self.source_losses {
+            text.push_str(&format!("; {lost}"));
         }
         match self.takes_troubled() {
             0 => {}
@@ -149,6 +159,7 @@ mod tests {
                 trouble: None,
             }],
             latency: LatencyReport::default(),
+            source_losses: Vec::new(),
             lead_frames_min: None,
             commit_us_max: 0,
             period_us: 1333.3,

@@ -8,6 +8,7 @@
 //! be converted.
 
 use super::answer::answer;
+use super::jack_watch::JackWatch;
 use super::list::{Abilities, JACK, Listed, Listing, jack_may_run, probe};
 use crate::device::DeviceError;
 use crate::format::DeviceFormat;
@@ -16,6 +17,10 @@ use ::alsa::Direction;
 
 /// The name of this program among the clients of JACK. Of several streams, the later ones get a number behind it.
 const OWN_CLIENT: &str = "Faultless";
+
+/// The sentence for a machine without the program that lists JACK's ports.
+const MISSING: &str = "its other ports are not known without the program jack_lsp: install jack-example-tools, on Debian 12 \
+                       and before jackd2";
 
 /// A port that carries sound.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -42,6 +47,8 @@ pub(super) struct Ports {
     /// Full names, `CLIENT:PORT`, one for each channel.
     names: Vec<String>,
     direction: Direction,
+    /// The name of this program's client.
+    own: String,
 }
 
 impl Ports {
@@ -54,7 +61,8 @@ impl Ports {
         channels: Option<usize>,
     ) -> Result<Option<Ports>, DeviceError> {
         let Some(wanted) = Wanted::parse(pcm) else { return Ok(None) };
-        let all = ask().ok_or_else(|| no_answer(device))?;
+        let told = tell().ok_or_else(|| no_answer(device))?;
+        let all = ports_in(&told);
         let mut names: Vec<String> = find(&all, wanted, direction).into_iter().map(full_name).collect();
         if names.is_empty() {
             return Err(DeviceError::Unknown { name: device.to_owned(), hint: what_is_there(&all, direction) });
@@ -67,7 +75,12 @@ impl Ports {
             });
         }
         names.truncate(channels.unwrap_or(CHANNEL_COUNT_MAX));
-        Ok(Some(Ports { names, direction }))
+        Ok(Some(Ports { names, direction, own: free_name(&told) }))
+    }
+
+    /// The watch over the connections of this program's inputs.
+    pub(super) fn watch(&self) -> JackWatch {
+        JackWatch::new(&self.own, &self.names)
     }
 
     pub(super) fn channels(&self) -> usize {
@@ -83,7 +96,7 @@ impl Ports {
         let quoted = |name: &String| name.replace('\\', "\\\\").replace('"', "\\\"");
         let ports = self.names.iter().enumerate().map(|(channel, name)| format!("{channel} \"{}\"", quoted(name)));
         let ports = ports.collect::<Vec<_>>().join(" ");
-        format!("plug:{{SLAVE={{type jack name \"{OWN_CLIENT}\" {side} {{{ports}}}}}}}")
+        format!("plug:{{SLAVE={{type jack name \"{}\" {side} {{{ports}}}}}}}", self.own)
     }
 }
 
@@ -125,7 +138,7 @@ fn unlisted() -> Vec<Listed> {
     if capture.is_none() && playback.is_none() {
         return Vec::new();
     }
-    let title = "JACK (install jack_lsp to choose its ports by client)".to_owned();
+    let title = format!("JACK, the first two ports of its card ({MISSING})");
     vec![Listed { name: format!("alsa:{JACK}"), title, hardware: false, capture, playback }]
 }
 
@@ -139,20 +152,39 @@ pub fn jack_card(capture: bool) -> Option<(String, usize)> {
     Some((format!("alsa:jack:CLIENT={}", pattern(client)), count))
 }
 
+/// The note for alsa-lib's PCM `pcm` of JACK, if that is taken because JACK's ports cannot be listed.
+pub(super) fn note_unlisted(pcm: &str) -> Option<String> {
+    (pcm == JACK && tell().is_none()).then(|| format!("JACK: the first two ports of its card are used; {MISSING}"))
+}
+
 fn no_answer(device: &str) -> DeviceError {
     DeviceError::Failed {
         name: device.to_owned(),
         call: "jack_lsp",
         reason:
-            "the program is not installed or JACK does not answer; it lists JACK's ports, and the package jackd2 or \
-                 jack-example-tools has it"
+            "the program is not installed or JACK does not answer; it lists JACK's ports, and the package jack-example-tools \
+                 has it, on Debian 12 and before jackd2"
                 .to_owned(),
     }
 }
 
 /// The ports of the server; none if no server runs. `None`: the program that lists them is missing or hangs.
 fn ask() -> Option<Vec<Port>> {
-    answer("jack_lsp", &["-p", "-t"]).map(|text| ports_in(&text))
+    tell().map(|text| ports_in(&text))
+}
+
+fn tell() -> Option<String> {
+    answer("jack_lsp", &["-p", "-t"])
+}
+
+/// A name for this program's client that no other client has. `told`: the answer of `jack_lsp`. JACK would find a free name
+/// by itself, and not say which.
+fn free_name(told: &str) -> String {
+    let is_taken =
+        |name: &str| told.lines().any(|line| line.strip_prefix(name).is_some_and(|port| port.starts_with(':')));
+    let names = (1..100).map(|number| format!("{OWN_CLIENT}-{number:02}"));
+    let mut names = std::iter::once(OWN_CLIENT.to_owned()).chain(names);
+    names.find(|name| !is_taken(name)).unwrap_or_else(|| OWN_CLIENT.to_owned())
 }
 
 /// The answer of `jack_lsp -p -t`: a line for each port, and lines that begin with a blank for its properties and type.
@@ -303,7 +335,7 @@ fn groups(ports: &[Port]) -> Vec<Group> {
     };
     let some = |ports: &[&Port], direction: Direction| {
         let names: Vec<String> = ports.iter().copied().map(full_name).collect();
-        (!names.is_empty()).then_some(Ports { names, direction })
+        (!names.is_empty()).then_some(Ports { names, direction, own: OWN_CLIENT.to_owned() })
     };
     let heard = card(ports, Direction::Playback);
     let (mut cards, mut others) = (Vec::new(), Vec::new());
@@ -434,11 +466,18 @@ mod tests {
 
     #[test]
     fn ports_become_a_configuration_of_alsa_lib() {
-        let odd = Ports { names: vec!["a:b\"c".to_owned(), "d\\:e f".to_owned()], direction: Direction::Capture };
+        let names = vec!["a:b\"c".to_owned(), "d\\:e f".to_owned()];
+        let odd = Ports { names, direction: Direction::Capture, own: free_name("") };
         assert_eq!(
             odd.pcm(),
             "plug:{SLAVE={type jack name \"Faultless\" capture_ports {0 \"a:b\\\"c\" 1 \"d\\\\:e f\"}}}"
         );
+    }
+
+    #[test]
+    fn this_program_takes_a_name_that_no_client_has() {
+        assert_eq!(free_name(ANSWER), "Faultless");
+        assert_eq!(free_name("Faultless:in_000\n\tproperties: input,\nFaultless-01:in_000\n"), "Faultless-02");
     }
 
     #[test]

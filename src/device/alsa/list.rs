@@ -1,7 +1,9 @@
 //! The list of ALSA devices with their abilities. Thread: lister, opener, control.
 
+use super::graph::{SoundServer, default_source_pcm};
+use super::name::split_names;
 use super::open_error::holder_of;
-use super::pcm::{FORMATS, Kind, RATES, errno, kind_of, pcm_format, quiet, system_says};
+use super::pcm::{FORMATS, Kind, RATES, description, errno, kind_of, pcm_format, quiet, system_says};
 use crate::device::DeviceError;
 use crate::format::DeviceFormat;
 use crate::limits::CHANNEL_COUNT_MAX;
@@ -26,6 +28,14 @@ pub struct Listed {
     pub capture: Option<Listing>,
     /// The playback direction; `None` if the device has none.
     pub playback: Option<Listing>,
+}
+
+impl Listed {
+    /// Whether `name` opens this device, alone or as the inputs of a pair.
+    pub fn is_opened_by(&self, name: &str) -> bool {
+        let pcm = |name| str::strip_prefix(name, "alsa:").unwrap_or(name);
+        name == self.name || split_names(pcm(name)).0 == pcm(&self.name)
+    }
 }
 
 /// State of one direction of a [`Listed`] device.
@@ -72,7 +82,7 @@ const NO_DEVICES: [&str; 10] =
 pub(super) const JACK: &str = "jack";
 
 /// PCMs whose sound server is asked for, in order, when no card is free.
-const SERVERS: [&str; 3] = ["default", "pipewire", "pulse"];
+pub(super) const SERVERS: [&str; 3] = ["default", "pipewire", "pulse"];
 
 impl fmt::Display for Listing {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -119,13 +129,18 @@ pub fn list_cards() -> Vec<Listed> {
     listed
 }
 
-/// The name of a sound server's PCM that records (`capture`) or plays what the desktop has chosen; `None` without a
-/// server that runs.
+/// The name of a sound server's device that records (`capture`) or plays what the desktop has chosen; `None` without a
+/// server that runs. The source has its own name there, because a server that chooses another one meanwhile would record
+/// that one.
 pub fn server_default(capture: bool) -> Option<String> {
     let _quiet = quiet();
     let direction = if capture { Direction::Capture } else { Direction::Playback };
     let runs = |pcm: &&&str| matches!(probe(pcm, direction), Listing::Free(abilities) if abilities.server);
-    SERVERS.iter().find(runs).map(|pcm| format!("alsa:{pcm}"))
+    let pcm = SERVERS.iter().find(runs)?;
+    let behind = |opened: PCM| SoundServer::behind(&description(&opened)?);
+    let server = if capture { PCM::new(pcm, direction, true).ok().and_then(behind) } else { None };
+    let source = server.and_then(default_source_pcm);
+    Some(source.map_or_else(|| format!("alsa:{pcm}"), |source| format!("alsa:{source},{pcm}")))
 }
 
 /// `error`, with the sound server that may be used in place of a busy card.
@@ -210,4 +225,26 @@ fn abilities(pcm: &PCM) -> ::alsa::Result<Abilities> {
         mapped: params.test_access(Access::MMapInterleaved).is_ok(),
         server: kind_of(pcm) == Kind::Server,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_device_is_opened_by_its_name_and_as_the_inputs_of_a_pair() {
+        let listed = |name: &str| Listed {
+            name: name.to_owned(),
+            title: String::new(),
+            hardware: false,
+            capture: None,
+            playback: None,
+        };
+        let is_of = |own: &str, name: &str| listed(own).is_opened_by(name);
+        assert!(is_of("alsa:pipewire:NODE=a,CHANNELS=8", "alsa:pipewire:NODE=a,CHANNELS=8,default"));
+        assert!(is_of("alsa:hw:CARD=A,DEV=0", "alsa:hw:CARD=A,DEV=0"));
+        assert!(is_of("alsa:jack:CLIENT=a,jack:CLIENT=b", "alsa:jack:CLIENT=a,jack:CLIENT=b"));
+        assert!(!is_of("alsa:jack:CLIENT=a", "alsa:jack:CLIENT=a,PORTS=x"));
+        assert!(!is_of("alsa:pipewire", "alsa:pipewire:NODE=a,CHANNELS=8,default"));
+    }
 }

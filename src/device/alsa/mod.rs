@@ -15,6 +15,8 @@ mod side;
 mod open;
 mod list;
 mod answer;
+mod graph;
+mod jack_watch;
 mod jack;
 mod nodes;
 mod clock;
@@ -25,6 +27,7 @@ mod latency;
 mod overwritten;
 mod recover;
 mod reserve;
+mod source_watch;
 mod sleep;
 mod transfer;
 mod playback;
@@ -37,12 +40,14 @@ pub use nodes::{is_present, list};
 pub use open_error::{Cards, cards};
 pub use recover::Gone;
 pub use reserve::keep_cards;
+pub use source_watch::{SourceNews, SourceNotice};
 
 use super::{
     Access, Device, DeviceError, DeviceFacts, DeviceSpec, Latency, LossCause, Pace, Reckoning, StartError, Wake,
 };
 use super::{Input, Output, monotonic};
 use crate::format::DeviceFormat;
+use crate::time::SampleRate;
 use ::alsa::Direction;
 use ::alsa::poll::{Descriptors, pollfd};
 use blocks::Blocks;
@@ -57,6 +62,8 @@ use prefill::{Circumstances, Prefill};
 use recover::{Fault, RestartAttempts, diagnose, start_pair};
 use reserve::{Reservation, reserve};
 use side::Side;
+use source_watch::SourceWatch;
+use std::sync::Arc;
 use std::time::Duration;
 use transfer::Sink;
 
@@ -128,6 +135,8 @@ pub struct AlsaDevice {
     ready_frames: u64,
     /// Lateness of the last wake-up.
     late: Duration,
+    /// The watch over the source of the inputs.
+    source_watch: Option<SourceWatch>,
     /// The cards that this program owns. The last field, because the PCMs must be closed before a card is given back.
     reservations: Vec<Reservation>,
 }
@@ -178,6 +187,7 @@ impl AlsaDevice {
         };
         let mut device = Self::build(spec, capture, playback, notes)?;
         device.reservations = reservations;
+        device.watch_source();
         Ok(device)
     }
 
@@ -204,16 +214,8 @@ impl AlsaDevice {
             return Err(DeviceError::Malformed { name: spec.name.clone(), reason: "no direction is left".to_owned() });
         };
         let period = pacing.period_frames;
-        let prefill = playback.as_ref().map_or(Prefill::NONE, |side| {
-            Prefill::new(Circumstances {
-                kind: side.kind,
-                alone: capture.is_none(),
-                rate_hz: spec.rate.0 as usize,
-                period,
-                playback_period: side.period_frames,
-                buffer: side.buffer_frames,
-            })
-        });
+        let prefill = |side| prefill_of(side, spec.rate, period, capture.is_none());
+        let prefill = playback.as_ref().map_or(Prefill::NONE, prefill);
         let mut wake_frames = 0;
         if let Some(side) = &capture {
             let rest = super::rest_frames(period, side.buffer_frames, spec.rate);
@@ -243,6 +245,7 @@ impl AlsaDevice {
             pace: Pace::RealTime,
             linked,
             notes: notes.clone(),
+            source: None,
         };
         notes.push("the device has no clock of its own; it is paced by the system's".to_owned());
         Ok(AlsaDevice {
@@ -280,8 +283,16 @@ impl AlsaDevice {
             wrong_rate: None,
             empty_wakes: 0,
             sleeps: 0,
+            source_watch: None,
             reservations: Vec::new(),
         })
+    }
+
+    /// Starts the watch over the source of the inputs, if a server can take it away.
+    fn watch_source(&mut self) {
+        let watched = self.capture.as_mut().and_then(|side| side.watched.take());
+        self.source_watch = watched.and_then(SourceWatch::start);
+        self.facts.source = self.source_watch.as_ref().map(|watch| Arc::clone(&watch.news));
     }
 
     fn now_ns(&self) -> u64 {
@@ -318,6 +329,9 @@ impl AlsaDevice {
         }
         if self.reservations.iter().any(Reservation::is_asked_for) {
             return self.give_up(Gone::AskedFor);
+        }
+        if self.source_watch.as_ref().is_some_and(SourceWatch::is_gone) {
+            return self.give_up(Gone::SourceReplaced);
         }
         if let Some(check) = self.check_spoiled() {
             return check;
@@ -418,49 +432,21 @@ impl AlsaDevice {
         }
     }
 
-    fn give_up(&mut self, reason: Gone) -> Check {
-        self.phase = Phase::Gone(reason);
-        for side in self.capture.iter().chain(&self.playback) {
-            side.pcm.drop().ok();
-        }
-        Check::Report(Wake::Gone)
-    }
-
-    /// Restarts the device if the next attempt is due.
-    fn restart(&mut self, cause: LossCause) -> Check {
-        let now_ns = self.now_ns();
-        if now_ns < self.restart_attempts.next_ns() {
-            return Check::Nothing(Some(self.restart_attempts.next_ns()));
-        }
-        if !self.restart_attempts.attempt(now_ns) {
-            return self.give_up(Gone::RestartsFailed);
-        }
-        if self.capture.is_none() {
-            self.prefill.ran_dry(now_ns);
-        }
-        let playback = if self.playback_gone { None } else { self.playback.as_mut() };
-        match start_pair(self.capture.as_mut(), playback, self.prefill.frames(), self.facts.linked) {
-            Ok(()) => {
-                self.phase = Phase::Running;
-                self.prefill.started(self.now_ns());
-                self.drift.restart(self.facts.rate.0);
-                self.blocks.restart();
-                self.latency.restart(self.prefill.frames());
-                (self.unmeasured, self.gap_reading) = (Some(self.unmeasured.unwrap_or(cause)), None);
-                (self.skip_frames, self.playback_failed) = (0, self.playback_gone);
-                self.progress_ns = self.now_ns();
-                self.progress_count = self.position;
-                Check::Nothing(None)
-            }
-            Err((_, libc::ENODEV | libc::ENXIO | libc::EBADF)) => self.give_up(Gone::Unplugged),
-            Err((_, libc::EIO)) => self.give_up(Gone::Failed(libc::EIO)),
-            Err(_) => Check::Nothing(Some(self.restart_attempts.next_ns())),
-        }
-    }
-
     fn pacing_state(&self) -> i32 {
         self.pacing().map_or(state::DISCONNECTED, |side| side.pcm.state_raw())
     }
+}
+
+/// The silence with which `side` starts. `period` is that of the pacing side; `alone`: there are no inputs.
+fn prefill_of(side: &Side, rate: SampleRate, period: usize, alone: bool) -> Prefill {
+    Prefill::new(Circumstances {
+        kind: side.kind,
+        alone,
+        rate_hz: rate.0 as usize,
+        period,
+        playback_period: side.period_frames,
+        buffer: side.buffer_frames,
+    })
 }
 
 impl Device for AlsaDevice {

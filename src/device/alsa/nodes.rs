@@ -5,6 +5,7 @@
 //! [`super::jack`].
 
 use super::answer::answer;
+use super::graph::{channels, is_plain, missing_node, pipewire_pcm};
 use super::jack;
 use super::list::{Abilities, Listed, Listing, list_pcms, probe};
 use super::name::split_names;
@@ -35,7 +36,9 @@ pub fn is_present(pcm: &str, capture: bool) -> bool {
     if pcm == "-" {
         return false;
     }
-    jack::is_there(pcm, direction).unwrap_or_else(|| !matches!(probe(pcm, direction), Listing::Refused { .. }))
+    jack::is_there(pcm, direction).unwrap_or_else(|| {
+        missing_node(pcm, capture).is_none() && !matches!(probe(pcm, direction), Listing::Refused { .. })
+    })
 }
 
 /// The sources and sinks of the server behind the PCM `server`.
@@ -67,13 +70,9 @@ fn pipewire(dump: &str) -> Vec<Listed> {
             _ => return None,
         };
         let name = properties["node.name"].as_str()?;
-        let format = &object["info"]["params"]["EnumFormat"][0]["channels"];
-        let channels = properties["audio.channels"].as_u64().or_else(|| format.as_u64())?;
+        let channels = channels(object)?;
         let title = ["node.description", "node.nick"].into_iter().find_map(|key| properties[key].as_str());
-        // A name that would need quotes is replaced by the node's number, which PipeWire takes too.
-        let number = properties["object.serial"].as_u64().map(|serial| serial.to_string());
-        let argument = if is_plain(name) { name.to_owned() } else { number? };
-        let pcm = format!("pipewire:NODE={argument},CHANNELS={channels}");
+        let pcm = pipewire_pcm(name, properties["object.serial"].as_u64(), channels)?;
         Some(listed(&pcm, title.unwrap_or(name), channels, rate, (records, plays)))
     };
     objects.iter().filter_map(node).collect()
@@ -91,11 +90,6 @@ fn pulseaudio(list: &str, records: bool) -> Vec<Listed> {
         Some(listed(&format!("pulse:DEVICE={name}"), title, number("ch")?.into(), number("Hz")?, directions))
     };
     entries.iter().filter_map(node).collect()
-}
-
-/// Whether alsa-lib takes `name` as an argument without quotes.
-fn is_plain(name: &str) -> bool {
-    !name.is_empty() && name.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-'))
 }
 
 fn listed(pcm: &str, title: &str, channels: u64, rate: u32, (records, plays): (bool, bool)) -> Listed {

@@ -37,11 +37,14 @@ pub(super) enum Kind {
 
 /// Finds the origin behind `pcm`. alsa-lib's description names the plugins one behind the other. The last one is a card.
 pub(super) fn kind_of(pcm: &PCM) -> Kind {
-    let Ok(mut text) = Output::buffer_open() else { return Kind::Server };
-    if pcm.dump(&mut text).is_err() {
-        return Kind::Server;
-    }
-    text.buffer_string(|bytes| kind_in(&String::from_utf8_lossy(bytes)))
+    description(pcm).map_or(Kind::Server, |text| kind_in(&text))
+}
+
+/// alsa-lib's description of `pcm` and of the plugins behind it.
+pub(super) fn description(pcm: &PCM) -> Option<String> {
+    let mut text = Output::buffer_open().ok()?;
+    pcm.dump(&mut text).ok()?;
+    Some(text.buffer_string(|bytes| String::from_utf8_lossy(bytes).into_owned()))
 }
 
 fn kind_in(description: &str) -> Kind {

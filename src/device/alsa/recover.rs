@@ -2,6 +2,8 @@
 
 use super::pcm::{errno, state};
 use super::side::Side;
+use super::{AlsaDevice, Check, Phase};
+use crate::device::{LossCause, Wake};
 use ::alsa::PCM;
 use std::fmt;
 
@@ -23,6 +25,8 @@ pub enum Gone {
     RestartsFailed,
     /// Another program asked for the card by device reservation.
     AskedFor,
+    /// The sound server replaced the source of the inputs by another one.
+    SourceReplaced,
     /// A call failed with this error number, which a restart cannot fix.
     Failed(i32),
 }
@@ -34,6 +38,7 @@ impl Gone {
             Gone::Unplugged => "the device was unplugged or its driver went away",
             Gone::Stuck => "the device stopped delivering without reporting an error",
             Gone::AskedFor => "another program asked for the card, and nothing was being recorded",
+            Gone::SourceReplaced => "the sound server took its source away",
             Gone::RestartsFailed => "the device was restarted several times and delivered nothing",
             Gone::Failed(libc::EIO) => "the device or its sound server failed (input/output error)",
             Gone::Failed(_) => "the device failed",
@@ -111,6 +116,49 @@ impl RestartAttempts {
         self.next_ns = now_ns + (ATTEMPT_PAUSE_NS << self.attempts);
         self.attempts += 1;
         true
+    }
+}
+
+impl AlsaDevice {
+    /// The device is gone: stops both sides.
+    pub(super) fn give_up(&mut self, reason: Gone) -> Check {
+        self.phase = Phase::Gone(reason);
+        for side in self.capture.iter().chain(&self.playback) {
+            side.pcm.drop().ok();
+        }
+        Check::Report(Wake::Gone)
+    }
+
+    /// Restarts the device if the next attempt is due.
+    pub(super) fn restart(&mut self, cause: LossCause) -> Check {
+        let now_ns = self.now_ns();
+        if now_ns < self.restart_attempts.next_ns() {
+            return Check::Nothing(Some(self.restart_attempts.next_ns()));
+        }
+        if !self.restart_attempts.attempt(now_ns) {
+            return self.give_up(Gone::RestartsFailed);
+        }
+        if self.capture.is_none() {
+            self.prefill.ran_dry(now_ns);
+        }
+        let playback = if self.playback_gone { None } else { self.playback.as_mut() };
+        match start_pair(self.capture.as_mut(), playback, self.prefill.frames(), self.facts.linked) {
+            Ok(()) => {
+                self.phase = Phase::Running;
+                self.prefill.started(self.now_ns());
+                self.drift.restart(self.facts.rate.0);
+                self.blocks.restart();
+                self.latency.restart(self.prefill.frames());
+                (self.unmeasured, self.gap_reading) = (Some(self.unmeasured.unwrap_or(cause)), None);
+                (self.skip_frames, self.playback_failed) = (0, self.playback_gone);
+                self.progress_ns = self.now_ns();
+                self.progress_count = self.position;
+                Check::Nothing(None)
+            }
+            Err((_, libc::ENODEV | libc::ENXIO | libc::EBADF)) => self.give_up(Gone::Unplugged),
+            Err((_, libc::EIO)) => self.give_up(Gone::Failed(libc::EIO)),
+            Err(_) => Check::Nothing(Some(self.restart_attempts.next_ns())),
+        }
     }
 }
 

@@ -47,6 +47,11 @@ pub fn keep_cards(on: bool) {
     IS_RECORDING.store(on, Ordering::Relaxed);
 }
 
+/// Whether sound is being recorded.
+pub(super) fn is_recording() -> bool {
+    IS_RECORDING.load(Ordering::Relaxed)
+}
+
 /// A card that this program owns. Dropping it gives the card back and does not wait.
 pub(super) struct Reservation {
     shared: Arc<Shared>,
@@ -195,7 +200,7 @@ struct Object {
 impl Object {
     /// A program with `priority` wants the card. The device is closed before the answer.
     fn request_release(&self, priority: i32) -> bool {
-        if priority <= self.priority || IS_RECORDING.load(Ordering::Relaxed) {
+        if priority <= self.priority || is_recording() {
             return false;
         }
         lock(&GRANTED).push((self.card, Instant::now()));

@@ -1,11 +1,16 @@
 //! One direction of an ALSA device: opens and configures a PCM, and transfers its samples. Thread: audio
 //! (opening: opener, reconnect, control).
 
-use super::jack::Ports;
+use super::graph::{SoundServer, missing_node, source_of};
+use super::jack::{Ports, note_unlisted};
+use super::list::SERVERS;
 use super::open_error::open_error;
-use super::pcm::{FORMATS, Kind, Want, direction_name, errno, kind_of, pcm_format, rates_offered, system_says};
+use super::pcm::{
+    FORMATS, Kind, Want, description, direction_name, errno, kind_of, pcm_format, rates_offered, system_says,
+};
 use super::planar::{Planar, Touched};
 use super::ring;
+use super::source_watch::{StreamWatch, Watched};
 use crate::device::DeviceError;
 use crate::format::DeviceFormat;
 use crate::limits::{BLOCK_FRAMES_MAX, CHANNEL_COUNT_MAX, PERIOD_FRAMES_DEFAULT, PERIOD_FRAMES_MAX, PERIOD_FRAMES_MIN};
@@ -48,6 +53,8 @@ pub(super) struct Side {
     pub(super) spoiled: usize,
     /// The driver stamps its frame count with the time of the reading.
     pub(super) stamps: bool,
+    /// The source of the sound, if a server can take it away.
+    pub(super) watched: Option<Watched>,
 }
 
 /// A setting that the device may accept.
@@ -62,7 +69,11 @@ struct Choice {
 impl Side {
     /// Opens and configures one direction. Adds a note for every setting that differs from the request.
     pub(super) fn open(want: &Want<'_>, notes: &mut Vec<String>) -> Result<Side, DeviceError> {
+        refuse_missing_node(want)?;
         let ports = Ports::find(want.device, want.pcm, want.direction, want.channels)?;
+        if let Some(note) = note_unlisted(want.pcm).filter(|note| !notes.contains(note)) {
+            notes.push(note);
+        }
         let of_ports = ports.as_ref().map(Ports::pcm);
         // The converter before JACK's ports would offer any channels and format.
         let want = &match &ports {
@@ -105,6 +116,7 @@ impl Side {
             is_near_full: false,
             spoiled: 0,
             stamps: kind != Kind::Server && enable_stamps(&pcm).is_ok(),
+            watched: watched(&pcm, want, ports.as_ref()),
             pcm,
         })
     }
@@ -284,6 +296,14 @@ fn choose_channels(pcm: &PCM, want: &Want<'_>, resample: bool, notes: &mut Vec<S
     let limit = max.min(CHANNEL_COUNT_MAX as u32);
     let Some(wanted) = want.channels else {
         if min < max && ELASTIC_CHANNEL_COUNT <= max {
+            if let Some((channels, title)) = channels_of_source(pcm, want) {
+                let channels = channels.clamp(min, limit);
+                notes.push(format!(
+                    "{}: the sound server's source is {title}; its {channels} channels are opened",
+                    label(want)
+                ));
+                return Ok(channels);
+            }
             let channels = min.max(2);
             notes.push(format!("{}: it takes any number of channels; {channels} are opened", label(want)));
             return Ok(channels);
@@ -299,6 +319,42 @@ fn choose_channels(pcm: &PCM, want: &Want<'_>, resample: bool, notes: &mut Vec<S
             format!("it has {limit}"),
         )),
     }
+}
+
+/// The sound of the inputs, if a server can take it away.
+fn watched(pcm: &PCM, want: &Want<'_>, ports: Option<&Ports>) -> Option<Watched> {
+    match (want.direction, ports) {
+        (Direction::Playback, _) => None,
+        (Direction::Capture, Some(ports)) => Some(Watched::Jack(ports.watch())),
+        (Direction::Capture, None) => {
+            let server = SoundServer::behind(&description(pcm)?)?;
+            Some(Watched::Stream(StreamWatch::new(server, want.pcm)))
+        }
+    }
+}
+
+/// The number of channels of the source behind a server's PCM that takes any number, and its title.
+fn channels_of_source(pcm: &PCM, want: &Want<'_>) -> Option<(u32, String)> {
+    let name = want.pcm.split(':').next().unwrap_or_default();
+    // A PCM of the user's own configuration may have any source.
+    if want.direction != Direction::Capture || !SERVERS.contains(&name) {
+        return None;
+    }
+    let source = source_of(SoundServer::behind(&description(pcm)?)?, want.pcm)?;
+    Some((u32::try_from(source.channels?).ok()?, source.title))
+}
+
+/// Refuses a node of PipeWire that is not there. PipeWire would connect another one in its place.
+fn refuse_missing_node(want: &Want<'_>) -> Result<(), DeviceError> {
+    let records = want.direction == Direction::Capture;
+    let Some(others) = missing_node(want.pcm, records) else { return Ok(()) };
+    let kind = if records { "sources" } else { "sinks" };
+    let hint = if others.is_empty() {
+        format!("PipeWire has no {kind} now")
+    } else {
+        format!("PipeWire's {kind} are: {}; 'faultless devices' lists them", others.join(", "))
+    };
+    Err(DeviceError::Unknown { name: want.device.to_owned(), hint })
 }
 
 /// The settings restricted to `choice`; `None` if the device does not support it.

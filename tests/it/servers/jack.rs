@@ -10,6 +10,7 @@ use serde_json::Value;
 use std::fs;
 use std::path::Path;
 use std::process::{Command, Stdio};
+use std::time::Duration;
 use tempfile::TempDir;
 
 /// A server whose driver plays to nowhere and returns at its monitors what is played.
@@ -270,4 +271,69 @@ fn the_card_of_jack_is_chosen_and_a_client_that_is_not_there_is_answered_with_th
     absent.refused(&["organ", "these clients of JACK have ports to record from: system, synth"]);
     let many = record("many", "--device alsa:jack:CLIENT=synth --inputs 8");
     many.refused(&["8 channels", "it has 4"]);
+}
+
+/// Records the client `synth` for some seconds, in the background.
+fn record_synth(server: &Jack, folder: &Path, seconds: u32) -> std::process::Child {
+    let arguments = format!("--json --device alsa:jack:CLIENT=synth,- --seconds {seconds}");
+    let mut recorder = faultless("record", folder, &arguments);
+    server.lead(&mut recorder).stdout(Stdio::piped()).stderr(Stdio::piped());
+    recorder.spawn().unwrap()
+}
+
+/// The take had silence from then on, and nothing was said.
+#[test]
+fn a_client_of_jack_that_ends_is_said_and_recorded_again_when_it_is_back() {
+    const NAME: &str = "servers::jack::a_client_of_jack_that_ends_is_said_and_recorded_again_when_it_is_back";
+    let server = match with_ports().and_then(|server| installed(&["jack_connect"]).map(|()| server)) {
+        Ok(server) => server,
+        Err(reason) => return skip(NAME, &reason),
+    };
+    let place = place();
+    let folder = place.path().join("session");
+    let synth = server.synth();
+    let recorder = record_synth(&server, &folder, 14);
+    std::thread::sleep(Duration::from_secs(3));
+    drop(synth);
+    std::thread::sleep(Duration::from_secs(3));
+    let _synth = server.synth();
+    let ended = recorder.wait_with_output().unwrap();
+    let (out, err) = (String::from_utf8_lossy(&ended.stdout), String::from_utf8_lossy(&ended.stderr));
+    println!("{out}{err}");
+    let lost = "the JACK client synth has ended: inputs 1 to 4 record silence until it is back";
+    assert!(err.contains(&format!(": {lost}")), "{err}");
+    // A look may come between the ports of the client, which appear one after the other.
+    assert!(err.contains("the JACK client synth is back: input"), "{err}");
+    let report: Value = serde_json::from_str(out.lines().last().unwrap()).unwrap();
+    let said = report["source_losses"].as_array().unwrap();
+    assert!(said.len() == 1 && said[0].as_str().unwrap().contains(lost), "{said:?}");
+    assert_eq!(ended.status.code(), Some(1), "{err}");
+    // Sound at the begin, none in the middle, sound again.
+    let session = open_read_only(&folder).unwrap();
+    for take in session.takes() {
+        let samples = read_wav(&folder.join(take.path())).1;
+        let silence = samples.iter().filter(|sample| **sample == 0).count();
+        assert!((48_000..10 * 48_000).contains(&silence), "{}: {silence} of {}", take.file, samples.len());
+        assert!(samples[samples.len() - 48_000..].iter().any(|sample| *sample != 0), "{}", take.file);
+    }
+}
+
+#[test]
+fn a_port_of_jack_that_is_disconnected_while_it_is_recorded_is_said() {
+    const NAME: &str = "servers::jack::a_port_of_jack_that_is_disconnected_while_it_is_recorded_is_said";
+    let server = match with_ports().and_then(|server| installed(&["jack_disconnect"]).map(|()| server)) {
+        Ok(server) => server,
+        Err(reason) => return skip(NAME, &reason),
+    };
+    let place = place();
+    let _synth = server.synth();
+    let recorder = record_synth(&server, &place.path().join("session"), 6);
+    std::thread::sleep(Duration::from_secs(2));
+    let mut cut = Command::new("jack_disconnect");
+    server.lead(cut.args(["synth:out_001", "Faultless:in_001"])).status().unwrap();
+    let ended = recorder.wait_with_output().unwrap();
+    let err = String::from_utf8_lossy(&ended.stderr);
+    let lost = "JACK's ports of synth were disconnected: input 2 records silence; connect them again in JACK";
+    assert!(err.contains(lost), "{err}");
+    assert_eq!(ended.status.code(), Some(1), "{err}");
 }

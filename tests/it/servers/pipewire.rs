@@ -9,6 +9,7 @@ use faultless::session::session_file::open_read_only;
 use std::fs;
 use std::path::Path;
 use std::process::{Command, Stdio};
+use std::time::Duration;
 use tempfile::TempDir;
 
 /// A server with two sinks: `two` of 2 channels and `many` of 18. What is played to one can be recorded from its monitor.
@@ -29,6 +30,11 @@ load_script("create-item.lua")
 impl PipeWire {
     /// Starts a server with blocks of `quantum` frames where no client asks for others.
     fn start(quantum: usize) -> Result<PipeWire, String> {
+        PipeWire::start_with(quantum, MANAGER)
+    }
+
+    /// The same with more or less work for WirePlumber.
+    fn start_with(quantum: usize, manager: &str) -> Result<PipeWire, String> {
         installed(&["pipewire", "wireplumber", "pw-cli", "arecord", "aplay"])?;
         module("pipewire")?;
         let given =
@@ -44,7 +50,7 @@ impl PipeWire {
             fs::write(path, text).unwrap();
         };
         write("pipewire/pipewire.conf", &configuration(&given, quantum));
-        write("wireplumber/main.lua.d/90-enable-all.lua", MANAGER);
+        write("wireplumber/main.lua.d/90-enable-all.lua", manager);
         write("wireplumber/bluetooth.lua.d/90-enable-all.lua", "");
         let pcm = |name: &str, node: &str| {
             format!("pcm.{name} {{ type pipewire playback_node \"{node}\" capture_node \"{node}\" }}\n")
@@ -269,4 +275,102 @@ fn without_a_card_the_default_of_the_server_is_chosen_and_recorded() {
     let ended = run(recorder).done();
     assert_eq!(ended.json()["device"], "alsa:default", "{}", ended.err);
     assert!(ended.err.contains("the default of the sound server, since no sound card is free"), "{}", ended.err);
+}
+
+/// A source of two channels that ends with its value.
+fn source(server: &PipeWire, name: &str) -> Service {
+    source_of(server, name, "FL FR")
+}
+
+fn source_of(server: &PipeWire, name: &str, position: &str) -> Service {
+    let mut maker = Command::new("pw-cli");
+    let description = format!("The {name}");
+    maker.args(["-m", "create-node", "adapter"]).arg(format!(
+        "{{ factory.name = support.null-audio-sink node.name = {name} node.description = \"{description}\" \
+         media.class = Audio/Source/Virtual audio.position = [ {position} ] }}"
+    ));
+    maker.env("PIPEWIRE_RUNTIME_DIR", server.folder());
+    let service = spawn(&mut maker, &server.folder().join(format!("{name}.log")));
+    await_ready(name, || {
+        let mut question = Command::new("pw-dump");
+        question.env("PIPEWIRE_RUNTIME_DIR", server.folder()).stderr(Stdio::null());
+        String::from_utf8_lossy(&question.output().unwrap().stdout).contains(&description)
+    });
+    service
+}
+
+/// PipeWire gave the sound of another microphone in its place, and nothing was said.
+#[test]
+fn a_source_of_pipewire_that_goes_away_is_silence_and_said_until_it_is_back() {
+    const NAME: &str = "servers::pipewire::a_source_of_pipewire_that_goes_away_is_silence_and_said_until_it_is_back";
+    let server = match PipeWire::start(1024).and_then(|server| installed(&["pw-dump"]).map(|()| server)) {
+        Ok(server) => server,
+        Err(reason) => return skip(NAME, &reason),
+    };
+    let place = place();
+    let (_other, wanted) = (source(&server, "other"), source(&server, "wanted"));
+    let arguments = "--json --device alsa:pipewire:NODE=wanted,CHANNELS=2,- --seconds 12";
+    let mut recorder = faultless("record", &place.path().join("session"), arguments);
+    let recorder = server.lead(&mut recorder).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    std::thread::sleep(Duration::from_secs(3));
+    drop(wanted);
+    std::thread::sleep(Duration::from_secs(4));
+    let _wanted = source(&server, "wanted");
+    let ended = recorder.wait_with_output().unwrap();
+    let (out, err) = (String::from_utf8_lossy(&ended.stdout), String::from_utf8_lossy(&ended.stderr));
+    println!("{out}{err}");
+    assert!(err.contains("the device is gone (") && err.contains("the device is back"), "{err}");
+    let report: serde_json::Value = serde_json::from_str(out.lines().last().unwrap()).unwrap();
+    assert!(48_000 < report["frames_lost"].as_u64().unwrap(), "{err}");
+    // A server that has no other source for the inputs stops them instead.
+    let text = "PipeWire took the source The wanted away and gave the inputs the sound of";
+    assert!(err.contains(text) == (ended.status.code() == Some(1)), "{err}");
+}
+
+#[test]
+fn a_source_that_pipewire_does_not_have_is_refused_with_those_that_it_has() {
+    const NAME: &str = "servers::pipewire::a_source_that_pipewire_does_not_have_is_refused_with_those_that_it_has";
+    let server = match PipeWire::start(1024).and_then(|server| installed(&["pw-dump"]).map(|()| server)) {
+        Ok(server) => server,
+        Err(reason) => return skip(NAME, &reason),
+    };
+    let place = place();
+    let _other = source(&server, "other");
+    let mut recorder = faultless(
+        "record",
+        &place.path().join("session"),
+        "--json --device alsa:pipewire:NODE=absent,CHANNELS=2,- --seconds 1",
+    );
+    server.lead(&mut recorder);
+    run(recorder).refused(&["NODE=absent", "no such device", "PipeWire's sources are: other"]);
+}
+
+/// Two of its channels were opened.
+#[test]
+fn the_source_that_the_desktop_has_chosen_is_opened_by_its_name_with_all_its_channels() {
+    const NAME: &str =
+        "servers::pipewire::the_source_that_the_desktop_has_chosen_is_opened_by_its_name_with_all_its_channels";
+    if Path::new("/dev/snd").exists() {
+        return skip(NAME, "there is a sound card");
+    }
+    let started = PipeWire::start_with(1024, &format!("load_module(\"metadata\")\n{MANAGER}"));
+    let server = match started.and_then(|server| installed(&["pw-dump"]).map(|()| server)) {
+        Ok(server) => server,
+        Err(reason) => return skip(NAME, &reason),
+    };
+    let place = place();
+    let _eight = source_of(&server, "eight", "AUX0 AUX1 AUX2 AUX3 AUX4 AUX5 AUX6 AUX7");
+    // WirePlumber chooses it a moment later.
+    std::thread::sleep(Duration::from_secs(1));
+    let record = |name: &str, arguments: &str| {
+        let mut recorder = faultless("record", &place.path().join(name), &format!("--json --seconds 1 {arguments}"));
+        server.lead(&mut recorder).env("XDG_CONFIG_HOME", place.path());
+        let ended = run(recorder).done();
+        assert_eq!(open_read_only(&place.path().join(name)).unwrap().takes().len(), 8, "{}", ended.err);
+        ended
+    };
+    let chosen = record("chosen", "");
+    assert_eq!(chosen.json()["device"], "alsa:pipewire:NODE=eight,CHANNELS=8,default", "{}", chosen.err);
+    let typed = record("typed", "--device alsa:pipewire,-");
+    assert!(typed.err.contains("source is The eight; its 8 channels are opened"), "{}", typed.err);
 }

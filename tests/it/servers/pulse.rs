@@ -6,7 +6,7 @@ use super::{Server, Service, all_is_heard, await_ready, installed, module, spawn
 use crate::util::{faultless, place, run, skip};
 use std::fs;
 use std::path::Path;
-use std::process::Command;
+use std::process::{Command, Stdio};
 use std::time::Duration;
 use tempfile::TempDir;
 
@@ -104,4 +104,36 @@ fn an_overdub_through_pulseaudio_lies_where_it_was_heard() {
         Ok(server) => lies_where_it_was_heard_with(&server, 1_024, ""),
         Err(reason) => skip("servers::pulse::an_overdub_through_pulseaudio_lies_where_it_was_heard", &reason),
     }
+}
+
+/// Loads or unloads a module of the server. Returns what it answers.
+fn ask(server: &Pulse, arguments: &[&str]) -> String {
+    let mut question = Command::new("pactl");
+    String::from_utf8(server.lead(question.args(arguments)).output().unwrap().stdout).unwrap().trim().to_owned()
+}
+
+/// The server moved the inputs to another source, and nothing was said.
+#[test]
+fn a_source_of_pulseaudio_that_goes_away_is_silence_and_said_until_it_is_back() {
+    const NAME: &str = "servers::pulse::a_source_of_pulseaudio_that_goes_away_is_silence_and_said_until_it_is_back";
+    let server = match Pulse::start().and_then(|server| installed(&["pactl"]).map(|()| server)) {
+        Ok(server) => server,
+        Err(reason) => return skip(NAME, &reason),
+    };
+    let place = place();
+    let load = || ask(&server, &["load-module", "module-null-sink", "sink_name=wanted", "rate=48000", "format=s32le"]);
+    let wanted = load();
+    let arguments = "--json --device alsa:pulse:DEVICE=wanted.monitor,- --inputs 2 --seconds 14";
+    let mut recorder = faultless("record", &place.path().join("session"), arguments);
+    let recorder = server.lead(&mut recorder).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    std::thread::sleep(Duration::from_secs(5));
+    ask(&server, &["unload-module", &wanted]);
+    std::thread::sleep(Duration::from_secs(4));
+    load();
+    let ended = recorder.wait_with_output().unwrap();
+    let (out, err) = (String::from_utf8_lossy(&ended.stdout), String::from_utf8_lossy(&ended.stderr));
+    println!("{out}{err}");
+    assert!(err.contains("the device is gone (") && err.contains("the device is back"), "{err}");
+    let report: serde_json::Value = serde_json::from_str(out.lines().last().unwrap()).unwrap();
+    assert!(48_000 < report["frames_lost"].as_u64().unwrap(), "{err}");
 }

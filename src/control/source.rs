@@ -1,0 +1,46 @@
+//! The source of the inputs that a sound server takes away: a notice, and a line of the report. Thread: control.
+
+use super::{Control, Severity};
+use crate::device::SourceNotice;
+use crate::flight::record::Kind;
+use crate::message::published::NO_PASS;
+use crate::time::{Clock, Frames};
+use std::sync::atomic::Ordering::Relaxed;
+
+/// Lines that a report keeps. The notices have all of them.
+const LINES_MAX: usize = 64;
+
+impl Control {
+    /// Tells what the device's thread has found out about the source of the inputs.
+    pub(super) fn poll_source(&mut self) {
+        let Some(news) = self.running.device.source.clone() else { return };
+        let recorded = self.published().pass_frames.load(Relaxed) != NO_PASS;
+        let mut silent = Vec::new();
+        if let Some(pass) = self.pass.as_mut().filter(|pass| recorded && !pass.has_told_of_silence) {
+            pass.has_told_of_silence = true;
+            silent = news.silent();
+        }
+        let notices = news.take();
+        silent.retain(|text| notices.iter().all(|notice| notice.text != *text));
+        for text in silent {
+            self.tell_of_source(SourceNotice { text, is_loss: true });
+        }
+        for notice in notices {
+            self.tell_of_source(notice);
+        }
+    }
+
+    fn tell_of_source(&mut self, SourceNotice { text, is_loss }: SourceNotice) {
+        let recorded = Some(self.published().pass_frames.load(Relaxed)).filter(|frames| *frames != NO_PASS);
+        let rate = self.running.device.rate;
+        let text = match recorded {
+            Some(frames) => format!("{}: {text}", Clock(Frames(frames).duration(rate))),
+            None => text,
+        };
+        if let Some(pass) = self.pass.as_mut().filter(|pass| is_loss && pass.source_losses.len() < LINES_MAX) {
+            pass.source_losses.push(text.clone());
+        }
+        let severity = if is_loss { Severity::Caution } else { Severity::Info };
+        self.notify(Kind::Notice, severity, text, &[]);
+    }
+}
