@@ -30,6 +30,9 @@ const FOLDER_TIMEOUT: Duration = Duration::from_secs(10);
 /// Time limit for the read-ahead to supply the first windows with `--play-along`.
 const WINDOWS_TIMEOUT: Duration = Duration::from_secs(10);
 
+/// Time limit for a sound server to settle on a latency with `--play-along`.
+const LATENCY_TIMEOUT: Duration = Duration::from_secs(4);
+
 /// Time limit for the device to deliver the first frame. `--seconds` count from that frame on, so without this limit a
 /// device that died before it would be waited for without an end.
 const FIRST_FRAME_LIMIT: Duration = Duration::from_secs(5);
@@ -55,6 +58,7 @@ pub fn run(args: &RecordArgs) -> Result<(), Failure> {
     if args.play_along {
         app.control().load_players();
         wait_for_windows(&mut app, &mut line);
+        wait_for_latency(&mut app, &mut line);
     }
     app.control().record(Frames(length))?;
     let observed = wait_for_end(&mut app, &mut line, &stop_flag);
@@ -331,6 +335,16 @@ fn merged(mut head: Value, tail: Value) -> Value {
         head.extend(tail);
     }
     head
+}
+
+/// Waits until the device tells one latency for a while, so that a short take is placed right too. An idle PulseAudio tells
+/// too long a latency in its first second and a half.
+fn wait_for_latency(app: &mut TerminalApp, line: &mut StatusLine) {
+    let deadline = Instant::now() + LATENCY_TIMEOUT;
+    while !app.control().latency_is_settled() && Instant::now() < deadline {
+        app.turn(SAVE_PACE);
+        show_notices(|| app.take_notice(), line);
+    }
 }
 
 fn wait_for_windows(app: &mut TerminalApp, line: &mut StatusLine) {

@@ -185,6 +185,7 @@ pub struct Control {
     players_outdated: bool,
     lost_device: Option<reconnect::LostDevice>,
     system_sleep: system_sleep::SystemSleep,
+    latency_rest: recording::LatencyRest,
     spec: DeviceSpec,
     /// Inputs that the device has now. It may have come back with fewer.
     present_inputs: usize,
@@ -265,6 +266,7 @@ impl Control {
             players_outdated: false,
             lost_device: None,
             system_sleep: system_sleep::SystemSleep::default(),
+            latency_rest: recording::LatencyRest::default(),
             spec,
             present_inputs,
             disk_trouble: None,
@@ -444,6 +446,7 @@ impl Control {
         // Before takes continue: the path of a continuation is made from the present path of the session's folder.
         self.check_folder(false);
         // Neither the saver nor a thread that has ended nor a disk that hangs sends an event: the pass looks at them.
+        self.watch_latency();
         self.poll_pass();
         self.continue_refused_takes();
         self.warn_of_full_disks();

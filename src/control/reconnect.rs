@@ -5,6 +5,7 @@
 //! device, even our own, keeps a card busy. Control sends the new device to the audio thread unstarted. The audio
 //! thread starts it and learns its place on the timeline from its first frames.
 
+use super::recording::LatencyRest;
 use super::{Control, Notice, Severity};
 use crate::device::{self, Device, DeviceError, DeviceFacts, DeviceSpec};
 use crate::flight::record::Kind;
@@ -251,6 +252,7 @@ impl Control {
                 let (gone_at, inputs) = (lost_device.gone_at, device.facts().inputs);
                 lost_device.inputs = Some(inputs);
                 self.running.device.source.clone_from(&device.facts().source);
+                self.latency_rest = LatencyRest::new(self.published().device_frames.load(Relaxed));
                 self.note_inputs_found((inputs != self.present_inputs).then_some((gone_at, inputs)));
                 self.send(AudioCommand::Device(device));
             }

@@ -41,6 +41,7 @@ impl Control {
     pub(super) fn finish_takes(&mut self, ended: &Ended) {
         self.settle_latency();
         self.tell_of_parts_astray();
+        self.tell_of_early_latency();
         let Some(run) = &self.pass else { return };
         let (audio_report, latency) = (run.audio_report.as_ref(), run.latency.frames());
         let mut ends = Vec::with_capacity(run.takes.len());

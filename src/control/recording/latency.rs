@@ -10,15 +10,23 @@ use crate::device::Latency;
 use crate::message::PassRange;
 use crate::message::published::NO_PASS;
 use crate::session::LATENCY_MAX;
-use crate::time::{Clock, FramePos, Frames};
+use crate::time::{Clock, FramePos, Frames, SampleRate};
 use serde::Serialize;
 use std::sync::atomic::Ordering::Relaxed;
+use std::time::Duration;
 
 /// Parts of a pass that are kept. A device that restarts its outputs more often is in no step at all.
 const PARTS_MAX: usize = 64;
 
 /// Frames by which two parts of a pass may differ unsaid: the readings of a sound server are not more exact.
 const JITTER_FRAMES: u64 = 48;
+
+/// Time for which a sound server must tell the same latency until it is believed. PulseAudio corrects that of an idle source
+/// in the first second and a half.
+const LATENCY_REST: Duration = Duration::from_millis(1_200);
+
+/// Frames by which it may move meanwhile.
+const LATENCY_REST_JITTER: u64 = 512;
 
 /// The largest offset, in either direction.
 pub const LATENCY_OFFSET_MAX: i64 = 1 << 18;
@@ -30,6 +38,32 @@ struct Part {
     /// Frame of the pass at which it begins, and its length.
     from: u64,
     frames: u64,
+}
+
+/// The latency that the device tells, and since which frame of the device. An idle PulseAudio delivers its first frame after
+/// two seconds, so the system's time would say nothing.
+#[derive(Clone, Copy, Debug, Default)]
+pub(in crate::control) struct LatencyRest {
+    sum: u64,
+    from: u64,
+}
+
+impl LatencyRest {
+    /// For a device that was opened when the device's clock was at `frames`.
+    pub(in crate::control) fn new(frames: u64) -> LatencyRest {
+        LatencyRest { sum: 0, from: frames }
+    }
+
+    /// The device tells the latency `sum` at its frame `now`.
+    fn observe(&mut self, sum: u64, now: u64) {
+        if now < self.from || LATENCY_REST_JITTER < sum.abs_diff(self.sum) {
+            *self = LatencyRest { sum, from: now };
+        }
+    }
+
+    fn is_settled(self, now: u64, rate: SampleRate) -> bool {
+        rate.frames(LATENCY_REST).0 < now.saturating_sub(self.from)
+    }
 }
 
 /// The latency of a pass so far.
@@ -144,6 +178,32 @@ impl Control {
         PassLatency::new(is_heard, self.latency_offset, self.published().latency())
     }
 
+    /// Whether the latency that the device tells can be believed: a card's at once, that of a sound server when it has been
+    /// the same for a while.
+    pub fn latency_is_settled(&self) -> bool {
+        let device = &self.running.device;
+        let now = self.published().device_frames.load(Relaxed);
+        device.source.is_none() || device.outputs == 0 || self.latency_rest.is_settled(now, device.rate)
+    }
+
+    /// Notes since when the device has told the same latency.
+    pub(in crate::control) fn watch_latency(&mut self) {
+        let (sum, now) = (self.published().latency().sum(), self.published().device_frames.load(Relaxed));
+        self.latency_rest.observe(sum, now);
+    }
+
+    /// Tells that the takes may lie beside what was heard, because they ended before the server told its true latency.
+    pub(super) fn tell_of_early_latency(&mut self) {
+        let is_heard = self.pass.as_ref().is_some_and(|run| run.latency.is_heard);
+        if is_heard && !self.latency_is_settled() {
+            self.caution(
+                "the sound server changed its latency until the end of the recording: the takes may lie beside what was \
+                 heard; wait some seconds after the device is opened, and record again"
+                    .to_owned(),
+            );
+        }
+    }
+
     /// Notes what the device tells while the pass records.
     pub(super) fn observe_latency(&mut self) {
         let published = &self.running.published;
@@ -194,6 +254,18 @@ mod tests {
         latency.observe(told(512, 256, 2), Frames(9_000));
         assert_eq!(latency.report().text().unwrap(), "placed 768 frames earlier: 512 of output, 256 of input");
         assert_eq!(latency.astray(), Some((Frames(1_000), 618)));
+    }
+
+    /// A take of a second was placed 0.3 s too early.
+    #[test]
+    fn a_latency_that_a_server_still_corrects_is_not_settled() {
+        let (mut rest, rate) = (LatencyRest::default(), SampleRate(48_000));
+        // Nothing is delivered for two seconds; then the delay is told, corrected in steps, and stays.
+        for (sum, now) in [(128, 0), (128, 0), (33_000, 1_024), (20_000, 30_000), (3_000, 70_000), (3_040, 120_000)] {
+            rest.observe(sum, now);
+            assert!(!rest.is_settled(now, rate), "{sum} {now}");
+        }
+        assert!(rest.is_settled(130_000, rate));
     }
 
     #[test]
