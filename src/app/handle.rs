@@ -167,6 +167,7 @@ mod tests {
     use super::super::control_loop::COMMANDS_MAX;
     use super::*;
     use crate::app::DeviceWish;
+    use crate::app::settings_change::SettingsChange;
     use crate::app::snapshot::{PassPhase, Stage};
     use crate::control::Severity;
     use crate::session::TakeState;
@@ -273,6 +274,18 @@ mod tests {
         assert_eq!(app.shared.given.load(SeqCst), COMMANDS_MAX as u64, "a command that was refused does not count");
         assert_eq!(taken.len(), COMMANDS_MAX);
         drop(control);
+    }
+
+    /// The button "Use the sound server" said that there is no session.
+    #[test]
+    fn a_new_session_whose_device_is_in_use_is_begun_with_the_next_device() {
+        let home = tempfile::tempdir().unwrap();
+        let app = AppHandle::start(options(home.path(), "alsa:no-such-card")).unwrap();
+        until(&app, "there is no device", |snapshot| matches!(snapshot.stage, Stage::NoDevice { .. }));
+        let device = SettingsChange::Device(Some("virtual".to_owned()));
+        assert!(app.apply(Command::Settings(vec![device, SettingsChange::Inputs(None)])) && app.apply(Command::Reopen));
+        until(&app, "it opens", |snapshot| snapshot.stage == Stage::Open);
+        assert!(app.close_within(PATIENCE));
     }
 
     #[test]

@@ -149,6 +149,8 @@ pub struct App {
     /// When an input was loud last.
     heard_at: Option<Instant>,
     devices: Arc<Vec<crate::device::Listed>>,
+    /// The place of a new session for which no device could be opened. It is begun with the next device.
+    not_begun: Option<PathBuf>,
     /// To be opened as soon as the session that is open now is closed.
     next_open: Option<OpenRequest>,
     transport: TransportRequests,
@@ -196,6 +198,7 @@ impl App {
             inhibitor: Inhibitor::default(),
             heard_at: None,
             devices: Arc::default(),
+            not_begun: None,
             next_open: None,
             transport: TransportRequests::default(),
             session_info: SessionInfo::default(),
@@ -224,7 +227,7 @@ impl App {
     fn open_with(&mut self, folder: Option<PathBuf>, may_be_missing: bool) {
         let named = self.options.session.is_some() || folder.is_some();
         self.next_open = Some(OpenRequest {
-            may_begin: folder.is_some() && folder == self.options.session,
+            may_begin: folder.is_some() && (folder == self.options.session || folder == self.not_begun),
             folder,
             named,
             may_be_missing,
@@ -306,10 +309,7 @@ impl App {
     fn poll_control(&mut self) {
         let OpenState::Open(control) = &mut self.state else { return };
         control.poll();
-        let mut notices = Vec::new();
-        while let Some(notice) = control.take_notice() {
-            notices.push(notice);
-        }
+        let mut notices: Vec<Notice> = std::iter::from_fn(|| control.take_notice()).collect();
         let mut reports = Vec::new();
         while let Some(report) = control.take_report() {
             self.transport.replays = true;
@@ -404,6 +404,7 @@ impl App {
         self.notify(Severity::Caution, failed.reason.clone());
         self.session_info = SessionInfo::default();
         self.earlier = Arc::default();
+        self.not_begun = failed.is_new.then(|| failed.folder.clone());
         self.session_info.folder = failed.folder;
         if let Some(session) = failed.session {
             self.session_info.session = session;

@@ -68,6 +68,8 @@ pub(super) struct Failed {
     pub(super) folder: PathBuf,
     /// The session, if only the device could not be opened.
     pub(super) session: Option<Arc<Session>>,
+    /// The folder is the place of a new session that was not begun.
+    pub(super) is_new: bool,
 }
 
 /// Results that may wait for control. A task whose result finds no place waits on its own thread, so none is lost.
@@ -99,7 +101,7 @@ impl Task {
         match self {
             Task::Open => {
                 let stage = Stage::NoDevice { reason: reason.clone(), instead: None };
-                OpenerEvent::Failed(Failed { reason, stage, folder: PathBuf::new(), session: None })
+                OpenerEvent::Failed(Failed { reason, stage, folder: PathBuf::new(), session: None, is_new: false })
             }
             Task::Close => OpenerEvent::Closed(vec![Notice { severity: Severity::Loss, text: reason }]),
             Task::Restore => OpenerEvent::Restored(Err(reason)),
@@ -272,7 +274,7 @@ fn open_at(request: &OpenRequest, folder: &Path, is_new: bool) -> Result<Opened,
         }
         other => other,
     };
-    let mut control = control.map_err(|error| failed(folder, error, session))?;
+    let mut control = control.map_err(|error| failed(folder, error, session, is_new))?;
     if read_only.is_none() && control.session().tracks().is_empty() && control.session().takes().is_empty() {
         let inputs_available = control.running().device.inputs;
         control.make_tracks(inputs_available).map_err(|error| no_session(folder, &error.to_string()))?;
@@ -282,7 +284,7 @@ fn open_at(request: &OpenRequest, folder: &Path, is_new: bool) -> Result<Opened,
     Ok(Opened { control: Box::new(control), title, read_only, is_new, notes, base })
 }
 
-fn failed(folder: &Path, error: ControlError, session: Option<Session>) -> Failed {
+fn failed(folder: &Path, error: ControlError, session: Option<Session>, is_new: bool) -> Failed {
     match error {
         ControlError::Session(error) => no_session(folder, &error.to_string()),
         error => {
@@ -292,14 +294,14 @@ fn failed(folder: &Path, error: ControlError, session: Option<Session>) -> Faile
                 _ => None,
             };
             let stage = Stage::NoDevice { reason: reason.clone(), instead };
-            Failed { reason, stage, folder: folder.to_path_buf(), session: session.map(Arc::new) }
+            Failed { reason, stage, folder: folder.to_path_buf(), session: session.map(Arc::new), is_new }
         }
     }
 }
 
 fn no_session(folder: &Path, reason: &str) -> Failed {
     let stage = Stage::NoSession { reason: reason.to_owned(), versions: versions(folder) };
-    Failed { reason: reason.to_owned(), stage, folder: folder.to_path_buf(), session: None }
+    Failed { reason: reason.to_owned(), stage, folder: folder.to_path_buf(), session: None, is_new: false }
 }
 
 /// The device's name on the screen: the card's own name if it has one.
@@ -308,7 +310,9 @@ fn title_of(name: &str, inputs: usize) -> String {
         return format!("Built-in, {inputs} tones");
     }
     let listed = list();
-    let found = listed.iter().find(|listed| listed.name == name).map(|listed| listed.title.clone());
+    let exact = listed.iter().find(|listed| listed.name == name);
+    let found = exact.or_else(|| listed.iter().find(|listed| listed.is_opened_by(name)));
+    let found = found.map(|listed| listed.title.clone());
     found.unwrap_or_else(|| name.strip_prefix("alsa:").unwrap_or(name).to_owned())
 }
 

@@ -54,7 +54,8 @@ pub fn show(ui: &mut Ui, state: &mut DeviceState, context: &mut PanelContext<'_>
         devices.sort_by_key(|listed| usefulness(listed));
         for listed in devices {
             let (free, details) = availability(listed);
-            if device_line(ui, &listed.title, &format!("{}  ·  {details}", listed.name), free, choice.name == listed.name, context) {
+            let is_chosen = listed.is_opened_by(&choice.name);
+            if device_line(ui, &listed.title, &format!("{}  ·  {details}", listed.name), free, is_chosen, context) {
                 choice.name.clone_from(&listed.name);
                 choice.inputs = None;
             }
