@@ -9,6 +9,7 @@ use faultless::app::command::Command;
 use faultless::app::snapshot::Stage;
 use faultless::control::Severity;
 use faultless::control::edit::Edit;
+use faultless::residency::disk_work_reader;
 use faultless::time::FramePos;
 use faultless::ui::bottom_panel::Tab;
 use faultless::ui::effect::Overlay;
@@ -488,4 +489,68 @@ fn root_a_full_disk_is_told_in_time_left_and_takes_keep_their_waveforms_in_the_s
     let home = rig.leave();
     drop(disk);
     drop(home);
+}
+
+#[test]
+fn the_panel_shows_the_pages_of_other_files_and_of_a_process_and_the_takes_again() {
+    let mut rig = Rig::new("virtual", 2);
+    let bottom = &mut rig.harness.state_mut().shell().bottom;
+    (bottom.open, bottom.tab) = (true, Tab::Residency);
+    rig.step(2);
+    rig.click("Watch other files");
+    let folder = rig.home.path().join("database");
+    std::fs::create_dir(&folder).unwrap();
+    std::fs::write(folder.join("rows.db"), vec![1; 64 * 4096]).unwrap();
+    let field = "Files or process to watch";
+    rig.type_in(field, "database");
+    rig.click("Watch");
+    rig.harness.get_by_label_contains("Type the whole path");
+    replace(&mut rig, field, &folder.display().to_string());
+    rig.press(Key::Enter);
+    rig.until("the file is there", |rig| rig.harness.query_by_label_contains("rows.db: size 256 KiB").is_some());
+    rig.harness.get_by_label_contains("in memory 256 KiB");
+    assert!(!is_shown(&rig, "Residency map"), "the takes have their place back later");
+    replace(&mut rig, field, &std::process::id().to_string());
+    rig.click("Watch");
+    let own = format!("({})", std::process::id());
+    rig.until("the process is there", |rig| rig.harness.query_all_by_label_contains(&own).next().is_some());
+    rig.until("its files are there", |rig| rig.harness.query_all_by_label_contains("page tables ").next().is_some());
+    replace(&mut rig, field, "99999999");
+    rig.click("Watch");
+    rig.until("it is gone", |rig| rig.harness.query_by_label_contains("there is no such process").is_some());
+    rig.click("Back to the takes");
+    assert!(!is_shown(&rig, field) && is_shown(&rig, "Watch other files"));
+}
+
+/// Types a text in place of that of a field.
+fn replace(rig: &mut Rig, field: &str, text: &str) {
+    rig.harness.get_by_label(field).focus();
+    rig.step(2);
+    rig.press_with(Modifiers::CTRL.plus(Modifiers::COMMAND), Key::A);
+    rig.type_in(field, text);
+}
+
+#[test]
+fn the_line_below_the_graphs_names_the_program_that_synced_or_says_why_none_is_known() {
+    let mut rig = Rig::new("virtual", 2);
+    let bottom = &mut rig.harness.state_mut().shell().bottom;
+    (bottom.open, bottom.tab) = (true, Tab::Residency);
+    rig.click("Record");
+    let file = rig.home.path().join("other");
+    // This test is another program than the recorder.
+    let sync = || std::fs::write(&file, [1; 5000]).and_then(|()| std::fs::File::open(&file)?.sync_data());
+    rig.until("somebody is named, or the reason is", |rig| {
+        sync().unwrap();
+        let said = |text: &str| rig.harness.query_by_label_contains(text).is_some();
+        said("fdatasync by ")
+            || said("Syncs and writeback by others are not known: ")
+            || said("Others: ") && disk_work_reader::examine().is_none() && !has_tracepoints(rig.home.path())
+    });
+    rig.stop();
+}
+
+/// Whether the file system of a folder tells its syncs.
+fn has_tracepoints(folder: &std::path::Path) -> bool {
+    let kind = faultless::file_system::name_of(&std::fs::File::open(folder).unwrap()).unwrap_or_default();
+    ["ext4", "xfs", "btrfs"].iter().any(|known| kind.starts_with(known))
 }

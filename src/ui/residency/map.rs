@@ -57,7 +57,13 @@ fn colour(page: PageState, theme: &Theme) -> Color32 {
 
 /// The colour of a texel in a cell of `w` by `h` texels. Each state has a pattern too, for users who do not see
 /// colours.
-fn texel(page: PageState, disagrees: bool, (x, y): (usize, usize), (w, h): (usize, usize), theme: &Theme) -> Color32 {
+pub(super) fn texel(
+    page: PageState,
+    disagrees: bool,
+    (x, y): (usize, usize),
+    (w, h): (usize, usize),
+    theme: &Theme,
+) -> Color32 {
     if x + 1 >= w || y + 1 >= h {
         return theme.panel;
     }

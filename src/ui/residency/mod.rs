@@ -5,6 +5,8 @@ mod cards;
 mod fault_marks;
 mod graphs;
 mod map;
+mod other_files;
+mod others;
 mod recent_events;
 mod story;
 
@@ -14,6 +16,7 @@ use super::panel_context::PanelContext;
 use super::save_report::ReportSaver;
 use super::theme::Theme;
 use super::widget::{Button, Look};
+use crate::residency::disk_work::SeenWork;
 use crate::residency::faults::SeenFault;
 use crate::residency::rates::RatePoint;
 use crate::residency::sample::{Pages, RowKey, Sample, View};
@@ -59,6 +62,11 @@ pub struct ResidencyState {
     faults: Vec<SeenFault>,
     /// Why page faults are not attributed; `None` if they are.
     no_faults_because: Option<Arc<str>>,
+    /// Syncs and writeback by others, and why they are not known; `None` if they are.
+    disk_work: Vec<SeenWork>,
+    no_disk_work_because: Option<Arc<str>>,
+    /// The files of others, which the panel can show in place of the takes.
+    other_files: other_files::OtherFiles,
     saver: ReportSaver,
     /// Request to freeze or unfreeze. The next picture takes it.
     freeze_clicked: bool,
@@ -121,6 +129,7 @@ impl ResidencyState {
     /// The panel is not visible any more, and the watcher has no view. The next picture of the panel requests one.
     pub fn hide(&mut self) {
         self.view = None;
+        self.other_files.hide();
     }
 
     /// Closes the card of the pinned page. Returns whether there was one.
@@ -161,6 +170,10 @@ pub(super) const POOL_LEGEND: [(PageState, &str); 6] = [
 /// legend.
 pub fn legend(ui: &mut Ui, state: &mut ResidencyState, context: &mut PanelContext<'_>) {
     let whole = ui.max_rect();
+    if state.other_files.is_shown() {
+        // They have buttons and a legend of their own.
+        return;
+    }
     ui.with_layout(Layout::right_to_left(Align::Center), |ui| {
         ui.spacing_mut().item_spacing.x = 4.0;
         ui.add_space(8.0);
@@ -181,6 +194,10 @@ pub fn legend(ui: &mut Ui, state: &mut ResidencyState, context: &mut PanelContex
         let freeze = if state.is_frozen() { freeze } else { freeze.look(Look::Quiet) };
         if freeze.size(28.0, 26.0).tip(tip).show(ui, context.theme).clicked() {
             state.freeze_clicked = true;
+        }
+        let others = saves("Watch other files", "Other files\u{2026}", Icon::Folder);
+        if others.tip("Show the pages of any files, or of the files of a process").show(ui, context.theme).clicked() {
+            state.other_files.show_them();
         }
         if has_words {
             let tip = "Which pages the map shows: those around the heads, whole files, or the slots of memory that are used in turn";
@@ -237,6 +254,9 @@ fn legend_lines(ui: &Ui, whole: Rect, entries: &[(PageState, &str)], theme: &The
 
 /// Draws the panel into the rest of `ui`.
 pub fn show(ui: &mut Ui, state: &mut ResidencyState, context: &mut PanelContext<'_>) {
+    if state.other_files.is_shown() {
+        return other_files::show(ui, &mut state.other_files, context);
+    }
     let whole = ui.max_rect();
     let whole =
         if state.legend_fits { whole } else { legend_lines(ui, whole, state.shown_pages.legend(), context.theme) };
@@ -256,6 +276,7 @@ pub fn show(ui: &mut Ui, state: &mut ResidencyState, context: &mut PanelContext<
         cards::show(&mut right, state, context);
     }
     let map = graphs::show(ui, state, map, context);
+    let map = others::show(ui, state, map, context);
     match shown(state) {
         Some(sample) => {
             if !state.is_frozen() && state.sample.as_ref().is_none_or(|sample| sample.rows.is_empty()) {
@@ -324,6 +345,8 @@ fn update_sample(state: &mut ResidencyState, map: Rect, context: &PanelContext<'
         }
         (state.rates, state.faults) = (watcher.rates(), watcher.faults());
         state.no_faults_because = watcher.no_faults_because();
+        state.disk_work = watcher.disk_work();
+        state.no_disk_work_because = watcher.no_disk_work_because();
         if !latest.rows.is_empty() {
             state.last_with_rows = Some(Arc::clone(&latest));
         }
