@@ -161,7 +161,9 @@ mod tests {
     #[test]
     fn counts_come_back_from_their_words_and_words_of_any_value_give_counts() {
         let histogram = Histogram::default();
-        [0, 7, 10_000, 400_000, u64::MAX >> 20].into_iter().for_each(|nanos| histogram.count(nanos));
+        for nanos in [0, 7, 10_000, 400_000, u64::MAX >> 20] {
+            histogram.count(nanos);
+        }
         let counts = histogram.counts();
         let words: Vec<u64> = counts.words().collect();
         assert_eq!((words.len(), Counts::of_words(|index| words[index])), (Counts::WORDS, counts));

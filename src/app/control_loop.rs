@@ -294,22 +294,23 @@ impl ControlLoop {
             self.peaks.note(meters);
         }
         if changed || is_taken || (live.is_some() && self.looks.is_due(&self.app.shape(), moves, now)) {
-            self.publish_snapshot(changed, is_taken, moves, live.is_some());
+            self.publish_snapshot(changed, is_taken, moves);
         }
         if let Some((page, (playhead, meters))) = live {
             page.write(&playhead, &meters, &self.latest);
         }
     }
 
-    /// Builds a snapshot and publishes it. `is_shown`: a window of another process is attached, which gets a snapshot only
-    /// when it is woken.
-    fn publish_snapshot(&mut self, changed: bool, is_taken: bool, moves: bool, is_shown: bool) {
+    /// Builds a snapshot and publishes it.
+    fn publish_snapshot(&mut self, changed: bool, is_taken: bool, moves: bool) {
         let now = Instant::now();
         self.changes += u64::from(changed);
         let mut snapshot = self.app.snapshot();
         (snapshot.commands_done, snapshot.moves, snapshot.changes) = (self.done, moves, self.changes);
         snapshot.shape = self.looks.look(self.app.shape(), now);
         self.peaks.hold(&mut snapshot, is_taken, now);
+        // A window of another process gets a snapshot only when it is woken.
+        let is_shown = self.shared.live.page().is_some();
         let wakes = changed || (is_shown && !snapshot.is_like(&self.latest));
         let snapshot = Arc::new(snapshot);
         self.latest = Arc::clone(&snapshot);
