@@ -27,7 +27,7 @@ const STORIES_MAX: usize = 16;
 /// Cells of a row of samples, at most.
 const CELLS_MAX: usize = 4096;
 
-/// Pause between looks for a new residency sample.
+/// The shortest pause between looks for a new residency sample.
 const SAMPLE_PAUSE: Duration = Duration::from_millis(40);
 
 /// Time for control to name the sources of a trace.
@@ -389,6 +389,8 @@ impl Writer<'_> {
             return Ok(None);
         }
         let Some(watcher) = self.app.watcher() else { return Ok(Some(SAMPLE_PAUSE)) };
+        // Half of the time between two samples of the view.
+        let pause = view.map(|view| (Duration::from_millis(500) / view.hz.max(1)).max(SAMPLE_PAUSE));
         let is_new = self.watcher.as_ref().is_none_or(|known| !Arc::ptr_eq(known, &watcher));
         if is_new || self.view != view {
             watcher.set_view(view);
@@ -416,7 +418,7 @@ impl Writer<'_> {
             self.send(&AnswerRef::Sample { sample: &sample, is_latest: true })?;
             self.sample = Some(sample);
         }
-        Ok(Some(SAMPLE_PAUSE))
+        Ok(pause)
     }
 }
 
