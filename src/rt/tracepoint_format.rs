@@ -67,7 +67,7 @@ impl TracepointFormat {
     }
 }
 
-/// Parses a line as `field:unsigned long ino;	offset:16;	size:8;	signed:0;`.
+/// Parses a line as `field:unsigned long ino; offset:16; size:8; signed:0;`, with a tab in front of each part.
 fn field(line: &str) -> Option<Field> {
     let mut parts = line.trim().strip_prefix("field:")?.split(';').map(str::trim);
     let name = parts.next()?.rsplit([' ', '*']).next()?;

@@ -551,6 +551,6 @@ fn the_line_below_the_graphs_names_the_program_that_synced_or_says_why_none_is_k
 
 /// Whether the file system of a folder tells its syncs.
 fn has_tracepoints(folder: &std::path::Path) -> bool {
-    let kind = faultless::file_system::name_of(&std::fs::File::open(folder).unwrap()).unwrap_or_default();
+    let kind = faultless::file_system::name_of(std::fs::File::open(folder).expect("the folder")).unwrap_or_default();
     ["ext4", "xfs", "btrfs"].iter().any(|known| kind.starts_with(known))
 }

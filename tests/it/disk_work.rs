@@ -27,7 +27,7 @@ fn syncs_by_another_program_and_the_writeback_of_takes_are_in_the_trace_with_the
         return skip(NAME, &refused.reason);
     }
     let folder = place();
-    let file_system = name_of(&File::open(folder.path()).unwrap()).unwrap_or_default();
+    let file_system = name_of(File::open(folder.path()).unwrap()).unwrap_or_default();
     if !["ext4", "xfs", "btrfs"].iter().any(|known| file_system.starts_with(known)) {
         return skip(NAME, &format!("{file_system} has no tracepoints of syncs"));
     }

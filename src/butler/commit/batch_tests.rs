@@ -134,7 +134,7 @@ fn many_takes_are_written_and_durable_in_batches_and_in_calls_for_each() {
         // The third window is open: its whole pages are written too.
         rig.captured(0);
         rig.captured(1);
-        let open = 2048 * 3 / 4096 * 4096;
+        let open = (2048 * 3_usize) & !4095;
         rig.stored(2 * WINDOW + 2048 + limits::STORE_LAG_FRAMES);
         rig.sync();
         for take in 0..TAKES {
