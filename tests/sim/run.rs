@@ -211,7 +211,10 @@ impl Run {
         let Some(in_memory) = self.story.borrow_mut().at_close.take() else { return };
         match open_read_only(&self.places.session) {
             Ok(on_disk) if on_disk == with_folders_of(&in_memory, &on_disk) => {}
-            Ok(_) => self.offences.push("after the end, session.json differs from the session in memory".to_owned()),
+            Ok(on_disk) => self.offences.push(format!(
+                "after the end, session.json differs from the session in memory: {}",
+                first_difference(&on_disk, &with_folders_of(&in_memory, &on_disk))
+            )),
             Err(error) => self.offences.push(format!("after the end, session.json cannot be read: {error}")),
         }
     }
@@ -294,12 +297,24 @@ impl Run {
     }
 }
 
-/// `session` with the overflow folders of `file` as well: one that opens while the program closes is listed in the file
-/// after the simulator has looked at the session in memory.
+/// `session` with the overflow folders of `file`. After the simulator has looked at the session in memory, one that opens
+/// while the program closes is listed in the file, and one that is refused is taken out, if no take lies there.
 fn with_folders_of(session: &Session, file: &Session) -> Session {
     let mut session = session.clone();
     for folder in file.overflow_folders() {
         session.remember_overflow_folder(folder.clone());
     }
+    let others: Vec<String> = session.overflow_folders().to_vec();
+    for folder in others.iter().filter(|folder| !file.overflow_folders().contains(folder)) {
+        session.forget_overflow_folder(folder);
+    }
     session
+}
+
+/// The place where two sessions differ first, as both have it.
+fn first_difference(on_disk: &Session, in_memory: &Session) -> String {
+    let [on_disk, in_memory] = [on_disk, in_memory].map(|session| format!("{session:?}"));
+    let same = on_disk.bytes().zip(in_memory.bytes()).take_while(|(one, other)| one == other).count();
+    let part = |text: &str| text.chars().skip(same.saturating_sub(60)).take(140).collect::<String>();
+    format!("\"{}\" and \"{}\"", part(&on_disk), part(&in_memory))
 }
