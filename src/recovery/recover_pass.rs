@@ -544,7 +544,7 @@ fn note_absent_inputs(session: &mut Session, cut: &CutTake, outcome: &PassOutcom
 /// Writes the losses of the pass, and sound that is neither in the file nor in memory, into a take. Returns the number of
 /// frames that are missing though there was a spool.
 fn note_losses(session: &mut Session, cut: &CutTake, outcome: &PassOutcome) -> Frames {
-    let (id, claimed, progress) = (cut.take.id, cut.wav.claimed, &outcome.progress);
+    let (id, progress) = (cut.take.id, &outcome.progress);
     let (first, frames) = (FramePos(cut.take.offset.0), cut.frames(outcome.frames));
     for loss in losses_of(progress, cut.first) {
         let (at, end) = (loss.at.max(first), (loss.at + loss.frames).min(first + frames));
@@ -554,13 +554,10 @@ fn note_losses(session: &mut Session, cut: &CutTake, outcome: &PassOutcome) -> F
     }
     session.raise_unlisted_losses(id, progress.losses.saturating_sub(progress.marks.len() as u64)).ok();
     let Some(spool) = &cut.spool else {
-        if claimed < frames && !outcome.all_on_disk {
-            // The file can have sound beyond the header's claim. The loss begins at the first block that was never
-            // written.
-            let hole = cut.wav.first_hole(claimed, frames).ok().flatten();
-            if let Some(hole) = hole.into_iter().chain(cut.wav.short_of(frames)).min() {
-                session.list_loss(id, FramePos(hole.0), frames - hole, "what was in memory is gone").ok();
-            }
+        let lost =
+            if outcome.all_on_disk { Vec::new() } else { cut.wav.lost_without_memory(frames).unwrap_or_default() };
+        for (at, frames) in lost {
+            session.list_loss(id, FramePos(at.0), frames, "what was in memory is gone").ok();
         }
         return Frames(0);
     };

@@ -33,6 +33,9 @@ const REFERENCE_AT: usize = BEXT_AT + 8 + 256 + 32;
 /// Part of the coding history of a take that was not finished.
 const UNFINISHED: &str = "being recorded";
 
+/// Part of the coding history of a take that a recovery has finished.
+const RECOVERED: &str = "cut off and recovered";
+
 /// The file of a take that was cut off.
 #[derive(Debug)]
 pub(super) struct TakeWav {
@@ -40,6 +43,9 @@ pub(super) struct TakeWav {
     header: Header,
     /// Frames that the header claims and the file has.
     pub(super) claimed: Frames,
+    /// Whether an earlier recovery has written the header, and was killed before it could save the session. Its claim then
+    /// is the length of the pass, and the file may lack sound before it.
+    was_recovered: bool,
     /// Frames of the pass before the first frame of this file.
     offset: Frames,
     /// Whole frames that fitted into the file when it was opened.
@@ -101,7 +107,8 @@ impl TakeWav {
         // A power cut can leave a header of zeros. Without an identity in it, accept only a file that has no second
         // name.
         if page.iter().all(|byte| *byte == 0) && found.nlink() == 1 {
-            return Ok(TakeWav { file, header: fresh, claimed: Frames(0), offset, there, latency, page });
+            let (claimed, was_recovered) = (Frames(0), false);
+            return Ok(TakeWav { file, header: fresh, claimed, was_recovered, offset, there, latency, page });
         }
         let other = || Unusable {
             reason: format!("{}: not the file that was recorded; left as it is", name.display()),
@@ -114,7 +121,8 @@ impl TakeWav {
         };
         let bext = bext.ok_or_else(other)?;
         let claimed = Frames(bytes / fresh.frame_bytes() as u64);
-        Ok(TakeWav { file, header: Header { bext, ..fresh }, claimed, offset, there, latency, page })
+        let was_recovered = bext.coding_history.contains(RECOVERED);
+        Ok(TakeWav { file, header: Header { bext, ..fresh }, claimed, was_recovered, offset, there, latency, page })
     }
 
     /// Device and inode number, equal for two names of the same file.
@@ -164,8 +172,8 @@ impl TakeWav {
         let history = &mut header.bext.coding_history;
         // A file that its committer had finished keeps its history.
         if history.is_empty() || history.contains(UNFINISHED) {
-            let remark = "Faultless; cut off and recovered";
-            *history = coding_history_line(header.format, header.rate, header.channels, remark);
+            let remark = format!("Faultless; {RECOVERED}");
+            *history = coding_history_line(header.format, header.rate, header.channels, &remark);
         }
         hook(Step::Length)?;
         // In two steps, so that the pad byte is zero and not the first byte after the cut.
@@ -232,14 +240,29 @@ impl TakeWav {
     }
 
     /// The end of the file as it was opened, if it had fewer than `frames` frames.
-    pub(super) fn short_of(&self, frames: Frames) -> Option<Frames> {
+    fn short_of(&self, frames: Frames) -> Option<Frames> {
         Some(self.there).filter(|there| *there < frames)
     }
 
-    /// The first frame of this file in `from..frames` that was never written to the disk.
-    pub(super) fn first_hole(&self, from: Frames, frames: Frames) -> io::Result<Option<Frames>> {
-        let found = holes(&self.file, DATA_OFFSET + self.bytes_of(from), DATA_OFFSET + self.bytes_of(frames))?;
-        Ok(found.first().map(|(start, _)| Frames((start - DATA_OFFSET) / self.header.frame_bytes() as u64).max(from)))
+    /// Frames of this file that its recording has claimed: they are in the file. An earlier recovery claims all frames.
+    fn vouched(&self) -> Frames {
+        if self.was_recovered { Frames(0) } else { self.claimed }
+    }
+
+    /// The ranges of this file up to frame `frames` that are lost if no memory is left: first frame and length. Behind the
+    /// header's claim, everything from the first block on that was never written is lost. If an earlier recovery wrote the
+    /// claim, each block before it that was never written is lost, too.
+    pub(super) fn lost_without_memory(&self, frames: Frames) -> io::Result<Vec<(Frames, Frames)>> {
+        let byte = |frame: Frames| DATA_OFFSET + self.bytes_of(frame);
+        let claimed = self.claimed.min(frames);
+        let mut lost = self.in_frames(holes(&self.file, byte(self.vouched().min(claimed)), byte(claimed))?);
+        if claimed < frames {
+            let frame = |at: u64| Frames((at - DATA_OFFSET) / self.header.frame_bytes() as u64).max(claimed);
+            let hole = holes(&self.file, byte(claimed), byte(frames))?.first().map(|(start, _)| frame(*start));
+            let first = hole.into_iter().chain(self.short_of(frames)).min();
+            lost.extend(first.map(|first| (first, frames - first)));
+        }
+        Ok(lost)
     }
 
     /// The ranges of this file from its header's claim up to frame `frames` that were never written, and of which neither
@@ -250,7 +273,7 @@ impl TakeWav {
         spool: &FoundSpool,
         mirror: Option<&TakeWav>,
     ) -> io::Result<Vec<(Frames, Frames)>> {
-        let (from, end) = (DATA_OFFSET + self.bytes_of(self.claimed), DATA_OFFSET + self.bytes_of(frames));
+        let (from, end) = (DATA_OFFSET + self.bytes_of(self.vouched()), DATA_OFFSET + self.bytes_of(frames));
         let mut missing = holes(&self.file, from, end)?;
         let in_memory = self.extents(spool, frames)?;
         let here = |(start, hole): &Extent| (start - self.offset_bytes(), hole - self.offset_bytes());
@@ -266,9 +289,14 @@ impl TakeWav {
             there.push((at, end));
             missing = without(missing, there.into_iter());
         }
+        Ok(self.in_frames(missing))
+    }
+
+    /// Ranges of bytes of this file as first frame and length.
+    fn in_frames(&self, ranges: Vec<Extent>) -> Vec<(Frames, Frames)> {
         let frame_bytes = self.header.frame_bytes() as u64;
         let frame = |at: u64| Frames((at - DATA_OFFSET).div_ceil(frame_bytes));
-        Ok(missing.into_iter().map(|(start, end)| (frame(start), frame(end) - frame(start))).collect())
+        ranges.into_iter().map(|(start, end)| (frame(start), frame(end) - frame(start))).collect()
     }
 
     /// Ranges of the spool that have memory for the `frames` frames of this file.

@@ -6,6 +6,7 @@ mod elsewhere;
 mod extracting;
 mod foreign;
 mod hostile;
+mod killed;
 mod overruns;
 mod slots;
 
