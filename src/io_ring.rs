@@ -60,7 +60,8 @@ pub struct Refusal {
 
 /// A ring that the calling thread shares with the kernel.
 ///
-/// Only the thread that made it uses it: the kernel is told so, and interrupts no other thread.
+/// Only the thread that made it uses it. The ring is made with that promise to the kernel, which therefore interrupts no
+/// other thread.
 pub struct IoRing {
     ring: IoUring,
     /// Whether the kernel refused a batch. Operations that it did not take are still in the queue, so nothing may be

@@ -9,35 +9,43 @@ use std::time::Duration;
 
 /// The last minute of a recording engine. `None`: no session is open there.
 pub fn trace(found: place::Found, limit: Duration) -> Result<Option<Trace>, LinkError> {
-    let mut stream = found.stream;
-    stream.set_read_timeout(Some(limit))?;
-    protocol::send(&mut stream, &message(&Request::Trace)?)?;
-    let mut bytes = Vec::new();
-    loop {
-        protocol::receive(&mut stream, protocol::ANSWER_BYTES_MAX, &mut bytes)?;
-        match protocol::parse(&bytes)? {
-            Answer::Trace(trace) => return Ok(trace.map(|trace| *trace)),
-            Answer::Full(reason) => return Err(LinkError::Io(io::Error::other(reason))),
-            _ => {}
-        }
-    }
+    ask(found, &Request::Trace, limit, |answer| match answer {
+        Answer::Trace(trace) => Some(Ok(trace.map(|trace| *trace))),
+        _ => None,
+    })
 }
 
 /// Ends the pass and the engine, and waits until everything is saved, at most for `limit` between two answers.
 pub fn stop(found: place::Found, limit: Duration) -> Result<(), LinkError> {
+    ask(found, &Request::Stop, limit, |answer| match answer {
+        Answer::Phase(phase) if Phase::of(phase) == Phase::Closed => Some(Ok(())),
+        Answer::Phase(phase) if Phase::of(phase) == Phase::Failed => {
+            Some(Err(LinkError::Io(io::Error::other("the recorder has failed; what was recorded is kept"))))
+        }
+        _ => None,
+    })
+}
+
+/// Sends a request, and reads answers until `end` has a result for one of them. The engine may take no further client.
+fn ask<T>(
+    found: place::Found,
+    request: &Request,
+    limit: Duration,
+    mut end: impl FnMut(Answer) -> Option<Result<T, LinkError>>,
+) -> Result<T, LinkError> {
     let mut stream = found.stream;
     stream.set_read_timeout(Some(limit))?;
-    protocol::send(&mut stream, &message(&Request::Stop)?)?;
+    protocol::send(&mut stream, &message(request)?)?;
     let mut bytes = Vec::new();
     loop {
         protocol::receive(&mut stream, protocol::ANSWER_BYTES_MAX, &mut bytes)?;
         match protocol::parse(&bytes)? {
-            Answer::Phase(phase) if Phase::of(phase) == Phase::Closed => return Ok(()),
-            Answer::Phase(phase) if Phase::of(phase) == Phase::Failed => {
-                return Err(LinkError::Io(io::Error::other("the recorder has failed; what was recorded is kept")));
-            }
             Answer::Full(reason) => return Err(LinkError::Io(io::Error::other(reason))),
-            _ => {}
+            answer => {
+                if let Some(result) = end(answer) {
+                    return result;
+                }
+            }
         }
     }
 }

@@ -369,6 +369,16 @@ mod tests {
         map
     }
 
+    /// A spool in memory for a take, whose slots have the size of a window.
+    fn spool(take: &TakeLedger) -> Arc<SpoolFile> {
+        let file = File::from(nix::sys::memfd::memfd_create(c"test", nix::sys::memfd::MFdFlags::empty()).unwrap());
+        let shape = Shape::new(1, WINDOW);
+        file.set_len(shape.file_bytes()).unwrap();
+        let spool = Arc::new(SpoolFile::new(file, None, shape));
+        take.spooled(&spool);
+        spool
+    }
+
     fn shown(row: &Row, pages: std::ops::Range<u64>) -> Vec<PageState> {
         pages.map(|page| row.cell_at(page * PAGE).map_or(PageState::None, Cell::shown)).collect()
     }
@@ -406,10 +416,7 @@ mod tests {
         use PageState::{Committed, Durable, Locked, Recorded};
         let sources = sources();
         let take = take(&sources.ledger, 1);
-        let spool = File::from(nix::sys::memfd::memfd_create(c"test", nix::sys::memfd::MFdFlags::empty()).unwrap());
-        let shape = Shape::new(1, WINDOW);
-        spool.set_len(shape.file_bytes()).unwrap();
-        take.spooled(&Arc::new(SpoolFile::new(spool, None, shape)));
+        spool(&take);
         let maps = [window(&take, 0, &sources.budget), window(&take, 1, &sources.budget)];
         let mut sampler = Sampler::new(sources.clone());
         sources.published.pass_frames.store(WINDOW as u64 / 2 + 2048, Relaxed);
@@ -430,11 +437,7 @@ mod tests {
         use PageState::{Free, Locked, Recorded};
         let sources = sources();
         let take = take(&sources.ledger, 1);
-        let spool = File::from(nix::sys::memfd::memfd_create(c"test", nix::sys::memfd::MFdFlags::empty()).unwrap());
-        let shape = Shape::new(1, WINDOW);
-        spool.set_len(shape.file_bytes()).unwrap();
-        let spool = Arc::new(SpoolFile::new(spool, None, shape));
-        take.spooled(&spool);
+        let spool = spool(&take);
         // The first window of the take lies in slot 1, the second one in slot 0.
         let (first, _second) = (window(&take, 0, &sources.budget), window(&take, 1, &sources.budget));
         let mut sampler = Sampler::new(sources.clone());

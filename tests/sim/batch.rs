@@ -74,7 +74,7 @@ impl World {
         }
     }
 
-    /// The planted defect: the program is told that a call succeeded that failed.
+    /// The planted defect: a call fails, and its result says that it succeeded.
     fn hide_failure(&self, call: &DiskCall<'_>, at: usize, carry_out: CarryOut<'_>) {
         self.note(self.name_of_current(), format_args!("a failure is hidden"));
         let bytes = carry_out(at, Proceed::Go).unwrap_or(0);

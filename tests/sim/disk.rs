@@ -137,7 +137,7 @@ pub(crate) enum Planted {
     WrongOffset(u64),
     /// From the n-th on, each sync reports success and makes nothing durable.
     IdleSync(u64),
-    /// The program is told that a call of a batch succeeded that failed.
+    /// A call of a batch fails, and its result says that it succeeded.
     HiddenFailure,
     /// There is a file with sound that the session does not list.
     UnlistedFile,

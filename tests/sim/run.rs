@@ -198,7 +198,7 @@ impl Run {
         let panics: Vec<String> = self.world.panics.borrow_mut().drain(..).collect();
         self.offences.extend(panics.into_iter().map(|text| format!("panic: {text}")));
         let moment = self.world.time().saturating_sub(CUT_COSTS);
-        // What was stored before the user began the pass is another pass.
+        // Frames that were stored before the user began this pass belong to an earlier pass.
         let is_older = self.story.borrow().current.as_ref().is_some_and(|pass| pass.since <= moment);
         let safe = if is_older { self.world.stored_at(moment) } else { 0 };
         self.story.borrow_mut().end_of_life(safe);

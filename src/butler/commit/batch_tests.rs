@@ -1,5 +1,6 @@
 //! Batches of many takes, with a ring of the kernel and with a call for each write: the same tests. Thread: test.
 
+use super::tests::committer_without;
 use super::*;
 use crate::butler::spool::{self, SpoolPlace};
 use crate::format::TakeFormat;
@@ -56,18 +57,7 @@ impl Rig {
             })
             .collect();
         let (sender, events) = crossbeam_channel::unbounded();
-        let mut committer = Committer::new(CommitterSetup {
-            replica: Replica::Session,
-            spool_bytes_max: 1 << 20,
-            published: Arc::new(Published::new(1)),
-            capabilities: Capabilities::probe(&without),
-            capture_path: CapturePath::Spool,
-            sync_interval: Duration::ZERO,
-            disk: Arc::default(),
-            ledger: Arc::new(Ledger::default()),
-            commands: crossbeam_channel::unbounded().1,
-            events: sender,
-        });
+        let mut committer = committer_without(&without, sender);
         committer.apply(CommitCommand::Open { pass: PassKey(1), takes: plans.clone() });
         let mut spools = Vec::new();
         for (take, plan) in plans.iter().enumerate() {

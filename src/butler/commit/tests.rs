@@ -49,6 +49,22 @@ struct Rig {
     folder: tempfile::TempDir,
 }
 
+/// A committer of the session's disk. The capabilities in `without` count as missing.
+pub(super) fn committer_without(without: &[String], events: Sender<DiskEvent>) -> Committer {
+    Committer::new(CommitterSetup {
+        replica: Replica::Session,
+        spool_bytes_max: 1 << 20,
+        published: Arc::new(Published::new(1)),
+        capabilities: Capabilities::probe(without),
+        capture_path: CapturePath::Spool,
+        sync_interval: Duration::ZERO,
+        disk: Arc::default(),
+        ledger: Arc::new(Ledger::default()),
+        commands: crossbeam_channel::unbounded().1,
+        events,
+    })
+}
+
 impl Rig {
     /// `windows`: windows of sound in the spool and in the mirror.
     fn new(windows: u64) -> Rig {
@@ -76,18 +92,7 @@ impl Rig {
         }
         write_slots(&spool, windows * WINDOW);
         let (sender, events) = crossbeam_channel::unbounded();
-        let mut committer = Committer::new(CommitterSetup {
-            replica: Replica::Session,
-            spool_bytes_max: 1 << 20,
-            published: Arc::new(Published::new(1)),
-            capabilities: Capabilities::probe(&[]),
-            capture_path: CapturePath::Spool,
-            sync_interval: Duration::ZERO,
-            disk: Arc::default(),
-            ledger: Arc::new(Ledger::default()),
-            commands: crossbeam_channel::unbounded().1,
-            events: sender,
-        });
+        let mut committer = committer_without(&[], sender);
         committer.apply(CommitCommand::Open { pass: PassKey(1), takes: vec![plan.clone()] });
         committer.apply(CommitCommand::Spooled { take: TAKE, spool: Arc::clone(&spool) });
         let mut rig = Rig { committer, events, spool, pair, mirror, plan, folder };

@@ -260,7 +260,7 @@ mod tests {
     #[test]
     fn a_latency_that_a_server_still_corrects_is_not_settled() {
         let (mut rest, rate) = (LatencyRest::default(), SampleRate(48_000));
-        // Nothing is delivered for two seconds; then the delay is told, corrected in steps, and stays.
+        // For two seconds the server delivers nothing. Then it gives a delay, corrects it in steps, and keeps it.
         for (sum, now) in [(128, 0), (128, 0), (33_000, 1_024), (20_000, 30_000), (3_000, 70_000), (3_040, 120_000)] {
             rest.observe(sum, now);
             assert!(!rest.is_settled(now, rate), "{sum} {now}");

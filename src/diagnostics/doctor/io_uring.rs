@@ -20,11 +20,7 @@ fn judge(tried: Result<(), Refusal>) -> Finding {
                 "The committer makes a call for each write and each sync: {reason}. Recording is not affected; it costs more \
                  processor time with many tracks."
             );
-            let finding = Finding::new(TOPIC, "no io_uring", Verdict::Fair, sentence);
-            match fix {
-                Some(command) => finding.fix(command),
-                None => finding,
-            }
+            Finding::new(TOPIC, "no io_uring", Verdict::Fair, sentence).fix_if_any(fix)
         }
     }
 }

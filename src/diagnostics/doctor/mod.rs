@@ -59,6 +59,11 @@ impl Finding {
     fn fix(self, command: impl Into<String>) -> Finding {
         Finding { fix: Some(command.into()), ..self }
     }
+
+    /// The same finding with the command that mends it, if there is one.
+    fn fix_if_any(self, command: Option<impl Into<String>>) -> Finding {
+        Finding { fix: command.map(Into::into), ..self }
+    }
 }
 
 /// The recording that the machine must be fit for.

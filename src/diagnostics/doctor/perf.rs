@@ -49,11 +49,7 @@ fn judge(opened: Result<bool, Refusal>) -> Finding {
                 "Page faults of the audio thread are counted, and reports cannot say which memory they hit: {reason}. \
                  Recording is not affected."
             );
-            let finding = Finding::new(TOPIC, "not permitted", Verdict::Fair, sentence);
-            match fix {
-                Some(command) => finding.fix(command),
-                None => finding,
-            }
+            Finding::new(TOPIC, "not permitted", Verdict::Fair, sentence).fix_if_any(fix)
         }
     }
 }

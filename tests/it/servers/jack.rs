@@ -2,7 +2,7 @@
 
 use super::evidence::recorder;
 use super::overdub::{lies_where_it_was_heard, lies_where_it_was_heard_with};
-use super::{Server, Service, all_is_heard, await_ready, installed, module, spawn};
+use super::{Server, Service, all_is_heard, await_ready, installed, module, report_of, spawn};
 use crate::util::{faultless, is_root, place, read_wav, run, skip};
 use faultless::device::signal::{RAMP_CHANNEL_STEP, ramp};
 use faultless::session::session_file::open_read_only;
@@ -297,17 +297,14 @@ fn a_client_of_jack_that_ends_is_said_and_recorded_again_when_it_is_back() {
     drop(synth);
     std::thread::sleep(Duration::from_secs(3));
     let _synth = server.synth();
-    let ended = recorder.wait_with_output().unwrap();
-    let (out, err) = (String::from_utf8_lossy(&ended.stdout), String::from_utf8_lossy(&ended.stderr));
-    println!("{out}{err}");
+    let (report, err, status) = report_of(recorder);
     let lost = "the JACK client synth has ended: inputs 1 to 4 record silence until it is back";
     assert!(err.contains(&format!(": {lost}")), "{err}");
     // A look may come between the ports of the client, which appear one after the other.
     assert!(err.contains("the JACK client synth is back: input"), "{err}");
-    let report: Value = serde_json::from_str(out.lines().last().unwrap()).unwrap();
     let said = report["source_losses"].as_array().unwrap();
     assert!(said.len() == 1 && said[0].as_str().unwrap().contains(lost), "{said:?}");
-    assert_eq!(ended.status.code(), Some(1), "{err}");
+    assert_eq!(status, Some(1), "{err}");
     // Sound at the begin, none in the middle, sound again.
     let session = open_read_only(&folder).unwrap();
     for take in session.takes() {

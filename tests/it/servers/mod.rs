@@ -37,6 +37,14 @@ impl Drop for Service {
     }
 }
 
+/// Waits for a recording that was started with `--json`. Returns its report, its messages and its exit status.
+fn report_of(recorder: Child) -> (serde_json::Value, String, Option<i32>) {
+    let ended = recorder.wait_with_output().unwrap();
+    let (out, err) = (String::from_utf8_lossy(&ended.stdout), String::from_utf8_lossy(&ended.stderr));
+    println!("{out}{err}");
+    (serde_json::from_str(out.lines().last().unwrap()).unwrap(), err.into_owned(), ended.status.code())
+}
+
 /// A running server, as its clients find it.
 trait Server {
     /// Sets what a client needs to find the server.

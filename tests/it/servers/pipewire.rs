@@ -2,7 +2,7 @@
 
 use super::evidence::{Faults, Kept, Passed, recorder};
 use super::overdub::lies_where_it_was_heard;
-use super::{Server, Service, all_is_heard, await_ready, installed, module, spawn};
+use super::{Server, Service, all_is_heard, await_ready, installed, module, report_of, spawn};
 use crate::util::{Run, faultless, place, run, skip};
 use faultless::device::UNMIXED;
 use faultless::session::session_file::open_read_only;
@@ -316,15 +316,12 @@ fn a_source_of_pipewire_that_goes_away_is_silence_and_said_until_it_is_back() {
     drop(wanted);
     std::thread::sleep(Duration::from_secs(4));
     let _wanted = source(&server, "wanted");
-    let ended = recorder.wait_with_output().unwrap();
-    let (out, err) = (String::from_utf8_lossy(&ended.stdout), String::from_utf8_lossy(&ended.stderr));
-    println!("{out}{err}");
+    let (report, err, status) = report_of(recorder);
     assert!(err.contains("the device is gone (") && err.contains("the device is back"), "{err}");
-    let report: serde_json::Value = serde_json::from_str(out.lines().last().unwrap()).unwrap();
     assert!(48_000 < report["frames_lost"].as_u64().unwrap(), "{err}");
     // A server that has no other source for the inputs stops them instead.
     let text = "PipeWire took the source The wanted away and gave the inputs the sound of";
-    assert!(err.contains(text) == (ended.status.code() == Some(1)), "{err}");
+    assert!(err.contains(text) == (status == Some(1)), "{err}");
 }
 
 #[test]

@@ -2,7 +2,7 @@
 
 use super::evidence::recorder;
 use super::overdub::lies_where_it_was_heard_with;
-use super::{Server, Service, all_is_heard, await_ready, installed, module, spawn};
+use super::{Server, Service, all_is_heard, await_ready, installed, module, report_of, spawn};
 use crate::util::{faultless, place, run, skip};
 use std::fs;
 use std::path::Path;
@@ -130,10 +130,7 @@ fn a_source_of_pulseaudio_that_goes_away_is_silence_and_said_until_it_is_back() 
     ask(&server, &["unload-module", &wanted]);
     std::thread::sleep(Duration::from_secs(4));
     load();
-    let ended = recorder.wait_with_output().unwrap();
-    let (out, err) = (String::from_utf8_lossy(&ended.stdout), String::from_utf8_lossy(&ended.stderr));
-    println!("{out}{err}");
+    let (report, err, _) = report_of(recorder);
     assert!(err.contains("the device is gone (") && err.contains("the device is back"), "{err}");
-    let report: serde_json::Value = serde_json::from_str(out.lines().last().unwrap()).unwrap();
     assert!(48_000 < report["frames_lost"].as_u64().unwrap(), "{err}");
 }
