@@ -131,10 +131,9 @@ fn a_recording_is_seen_on_its_way_to_the_disk_and_nobody_disagrees() {
     assert_eq!((&json["disagreements"], &json["samples_taken"]), (&0.into(), &history.len().into()));
     assert!(json["samples"].as_array().unwrap().iter().any(|sample| sample["rows"][0]["shown"].is_string()));
     let story = control.watcher().unwrap().page_story_at(with_rows[1], &key, 8192);
-    assert!(
-        story[0].starts_with("page 2 of In 1-1.wav") && story[story.len() - 1].starts_with("it is over"),
-        "{story:?}"
-    );
+    // Syncs by other programs come after it, if there were some.
+    let is_over = story.iter().any(|line| line.starts_with("it is over"));
+    assert!(story[0].starts_with("page 2 of In 1-1.wav") && is_over, "{story:?}");
     control.close();
 }
 
