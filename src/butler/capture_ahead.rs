@@ -32,7 +32,7 @@ use std::fs::File;
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// Looks at the rings in the time that a window takes to fill. The lead is at least two windows.
 const TICKS_PER_WINDOW: u32 = 4;
@@ -41,6 +41,10 @@ const TICKS_PER_WINDOW: u32 = 4;
 const TICK_MIN: Duration = Duration::from_millis(4);
 /// Longest time between two looks at the rings.
 const TICK_MAX: Duration = Duration::from_millis(80);
+
+/// Longest time between two looks at all takes, also at those that seem to need nothing. Free slots of a take that stands
+/// still are given back in such a look.
+const LOOK_AT_ALL: Duration = Duration::from_secs(1);
 
 /// Everything that the butler needs to start.
 pub struct ButlerSetup {
@@ -91,10 +95,24 @@ pub struct Butler {
 struct PreparedPass {
     key: PassKey,
     takes: Vec<PreparedTake>,
+    /// The positions of each take.
+    positions: Vec<TakePositions>,
     lead: Lead,
     tick: Duration,
     /// The record position at the last look.
     recorded: FramePos,
+    /// The time of the last look at all takes.
+    looked_at_all: Instant,
+}
+
+/// The positions that decide whether a take needs the butler. They lie together, because the butler reads those of all takes at
+/// each tick, while most takes need nothing.
+#[derive(Clone, Copy)]
+struct TakePositions {
+    /// Where the next window begins.
+    next: FramePos,
+    /// A window may have come back when the record position is here. 0: the take has too few windows.
+    due: FramePos,
 }
 
 /// One take of the pass: its ring and its windows.
@@ -107,7 +125,6 @@ struct PreparedTake {
     frame_bytes: usize,
     window_bytes: usize,
     phase: usize,
-    next: FramePos,
     /// The spans of the windows that are out, in order, and the slot of each. In `in-place` the number means nothing.
     out: VecDeque<(plan::PlannedSpan, u32)>,
     /// End of the sound in the windows that came back.
@@ -217,7 +234,6 @@ impl Butler {
                 frame_bytes: take.frame_bytes(),
                 window_bytes,
                 phase: index,
-                next: FramePos(0),
                 recorded: FramePos(0),
                 out: VecDeque::new(),
             });
@@ -225,10 +241,12 @@ impl Butler {
         let before = self.setup.budget.refused();
         let window = Duration::from_micros(lead.window_bytes as u64 * 1_000_000 / speed.max(1));
         let tick = (window / TICKS_PER_WINDOW).clamp(TICK_MIN, TICK_MAX);
-        self.pass = Some(PreparedPass { key, takes: prepared, lead, tick, recorded: FramePos(0) });
+        let positions = vec![TakePositions { next: FramePos(0), due: FramePos(0) }; prepared.len()];
+        let (recorded, looked_at_all) = (FramePos(0), host::now());
+        self.pass = Some(PreparedPass { key, takes: prepared, positions, lead, tick, recorded, looked_at_all });
         self.setup.disk.lead_frames_min.store(u64::MAX, Relaxed);
         self.setup.disk.lead_frames_aim.store((lead.windows * lead.window_bytes / widest.max(1)) as u64, Relaxed);
-        self.refill();
+        self.refill(FramePos(0));
         if self
             .pass
             .as_ref()
@@ -274,21 +292,31 @@ impl Butler {
     }
 
     fn tick(&mut self) {
-        self.collect();
+        let recorded = self.recorded().unwrap_or_default();
+        self.collect(recorded);
         // Measured before the refill, because the lead that was left is the one that counts.
         self.measure_lead();
-        self.refill();
+        self.refill(recorded);
         self.outbox.flush();
         self.events.flush().ok();
     }
 
+    /// The record position; `None` while no pass is recorded.
+    fn recorded(&self) -> Option<FramePos> {
+        Some(self.setup.published.pass_frames.load(Relaxed)).filter(|frames| *frames != NO_PASS).map(FramePos)
+    }
+
     /// Collects the windows that the audio thread has given back, and sends their spans to the committers. Takes back the
-    /// slots that the committers have freed.
-    fn collect(&mut self) {
+    /// slots that the committers have freed. Looks at the takes that are due at `recorded`, and now and then at all.
+    fn collect(&mut self, recorded: FramePos) {
         let Some(pass) = &mut self.pass else { return };
         let (now, mut shrink) = (host::now(), limits::SPOOL_SHRINK_SLOTS);
         let is_short = self.setup.spool_bytes_max / 2 < self.setup.disk.spool_bytes.load(Relaxed);
-        for take in &mut pass.takes {
+        let every = is_short || LOOK_AT_ALL <= now.saturating_duration_since(pass.looked_at_all);
+        if every {
+            pass.looked_at_all = now;
+        }
+        for (take, _) in pass.takes.iter_mut().zip(&pass.positions).filter(|(_, at)| every || at.due <= recorded) {
             if let Backing::Spool(supply) = &mut take.backing {
                 supply.collect_free(now, is_short, &mut shrink);
             }
@@ -307,20 +335,16 @@ impl Butler {
         }
     }
 
-    /// Fills the ring of every take up to the lead.
-    fn refill(&mut self) {
+    /// Fills the rings of the takes that are due at `recorded` up to the lead.
+    fn refill(&mut self, recorded: FramePos) {
         let Some(pass) = &mut self.pass else { return };
         let setup = &self.setup;
-        let recorded = match setup.published.pass_frames.load(Relaxed) {
-            NO_PASS => FramePos(0),
-            frames => FramePos(frames),
-        };
         let mut full = false;
-        for take in &mut pass.takes {
+        for (take, at) in pass.takes.iter_mut().zip(&mut pass.positions).filter(|(_, at)| at.due <= recorded) {
             // Frames were lost faster than windows were made: continue at the record position.
-            take.next = take.next.max(plan::window_start(recorded, take.frame_bytes));
+            at.next = at.next.max(plan::window_start(recorded, take.frame_bytes));
             while take.windows.waiting() < pass.lead.windows && take.windows.free_slots() > 0 {
-                let span = plan::planned_span(take.next, take.frame_bytes, take.window_bytes, take.phase);
+                let span = plan::planned_span(at.next, take.frame_bytes, take.window_bytes, take.phase);
                 let spool_bytes = setup.disk.spool_bytes.load(Relaxed);
                 if setup.spool_bytes_max < spool_bytes + span.bytes as u64 {
                     full = true;
@@ -337,13 +361,14 @@ impl Butler {
                 }
                 let spool_bytes = setup.disk.spool_bytes.fetch_add(span.bytes as u64, Relaxed) + span.bytes as u64;
                 DiskPublished::raise(&setup.disk.spool_bytes_peak, spool_bytes);
-                take.next += span.frames;
+                at.next += span.frames;
                 take.out.push_back((span, slot));
                 take.entry.supplied(span.offset, span.bytes, &window.map);
                 if take.windows.hand_over(window).is_err() {
                     debug_assert!(false, "room was asked for before");
                 }
             }
+            at.due = take.due(recorded, pass.lead.windows);
         }
         if full != self.spool_full_reported && setup.keeps_time {
             self.spool_full_reported = full;
@@ -362,16 +387,14 @@ impl Butler {
     }
 
     fn measure_lead(&mut self) {
+        let recorded = self.recorded();
         let (Some(pass), disk) = (&mut self.pass, &self.setup.disk) else {
             self.setup.disk.lead_frames.store(u64::MAX, Relaxed);
             return;
         };
-        let recorded = self.setup.published.pass_frames.load(Relaxed);
-        if recorded == NO_PASS {
-            return;
-        }
-        pass.recorded = FramePos(recorded);
-        let lead = pass.takes.iter().map(|take| take.next.since(FramePos(recorded)).0).min().unwrap_or(0);
+        let Some(recorded) = recorded else { return };
+        pass.recorded = recorded;
+        let lead = pass.positions.iter().map(|take| take.next.since(recorded).0).min().unwrap_or(0);
         disk.lead_frames.store(lead, Relaxed);
         disk.lead_frames_min.fetch_min(lead, Relaxed);
     }
@@ -383,7 +406,7 @@ impl Butler {
                 supply.unlock_from_now_on();
             }
         }
-        self.collect();
+        self.collect(FramePos::END);
         let mut supplies = Vec::new();
         if let Some(pass) = self.pass.take_if(|pass| pass.key == key) {
             let frames = ends.iter().map(|(_, end)| end.frames).max().unwrap_or_default();
@@ -429,7 +452,7 @@ impl Butler {
     /// Ends a pass whose audio end is gone after `Quit`: nobody will send how it ends.
     fn finish_orphan(&mut self) {
         let orphan = |pass: &mut PreparedPass| pass.takes.iter().all(|take| take.windows.is_abandoned());
-        self.collect();
+        self.collect(FramePos::END);
         let Some(pass) = self.pass.take_if(orphan) else { return };
         let frames = pass.takes.iter().map(|take| take.recorded).max().unwrap_or_default().max(pass.recorded);
         let frames = Frames(frames.0);
@@ -449,6 +472,17 @@ impl Butler {
 }
 
 impl PreparedTake {
+    /// The record position from which on the take needs the butler again. The audio thread gives a window back when the
+    /// record position has passed its end.
+    fn due(&self, recorded: FramePos, lead_windows: usize) -> FramePos {
+        if self.windows.waiting() < lead_windows {
+            return FramePos(0);
+        }
+        // The audio thread takes the first window out of the ring when the pass begins: then one more is missing.
+        let first = if recorded == FramePos(0) { FramePos(1) } else { FramePos::END };
+        self.out.front().map_or(FramePos(0), |(span, _)| (span.start + span.frames).min(first))
+    }
+
     /// A window for `span`, and the number of its slot.
     fn make_window(&mut self, span: plan::PlannedSpan, setup: &ButlerSetup) -> io::Result<(u32, CaptureWindow)> {
         let (slot, map) = match &mut self.backing {

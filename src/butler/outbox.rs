@@ -60,8 +60,8 @@ impl Outbox {
 
     /// Queues a command for the committer of each replica.
     pub(super) fn send_all(&mut self, command: impl Fn() -> CommitCommand) {
-        for replica in self.replicas.clone() {
-            self.send(replica, command());
+        for at in 0..self.replicas.len() {
+            self.send(self.replicas[at], command());
         }
     }
 
@@ -77,7 +77,8 @@ impl Outbox {
     ) {
         disk.backlog_bytes.fetch_add(span.bytes as u64, Relaxed);
         let span = Arc::new(span);
-        for replica in self.replicas.clone() {
+        for at in 0..self.replicas.len() {
+            let replica = self.replicas[at];
             let stands_still = self.queues[replica.index()].waiting.len() > limits::WAITING_COMMANDS_MAX;
             match pair.filter(|_| stands_still && span.is_wanted(replica.other())) {
                 Some(pair) => {

@@ -56,7 +56,8 @@ pub struct KeptSlots {
 /// are those of [`lead`].
 pub fn kept_slots(lead: &Lead, budget: u64, streams: usize, bytes_per_second: u64) -> KeptSlots {
     let (streams, bytes) = (streams.max(1), lead.window_bytes as u64);
-    let waiting = bytes_per_second.saturating_mul(limits::SPOOL_BACKLOG_MS).div_ceil(bytes * 1000) as usize + 1;
+    let waiting_ms = limits::SPOOL_BACKLOG_MS + streams as u64 * limits::SPOOL_BACKLOG_US_PER_TAKE / 1000;
+    let waiting = bytes_per_second.saturating_mul(waiting_ms).div_ceil(bytes * 1000) as usize + 1;
     let windows = lead.windows + 1;
     let slots = (windows + waiting).min(limits::SPOOL_SLOTS_KEPT_MAX / streams).max(windows);
     let affordable = usize::try_from(budget / streams as u64 / bytes).unwrap_or(usize::MAX);
@@ -224,7 +225,7 @@ mod tests {
         let (lead, slots) = kept(capture_share(8 << 20), 24, 192_000);
         assert!(lead.fits && slots.locked == 0 && lead.windows < slots.slots, "{lead:?} {slots:?}");
         let (lead, slots) = kept(capture_share(1 << 30), 1024, 192_000);
-        assert_eq!((lead.window_bytes, slots), (65_536, KeptSlots { slots: 10, locked: 5 }));
+        assert_eq!((lead.window_bytes, slots), (65_536, KeptSlots { slots: 11, locked: 5 }));
     }
 
     #[test]

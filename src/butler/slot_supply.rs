@@ -76,7 +76,7 @@ impl SlotSupply {
     /// Makes the memory of a free slot silence.
     fn wipe(&self, slot: &mut FreeSlot) -> io::Result<()> {
         if let Some(map) = &mut slot.map {
-            map.bytes_mut().fill(0);
+            map.wipe();
             return Ok(());
         }
         if self.populate == Populate::Touch {

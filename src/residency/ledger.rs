@@ -423,8 +423,8 @@ impl TakeState {
         if recorded > 0 {
             self.marks.collected = self.marks.collected.max(offset + recorded);
         }
-        let at = self.spans.partition_point(|span| span.offset < offset);
-        if let Some(span) = self.spans.get_mut(at).filter(|span| span.offset == offset) {
+        let at_offset = self.spans.iter_mut().rev().find(|span| span.offset <= offset);
+        if let Some(span) = at_offset.filter(|span| span.offset == offset) {
             (span.collected, span.touched) = (now, touched);
         }
     }
@@ -432,7 +432,7 @@ impl TakeState {
     /// Returns the end of the sound that was written before.
     fn committed(&mut self, end: u64, us: u32, now: Stamp) -> u64 {
         self.note(Actor::Committer, now);
-        let from = self.spans.partition_point(|span| span.committed.is_past());
+        let from = self.first_without(|span| span.committed);
         for span in self.spans.range_mut(from..).take_while(|span| span.offset < end && !span.is_out()) {
             (span.committed, span.commit_us) = (now, us);
         }
@@ -445,13 +445,19 @@ impl TakeState {
     /// Returns the end of the sound that was durable before.
     fn durable(&mut self, end: u64, now: Stamp) -> u64 {
         self.note(Actor::Sync, now);
-        let from = self.spans.partition_point(|span| span.durable.is_past());
+        let from = self.first_without(|span| span.durable);
         for span in self.spans.range_mut(from..).take_while(|span| span.offset < end && span.committed.is_past()) {
             span.durable = now;
         }
         let before = self.marks.durable;
         self.marks.durable = before.max(end);
         before
+    }
+
+    /// The first of the last spans to which an event has not happened. They are few: a search among all spans would read more
+    /// memory.
+    fn first_without(&self, event: impl Fn(&LedgerSpan) -> Stamp) -> usize {
+        self.spans.len() - self.spans.iter().rev().take_while(|span| !event(span).is_past()).count()
     }
 
     fn note(&mut self, actor: Actor, now: Stamp) {

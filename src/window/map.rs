@@ -4,6 +4,7 @@
 
 use super::budget::{LockBudget, LockGrant};
 use super::guard::Guard;
+use super::wipe::wipe;
 use crate::host;
 use crate::limits::PAGE_BYTES;
 use memmap2::{Advice, MmapOptions, MmapRaw, UncheckedAdvice};
@@ -169,6 +170,11 @@ impl Mapping {
         // SAFETY: the mapping is alive, writable and `len` bytes long; any byte is a valid `u8`; `&mut self` is the
         // only access to it in this program; no other process writes to the file (see the type).
         unsafe { std::slice::from_raw_parts_mut(self.raw.as_mut_ptr(), self.raw.len()) }
+    }
+
+    /// Fills the memory of a writable mapping with zeros, which read as silence.
+    pub fn wipe(&mut self) {
+        wipe(self.bytes_mut());
     }
 
     /// The memory of captured sound, for the committer to write to the disk.

@@ -2,7 +2,7 @@
 //! butler and read-ahead make them, audio fills or plays them, butler and read-ahead collect them.
 //!
 //! Besides `device::alsa::planar`, `instructions` and `io_ring`, this is the only module with `unsafe` code: [`map`] maps, populates and locks,
-//! [`guard`] handles the SIGBUS of a file that was cut short, [`process`] populates the program's own memory,
+//! [`guard`] handles the SIGBUS of a file that was cut short, `wipe` fills memory with zeros, [`process`] populates the program's own memory,
 //! [`kernel_pages`] asks the kernel about pages. The rings of windows ([`ring`], [`capture`], [`playback`]) and the
 //! progress page ([`progress_page`], [`overrun_places`]) are safe code.
 #![warn(missing_docs)]
@@ -19,6 +19,7 @@ pub mod kernel_pages;
 pub mod progress_page;
 pub mod ring;
 pub mod shared_words;
+mod wipe;
 
 use crate::limits;
 use std::io;
