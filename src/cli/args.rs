@@ -253,6 +253,12 @@ pub struct RecoverArgs {
     /// stopped at any moment and run again. A spool file is removed only when its sound is in its take.
     #[arg(verbatim_doc_comment)]
     pub session: Option<PathBuf>,
+    /// Make a kept version of session.json the session again, first; the present file is kept
+    ///
+    /// The message that a session is damaged tells the numbers of the latest and the oldest version. The takes of the
+    /// session stay as they are.
+    #[arg(long, value_name = "NUMBER", requires = "session", verbatim_doc_comment)]
+    pub restore: Option<u32>,
     /// Finish the takes with the sound that is on the disk, although their memory cannot be seen from here
     ///
     /// A recovery as another user, in another container or on another machine cannot see the memory of the recording.

@@ -6,7 +6,7 @@ use crate::butler::spool;
 use crate::recovery::extract::{Extracted, extract};
 use crate::recovery::viewpoint::Viewpoint;
 use crate::recovery::{Report, leftover, recover_from};
-use crate::session::session_file::OpenSession;
+use crate::session::session_file::{self, OpenSession};
 use crate::session::{Session, TakeState};
 use crate::time::{Frames, SampleRate};
 use serde_json::{Value, json};
@@ -26,6 +26,10 @@ pub fn run(args: &RecoverArgs) -> Result<(), Failure> {
 
 fn one(path: &Path, args: &RecoverArgs) -> Result<(), Failure> {
     crate::window::page_bytes_check()?;
+    if let Some(number) = args.restore {
+        session_file::restore(path, number)?;
+        print_stderr(&printable(&format!("{}: version {number} is the session again", path.display())));
+    }
     let (mut store, mut session) = OpenSession::open(path)?;
     let view = Viewpoint { without_memory: args.without_memory, ..Viewpoint::here(&spool::folders()) };
     let report = recover_from(&mut store, &mut session, &view, &mut |_| Ok(()));

@@ -246,7 +246,7 @@ impl PassRecovery<'_> {
     /// Saves the session in the mirror too, and reports the replicas that could not be recovered.
     fn save_mirror(&mut self, cut_takes: &[CutTake]) {
         for (cut, reason) in cut_takes.iter().filter_map(|it| Some((it, it.mirror_trouble.as_ref()?))) {
-            self.troubles.push(format!("mirror: {}: {reason}; it is not recovered", cut.take.file));
+            self.troubles.push(format!("mirror: {}: {reason}; this file stays shorter than the take", cut.take.file));
         }
         let mirrored = cut_takes.iter().filter(|cut| cut.mirror.is_some() && cut.mirror_trouble.is_none());
         let folders: BTreeSet<&Path> =
@@ -271,7 +271,8 @@ impl PassRecovery<'_> {
     /// The replica in the mirror that the spool names. Reports a replica that cannot be opened.
     fn mirror_of(&mut self, spool: Option<&FoundSpool>, first: &Take) -> Option<TakeWav> {
         let path = spool?.identity.mirror.as_ref()?;
-        let report_trouble = |reason: &String| self.troubles.push(format!("mirror: {reason}; it is not recovered"));
+        let report_trouble =
+            |reason: &String| self.troubles.push(format!("mirror: {reason}; this file stays shorter than the take"));
         TakeWav::open_mirror(path, self.session, first).inspect_err(report_trouble).ok()
     }
 

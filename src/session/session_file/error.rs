@@ -101,6 +101,9 @@ impl SessionError {
     }
 }
 
+/// Where a kept version can be restored. The number follows.
+const HOW_TO_RESTORE: &str = ", in the window or with 'faultless recover SESSION --restore";
+
 impl fmt::Display for SessionError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -139,9 +142,12 @@ impl fmt::Display for SessionError {
                 write!(f, ": {reason}; ")?;
                 match (kept.first(), kept.last()) {
                     (Some(first), Some(last)) if first != last => {
-                        write!(f, "restore a kept version, the latest is {last}, the oldest {first}")
+                        write!(
+                            f,
+                            "restore a kept version, the latest is {last}, the oldest {first}{HOW_TO_RESTORE} {last}'"
+                        )
                     }
-                    (_, Some(last)) => write!(f, "restore the kept version {last}"),
+                    (_, Some(last)) => write!(f, "restore the kept version {last}{HOW_TO_RESTORE} {last}'"),
                     _ => write!(f, "no version is kept, but the takes in audio/ are ordinary WAV files"),
                 }
             }

@@ -156,6 +156,21 @@ fn nesting_without_end_is_refused() {
 }
 
 #[test]
+fn a_damaged_session_is_restored_with_the_command_that_its_message_names() {
+    let world = World::new();
+    let file = world.session().join("session.json");
+    fs::write(&file, "{").unwrap();
+    let refused = run(faultless("play", &world.session(), "--device virtual:free"));
+    refused.refused(&["session.json: damaged", "'faultless recover SESSION --restore "]);
+    let number = refused.err.split("--restore ").nth(1).unwrap().split('\'').next().unwrap().to_owned();
+    let restored = run(faultless("recover", &world.session(), &format!("--restore {number}"))).done();
+    assert!(restored.err.contains(&format!("version {number} is the session again")), "{}", restored.err);
+    run(faultless("play", &world.session(), "--device virtual:free")).done();
+    run(faultless("recover", &world.session(), "--restore 999")).refused(&["session-999.json"]);
+    run(faultless("recover", &world.session(), "")).done();
+}
+
+#[test]
 fn a_session_in_a_folder_with_a_line_break_in_its_name_is_reported_in_one_line() {
     let world = World::new();
     let folder = world.place.path().join("a\nb\u{1b}[2J");
