@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Simulates power cuts: records 24 tracks on a disk that remembers every write and flush, builds the content that the disk
+# Simulates power cuts: records tracks on a disk that remembers every write and flush, builds the content that the disk
 # would have after a power cut at a random moment, mounts it, recovers the session, and compares every take with the ramp.
 # Prints a table, a line for every miss, and a summary line. The exit status is 0 if nothing was missed. Needs root.
 #
@@ -7,7 +7,7 @@
 #   power.sh probe    checks whether this machine permits it: exits with 0, or with 77 and a reason
 #
 # Environment: FS (ext4, xfs, btrfs: all in turn), SECONDS_MAX (20: the longest pass), FAULTLESS_POWER_SEED (a number that
-# repeats the choice of the cuts, in another recording).
+# repeats the choice of the cuts, in another recording), FAULTLESS_POWER_TRACKS (24; more than 256 may lose 1.2 s).
 set -eu
 . "$(dirname "$(readlink -f "$0")")/common.sh"
 here=$(dirname "$(readlink -f "$0")")
