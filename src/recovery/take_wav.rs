@@ -12,7 +12,7 @@ use crate::session::session_file::{OpenSession, SessionError, open_copy_to_write
 use crate::session::{Session, Take};
 use crate::time::{FramePos, Frames};
 use crate::wav::bext::{Bext, coding_history_line};
-use crate::wav::header::{HEADER_BYTES, Header, header_data_bytes};
+use crate::wav::header::{HEADER_BYTES, Header, has_reference, header_data_bytes};
 use crate::wav::parse::{Encoding, Layout, parse};
 use nix::errno::Errno;
 use nix::unistd::Whence;
@@ -23,12 +23,6 @@ use std::path::Path;
 
 /// Bytes that are copied or compared at once.
 const PIECE_BYTES: usize = 1 << 20;
-
-/// Start of the `bext` chunk in a header that this program wrote: after `RIFF` and the reserve for 64-bit sizes.
-const BEXT_AT: usize = 48;
-
-/// Start of the originator reference: after the head of the chunk, description and originator.
-const REFERENCE_AT: usize = BEXT_AT + 8 + 256 + 32;
 
 /// Part of the coding history of a take that was not finished.
 const UNFINISHED: &str = "being recorded";
@@ -399,7 +393,7 @@ fn own_bext(layout: &Layout, take: &Take) -> Option<Bext> {
 /// Whether a header that cannot be parsed is the take's own. A power cut can leave sectors of two headers whose chunks
 /// differ in length. The identity and the start of the sound are at the same offset in all headers.
 fn is_torn(page: &[u8; HEADER_BYTES], take: &Take) -> bool {
-    page[BEXT_AT..].starts_with(b"bext") && page[REFERENCE_AT..].starts_with(take.uuid.simple().to_string().as_bytes())
+    has_reference(page, &take.uuid.simple().to_string())
 }
 
 /// The header that the take had at its start, rebuilt from the session.
