@@ -132,8 +132,9 @@ impl TakeWav {
         frames: Frames,
         hook: &mut dyn FnMut(Step) -> io::Result<()>,
     ) -> io::Result<Frames> {
-        let (mut piece, mut bytes) = (vec![0; PIECE_BYTES], 0);
-        for (start, hole) in self.extents(spool, frames)? {
+        let extents = self.extents(spool, frames)?;
+        let (mut piece, mut bytes) = (piece_for(&extents), 0);
+        for (start, hole) in extents {
             for at in (start..hole).step_by(PIECE_BYTES) {
                 let piece = &mut piece[..(hole - at).min(PIECE_BYTES as u64) as usize];
                 spool.read(at, piece)?;
@@ -185,8 +186,9 @@ impl TakeWav {
 
     /// Whether the file has all of the spool's sound for its `frames` frames.
     pub(super) fn has_all_of(&self, spool: &FoundSpool, frames: Frames) -> io::Result<bool> {
-        let (mut ours, mut theirs) = (vec![0; PIECE_BYTES], vec![0; PIECE_BYTES]);
-        for (start, hole) in self.extents(spool, frames)? {
+        let extents = self.extents(spool, frames)?;
+        let (mut ours, mut theirs) = (piece_for(&extents), piece_for(&extents));
+        for (start, hole) in extents {
             for at in (start..hole).step_by(PIECE_BYTES) {
                 let bytes = (hole - at).min(PIECE_BYTES as u64) as usize;
                 spool.read(at, &mut theirs[..bytes])?;
@@ -213,9 +215,10 @@ impl TakeWav {
         frames: Frames,
         hook: &mut dyn FnMut(Step) -> io::Result<()>,
     ) -> io::Result<()> {
-        let mut piece = vec![0; PIECE_BYTES];
+        let holes = holes(&self.file, DATA_OFFSET, DATA_OFFSET + self.bytes_of(frames))?;
+        let mut piece = piece_for(&holes);
         let mut wrote = false;
-        for (start, hole) in holes(&self.file, DATA_OFFSET, DATA_OFFSET + self.bytes_of(frames))? {
+        for (start, hole) in holes {
             for at in (start..hole).step_by(PIECE_BYTES) {
                 let theirs = (at + self.offset_bytes())
                     .checked_sub(other.offset_bytes())
@@ -328,6 +331,12 @@ pub(super) fn may_be_file_of(path: &Path, take: &Take) -> bool {
     let names_take = |layout: &Layout| own_bext(layout, take).is_some();
     let is_own = || parse(&mut Cursor::new(&page[..]), HEADER_BYTES as u64).is_ok_and(|layout| names_take(&layout));
     !is_read || is_empty || is_torn(&page, take) || is_own()
+}
+
+/// Memory for the pieces in which extents are copied. Short ones need little.
+fn piece_for(extents: &[Extent]) -> Vec<u8> {
+    let longest = extents.iter().map(|(start, end)| end - start).max().unwrap_or(0);
+    vec![0; longest.min(PIECE_BYTES as u64) as usize]
 }
 
 /// Ranges of a file from byte `from` to byte `end` that were never written, in whole pages. Bytes beyond the end of the
