@@ -12,7 +12,7 @@ use crate::session::session_file::{OpenSession, SessionError, open_copy_to_write
 use crate::session::{Session, Take};
 use crate::time::{FramePos, Frames};
 use crate::wav::bext::{Bext, coding_history_line};
-use crate::wav::header::{HEADER_BYTES, Header, header_data_bytes};
+use crate::wav::header::{HEADER_BYTES, Header, has_reference, header_data_bytes};
 use crate::wav::parse::{Encoding, Layout, parse};
 use nix::errno::Errno;
 use nix::unistd::Whence;
@@ -23,12 +23,6 @@ use std::path::Path;
 
 /// Bytes that are copied or compared at once.
 const PIECE_BYTES: usize = 1 << 20;
-
-/// Start of the `bext` chunk in a header that this program wrote: after `RIFF` and the reserve for 64-bit sizes.
-const BEXT_AT: usize = 48;
-
-/// Start of the originator reference: after the head of the chunk, description and originator.
-const REFERENCE_AT: usize = BEXT_AT + 8 + 256 + 32;
 
 /// Part of the coding history of a take that was not finished.
 const UNFINISHED: &str = "being recorded";
@@ -138,8 +132,9 @@ impl TakeWav {
         frames: Frames,
         hook: &mut dyn FnMut(Step) -> io::Result<()>,
     ) -> io::Result<Frames> {
-        let (mut piece, mut bytes) = (vec![0; PIECE_BYTES], 0);
-        for (start, hole) in self.extents(spool, frames)? {
+        let extents = self.extents(spool, frames)?;
+        let (mut piece, mut bytes) = (piece_for(&extents), 0);
+        for (start, hole) in extents {
             for at in (start..hole).step_by(PIECE_BYTES) {
                 let piece = &mut piece[..(hole - at).min(PIECE_BYTES as u64) as usize];
                 spool.read(at, piece)?;
@@ -191,8 +186,9 @@ impl TakeWav {
 
     /// Whether the file has all of the spool's sound for its `frames` frames.
     pub(super) fn has_all_of(&self, spool: &FoundSpool, frames: Frames) -> io::Result<bool> {
-        let (mut ours, mut theirs) = (vec![0; PIECE_BYTES], vec![0; PIECE_BYTES]);
-        for (start, hole) in self.extents(spool, frames)? {
+        let extents = self.extents(spool, frames)?;
+        let (mut ours, mut theirs) = (piece_for(&extents), piece_for(&extents));
+        for (start, hole) in extents {
             for at in (start..hole).step_by(PIECE_BYTES) {
                 let bytes = (hole - at).min(PIECE_BYTES as u64) as usize;
                 spool.read(at, &mut theirs[..bytes])?;
@@ -219,9 +215,10 @@ impl TakeWav {
         frames: Frames,
         hook: &mut dyn FnMut(Step) -> io::Result<()>,
     ) -> io::Result<()> {
-        let mut piece = vec![0; PIECE_BYTES];
+        let holes = holes(&self.file, DATA_OFFSET, DATA_OFFSET + self.bytes_of(frames))?;
+        let mut piece = piece_for(&holes);
         let mut wrote = false;
-        for (start, hole) in holes(&self.file, DATA_OFFSET, DATA_OFFSET + self.bytes_of(frames))? {
+        for (start, hole) in holes {
             for at in (start..hole).step_by(PIECE_BYTES) {
                 let theirs = (at + self.offset_bytes())
                     .checked_sub(other.offset_bytes())
@@ -336,6 +333,12 @@ pub(super) fn may_be_file_of(path: &Path, take: &Take) -> bool {
     !is_read || is_empty || is_torn(&page, take) || is_own()
 }
 
+/// Memory for the pieces in which extents are copied. Short ones need little.
+fn piece_for(extents: &[Extent]) -> Vec<u8> {
+    let longest = extents.iter().map(|(start, end)| end - start).max().unwrap_or(0);
+    vec![0; longest.min(PIECE_BYTES as u64) as usize]
+}
+
 /// Ranges of a file from byte `from` to byte `end` that were never written, in whole pages. Bytes beyond the end of the
 /// file are such a range. A file system that does not track holes reports none.
 fn holes(file: &File, from: u64, end: u64) -> io::Result<Vec<Extent>> {
@@ -399,7 +402,7 @@ fn own_bext(layout: &Layout, take: &Take) -> Option<Bext> {
 /// Whether a header that cannot be parsed is the take's own. A power cut can leave sectors of two headers whose chunks
 /// differ in length. The identity and the start of the sound are at the same offset in all headers.
 fn is_torn(page: &[u8; HEADER_BYTES], take: &Take) -> bool {
-    page[BEXT_AT..].starts_with(b"bext") && page[REFERENCE_AT..].starts_with(take.uuid.simple().to_string().as_bytes())
+    has_reference(page, &take.uuid.simple().to_string())
 }
 
 /// The header that the take had at its start, rebuilt from the session.

@@ -9,7 +9,7 @@ use super::{
 };
 use crate::limits::TRACK_COUNT_MAX;
 use crate::time::Frames;
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::path::{Component, Path};
 use uuid::Uuid;
 
@@ -24,6 +24,11 @@ pub enum CopyKind<'a> {
     /// The mirror in this folder. It has files of its own for the takes of the session, so only passes that were recorded
     /// into the mirror alone are taken over.
     Mirror(&'a str),
+}
+
+/// The file of a take. No two takes have the same one.
+fn file_of(take: &Take) -> (Option<&str>, String) {
+    (take.folder.as_deref(), take.file.to_lowercase())
 }
 
 impl Session {
@@ -106,9 +111,14 @@ impl Session {
     /// The UUID decides whether two takes are the same. A take that is missing here keeps its identity if this session
     /// never gave that identity; otherwise all missing takes get fresh ones. The same holds for the numbers of passes. A
     /// take without frames whose identity was given here may be one that this session has forgotten, so `has_file` decides
-    /// about it.
+    /// about it. It decides too if both list a take with the same file, see [`Session::drop_takes_named_again`];
+    /// a take of the copy whose file is another take's here stays out.
     pub fn merge_newer_takes(&mut self, newer: &Session, kind: CopyKind<'_>, has_file: impl Fn(&Take) -> bool) -> bool {
+        if kind == CopyKind::Found {
+            self.drop_takes_named_again(newer, &has_file);
+        }
         let own: HashMap<Uuid, usize> = self.takes.iter().enumerate().map(|(at, take)| (take.uuid, at)).collect();
+        let files: HashSet<(Option<&str>, String)> = self.takes.iter().map(file_of).collect();
         let given_here = self.next_id;
         // The number here of each pass of the copy that both know.
         let known = newer.takes.iter().filter_map(|take| Some((take.pass, self.takes[*own.get(&take.uuid)?].pass)));
@@ -120,7 +130,7 @@ impl Session {
         let missing: Vec<&Take> = (newer.takes.iter())
             .filter(|take| !own.contains_key(&take.uuid))
             .filter(|take| given_here <= take.id.0 || take.frames > Frames(0) || has_file(take))
-            .filter(|take| is_wanted(take))
+            .filter(|take| is_wanted(take) && !(kind == CopyKind::Found && files.contains(&file_of(take))))
             .collect();
         let gained: BTreeSet<u32> = missing.iter().map(|take| take.pass).collect();
         let mut merged = if matches!(kind, CopyKind::Mirror(_)) {
@@ -164,6 +174,37 @@ impl Session {
             }
         }
         changed
+    }
+
+    /// Drops takes without a frame whose names the program has given to other takes since, which `newer` lists: when a file
+    /// of a pass cannot be made because its name is taken, the program forgets the takes of the pass and begins again, and
+    /// this session may be the older one. `has_file` says whether a file may be the one of a take. If it may be the one of
+    /// both, the later identity was given last. With a take, those of its pass go that have no file: that pass never began.
+    fn drop_takes_named_again(&mut self, newer: &Session, has_file: &impl Fn(&Take) -> bool) {
+        let own: HashMap<(Option<&str>, String), &Take> = self.takes.iter().map(|take| (file_of(take), take)).collect();
+        let never_began = |take: &Take| take.state == TakeState::Recording && take.frames == Frames(0);
+        let mut passes: BTreeSet<u32> = BTreeSet::new();
+        let mut dropped: BTreeSet<TakeId> = BTreeSet::new();
+        for take in newer.takes.iter() {
+            let Some(mine) = own.get(&file_of(take)).filter(|mine| mine.uuid != take.uuid) else { continue };
+            let is_its_file = |has_mine: bool| match has_file(take) {
+                true => !has_mine || mine.id < take.id,
+                false => !has_mine && take.frames > Frames(0),
+            };
+            if never_began(mine) && is_its_file(has_file(mine)) {
+                dropped.insert(mine.id);
+                passes.insert(mine.pass);
+            }
+        }
+        if dropped.is_empty() {
+            return;
+        }
+        self.takes.retain(|take| {
+            // The disk of another folder may not be connected.
+            let is_left_over =
+                || passes.contains(&take.pass) && take.folder.is_none() && never_began(take) && !has_file(take);
+            !dropped.contains(&take.id) && !is_left_over()
+        });
     }
 
     /// Takes over the ends of takes that both know, and opens takes again that were recovered without the copy. Returns the

@@ -4,6 +4,7 @@
 //! A power cut leaves the sound, the headers and the names that were synced. Of what was not synced the seed keeps some
 //! pages and some names.
 
+use crate::image::{Image, PAGE, write_with_holes};
 use crate::random::Random;
 use nix::libc;
 use nix::sys::stat::fstat;
@@ -12,13 +13,10 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use std::fs;
 use std::io;
 use std::os::fd::{AsRawFd, BorrowedFd};
-use std::os::unix::fs::{DirEntryExt, FileExt, MetadataExt};
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::{DirEntryExt, MetadataExt};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
-
-const PAGE: u64 = 4096;
-
-const ZEROS: [u8; PAGE as usize] = [0; PAGE as usize];
 
 /// A disk of the run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -143,42 +141,6 @@ pub(crate) enum Planted {
     UnlistedFile,
 }
 
-/// A file with what a power cut would leave of it.
-#[derive(Debug, Default)]
-struct Image {
-    durable: Vec<u8>,
-    /// Ranges that were written since the last sync.
-    dirty: Vec<(u64, u64)>,
-    /// Pages that have blocks.
-    blocks: Vec<bool>,
-    /// Whether the last call wrote sound or made it durable: the file grows.
-    is_recorded: bool,
-}
-
-impl Image {
-    fn new_blocks(&self, offset: u64, bytes: u64) -> u64 {
-        let pages = offset / PAGE..(offset + bytes).div_ceil(PAGE);
-        pages.filter(|page| !self.blocks.get(*page as usize).copied().unwrap_or(false)).count() as u64 * PAGE
-    }
-
-    fn take_blocks(&mut self, offset: u64, bytes: u64) -> u64 {
-        let new = self.new_blocks(offset, bytes);
-        let end = (offset + bytes).div_ceil(PAGE) as usize;
-        if self.blocks.len() < end {
-            self.blocks.resize(end, false);
-        }
-        self.blocks[(offset / PAGE) as usize..end].fill(true);
-        new
-    }
-
-    fn give_blocks(&mut self, from: u64) -> u64 {
-        let first = (from.div_ceil(PAGE) as usize).min(self.blocks.len());
-        let given = self.blocks[first..].iter().filter(|has| **has).count() as u64 * PAGE;
-        self.blocks.truncate(first);
-        given
-    }
-}
-
 /// A change of names that no sync of a folder has made durable.
 #[derive(Clone, Debug)]
 enum NameChange {
@@ -281,7 +243,12 @@ impl Disks {
 
     /// The disk that a path lies on.
     pub(crate) fn of_path(&self, path: &Path) -> Option<usize> {
-        self.each.iter().position(|disk| path.starts_with(&disk.root))
+        self.each.iter().position(|disk| is_below(path, &disk.root))
+    }
+
+    /// Whether no disk has a trouble now.
+    pub(crate) fn is_quiet(&self, now: Duration) -> bool {
+        self.each.iter().flat_map(|disk| &disk.faults).all(|fault| now < fault.from || fault.to <= now)
     }
 
     /// The disk of a file of this number.
@@ -295,8 +262,8 @@ impl Disks {
     }
 
     /// The name of the file of this number for the trace.
-    pub(crate) fn name_of(&self, number: u64) -> String {
-        self.first_names.get(&number).map_or_else(|| "memory".to_owned(), String::clone)
+    pub(crate) fn name_of(&self, number: u64) -> &str {
+        self.first_names.get(&number).map_or("memory", String::as_str)
     }
 
     /// A path for the trace: without the folder of the run.
@@ -436,9 +403,9 @@ impl Disks {
             return;
         };
         self.first_names.insert(found.ino(), self.short_name(path));
-        let mut image = Image::default();
-        self.each[disk].used += image.take_blocks(0, bytes.len() as u64);
-        image.durable = bytes;
+        let length = bytes.len() as u64;
+        let (image, used) = Image::whole(bytes, length);
+        self.each[disk].used += used;
         self.images.insert(found.ino(), (disk, image));
         apply(&mut self.each[disk].names, NameChange::Add(path.to_owned(), found.ino()));
     }
@@ -510,41 +477,15 @@ impl Disks {
     }
 
     fn synced(&mut self, file: BorrowedFd<'_>, number: u64) {
-        let Some((_, image)) = self.images.get_mut(&number) else { return };
-        let length = length_of(file);
-        image.durable.resize(length as usize, 0);
-        for (from, to) in image.dirty.drain(..) {
-            let to = to.min(length);
-            if from < to {
-                let bytes = &mut image.durable[from as usize..to as usize];
-                if pread(file, bytes, from as i64).is_err() {
-                    // It is open to be written only.
-                    let again = fs::File::open(format!("/proc/self/fd/{}", file.as_raw_fd()));
-                    again.and_then(|again| again.read_exact_at(bytes, from)).expect("the file can be read");
-                }
-            }
+        if let Some((_, image)) = self.images.get_mut(&number) {
+            image.sync(file);
         }
     }
 
-    /// A sync has failed: the kernel drops the pages that it could not write, so that some of them have the old content.
+    /// A sync has failed.
     pub(crate) fn sync_failed(&mut self, file: BorrowedFd<'_>, number: u64, random: &mut Random) {
-        let Some((_, image)) = self.images.get_mut(&number) else { return };
-        for (from, to) in image.dirty.drain(..) {
-            let mut at = from / PAGE * PAGE;
-            while at < to {
-                if random.chance(500) {
-                    let mut page = vec![0; PAGE as usize];
-                    let known = image.durable.len() as u64;
-                    if at < known {
-                        let bytes = (known - at).min(PAGE) as usize;
-                        page[..bytes].copy_from_slice(&image.durable[at as usize..at as usize + bytes]);
-                    }
-                    let length = length_of(file);
-                    let bytes = length.saturating_sub(at).min(PAGE) as usize;
-                    pwrite(file, &page[..bytes], at as i64).ok();
-                }
-                at += PAGE;
-            }
+        if let Some((_, image)) = self.images.get_mut(&number) {
+            image.fail_sync(file, random);
         }
     }
 
@@ -570,10 +511,7 @@ impl Disks {
             let present = present_names(&self.each[at].root)?;
             for (path, number) in &names {
                 let Some((_, image)) = self.images.get(number) else { continue };
-                // The content that the program has seen, where the file still has a name.
-                let read = |path: &PathBuf| if image.dirty.is_empty() { Ok(Vec::new()) } else { fs::read(path) };
-                let seen = present.get(number).map(read).transpose()?;
-                files.push((path.clone(), after_cut(image, seen.as_deref(), random)));
+                files.push((path.clone(), image.after_cut(present.get(number).map(PathBuf::as_path), random)?));
             }
             let root = self.each[at].root.clone();
             fs::remove_dir_all(&root)?;
@@ -584,15 +522,13 @@ impl Disks {
             self.images.retain(|_, (disk, _)| *disk != at);
             self.each[at].names.retain(|_, number| *number == IS_FOLDER);
             self.each[at].used = 0;
-            for (path, bytes) in files {
+            for (path, (bytes, length)) in files {
                 if !path.parent().is_some_and(Path::is_dir) {
                     continue;
                 }
-                write_with_holes(&path, &bytes)?;
-                let number = fs::metadata(&path)?.ino();
-                let mut image = Image::default();
-                self.each[at].used += image.take_blocks(0, bytes.len() as u64);
-                image.durable = bytes;
+                let number = write_with_holes(&path, &bytes, length)?;
+                let (image, used) = Image::whole(bytes, length);
+                self.each[at].used += used;
                 self.images.insert(number, (at, image));
                 self.first_names.insert(number, self.short_name(&path));
                 self.each[at].names.insert(path, number);
@@ -607,25 +543,19 @@ impl Disks {
     }
 }
 
-/// Writes a file in which pages of zeros are holes: blocks that were reserved and never written look like that.
-fn write_with_holes(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    let file = fs::File::create(path)?;
-    file.set_len(bytes.len() as u64)?;
-    for (at, page) in bytes.chunks(PAGE as usize).enumerate() {
-        if page != &ZEROS[..page.len()] {
-            file.write_all_at(page, at as u64 * PAGE)?;
-        }
+/// `path.starts_with(folder)`. Compares bytes, because that costs much less than the components; nobody here writes a path in
+/// two ways.
+fn is_below(path: &Path, folder: &Path) -> bool {
+    let (path_bytes, folder_bytes) = (path.as_os_str().as_bytes(), folder.as_os_str().as_bytes());
+    match path_bytes.strip_prefix(folder_bytes) {
+        Some(rest) => rest.is_empty() || rest.starts_with(b"/"),
+        None => false,
     }
-    Ok(())
 }
 
 /// The number of an open file; 0 if it has none.
 pub(crate) fn number_of(file: BorrowedFd<'_>) -> u64 {
     fstat(file).map_or(0, |found| found.st_ino)
-}
-
-fn length_of(file: BorrowedFd<'_>) -> u64 {
-    fstat(file).map_or(0, |found| found.st_size as u64)
 }
 
 fn apply(names: &mut BTreeMap<PathBuf, u64>, change: NameChange) {
@@ -657,25 +587,4 @@ fn present_names(root: &Path) -> io::Result<HashMap<u64, PathBuf>> {
         }
     }
     Ok(names)
-}
-
-/// What a power cut leaves of a file: what was synced, and some of the pages that were not.
-fn after_cut(image: &Image, seen: Option<&[u8]>, random: &mut Random) -> Vec<u8> {
-    let mut bytes = image.durable.clone();
-    let Some(seen) = seen else { return bytes };
-    let kept_per_mille = *random.pick(&[0, 300, 1000]);
-    for (from, to) in &image.dirty {
-        let mut at = from / PAGE * PAGE;
-        while at < *to {
-            let end = (at + PAGE).min(seen.len() as u64);
-            if at < end && random.chance(kept_per_mille) {
-                if (bytes.len() as u64) < end {
-                    bytes.resize(end as usize, 0);
-                }
-                bytes[at as usize..end as usize].copy_from_slice(&seen[at as usize..end as usize]);
-            }
-            at += PAGE;
-        }
-    }
-    bytes
 }

@@ -17,6 +17,7 @@
 //! | `host` | the calls of the program that reach the machine |
 //! | `batch` | calls that the program gives to the disks at once |
 //! | `disk` | the simulated disks and their faults |
+//! | `image` | a file of a simulated disk, and what a power cut leaves of it |
 //! | `nature` | what other programs do |
 //! | `oracle` | the rules that every run must keep |
 //! | `seeds` | many seeds in processes of their own |
@@ -25,6 +26,7 @@
 mod batch;
 mod disk;
 mod host;
+mod image;
 mod nature;
 mod oracle;
 mod plan;

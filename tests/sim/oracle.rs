@@ -190,6 +190,9 @@ struct Found {
     uncovered: Vec<(u64, u64)>,
 }
 
+/// Marks a frame that is silence without a loss, beside the number of its silent channels: a take has one or two.
+const UNCOVERED: u8 = 0x80;
+
 /// Every frame of a take is the ramp's at its place, or silence that a loss covers.
 fn check_sound(
     folder: &Path,
@@ -244,8 +247,8 @@ fn check_sound(
     let heard = |input: u32| inputs_min.is_none_or(|inputs| (input as usize) < inputs);
     let mut wrong: Option<(u64, i32, i32)> = None;
     let channels = take.inputs.len();
-    // By frame: in how many channels it is silence, and whether a loss is missing for it.
-    let mut zeros = vec![(0, false); take.frames.0 as usize];
+    // By frame: in how many channels it is silence, and [`UNCOVERED`] if a loss is missing for it.
+    let mut zeros = vec![0_u8; take.frames.0 as usize];
     let mut values = Vec::with_capacity(take.frames.0 as usize);
     for (channel, input) in take.inputs.iter().enumerate() {
         let mut expected: Option<i32> = None;
@@ -258,8 +261,10 @@ fn check_sound(
             let place = take.offset.0 + at as u64;
             if value == 0 {
                 expected = None;
-                zeros[at].0 += 1;
-                zeros[at].1 |= !lost.covers(at as u64) && heard(*input);
+                zeros[at] += 1;
+                if heard(*input) && !lost.covers(at as u64) {
+                    zeros[at] |= UNCOVERED;
+                }
                 continue;
             }
             if take.format == TakeFormat::S16 {
@@ -288,12 +293,12 @@ fn check_sound(
             expected = (!is_torn).then_some(value + 1);
         }
     }
-    for (at, (silent_channels, is_uncovered)) in zeros.into_iter().enumerate() {
+    for (at, state) in zeros.into_iter().enumerate().filter(|(_, state)| *state != 0) {
         let place = take.offset.0 + at as u64;
-        if silent_channels == channels {
+        if usize::from(state & !UNCOVERED) == channels {
             extend(&mut found.silent, place);
         }
-        if is_uncovered {
+        if state & UNCOVERED != 0 {
             extend(&mut found.uncovered, place);
         }
     }
@@ -471,8 +476,9 @@ pub(crate) fn content_of(folders: &[PathBuf]) -> BTreeMap<PathBuf, u64> {
     let mut content = BTreeMap::new();
     let mut left: Vec<PathBuf> = folders.to_vec();
     while let Some(folder) = left.pop() {
-        for path in fs::read_dir(&folder).into_iter().flatten().flatten().map(|entry| entry.path()) {
-            if path.is_dir() {
+        for entry in fs::read_dir(&folder).into_iter().flatten().flatten() {
+            let path = entry.path();
+            if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
                 left.push(path);
             } else if !path.file_name().is_some_and(|name| name.to_string_lossy().starts_with("events")) {
                 let number = match path.ends_with(RESERVE_FILE) {

@@ -123,6 +123,8 @@ pub(crate) struct World {
     now_ns: Cell<u64>,
     current: Cell<Option<usize>>,
     stacks: RefCell<Vec<DefaultStack>>,
+    /// The descriptors that were open before the first life: those of the simulator itself.
+    own_descriptors: Vec<i32>,
     random: RefCell<Random>,
     pub(crate) trace: RefCell<Trace>,
     pub(crate) disks: RefCell<Disks>,
@@ -157,6 +159,9 @@ pub(crate) struct World {
 
 thread_local! {
     static WORLD: RefCell<Option<Rc<World>>> = const { RefCell::new(None) };
+
+    /// Stacks of earlier runs. The kernel need not make their pages again.
+    static STACKS: RefCell<Vec<DefaultStack>> = const { RefCell::new(Vec::new()) };
 }
 
 /// The world of the run of this thread.
@@ -177,7 +182,8 @@ impl World {
             dues: RefCell::default(),
             now_ns: Cell::new(nanoseconds(Duration::from_secs(1000))),
             current: Cell::new(None),
-            stacks: RefCell::default(),
+            stacks: RefCell::new(STACKS.take()),
+            own_descriptors: open_descriptors(),
             random: RefCell::new(random),
             trace: RefCell::new(trace),
             disks: RefCell::new(disks),
@@ -250,15 +256,15 @@ impl World {
         self.is_dead.set(false);
         self.kill.set(kill);
         self.calls.set(0);
-        let descriptors = open_descriptors();
         self.add_task("main", Arc::default(), Box::new(main));
         let end = self.run_tasks();
         if end == End::Stuck {
             *self.stuck.borrow_mut() = format!("{} steps; {}", self.steps.get(), self.describe_tasks());
         }
-        self.forget_tasks();
-        unmap_files(&self.memory_folder.borrow());
-        close_new_descriptors(&descriptors);
+        if self.forget_tasks() {
+            unmap_files(&self.memory_folder.borrow());
+        }
+        close_descriptors_except(&self.own_descriptors);
         end
     }
 
@@ -305,14 +311,16 @@ impl World {
     /// One of the coroutines that can go on now.
     fn choose(&self) -> Option<usize> {
         let (now, changes, mut able) = (self.now_ns.get(), self.changes.get(), self.able.borrow_mut());
-        able.clear();
-        for (index, due) in self.dues.borrow().iter().enumerate() {
-            if due.at <= now || due.seen < changes {
-                able.push(index);
-            }
+        let dues = self.dues.borrow();
+        able.resize(dues.len(), 0);
+        let mut count = 0;
+        for (index, due) in dues.iter().enumerate() {
+            // Without a branch: whether a coroutine can go on is hard to predict.
+            able[count] = index;
+            count += usize::from(due.at <= now || due.seen < changes);
         }
-        let at = self.random.borrow_mut().below(able.len() as u64) as usize;
-        able.get(at).copied()
+        let at = self.random.borrow_mut().below(count as u64) as usize;
+        (count > 0).then(|| able[at])
     }
 
     /// Moves the clock to the next moment at which something happens. Returns whether there is one.
@@ -387,11 +395,13 @@ impl World {
     }
 
     /// Drops the threads of a life without running anything of them. What they own stays in memory until the process of
-    /// the simulator ends.
-    fn forget_tasks(&self) {
+    /// the simulator ends. Returns whether there were any.
+    fn forget_tasks(&self) -> bool {
         self.dues.borrow_mut().clear();
+        let mut were_left = false;
         for task in self.tasks.borrow_mut().drain(..) {
             let Some(mut coroutine) = task.coroutine else { continue };
+            were_left = true;
             if coroutine.started() && !coroutine.done() {
                 // SAFETY: nothing runs or reads what is on this stack afterwards: all threads of the life are dropped
                 // together, and what other memory refers to it is leaked with it.
@@ -401,6 +411,7 @@ impl World {
                 std::mem::forget(coroutine);
             }
         }
+        were_left
     }
 
     fn suspend(&self, wait: Wait) {
@@ -491,7 +502,7 @@ impl World {
     /// Frees what the world holds, because leaked coroutines may refer to it.
     pub(crate) fn clear(&self) {
         self.disks.borrow_mut().clear();
-        self.stacks.borrow_mut().clear();
+        STACKS.with(|stacks| stacks.borrow_mut().append(&mut self.stacks.borrow_mut()));
         WORLD.with(|place| place.borrow_mut().take());
     }
 }
@@ -503,7 +514,10 @@ fn nanoseconds(time: Duration) -> u64 {
 /// Numbers of the open file descriptors of this process.
 fn open_descriptors() -> Vec<i32> {
     let entries = std::fs::read_dir("/proc/self/fd").into_iter().flatten().flatten();
-    entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok()).collect()
+    let numbers: Vec<i32> = entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok()).collect();
+    // The folder of descriptors itself was open.
+    let is_open = |number: &i32| std::path::Path::new(&format!("/proc/self/fd/{number}")).exists();
+    numbers.into_iter().filter(is_open).collect()
 }
 
 /// Unmaps the files of a life, as the kernel does when a process ends. A mapping keeps the lock of its file.
@@ -522,10 +536,13 @@ fn unmap_files(folder: &std::path::Path) {
 }
 
 /// Closes the descriptors that a life has left, as the kernel does when a process ends. This releases its locks.
-fn close_new_descriptors(before: &[i32]) {
-    for number in open_descriptors().into_iter().filter(|number| !before.contains(number)) {
+fn close_descriptors_except(own: &[i32]) {
+    let end = own.iter().max().map_or(0, |last| last + 1);
+    for number in (0..end).filter(|number| !own.contains(number)) {
         nix::unistd::close(number).ok();
     }
+    // SAFETY: no code that knows one of these descriptors runs again.
+    unsafe { nix::libc::syscall(nix::libc::SYS_close_range, end, u32::MAX, 0) };
 }
 
 /// Keeps the messages of panics for the judgement, and prints none.

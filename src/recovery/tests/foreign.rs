@@ -120,3 +120,90 @@ fn a_take_that_never_began_and_whose_name_another_program_used_is_not_listed_and
     let (report, again) = scene.recover();
     assert!(report.passes.is_empty() && report.troubles.is_empty() && again == session, "{:?}", report.troubles);
 }
+
+/// A pass that was begun again under other names: the session lists the first takes, because its own disk was slow, and the
+/// copy in the overflow folder those of the second attempt. The files of the first two names belong to the second attempt,
+/// and another program has made the third. Returns the identities of the second attempt.
+fn scene_of_a_pass_begun_again(frames: u64) -> (Scene, Vec<Uuid>) {
+    let mut scene = Scene::bare(3);
+    let overflow = scene.folder.path().join("overflow").display().to_string();
+    let (mut store, mut session) = OpenSession::open(&scene.root()).unwrap();
+    session.remember_overflow_folder(overflow.clone());
+    let mut again = session.clone();
+    let first: Vec<Take> = again.takes().to_vec();
+    for take in &first {
+        again.forget_take(take.id).unwrap();
+    }
+    let mut names = again.taken_names();
+    names.insert(first[2].file_name());
+    for (index, take) in first.iter().enumerate() {
+        let new = NewTake {
+            uuid: Uuid::new_v4(),
+            track: take.track,
+            pass: take.pass,
+            inputs: take.inputs.clone(),
+            channels: take.channels,
+            rate: take.rate,
+            format: take.format,
+            start: take.start,
+            started: take.started.clone(),
+        };
+        let identity = new.uuid;
+        let id = again.add_take(new, &mut names).unwrap();
+        let plan = &mut scene.plans[index];
+        (plan.identity, plan.path) =
+            (identity, scene.folder.path().join("session").join(&again.take(id).unwrap().file));
+        plan.header.bext.originator_reference = identity.simple().to_string();
+        scene.write_wav(index, Cut { committed: 0, claimed: frames }, frames);
+    }
+    fs::write(scene.root().join(&first[2].file), FOREIGN).unwrap();
+    assert_eq!(
+        (again.takes()[0].file.clone(), again.takes()[1].file.clone()),
+        (first[0].file.clone(), first[1].file.clone())
+    );
+    store.save(&session).unwrap();
+    let copy = again.copy_for_folder(&overflow, &scene.root().display().to_string());
+    OpenSession::open_on_other_disk(Path::new(&overflow), &copy).unwrap();
+    let identities = scene.plans.iter().map(|plan| plan.identity).collect();
+    (scene, identities)
+}
+
+/// The first recovery said that the files were not those that were recorded, and only the second one took the takes of the
+/// copy over.
+#[test]
+fn the_first_recovery_finds_the_takes_of_a_pass_that_was_begun_again_under_the_same_names() {
+    for frames in [0, 2 * WINDOW] {
+        let (scene, identities) = scene_of_a_pass_begun_again(frames);
+        let (report, session) = scene.recover();
+        assert!(report.troubles.is_empty(), "{:?}", report.troubles);
+        session.validate().unwrap();
+        let facts: Vec<_> =
+            session.takes().iter().map(|take| (take.uuid, take.pass, take.state, take.frames.0)).collect();
+        let want: Vec<_> = identities.iter().map(|uuid| (*uuid, 1, TakeState::Recovered, frames)).collect();
+        assert_eq!(facts, want);
+        let before = scene.files();
+        let (report, again) = scene.recover();
+        assert!(report.passes.is_empty() && report.troubles.is_empty(), "{:?}", report.troubles);
+        assert!(again == session && before == scene.files());
+    }
+}
+
+/// The power went before the files of the second attempt were durable: the files of the first one are there.
+#[test]
+fn takes_whose_files_are_those_of_the_first_attempt_stay_out_and_the_rest_of_the_copy_is_taken_over() {
+    let (mut scene, identities) = scene_of_a_pass_begun_again(0);
+    let (_, session) = OpenSession::open(&scene.root()).unwrap();
+    for (index, take) in session.takes().iter().take(2).enumerate() {
+        scene.plans[index].header.bext.originator_reference = take.uuid.simple().to_string();
+        scene.write_wav(index, Cut { committed: 0, claimed: 0 }, 0);
+    }
+    let (_, session) = scene.recover();
+    session.validate().unwrap();
+    let has = |uuid: Uuid| session.takes().iter().any(|take| take.uuid == uuid);
+    assert_eq!(identities.iter().map(|uuid| has(*uuid)).collect::<Vec<_>>(), [false, false, true]);
+    assert!(session.takes().iter().all(|take| take.state == TakeState::Recovered));
+    let before = scene.files();
+    let (report, again) = scene.recover();
+    assert!(report.passes.is_empty() && report.troubles.is_empty(), "{:?}", report.troubles);
+    assert!(again == session && before == scene.files());
+}

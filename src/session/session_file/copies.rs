@@ -26,7 +26,8 @@ pub fn takes_in_copies_only(path: &Path, session: &Session, may_be_file_of: impl
 }
 
 fn merge_copies_into(own: &str, session: &mut Session, may_be_file_of: impl Fn(&Path, &Take) -> bool) -> bool {
-    let has_file = |take: &Take| may_be_file_of(&Path::new(own).join(take.path()), take);
+    let folder_of = |take: &Take| Path::new(take.folder.as_deref().unwrap_or(own)).join(take.path());
+    let has_file = |take: &Take| may_be_file_of(&folder_of(take), take);
     let mut changed = false;
     let mut asked = Vec::new();
     // A copy can name further folders.

@@ -82,6 +82,13 @@ pub enum SessionError {
         /// The rule that it breaks.
         reason: String,
     },
+    /// A file of another program had the name of a take's file. It has another name now.
+    NameTaken {
+        /// The take's file.
+        path: PathBuf,
+        /// The other program's file.
+        aside: PathBuf,
+    },
     /// The system refused a call. After a refused save the file is as it was.
     Io {
         /// The file or folder.
@@ -164,6 +171,12 @@ impl fmt::Display for SessionError {
             SessionError::Invalid { path, reason } => {
                 write!(f, "{}: not saved, the session contradicts itself: {reason}; undo the last step", path.display())
             }
+            SessionError::NameTaken { path, aside } => write!(
+                f,
+                "{}: another program had made a file of this name; that file is {} now, look into it or remove it",
+                path.display(),
+                aside.display()
+            ),
             SessionError::Io { path, call, error } => {
                 let advice = match error.kind() {
                     io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => "free some space, then try again",

@@ -30,6 +30,16 @@ pub(super) struct FileMark {
     modified: (i64, i64),
 }
 
+/// The result of [`Folder::move_to`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Moved {
+    Done,
+    /// There is no such file.
+    Missing,
+    /// Another file has the new name.
+    NameTaken,
+}
+
 impl Folder {
     /// Opens the folder of a session. The path may go through links.
     pub(super) fn open(path: &Path) -> Result<Folder, SessionError> {
@@ -244,18 +254,20 @@ impl Folder {
         }
     }
 
-    /// Moves a file to another folder and never replaces a file there. Returns false if the file is not in this
-    /// folder.
-    pub(super) fn move_to(&self, to: &Folder, name: &str) -> Result<bool, SessionError> {
-        let rename = |may_replace| disk::rename_at((&self.dir, name), (&to.dir, name), may_replace);
+    /// Moves a file to another folder, or gives it another name in this one. Never replaces a file.
+    pub(super) fn move_to(&self, name: &str, to: &Folder, new_name: &str) -> Result<Moved, SessionError> {
+        let rename = |may_replace| disk::rename_at((&self.dir, name), (&to.dir, new_name), may_replace);
         let moved = match rename(false) {
-            Err(Errno::EINVAL | Errno::ENOSYS) if to.kind(name)?.is_none() => rename(true),
+            // The file system cannot do both in one step.
+            Err(Errno::EINVAL | Errno::ENOSYS) if to.kind(new_name)?.is_some() => Err(Errno::EEXIST),
+            Err(Errno::EINVAL | Errno::ENOSYS) => rename(true),
             other => other,
         };
         match moved {
-            Ok(()) => Ok(true),
-            Err(Errno::ENOENT) => Ok(false),
-            Err(errno) => Err(to.io(name, "rename", errno)),
+            Ok(()) => Ok(Moved::Done),
+            Err(Errno::ENOENT) => Ok(Moved::Missing),
+            Err(Errno::EEXIST) => Ok(Moved::NameTaken),
+            Err(errno) => Err(to.io(new_name, "rename", errno)),
         }
     }
 

@@ -27,7 +27,7 @@ const DIRECTION: &[(&str, &[&str])] = &[
     ("rt", &[]),
     ("file_system", &["rt", "host", "limits"]),
     ("wav", &["format", "limits"]),
-    ("session", &["file_system", "time", "format", "host", "limits"]),
+    ("session", &["wav", "file_system", "time", "format", "host", "limits"]),
     ("peaks", &["session", "wav", "file_system", "spool_index", "lock", "format", "limits"]),
     ("window", &["spool_index", "time", "format", "host.items", "limits"]),
     ("device", &["lock", "window", "wav", "format", "time", "host.items", "limits"]),
