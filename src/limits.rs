@@ -59,6 +59,9 @@ pub const TRACK_COUNT_MAX: usize = 1024;
 /// Channels of a device in one direction.
 pub const CHANNEL_COUNT_MAX: usize = 1024;
 
+/// Files that must be free to open beside those of takes: for the saves of a pass, windows, and the system's bus.
+pub const SPARE_FILES: u64 = 16;
+
 /// Channels of one take: mono or stereo.
 pub const TAKE_CHANNEL_COUNT_MAX: usize = 2;
 

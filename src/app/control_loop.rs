@@ -4,7 +4,7 @@ use super::command::Command;
 use super::live::{self, LiveShare, Looks};
 use super::peak_hold::PeakHold;
 use super::phase::Phase;
-use super::settings::{Settings, SettingsStore};
+use super::settings::{DamagedFile, Settings, SettingsStore};
 use super::snapshot::Snapshot;
 use super::trace_requests::TraceRequests;
 use super::{App, Wake};
@@ -103,10 +103,11 @@ pub(super) struct Prepared {
 }
 
 impl Prepared {
-    /// Reads the settings file, which is small, and waits only for that. `config`: its folder. `wake` wakes the front end.
+    /// Reads the settings file, which is small, and waits only for that. `config`: its folder, and what happens to a file
+    /// that holds no settings. `wake` wakes the front end.
     /// Returns also what a handle needs: the queue of commands and the shared state. Fails if the system gives no thread.
     pub(super) fn new(
-        config: Option<PathBuf>,
+        config: (Option<PathBuf>, DamagedFile),
         wake: Option<Wake>,
     ) -> io::Result<(Prepared, Sender<Command>, Arc<Shared>)> {
         let (bell, rung) = bounded(1);
@@ -120,7 +121,7 @@ impl Prepared {
                 shared.ring();
             }
         });
-        let (store, settings, note) = SettingsStore::load(config, Arc::clone(&news));
+        let (store, settings, note) = SettingsStore::load(config.0, config.1, Arc::clone(&news));
         let settings = Arc::new(settings);
         // The first picture has the user's colours and zoom already.
         *lock(&shared.latest) = Arc::new(Snapshot { settings: Arc::clone(&settings), ..Snapshot::empty() });

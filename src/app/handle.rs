@@ -18,6 +18,7 @@ use super::command::Command;
 use super::control_loop::{Prepared, Shared};
 use super::live::LiveLease;
 pub use super::phase::Phase;
+use super::settings::DamagedFile;
 use super::snapshot::Snapshot;
 use super::{App, Options};
 use crate::diagnostics::trace::Trace;
@@ -46,7 +47,8 @@ impl AppHandle {
     /// Reads the settings and starts the thread control, which opens a session and a device. Waits only for the
     /// settings file, which is small. Fails if the system gives no thread.
     pub fn start(options: Options) -> io::Result<AppHandle> {
-        let (prepared, commands, shared) = Prepared::new(options.config.clone(), options.wake.clone())?;
+        let (prepared, commands, shared) =
+            Prepared::new((options.config.clone(), DamagedFile::PutAside), options.wake.clone())?;
         let (alive, over) = bounded(0);
         std::thread::Builder::new().name("control".to_owned()).spawn(move || {
             let _alive: Sender<Infallible> = alive;

@@ -1,6 +1,8 @@
 //! Keeps the computer awake while a pass runs. Thread: control owns [`Inhibitor`]; inhibit waits for the system's
 //! answer.
 
+use crate::limits::SPARE_FILES;
+use crate::rt::process;
 use crossbeam_channel::{Receiver, bounded};
 use std::os::fd::OwnedFd;
 
@@ -43,7 +45,12 @@ impl Inhibitor {
             let (sender, answer) = bounded(1);
             // A thread of its own, because the bus may block.
             let thread = std::thread::Builder::new().name("inhibit".to_owned()).spawn(move || {
-                sender.send(request_lock().map_err(|error| short(&error.to_string()))).ok();
+                // The library of the bus panics if the system gives no file to its thread.
+                let answer = match process::open_files_check(SPARE_FILES) {
+                    Ok(()) => request_lock().map_err(|error| short(&error.to_string())),
+                    Err(limit) => Err(format!("only {limit} files may be open, see ulimit -n")),
+                };
+                sender.send(answer).ok();
             });
             if let Err(error) = thread {
                 self.problem = Some(format!("inhibit thread: cannot be started: {error}"));
@@ -66,7 +73,9 @@ impl Inhibitor {
 fn short(error: &str) -> String {
     let error = error.to_lowercase();
     let is = |words: &[&str]| words.iter().any(|word| error.contains(word));
-    let text = if is(&["connect", "address", "no such file"]) {
+    let text = if is(&["too many open files"]) {
+        "too many files are open, see ulimit -n"
+    } else if is(&["connect", "address", "no such file"]) {
         "there is no system bus"
     } else if is(&["serviceunknown", "not provided", "not activatable", "namehasnoowner"]) {
         "there is no login service"

@@ -10,6 +10,7 @@ use crate::limits;
 use crate::mailbox::{Poster, mailbox};
 use crossbeam_channel::{Receiver, bounded};
 use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
 use std::collections::BTreeMap;
 use std::fs::{self, OpenOptions};
 use std::io::{self, Read, Write};
@@ -164,11 +165,12 @@ impl Settings {
 /// Reads the offset of a device from the user's settings file, see [`Settings::offsets`].
 pub fn stored_offset(key: &str) -> Result<i64, String> {
     let Some(path) = user_folder().map(|folder| folder.join(FILE)) else { return Ok(0) };
-    let settings = read(&path).map_err(|reason| format!("{}: {reason}", path.display()))?;
-    Ok(settings.map_or(0, |settings| settings.offset_of(key)))
+    let found = read(&path).map_err(|unread| format!("{}: {}", path.display(), unread.reason()))?;
+    Ok(found.map_or(0, |found| found.settings.offset_of(key)))
 }
 
-/// Writes the offset of a device into the user's settings file. The other settings stay.
+/// Writes the offset of a device into the user's settings file. The other settings stay; a file of which a part cannot be
+/// read is left as it is.
 pub fn store_offset(key: &str, offset: i64) -> Result<(), String> {
     let folder = user_folder().ok_or("settings: there is no home to keep them in")?;
     store_offset_in(&folder, key, offset)
@@ -176,7 +178,12 @@ pub fn store_offset(key: &str, offset: i64) -> Result<(), String> {
 
 fn store_offset_in(folder: &Path, key: &str, offset: i64) -> Result<(), String> {
     let path = folder.join(FILE);
-    let mut settings = read(&path).map_err(|reason| format!("{}: {reason}", path.display()))?.unwrap_or_default();
+    let named = |reason: &str| format!("{}: {reason}", path.display());
+    let found = read(&path).map_err(|unread| named(unread.reason()))?.unwrap_or_default();
+    if let Some(reason) = found.left_out_text() {
+        return Err(named(&reason));
+    }
+    let mut settings = found.settings;
     settings.set_offset(key.to_owned(), offset);
     write(&path, &settings.clamped()).map_err(|error| format!("{}: cannot be saved: {error}", path.display()))
 }
@@ -195,6 +202,15 @@ const BYTES_MAX: u64 = 1 << 20;
 /// Errors that may wait for control. Each is the failure of one save; where they do not fit, the older ones say enough.
 const PROBLEMS_MAX: usize = 4;
 
+/// The treatment of a settings file that holds no settings.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum DamagedFile {
+    /// It is renamed, and the next save makes a new one. For a window, in which the user changes settings.
+    PutAside,
+    /// It stays. For a recording of the command line, which only reads it.
+    Leave,
+}
+
 /// The settings file and the thread that writes it.
 pub(super) struct SettingsStore {
     /// Of settings that wait, only the newest are written.
@@ -208,9 +224,16 @@ pub(super) struct SettingsStore {
 }
 
 impl SettingsStore {
-    /// Reads the settings file in `folder`, or in the user's configuration folder. A file that cannot be read is
-    /// renamed; the returned text says so. `wake` is called after each save.
-    pub(super) fn load(folder: Option<PathBuf>, wake: Wake) -> (SettingsStore, Settings, Option<String>) {
+    /// Reads the settings file in `folder`, or in the user's configuration folder. The returned text names what could not
+    /// be read. `wake` is called after each save.
+    ///
+    /// `damaged`: what happens to a file that holds no settings. A file that cannot be opened or read may be intact: it is
+    /// never renamed, and no save replaces it.
+    pub(super) fn load(
+        folder: Option<PathBuf>,
+        damaged: DamagedFile,
+        wake: Wake,
+    ) -> (SettingsStore, Settings, Option<String>) {
         let folder = folder.or_else(user_folder);
         let Some(path) = folder.map(|folder| folder.join(FILE)) else {
             return (
@@ -219,21 +242,26 @@ impl SettingsStore {
                 Some("settings: there is no home to keep them in".to_owned()),
             );
         };
-        let (settings, note) = match read(&path) {
-            Ok(Some(settings)) => (settings, None),
-            Ok(None) => (Settings::default(), None),
-            Err(reason) => {
+        let shown = path.display();
+        match read(&path).map(Option::unwrap_or_default) {
+            Ok(found) => {
+                let note = found.left_out_text().map(|text| format!("{shown}: {text}"));
+                (SettingsStore::start(Some(path), wake), found.settings, note)
+            }
+            Err(Unread::Damaged(reason)) if damaged == DamagedFile::PutAside => {
                 let aside = path.with_extension("json.damaged");
                 fs::rename(&path, &aside).ok();
-                let note = format!(
-                    "{}: {reason}; it was put aside as {} and everything is as at first",
-                    path.display(),
-                    aside.display()
-                );
-                (Settings::default(), Some(note))
+                let aside = aside.display();
+                let note = format!("{shown}: {reason}; it was put aside as {aside} and everything is as at first");
+                (SettingsStore::start(Some(path), wake), Settings::default(), Some(note))
             }
-        };
-        (SettingsStore::start(Some(path), wake), settings, note)
+            Err(Unread::Damaged(reason) | Unread::Refused(reason)) => {
+                let note = format!(
+                    "{shown}: {reason}; the file stays as it is, all settings are as at first, and changes are not saved"
+                );
+                (SettingsStore::start(None, wake), Settings::default(), Some(note))
+            }
+        }
     }
 
     fn start(path: Option<PathBuf>, wake: Wake) -> SettingsStore {
@@ -290,31 +318,91 @@ impl Drop for SettingsStore {
     }
 }
 
-fn read(path: &Path) -> Result<Option<Settings>, String> {
+/// The reason why a settings file gives no settings.
+#[derive(Debug)]
+enum Unread {
+    /// It holds something else.
+    Damaged(String),
+    /// The system does not open or read it now. It may be intact.
+    Refused(String),
+}
+
+impl Unread {
+    fn reason(&self) -> &str {
+        let (Unread::Damaged(reason) | Unread::Refused(reason)) = self;
+        reason
+    }
+}
+
+/// Settings as a file holds them.
+#[derive(Debug, Default)]
+pub struct Parsed {
+    pub settings: Settings,
+    /// A line for each field that is unknown or has a value that cannot be used.
+    pub left_out: Vec<String>,
+}
+
+impl Parsed {
+    /// A sentence about the fields that were left out. `None`: there are none.
+    fn left_out_text(&self) -> Option<String> {
+        let shown = self.left_out.iter().take(LEFT_OUT_SHOWN).map(String::as_str).collect::<Vec<_>>().join("; ");
+        let more = self.left_out.len().saturating_sub(LEFT_OUT_SHOWN);
+        let more = if more > 0 { format!("; and {more} more") } else { String::new() };
+        (!shown.is_empty()).then(|| format!("{shown}{more}; the other settings count"))
+    }
+}
+
+/// Fields that a sentence about the settings file names.
+const LEFT_OUT_SHOWN: usize = 3;
+
+/// Letters of a line about one field.
+const LEFT_OUT_LETTERS: usize = 160;
+
+fn read(path: &Path) -> Result<Option<Parsed>, Unread> {
     // Without O_NONBLOCK, opening a pipe without a writer would block the start of the program.
     let file = match OpenOptions::new().read(true).custom_flags(libc::O_NONBLOCK).open(path) {
         Ok(file) => file,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-        Err(error) => return Err(error.to_string()),
+        Err(error) => return Err(Unread::Refused(error.to_string())),
     };
-    if !file.metadata().is_ok_and(|meta| meta.is_file()) {
-        return Err("it is no ordinary file".to_owned());
+    let refused = |error: io::Error| Unread::Refused(error.to_string());
+    if !file.metadata().map_err(refused)?.is_file() {
+        return Err(Unread::Damaged("it is no ordinary file".to_owned()));
     }
     let mut bytes = Vec::new();
-    file.take(BYTES_MAX).read_to_end(&mut bytes).map_err(|error| error.to_string())?;
-    parse(&bytes).map(Some)
+    file.take(BYTES_MAX).read_to_end(&mut bytes).map_err(refused)?;
+    parse(&bytes).map(Some).map_err(Unread::Damaged)
 }
 
-/// Parses the settings file and brings every number into its range. An error is one line without control characters.
-pub fn parse(bytes: &[u8]) -> Result<Settings, String> {
-    let one_line = |error: serde_json::Error| error.to_string().replace(char::is_control, "\u{fffd}");
-    serde_json::from_slice(bytes).map(Settings::clamped).map_err(one_line)
+/// Parses the settings file and brings every number into its range. A field that is unknown, or whose value cannot be used,
+/// costs only itself. Each text is one line without control characters.
+pub fn parse(bytes: &[u8]) -> Result<Parsed, String> {
+    let one_line = |text: &str| {
+        let text: String = text.chars().take(LEFT_OUT_LETTERS).collect();
+        text.replace(char::is_control, "\u{fffd}")
+    };
+    let fields: Map<String, Value> = serde_json::from_slice(bytes).map_err(|error| one_line(&error.to_string()))?;
+    let known = serde_json::to_value(Settings::default()).unwrap_or_default();
+    let (mut usable, mut left_out) = (Map::new(), Vec::new());
+    for (name, value) in fields {
+        let alone = Map::from_iter([(name.clone(), value.clone())]);
+        if known.get(&name).is_none() {
+            left_out.push(one_line(&format!("'{name}' is no setting that is known here")));
+        } else if let Err(error) = serde_json::from_value::<Settings>(Value::Object(alone)) {
+            left_out.push(one_line(&format!("'{name}' cannot be used: {error}")));
+        } else {
+            usable.insert(name, value);
+        }
+    }
+    let settings = serde_json::from_value::<Settings>(Value::Object(usable));
+    let settings = settings.map_err(|error| one_line(&error.to_string()))?.clamped();
+    Ok(Parsed { settings, left_out })
 }
 
 /// The device that the user chose last in the window. `None` without a settings file that can be read.
 pub fn last_device() -> Option<String> {
     let file = dirs::config_dir()?.join("faultless").join("settings.json");
-    read(&file).ok()??.device
+    read(&file).ok()??.settings.device
 }
 
 fn write(path: &Path, settings: &Settings) -> io::Result<()> {
@@ -338,7 +426,7 @@ mod tests {
     use super::*;
 
     fn load(folder: &Path) -> (SettingsStore, Settings, Option<String>) {
-        SettingsStore::load(Some(folder.to_path_buf()), Arc::new(|| ()))
+        SettingsStore::load(Some(folder.to_path_buf()), DamagedFile::PutAside, Arc::new(|| ()))
     }
 
     #[test]
@@ -370,7 +458,7 @@ mod tests {
     #[test]
     fn a_damaged_file_is_renamed_and_reported() {
         let folder = tempfile::tempdir().unwrap();
-        for text in ["{\"period\": ", "[1,2]", "{\"zoom\": \"large\"}", "\u{0}\u{0}"] {
+        for text in ["{\"period\": ", "[1,2]", "", "\u{0}\u{0}"] {
             std::fs::write(folder.path().join("settings.json"), text).unwrap();
             let (_, settings, note) = load(folder.path());
             assert!(settings == Settings::default() && note.is_some_and(|note| note.contains("put aside")), "{text}");
@@ -427,16 +515,59 @@ mod tests {
 
     #[test]
     fn an_error_is_one_line_without_control_characters() {
-        let reason = parse(b"{\"theme\": \"dark\\n\\u001b[2J\"}").unwrap_err();
-        assert!(reason.contains("unknown variant") && !reason.contains(char::is_control), "{reason:?}");
+        let text = parse(b"{\"theme\": \"dark\\n\\u001b[2J\"}").unwrap().left_out_text().unwrap();
+        assert!(text.contains("unknown variant") && !text.contains(char::is_control), "{text:?}");
     }
 
     #[test]
-    fn values_out_of_range_are_brought_into_it_and_unknown_fields_are_ignored() {
+    fn values_out_of_range_are_brought_into_it() {
         let folder = tempfile::tempdir().unwrap();
-        let text = r#"{"period": 1, "rate": 999999999, "zoom": 1e9, "tempo": [0.0, 0], "newer": true}"#;
+        let text = r#"{"period": 1, "rate": 999999999, "zoom": 1e9, "tempo": [0.0, 0]}"#;
         std::fs::write(folder.path().join("settings.json"), text).unwrap();
         let (_, settings, note) = load(folder.path());
         assert!(note.is_none() && settings == settings.clone().clamped() && settings.zoom == 3.0, "{settings:?}");
+    }
+
+    #[test]
+    fn an_unknown_field_or_value_costs_that_field_only_and_is_named() {
+        let folder = tempfile::tempdir().unwrap();
+        let text = r#"{"period": 256, "zoom": "large", "newer": true, "theme": "light", "rate": 96000}"#;
+        let file = folder.path().join("settings.json");
+        std::fs::write(&file, text).unwrap();
+        let (_, settings, note) = load(folder.path());
+        assert_eq!(settings, Settings { period: 256, theme: ThemeChoice::Light, rate: 96_000, ..Settings::default() });
+        let note = note.unwrap();
+        assert!(note.contains("'zoom' cannot be used") && note.contains("'newer' is no setting"), "{note}");
+        assert_eq!(std::fs::read_to_string(&file).unwrap(), text, "it is as it was");
+        assert!(store_offset_in(folder.path(), "virtual", 7).unwrap_err().contains("zoom"));
+        assert_eq!(std::fs::read_to_string(&file).unwrap(), text, "it is as it was");
+    }
+
+    #[test]
+    fn a_file_that_cannot_be_opened_is_neither_renamed_nor_replaced() {
+        let folder = tempfile::tempdir().unwrap();
+        // A link to itself cannot be opened (ELOOP), by root neither.
+        let file = folder.path().join("settings.json");
+        std::os::unix::fs::symlink("settings.json", &file).unwrap();
+        let (mut store, settings, note) = load(folder.path());
+        assert!(note.is_some_and(|note| note.contains("changes are not saved")));
+        store.save(&Arc::new(Settings { period: 256, ..settings }));
+        drop(store);
+        assert!(file.symlink_metadata().unwrap().is_symlink());
+        assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn the_command_line_leaves_a_damaged_file_where_it_is() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("settings.json");
+        std::fs::write(&file, "{\"period\": ").unwrap();
+        let (mut store, settings, note) =
+            SettingsStore::load(Some(folder.path().to_path_buf()), DamagedFile::Leave, Arc::new(|| ()));
+        assert!(settings == Settings::default() && note.is_some_and(|note| note.contains("stays as it is")));
+        store.save(&Arc::new(Settings { period: 256, ..settings }));
+        drop(store);
+        assert_eq!(std::fs::read_to_string(&file).unwrap(), "{\"period\": ");
+        assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1);
     }
 }

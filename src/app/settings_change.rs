@@ -183,7 +183,7 @@ mod tests {
             "spool_mib": 99, "capture_path": "in-place", "pre_roll_ms": 1, "theme": "light", "zoom": 2.0,
             "time": "bars", "tempo": [90.0, 3], "keys": {"Stop": "X"}, "monitors": true, "follow": false,
             "tall": false, "offsets": {"virtual, 48000 Hz, 64 frames": -72}}"#;
-        let other = super::super::settings::parse(text.as_bytes()).unwrap();
+        let other = super::super::settings::parse(text.as_bytes()).unwrap().settings;
         let changes = other.changes_since(&Settings::default());
         assert_eq!(changes.len(), 24);
         let mut settings = Settings::default();

@@ -11,6 +11,7 @@ use super::command::Command;
 use super::control_loop::{ControlLoop, Prepared};
 use super::handle::AppHandle;
 use super::past_events;
+use super::settings::DamagedFile;
 use super::{OpenState, Options, Wake};
 use crate::control::recording::PassReport;
 use crate::control::report::Reading;
@@ -47,7 +48,7 @@ impl TerminalApp {
     /// only for that small file. `wake` is called on a thread of its own when something has changed. Fails if the system
     /// gives no thread.
     pub fn start(control: Box<Control>, wake: Wake) -> io::Result<TerminalApp> {
-        let (prepared, commands, shared) = Prepared::new(None, Some(wake))?;
+        let (prepared, commands, shared) = Prepared::new((None, DamagedFile::Leave), Some(wake))?;
         let (alive, over) = bounded(0);
         let turns = prepared.into_loop(|news, settings| {
             let mut app = App::empty(Options::default(), news, settings);
@@ -141,7 +142,9 @@ impl App {
         self.earlier = Arc::new(past_events::earlier(&control.events()));
         self.inhibitor.try_once();
         self.state = OpenState::Open(control);
-        self.terminal = Some(ForTerminal::default());
+        // The note about the settings is older than the terminal's queue.
+        let notices = self.notices.iter().map(|entry| Notice { severity: entry.severity, text: entry.text.clone() });
+        self.terminal = Some(ForTerminal { notices: notices.collect(), ..ForTerminal::default() });
     }
 
     /// Whether a pass runs that has its first frame.

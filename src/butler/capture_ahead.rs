@@ -263,12 +263,12 @@ impl Butler {
         let ahead = lead.windows as u64 * lead.window_bytes as u64 * 1000 / speed.max(1);
         if !lead.fits || before < self.setup.budget.refused() {
             notes.push(format!(
-                "locked memory: {limit} KiB do not hold {} tracks; windows beyond them are resident but not locked (ulimit -l raises the limit)",
+                "locked memory: {limit} KiB do not hold {} tracks; windows beyond them are resident but not locked (ulimit -l or --lock-limit raises the limit)",
                 takes.len()
             ));
         } else if ahead < self.setup.lead_ms {
             notes.push(format!(
-                "locked memory: {limit} KiB buy {ahead} ms of lead for {} tracks, {} were asked for (ulimit -l raises the limit)",
+                "locked memory: {limit} KiB buy {ahead} ms of lead for {} tracks, {} were asked for (ulimit -l or --lock-limit raises the limit)",
                 takes.len(),
                 self.setup.lead_ms
             ));

@@ -3,6 +3,7 @@
 use crate::butler::capabilities::CapturePath;
 use crate::control::recording::LATENCY_OFFSET_MAX;
 use crate::format::TakeFormat;
+use crate::limits::{RATE_HZ_MAX, RATE_HZ_MIN};
 use clap::{Args, Parser, Subcommand};
 use std::path::PathBuf;
 
@@ -139,7 +140,7 @@ pub struct DeviceArgs {
     #[arg(long, value_name = "KIB")]
     pub lock_limit: Option<u64>,
     /// Memory for sound that waits for a slow disk, in MiB; without it, a quarter of the machine's memory
-    #[arg(long, value_name = "MIB")]
+    #[arg(long, value_name = "MIB", value_parser = clap::value_parser!(u64).range(1..))]
     pub spool_limit: Option<u64>,
 }
 
@@ -296,7 +297,7 @@ pub struct DoctorArgs {
     #[arg(long, default_value_t = 24, value_name = "N")]
     pub tracks: usize,
     /// Sample rate of the takes
-    #[arg(long, default_value_t = 48_000, value_name = "HZ")]
+    #[arg(long, default_value_t = 48_000, value_name = "HZ", value_parser = clap::value_parser!(u32).range(i64::from(RATE_HZ_MIN)..=i64::from(RATE_HZ_MAX)))]
     pub rate: u32,
     /// Sample format: s16, s24 or f32
     #[arg(long, default_value = "s24", value_name = "FORMAT")]

@@ -39,6 +39,13 @@ pub fn device_spec(
         let most = limits::PERIOD_FRAMES_MAX;
         return Err(Failure(format!("--period {period}: a period has 1 to {most} frames")));
     }
+    if args.rate == Some(0) {
+        let (least, most) = (limits::RATE_HZ_MIN, limits::RATE_HZ_MAX);
+        return Err(Failure(format!("--rate 0: a rate has {least} to {most} Hz")));
+    }
+    if args.buffer == Some(0) {
+        return Err(Failure("--buffer 0: a buffer has at least one period".to_owned()));
+    }
     let rate = args.rate.map(SampleRate).or(rate).unwrap_or(SampleRate(RATE_DEFAULT));
     let (period, buffer) = (args.period, args.buffer);
     Ok(setup::device_spec(DeviceRequest { name, rate, period, buffer, channels, take_format, signal }))
@@ -56,13 +63,19 @@ pub fn threads_setup(args: &DeviceArgs, capture_path: CapturePath) -> ThreadsSet
     setup::threads_setup(allowed, capture_path)
 }
 
+/// The longest time that `--seconds` accepts: 31 years.
+const SECONDS_MAX: f64 = 1e9;
+
 /// Converts seconds to frames, rounded to the nearest.
 pub fn frames(seconds: f64, rate: SampleRate) -> Result<u64, Failure> {
-    if !seconds.is_finite() || seconds <= 0.0 || 1e9 < seconds {
-        return Err(Failure(format!("--seconds {seconds}: a time above 0 is meant")));
+    if seconds.is_nan() || seconds <= 0.0 {
+        return Err(Failure(format!("--seconds {seconds:?}: a time above 0 is meant")));
+    }
+    if SECONDS_MAX < seconds {
+        return Err(Failure(format!("--seconds {seconds:?}: at most {SECONDS_MAX} are possible")));
     }
     match (seconds * f64::from(rate.0)).round() as u64 {
-        0 => Err(Failure(format!("--seconds {seconds}: less than one frame"))),
+        0 => Err(Failure(format!("--seconds {seconds:?}: less than one frame"))),
         frames => Ok(frames),
     }
 }

@@ -35,11 +35,11 @@ use crate::window::process::{limit_arenas, set_unset_variable};
 use args::{Cli, Mode};
 use clap::Parser;
 use std::fmt::Display;
-use std::io::Write;
+use std::io::{ErrorKind, Write};
 use std::path::Path;
 use std::process::ExitCode;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
 
 /// The reason why a mode failed, in one line.
 pub struct Failure(pub String);
@@ -83,14 +83,40 @@ fn run_program<A: Parser>(work: impl FnOnce(A) -> Result<(), Failure>) -> ExitCo
             return ExitCode::from(ARGUMENTS_UNREADABLE);
         }
         // Help and version go to standard output.
-        Err(error) => error.exit(),
-    };
-    match work(arguments) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(Failure(reason)) => {
-            print_stderr(&format!("faultless: {}", printable(&reason)));
-            ExitCode::FAILURE
+        Err(error) => {
+            note_output(error.print().and_then(|()| std::io::stdout().flush()));
+            return exit_code(Ok(()), OUTPUT_FAILURE.get());
         }
+    };
+    let outcome = work(arguments);
+    exit_code(outcome, OUTPUT_FAILURE.get())
+}
+
+/// The exit status of a program with this outcome. Prints why it failed, and why its output is not whole.
+fn exit_code(outcome: Result<(), Failure>, output_failure: Option<&String>) -> ExitCode {
+    let output = output_failure.map(|reason| format!("standard output: cannot be written: {reason}"));
+    let reason = match (outcome, output) {
+        (Ok(()), None) => return ExitCode::SUCCESS,
+        (Ok(()), Some(output)) => output,
+        (Err(Failure(reason)), None) => reason,
+        (Err(Failure(reason)), Some(output)) => {
+            print_stderr(&format!("caution: {output}"));
+            reason
+        }
+    };
+    print_stderr(&format!("faultless: {}", printable(&reason)));
+    ExitCode::FAILURE
+}
+
+/// The first error of writing to standard output. The program ends with it, and does not stop for it.
+static OUTPUT_FAILURE: OnceLock<String> = OnceLock::new();
+
+/// Remembers an error of standard output. A reader that has closed its pipe has what it wants.
+fn note_output(written: std::io::Result<()>) {
+    if let Err(error) = written
+        && error.kind() != ErrorKind::BrokenPipe
+    {
+        OUTPUT_FAILURE.set(error.to_string()).ok();
     }
 }
 
@@ -114,10 +140,10 @@ pub fn print_stderr(line: &str) {
     writeln!(std::io::stderr().lock(), "{line}").ok();
 }
 
-/// Prints a line on standard output. Errors of writing are ignored: a closed pipe must not end a recording.
+/// Prints a line on standard output. An error of writing does not end a recording: the program tells it at its end.
 pub fn print(line: &str) {
     let mut out = std::io::stdout().lock();
-    writeln!(out, "{line}").and_then(|()| out.flush()).ok();
+    note_output(writeln!(out, "{line}").and_then(|()| out.flush()));
 }
 
 /// Advice about takes of the session that are not finished or not listed, as the end of a sentence. `None`: all are.
@@ -127,6 +153,17 @@ pub fn unfinished_pass(folder: &Path, session: &Session) -> Option<String> {
         return is_needed(session).then(|| advice.to_owned());
     }
     recovery::gain(folder, session).map(|reason| format!("{reason}: faultless recover {}", folder.display()))
+}
+
+/// Refuses a new file whose folder does not exist: the path is mistyped, and no folder is made for it. The error begins with
+/// the path.
+fn folder_above_check(path: &Path) -> Result<(), String> {
+    match path.parent() {
+        Some(folder) if !folder.as_os_str().is_empty() && !folder.is_dir() => {
+            Err(format!("{}: the folder above it does not exist; check the path, or make that folder", path.display()))
+        }
+        _ => Ok(()),
+    }
 }
 
 /// Returns a flag that Ctrl-C, SIGTERM and a closed terminal set, unless the program's parent ignored that signal. The

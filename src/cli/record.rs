@@ -2,10 +2,11 @@
 
 use super::args::RecordArgs;
 use super::status::StatusLine;
-use super::{Failure, choose, end_on_signals, is_set, print, print_stderr, printable};
+use super::{Failure, choose, end_on_signals, folder_above_check, is_set, print, print_stderr, printable};
 use crate::app::settings::{store_offset, stored_offset};
 use crate::app::terminal::TerminalApp;
 use crate::butler::capabilities::CapturePath;
+use crate::control::companion_place::{Role, place_check};
 use crate::control::recording::{PassReport, counted};
 use crate::control::setup::Side;
 use crate::control::{Control, Notice, Purpose, SaveState, Setup, Severity};
@@ -16,12 +17,13 @@ use crate::link::place::Place;
 use crate::link::server::{Bells, Owner, Server};
 use crate::session::Session;
 use crate::session::names::AUDIO;
-use crate::session::session_file::{SessionError, open_read_only};
+use crate::session::session_file::{SessionError, folder_of, open_read_only};
 use crate::time::{Clock, Frames, SampleRate};
 use serde_json::{Value, json};
 use std::path::Path;
 use std::sync::atomic::AtomicBool;
 use std::sync::atomic::Ordering::Relaxed;
+use std::sync::mpsc::channel;
 use std::time::{Duration, Instant};
 
 /// Time limit for a disk to make the mirror or overflow folder.
@@ -48,6 +50,9 @@ pub fn run(args: &RecordArgs) -> Result<(), Failure> {
     let stop_flag = end_on_signals();
     if let Some(path) = args.trace.as_deref().filter(|path| path.symlink_metadata().is_ok()) {
         return Err(Failure(format!("--trace {}: the file is there already; name a new one", path.display())));
+    }
+    if let Some(path) = &args.trace {
+        folder_above_check(path).map_err(|reason| Failure(format!("--trace {reason}")))?;
     }
     let (mut control, length) = open(args)?;
     control.watcher().ok(); // Its figures are for windows and traces. Without its thread there are none.
@@ -178,6 +183,7 @@ fn open(args: &RecordArgs) -> Result<(Control, u64), Failure> {
     if let Some(seconds) = args.seconds {
         choose::frames(seconds, device.rate)?;
     }
+    check_extra_folders(args)?;
     let run = choose::threads_setup(&args.device, args.capture_path);
     let mut control =
         Control::open(Setup { folder: args.session.clone(), purpose: Purpose::Record, device, format, run })?;
@@ -194,6 +200,29 @@ fn open(args: &RecordArgs) -> Result<(Control, u64), Failure> {
         print_stderr(&introduction(&control, inputs, format));
     }
     Ok((control, length))
+}
+
+/// Refuses a mirror or an overflow folder in a wrong place before the session's folder is made. Disks are asked on a thread
+/// of their own; one that does not answer is named when its folder is opened.
+fn check_extra_folders(args: &RecordArgs) -> Result<(), Failure> {
+    let (mirror, overflow) = (args.mirror.clone(), args.overflow.clone());
+    if mirror.is_none() && overflow.is_none() {
+        return Ok(());
+    }
+    let session = folder_of(&args.session).to_owned();
+    let (sender, answer) = channel();
+    std::thread::Builder::new().name("places".to_owned()).spawn(move || {
+        let mirrors: Vec<_> = mirror.into_iter().collect();
+        let of_mirror = mirrors.iter().map(|dir| ("--mirror", place_check(Role::Mirror, dir, &session, &[])));
+        let of_overflow =
+            overflow.iter().map(|dir| ("--overflow", place_check(Role::Overflow, dir, &session, &mirrors)));
+        let refused = of_mirror.chain(of_overflow).find_map(|(option, found)| Some((option, found.err()?)));
+        sender.send(refused).ok();
+    })?;
+    match answer.recv_timeout(FOLDER_TIMEOUT) {
+        Ok(Some((option, reason))) => Err(Failure(format!("{option}: {reason}"))),
+        _ => Ok(()),
+    }
 }
 
 /// Sets the mirror and the overflow folder. If one of them cannot be made, nothing is recorded.

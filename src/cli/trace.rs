@@ -1,7 +1,7 @@
 //! `faultless trace`: writes the last minute of a recording that runs as a trace for public viewers. Thread: main.
 
 use super::args::TraceArgs;
-use super::{Failure, print};
+use super::{Failure, folder_above_check, print};
 use crate::diagnostics::trace::{Trace, file_name};
 use crate::link::start::engine_of;
 use crate::link::visit;
@@ -32,7 +32,7 @@ pub fn run(args: &TraceArgs) -> Result<(), Failure> {
     let trace = trace.ok_or_else(|| Failure(format!("{name}: the recorder is still opening it; try again")))?;
     match &args.output {
         Some(path) if path.as_os_str() == "-" => to_output(&trace),
-        Some(path) => save(&trace, path),
+        Some(path) => folder_above_check(path).map_err(Failure).and_then(|()| save(&trace, path)),
         None => save(&trace, &folder.join(REPORTS).join(file_name())),
     }
 }

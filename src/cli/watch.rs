@@ -2,7 +2,7 @@
 
 use super::args::WatchArgs;
 use super::watch_table::table;
-use super::{Failure, end_on_signals, is_set, print, printable};
+use super::{Failure, end_on_signals, is_set, note_output, print, printable};
 use crate::residency::watch::{Watch, WatchSample, Watched};
 use std::io::{IsTerminal, Write};
 use std::sync::atomic::AtomicBool;
@@ -97,7 +97,7 @@ fn show(sample: &WatchSample, redraws: bool, is_first: bool) {
         }
     }
     let mut terminal = std::io::stdout().lock();
-    terminal.write_all(out.as_bytes()).and_then(|()| terminal.flush()).ok();
+    note_output(terminal.write_all(out.as_bytes()).and_then(|()| terminal.flush()));
 }
 
 /// Columns, and rows of a terminal.

@@ -7,6 +7,7 @@
 
 use super::Control;
 use super::adopted_copy::{AdoptedCopy, adopt};
+use super::companion_place::{Role, folder_name, place_check};
 use super::session_saver::{Problem, SessionSaver};
 use crate::host;
 use crate::session::Session;
@@ -52,13 +53,15 @@ pub(super) struct Companion {
 impl Companion {
     /// Opens the folder on a new thread, after the savers of `before` have ended: they hold the lock of the same folder.
     ///
-    /// The copy in an overflow folder names the session's own folder, so that path must be text too.
+    /// `others` are the folders of the other role. The copy in an overflow folder names the session's own folder, so that
+    /// path must be text too.
     fn start(
         requested: &Path,
         session_folder: &Path,
         session: &Session,
         before: Vec<Companion>,
-        is_mirror: bool,
+        role: Role,
+        others: Vec<PathBuf>,
     ) -> Option<Companion> {
         let own = session_folder.to_owned();
         let (dir, session) = (requested.to_owned(), session.clone());
@@ -68,11 +71,12 @@ impl Companion {
             for mut earlier in before {
                 earlier.saver.finish();
             }
-            if !is_mirror {
+            if role == Role::Overflow {
                 text_check(&own)?;
             }
+            place_check(role, &dir, &own, &others)?;
             let (mut store, found) = open_in(&dir, &name, &session)?;
-            if let Some(adopted) = adopt(&mut store, found, &session, &own, is_mirror) {
+            if let Some(adopted) = adopt(&mut store, found, &session, &own, role == Role::Mirror) {
                 sender.try_send(adopted).ok();
             }
             Ok(store)
@@ -113,11 +117,6 @@ fn open_in(dir: &Path, name: &Path, session: &Session) -> Result<(OpenSession, F
     .and_then(|(store, found)| text_check(store.path()).map(|()| (store, found)))
 }
 
-/// The name of a session's folder, which its folders on other disks have too.
-fn folder_name(session_folder: &Path) -> PathBuf {
-    session_folder.file_name().map_or_else(|| PathBuf::from("session"), PathBuf::from)
-}
-
 fn text_check(path: &Path) -> Result<(), String> {
     let reason = || format!("{}: its path is not UTF-8 text; rename the folder, or name another one", path.display());
     path.to_str().map(|_| ()).ok_or_else(reason)
@@ -129,7 +128,9 @@ impl Companions {
         self.end(|companions| companions.mirror.take());
         self.mirror = dir.and_then(|dir| {
             let before = self.take_ending(dir);
-            Companion::start(dir, session_folder, session, before, true)
+            let overflows = self.overflow.iter().chain(&self.earlier_overflows);
+            let others = overflows.filter(|it| it.is_usable()).map(|it| it.requested.clone()).collect();
+            Companion::start(dir, session_folder, session, before, Role::Mirror, others)
         });
     }
 
@@ -143,7 +144,9 @@ impl Companions {
                 let refused = self.earlier_overflows.iter().position(|it| it.requested == dir);
                 self.end(|companions| refused.map(|at| companions.earlier_overflows.remove(at)));
                 let before = self.take_ending(dir);
-                Companion::start(dir, session_folder, session, before, false)
+                let mirror = self.mirror.iter().filter(|mirror| mirror.is_usable());
+                let others = mirror.map(|mirror| mirror.requested.clone()).collect();
+                Companion::start(dir, session_folder, session, before, Role::Overflow, others)
             }
         };
     }
@@ -360,7 +363,7 @@ mod tests {
 
     #[test]
     fn the_copy_in_a_folder_that_is_named_again_is_not_replaced_before_its_takes_are_taken_over() {
-        for is_mirror in [true, false] {
+        for role in [Role::Mirror, Role::Overflow] {
             let place = tempfile::tempdir().unwrap();
             let (dir, own) = (place.path().join("other"), place.path().join("song"));
             let (mut store, _) = open_in(&dir, Path::new("song"), &session()).unwrap();
@@ -372,7 +375,7 @@ mod tests {
             store.save(&copy).unwrap();
             drop(store);
             let before = std::fs::read(there.join("session.json")).unwrap();
-            let companion = Companion::start(&dir, &own, &session(), Vec::new(), is_mirror).unwrap();
+            let companion = Companion::start(&dir, &own, &session(), Vec::new(), role, Vec::new()).unwrap();
             let opened = loop {
                 if let Some(opened) = companion.saver.opened() {
                     break opened;
@@ -387,6 +390,30 @@ mod tests {
             let path = format!("{}/{file}", there.display());
             assert_eq!(merged.takes().iter().map(Take::path).collect::<Vec<_>>(), [path]);
             assert_eq!(merged.track(track).unwrap().regions().len(), 1, "it has its track and is placed");
+        }
+    }
+
+    #[test]
+    fn one_folder_for_the_mirror_and_the_overflow_is_refused_whichever_is_named_last() {
+        for mirror_first in [true, false] {
+            let (place, session) = (tempfile::tempdir().unwrap(), session());
+            let (dir, own) = (place.path().join("other"), place.path().join("song"));
+            let mut companions = Companions::default();
+            if mirror_first {
+                companions.set_mirror(Some(&dir), &own, &session);
+                companions.set_overflow(Some(&dir), &own, &session);
+            } else {
+                companions.set_overflow(Some(&dir), &own, &session);
+                companions.set_mirror(Some(&dir), &own, &session);
+            }
+            let last = if mirror_first { &companions.overflow } else { &companions.mirror };
+            let opened = loop {
+                if let Some(opened) = last.as_ref().unwrap().saver.opened() {
+                    break opened;
+                }
+                std::thread::sleep(Duration::from_millis(2));
+            };
+            assert!(opened.is_err_and(|reason| reason.contains("are the same folder")));
         }
     }
 

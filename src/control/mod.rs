@@ -31,6 +31,7 @@
 //! | `edit` | changes of the session that can be undone |
 //! | `monitoring`, `playback` | which tracks play, with which gains, from where |
 //! | `companion` | folders with a copy of session.json and a saver of their own |
+//! | `companion_place` | where such a folder may be |
 //! | `adopted_copy` | takes that only the copy in such a folder lists |
 //! | `mirror` | the second replica of every take |
 //! | `overflow` | continuation of takes in another file when a disk is full or fails |
@@ -46,6 +47,7 @@
 mod adopted_copy;
 mod answers;
 mod companion;
+pub mod companion_place;
 mod disk_space;
 mod document;
 pub mod edit;

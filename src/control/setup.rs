@@ -128,7 +128,10 @@ pub fn signal(name: &str) -> Option<Signal> {
         "ramp" => Some(Signal::Ramp),
         "tones" => Some(Signal::Tones),
         "silence" => Some(Signal::Silence),
-        _ => name.strip_prefix("file=").map(|path| Signal::File(PathBuf::from(path))),
+        _ => {
+            let path = name.strip_prefix("file=").filter(|path| !path.is_empty());
+            path.map(|path| Signal::File(PathBuf::from(path)))
+        }
     }
 }
 

@@ -4,7 +4,7 @@
 mod mounts;
 mod open;
 
-pub use mounts::{Mount, is_mounted, mount_of};
+pub use mounts::{Mount, is_missing_above, is_mounted, mount_of, resolved};
 pub use open::{OpenError, open_regular, open_regular_at};
 
 use crate::host::{self, disk};
@@ -21,7 +21,9 @@ use std::fs::{self, File};
 use std::io;
 use std::os::fd::{AsFd, AsRawFd};
 use std::os::unix::ffi::OsStringExt;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 /// Bytes of the largest file on FAT.
 pub const FAT_FILE_BYTES_MAX: u64 = u32::MAX as u64;
@@ -133,27 +135,60 @@ impl fmt::Display for Flaw {
     }
 }
 
-/// The file on which [`trial`] works. No other program uses it, because the session is locked or new. A program that
-/// is killed during the trial leaves it behind.
+/// The beginning of the name of the file on which [`trial`] works. The number of the process and the number of the trial
+/// follow, because two programs, or two threads, may test one folder at once. A program that is killed during the trial
+/// leaves its file behind; a later trial in the folder removes it.
 pub const TRIAL_FILE: &str = ".faultless-trial";
+
+/// Trials of this process so far.
+static TRIALS: AtomicU64 = AtomicU64::new(0);
+
+fn trial_name() -> String {
+    // The trace of a simulation has the names of files and must be the same in every process.
+    if host::is_simulated() {
+        return TRIAL_FILE.to_owned();
+    }
+    format!("{TRIAL_FILE}.{}.{}", std::process::id(), TRIALS.fetch_add(1, Relaxed))
+}
+
+/// Removes the files that trials of killed programs left in the folder: those whose process is gone.
+fn remove_left_trials(folder: impl AsFd) {
+    let folder = folder.as_fd();
+    disk::remove_at(folder, TRIAL_FILE).ok();
+    if host::is_simulated() {
+        return;
+    }
+    // Through the descriptor, because another program may have moved the folder.
+    let path = format!("/proc/self/fd/{}", folder.as_raw_fd());
+    for name in disk::list(Path::new(&path)).unwrap_or_default() {
+        let numbers = name.to_str().and_then(|name| name.strip_prefix(TRIAL_FILE)?.strip_prefix('.'));
+        let process = numbers.and_then(|numbers| numbers.split('.').next()?.parse::<u32>().ok());
+        if process.is_some_and(|process| disk::metadata(Path::new(&format!("/proc/{process}"))).is_err()) {
+            disk::remove_at(folder, Path::new(&name)).ok();
+        }
+    }
+}
 
 /// Tests on a small file what takes and sessions need: writing out of order and over old bytes, cutting, reading
 /// back, making durable, and making a file only if it does not exist. Errors of a full or failing disk are no flaw of
 /// the file system; the code that needs the disk will report them.
 pub fn trial(folder: impl AsFd) -> Result<(), Flaw> {
     let folder = folder.as_fd();
-    disk::remove_at(folder, TRIAL_FILE).ok();
+    remove_left_trials(folder);
+    let name = trial_name();
     let flags = OFlag::O_RDWR | OFlag::O_CREAT | OFlag::O_EXCL | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
-    let make = || disk::open_at(folder, TRIAL_FILE, flags, Mode::from_bits_truncate(0o600)).map(File::from);
+    let make = || disk::open_at(folder, &name, flags, Mode::from_bits_truncate(0o600)).map(File::from);
     let tried = match make() {
         Ok(file) => try_file(&file).and_then(|()| match make() {
             Err(Errno::EEXIST) => Ok(()),
+            // A program on another computer, which does not see this process, has removed the file as left behind.
+            Ok(_) if file.metadata().is_ok_and(|found| found.nlink() == 0) => Ok(()),
             _ => Err(Flaw { what: "it makes a file a second time", reason: "where it was told not to".to_owned() }),
         }),
         // The code that makes files in this folder reports this error with more detail.
         Err(_) => Ok(()),
     };
-    disk::remove_at(folder, TRIAL_FILE).ok();
+    disk::remove_at(folder, &name).ok();
     tried
 }
 
@@ -276,12 +311,56 @@ mod tests {
     #[test]
     fn an_ordinary_folder_passes_the_trial_and_is_left_as_it_was() {
         let folder = tempfile::tempdir().unwrap();
-        fs::write(folder.path().join(TRIAL_FILE), "of a program that was killed").unwrap();
+        // No process has a number of ten digits.
+        for name in [TRIAL_FILE.to_owned(), format!("{TRIAL_FILE}.4000000000.0")] {
+            fs::write(folder.path().join(name), "of a program that was killed").unwrap();
+        }
         let dir = File::open(folder.path()).unwrap();
         trial(&dir).unwrap();
         assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0);
         // Where no file can be made, the trial finds no flaw.
         trial(File::open("/proc/self").unwrap()).unwrap();
+    }
+
+    #[test]
+    fn many_trials_of_one_folder_at_once_find_no_flaw_and_leave_nothing() {
+        let folder = tempfile::tempdir().unwrap();
+        std::thread::scope(|scope| {
+            for _ in 0..4 {
+                scope.spawn(|| {
+                    let dir = File::open(folder.path()).unwrap();
+                    for _ in 0..50 {
+                        trial(&dir).unwrap();
+                    }
+                });
+            }
+        });
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0);
+    }
+
+    #[test]
+    fn a_file_of_a_trial_that_another_program_makes_now_is_not_removed() {
+        let folder = tempfile::tempdir().unwrap();
+        // Process 1 runs always.
+        let other = folder.path().join(format!("{TRIAL_FILE}.1.0"));
+        fs::write(&other, "").unwrap();
+        trial(File::open(folder.path()).unwrap()).unwrap();
+        assert!(other.exists());
+    }
+
+    #[test]
+    fn a_path_is_resolved_as_far_as_it_exists() {
+        let place = tempfile::tempdir().unwrap();
+        let real = place.path().canonicalize().unwrap();
+        fs::create_dir(real.join("inner")).unwrap();
+        std::os::unix::fs::symlink(real.join("inner"), real.join("link")).unwrap();
+        assert_eq!(resolved(&real.join("link/new/song")), real.join("inner/new/song"));
+        assert_eq!(resolved(&real.join("inner/../inner")), real.join("inner"));
+        let missing = |path: &str| is_missing_above(&real.join(path));
+        assert_eq!(["new", "link/new", "new/song"].map(missing), [false, false, true]);
+        // A file above is another error, which the call that makes the folder reports.
+        fs::write(real.join("file"), "").unwrap();
+        assert!(!missing("file/new"));
     }
 
     #[test]

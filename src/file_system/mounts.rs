@@ -1,11 +1,12 @@
-//! The mount table of the kernel, `/proc/self/mountinfo`: the only parser of it. Thread: any; the kernel answers from
-//! memory. The module owns nothing.
+//! The mount table of the kernel, `/proc/self/mountinfo`: the only parser of it; and where a path really is. Thread: any;
+//! the kernel answers from memory about the table, and paths may wait for the disk. The module owns nothing.
 //!
 //! The table may lack the mount of a folder: in a chroot it does not list the root folder's mount. Every function then
 //! returns `None`, and its caller calls the mount unknown and continues.
 
 use crate::host;
 use std::fs;
+use std::io;
 use std::path::{Path, PathBuf};
 
 /// A mounted file system.
@@ -26,6 +27,28 @@ pub struct Mount {
 pub fn mount_of(path: &Path) -> Option<Mount> {
     let resolved = path.canonicalize().ok()?;
     mount_holding(&table()?, &resolved)
+}
+
+/// The absolute path without `..` and links, as far as it exists. The rest is as it was named. May wait for the disk.
+pub fn resolved(path: &Path) -> PathBuf {
+    let path = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
+    // The places of a simulation have neither.
+    if host::is_simulated() {
+        return path;
+    }
+    let mut existing =
+        path.ancestors().filter_map(|above| Some((above.canonicalize().ok()?, path.strip_prefix(above).ok()?)));
+    existing.next().map_or_else(|| path.clone(), |(real, rest)| real.join(rest))
+}
+
+/// Whether the folder in which `path` lies does not exist. May wait for the disk.
+pub fn is_missing_above(path: &Path) -> bool {
+    if host::is_simulated() {
+        return false;
+    }
+    let path = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
+    let above = path.parent().map(Path::canonicalize);
+    above.is_some_and(|above| above.is_err_and(|error| error.kind() == io::ErrorKind::NotFound))
 }
 
 /// The mount with this number, which `/proc/self/fdinfo` shows as `mnt_id` for an open file.

@@ -97,7 +97,8 @@ pub struct Found {
 
 /// Connects to the engine of process `pid`. `None`: it has no socket, so it is no engine or has not got that far.
 pub fn connect(pid: u32) -> Option<Result<Found, LinkError>> {
-    candidates().find_map(|folder| connect_to(&folder.join(name(pid))))
+    let met = candidates().find_map(|folder| connect_to(&folder.join(name(pid))));
+    met.map(|met| met.map_err(|error| error.of_process(pid)))
 }
 
 /// Every engine of this user that answers. Engines of another version are left out.

@@ -265,6 +265,8 @@ pub enum LinkError {
     /// The stream ended between two messages.
     Ended,
     Io(io::Error),
+    /// The other side does not answer in time: the number of its process, if it is known.
+    NoAnswer(Option<u32>),
     /// The other side is no Faultless.
     Stranger,
     /// The other side speaks another version of the protocol: its version and that of its program.
@@ -280,6 +282,10 @@ impl fmt::Display for LinkError {
         match self {
             LinkError::Ended => f.write_str("the connection has ended"),
             LinkError::Io(error) => write!(f, "the connection failed: {error}"),
+            LinkError::NoAnswer(process) => {
+                let number = process.map_or_else(String::new, |process| format!(", process {process},"));
+                write!(f, "the recorder{number} does not answer; it is stopped or the machine is too busy; try again")
+            }
             LinkError::Stranger => f.write_str("the other side is no Faultless"),
             LinkError::OtherVersion(version, program) => write!(
                 f,
@@ -293,12 +299,23 @@ impl fmt::Display for LinkError {
     }
 }
 
+impl LinkError {
+    /// The error with the number of the process on the other side.
+    pub fn of_process(self, process: u32) -> LinkError {
+        match self {
+            LinkError::NoAnswer(_) => LinkError::NoAnswer(Some(process)),
+            other => other,
+        }
+    }
+}
+
 impl From<io::Error> for LinkError {
     fn from(error: io::Error) -> LinkError {
         match error.kind() {
             io::ErrorKind::UnexpectedEof | io::ErrorKind::BrokenPipe | io::ErrorKind::ConnectionReset => {
                 LinkError::Ended
             }
+            io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut => LinkError::NoAnswer(None),
             _ => LinkError::Io(error),
         }
     }

@@ -5,6 +5,7 @@ use super::protocol::{self, Answer, LinkError, Request, message};
 use crate::app::handle::Phase;
 use crate::diagnostics::trace::Trace;
 use std::io;
+use std::os::unix::net::UnixStream;
 use std::time::Duration;
 
 /// The last minute of a recording engine. `None`: no session is open there.
@@ -31,9 +32,18 @@ fn ask<T>(
     found: place::Found,
     request: &Request,
     limit: Duration,
+    end: impl FnMut(Answer) -> Option<Result<T, LinkError>>,
+) -> Result<T, LinkError> {
+    let process = found.facts.pid;
+    ask_through(found.stream, request, limit, end).map_err(|error| error.of_process(process))
+}
+
+fn ask_through<T>(
+    mut stream: UnixStream,
+    request: &Request,
+    limit: Duration,
     mut end: impl FnMut(Answer) -> Option<Result<T, LinkError>>,
 ) -> Result<T, LinkError> {
-    let mut stream = found.stream;
     stream.set_read_timeout(Some(limit))?;
     protocol::send(&mut stream, &message(request)?)?;
     let mut bytes = Vec::new();
@@ -47,5 +57,28 @@ fn ask<T>(
                 }
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::link::protocol::Facts;
+    use std::path::PathBuf;
+
+    #[test]
+    fn a_recorder_that_does_not_answer_is_named_by_its_process() {
+        let (stream, _silent) = UnixStream::pair().unwrap();
+        let facts = Facts {
+            pid: 4711,
+            folder: PathBuf::new(),
+            settings: PathBuf::new(),
+            records: true,
+            windows: 0,
+            ends: false,
+            is_of_terminal: false,
+        };
+        let said = stop(place::Found { stream, facts }, Duration::from_millis(20)).unwrap_err().to_string();
+        assert!(said.contains("the recorder, process 4711, does not answer") && said.contains("try again"), "{said}");
     }
 }

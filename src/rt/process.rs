@@ -22,6 +22,26 @@ pub fn raise_open_files() -> io::Result<u64> {
     Ok(wanted)
 }
 
+/// Open files beside those of takes: a program with more of them than this does not exist.
+const OTHER_FILES_MAX: u64 = 32_768;
+
+/// Whether this process may open so many files more. The error is the limit of open files. Reads `/proc` if the limit is
+/// not far away.
+pub fn open_files_check(more: u64) -> Result<(), u64> {
+    let Ok((soft, _)) = getrlimit(Resource::RLIMIT_NOFILE) else { return Ok(()) };
+    if more.saturating_add(OTHER_FILES_MAX) <= soft {
+        return Ok(());
+    }
+    let open = match fs::read_dir("/proc/self/fd") {
+        // One of them reads the folder.
+        Ok(files) => files.count() as u64 - 1,
+        Err(error) if error.raw_os_error() == Some(nix::libc::EMFILE) => soft,
+        // Without a readable `/proc` the number is unknown.
+        Err(_) => return Ok(()),
+    };
+    if open.saturating_add(more) <= soft { Ok(()) } else { Err(soft) }
+}
+
 /// Prepares the process for any mode. `main` calls it first, because every mode may write files, and many files.
 ///
 /// - A write beyond the file size limit fails with an error (`EFBIG`) and does not end the process by `SIGXFSZ`. A
@@ -174,6 +194,15 @@ mod tests {
         let (soft, hard) = getrlimit(Resource::RLIMIT_NOFILE).unwrap();
         assert_eq!(now, soft);
         assert!(soft == hard || OPEN_FILES_MAX <= soft);
+    }
+
+    #[test]
+    fn more_files_than_the_limit_are_refused_with_the_limit() {
+        // First, because another test raises the limit.
+        let soft = raise_open_files().unwrap();
+        assert_eq!(open_files_check(1), Ok(()));
+        assert_eq!(open_files_check(soft), Err(soft), "some are open");
+        assert_eq!(open_files_check(u64::MAX), Err(soft));
     }
 
     #[test]

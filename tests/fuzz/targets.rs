@@ -11,7 +11,7 @@ mod sessions;
 
 pub use sessions::session;
 
-use faultless::app::settings::{Settings, parse as parse_settings};
+use faultless::app::settings::{Parsed, Settings, parse as parse_settings};
 use faultless::butler::spool::{ProgressIdentity, SpoolIdentity};
 use faultless::device::signal::{Signal, Source, read_wav};
 use faultless::device::virtual_device::{VirtualDevice, spec};
@@ -236,12 +236,14 @@ fn check_one_line(rejected: &Rejected) {
 /// The settings file.
 pub fn settings(bytes: &[u8]) {
     match parse_settings(bytes) {
-        Ok(settings) => {
+        Ok(Parsed { settings, left_out }) => {
+            assert!(left_out.iter().all(|line| !line.contains(char::is_control)), "{left_out:?}");
             assert_eq!(settings, settings.clone().clamped());
             #[cfg(feature = "gui")]
             drop(KeyMap::new(&settings.keys));
             let stored = serde_json::to_vec(&settings).expect("JSON");
-            assert_eq!(parse_settings(&stored).as_ref(), Ok(&settings));
+            let again = parse_settings(&stored).expect("settings");
+            assert_eq!((again.settings, again.left_out), (settings, Vec::new()));
             assert!(Settings::default().clamped() == Settings::default());
         }
         Err(reason) => assert!(!reason.contains(char::is_control), "{reason:?}"),

@@ -232,7 +232,8 @@ fn too_few_open_files_are_one_line() {
     let folder = place.path().join("session");
     let program = record(&folder, "--device virtual:free --inputs 64 --seconds 0.1");
     let told = run(before("prlimit --nofile=60:60 --", &program));
-    told.refused(&["audio", "open files"]);
+    told.refused(&["64 takes need", "open files", "ulimit -n"]);
+    assert_eq!(fs::read_dir(folder.join("audio")).unwrap().count(), 0);
 }
 
 #[test]

@@ -4,6 +4,8 @@
 mod alsa;
 // Bad input and bad environments: one line of error each, and nothing is lost.
 mod bad_days;
+// Folders in a wrong place, mistyped arguments, a system that refuses: it is said, and nothing is made.
+mod mistyped;
 // Disks that are full, stall or fail: nothing is lost, takes continue in the overflow folder, a mirror is complete.
 mod disks;
 // Hostile files from other computers.

@@ -135,6 +135,11 @@ fn wrong_arguments_are_one_line_and_make_nothing() {
         ("--inputs 0", "--inputs 0"),
         ("--inputs -1", "-1"),
         ("--period 0", "--period 0"),
+        ("--rate 0 --seconds 1", "--rate 0: a rate has"),
+        ("--seconds 1e300", "--seconds 1e300: at most"),
+        ("--buffer 0", "--buffer 0"),
+        ("--spool-limit 0", "--spool-limit"),
+        ("--signal file=", "--signal file=: unknown"),
         ("--frequency 5", "--frequency"),
         ("--signal noise", "noise"),
     ];
@@ -265,12 +270,14 @@ fn a_folder_in_which_a_session_was_about_to_be_made_when_the_power_went_is_not_i
     let place = place();
     let folder = place.path().join("session");
     fs::create_dir_all(folder.join("audio")).unwrap();
-    for name in ["session.lock", ".session.json.new", ".session.reserve", faultless::file_system::TRIAL_FILE] {
+    // No process has a number of ten digits.
+    let left = format!("{}.4000000000.0", faultless::file_system::TRIAL_FILE);
+    for name in ["session.lock", ".session.json.new", ".session.reserve", faultless::file_system::TRIAL_FILE, &left] {
         fs::write(folder.join(name), "cut off").unwrap();
     }
     run(record(&folder, "--device virtual:free --inputs 1 --seconds 0.2")).done();
     assert_eq!(check(&folder)[0].frames, 9600);
-    assert!(!folder.join(faultless::file_system::TRIAL_FILE).exists());
+    assert!(!folder.join(faultless::file_system::TRIAL_FILE).exists() && !folder.join(left).exists());
 }
 
 #[test]

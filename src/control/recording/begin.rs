@@ -4,13 +4,15 @@ use super::continuation::Placement;
 use super::losses::{AbsentInputs, ReportedLosses};
 use super::machine::Event;
 use super::pass::{PassMachine, PassRequest, RecordingPass, RecordingTake, track_name};
+use super::pass_report::counted;
 use crate::control::{Control, ControlError};
 use crate::host;
-use crate::limits::TAKE_CHANNEL_COUNT_MAX;
+use crate::limits::{SPARE_FILES, TAKE_CHANNEL_COUNT_MAX};
 use crate::message::disk::{CommitCommand, FilesRefused};
 use crate::message::take::{PassKey, TakeKey, TakePlan};
 use crate::message::{AudioCommand, Motion, PassRange};
 use crate::recovery::viewpoint::spool_record;
+use crate::rt::process as system_process;
 use crate::session::file_name::TakenNames;
 use crate::session::{NewTake, TrackId};
 use crate::time::{FramePos, Frames};
@@ -23,6 +25,12 @@ use std::sync::atomic::Ordering::Relaxed;
 
 /// Names of tracks in one sentence.
 const NAMES_SHOWN: usize = 4;
+
+/// Open files of a take: its WAV file twice, and its spool file.
+const FILES_OF_TAKE: u64 = 3;
+
+/// Open files of a take in the mirror.
+const FILES_OF_MIRRORED_TAKE: u64 = 2;
 
 impl Control {
     /// Begins to record every armed track, for `length` frames (`u64::MAX`: until `stop`). Returns before the first
@@ -102,6 +110,7 @@ impl Control {
                 format!("record: {}; choose other inputs or another device", self.missing_inputs(&left_out))
             }));
         }
+        self.open_files_check(armed.len() as u64)?;
         let mut takes = Vec::new();
         if let Err(error) = self.plan_takes(start, request.latency.frames(), armed, &mut takes) {
             self.forget_takes(&takes);
@@ -139,6 +148,22 @@ impl Control {
         // has nothing to do until the disk has created the files.
         process::populate();
         Ok(())
+    }
+
+    /// Refuses a pass whose takes are more files than this program may open, before one of them is made.
+    fn open_files_check(&self, takes: u64) -> Result<(), ControlError> {
+        if host::is_simulated() {
+            return Ok(());
+        }
+        let mirrored = if self.companions.mirror.is_some() { FILES_OF_MIRRORED_TAKE } else { 0 };
+        let files = takes * (FILES_OF_TAKE + mirrored) + SPARE_FILES;
+        system_process::open_files_check(files).map_err(|limit| {
+            let takes = counted(takes, "take");
+            ControlError::State(format!(
+                "record: {takes} need {files} more open files, and this program may have {limit} open in all; raise \
+                 the limit (ulimit -n), or record fewer inputs"
+            ))
+        })
     }
 
     /// Inputs of the device that can be recorded now. It may have come back with fewer than it had.

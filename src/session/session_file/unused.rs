@@ -25,7 +25,8 @@ const DESKTOP_TRASH: &str = ".Trash-";
 pub(super) fn unused_check(folder: &Folder) -> Result<(), SessionError> {
     for name in folder.names()? {
         let ours = match name.as_str() {
-            LOCK_FILE | NEW_SESSION_FILE | NEW_ADDED_TAKES_FILE | RESERVE_FILE | file_system::TRIAL_FILE => true,
+            LOCK_FILE | NEW_SESSION_FILE | NEW_ADDED_TAKES_FILE | RESERVE_FILE => true,
+            name if name.starts_with(file_system::TRIAL_FILE) => true,
             name if DESKTOP_NAMES.contains(&name) || name.starts_with(DESKTOP_TRASH) => true,
             name if FOLDERS.contains(&name) => match folder.subfolder(name)? {
                 Some(subfolder) => subfolder.names()?.is_empty(),
