@@ -74,6 +74,7 @@ use crate::message::AudioCommand;
 use crate::message::published::Published;
 use crate::message::spool_file::MemoryFiles;
 use crate::recovery;
+use crate::recovery::found_files::find_files;
 use crate::residency::disk_work::DiskWork;
 use crate::residency::rates::RatePoint;
 use crate::residency::sample::Sources;
@@ -525,21 +526,27 @@ impl Control {
 fn recover_cut_off(folder: &Path, store: Option<&mut OpenSession>, session: &mut Session) -> Vec<Notice> {
     let notice = |severity, text| Notice { severity, text };
     let Some(store) = store else {
+        let searched = find_files(folder, session);
+        let mut notices: Vec<Notice> = searched.found.into_iter().map(|text| notice(Severity::Info, text)).collect();
+        notices.extend(searched.troubles.into_iter().map(|text| notice(Severity::Caution, text)));
         // While another program has the session open, takes in state `Recording` are being recorded and not cut off.
         if is_in_use(folder) {
-            return Vec::new();
+            return notices;
         }
         let name = folder.display();
         let text = |reason| format!("{name}: {reason}; open it to record, or: faultless recover {name}");
         let gain = recovery::gain(folder, session).into_iter();
-        return gain.map(|reason| notice(Severity::Caution, text(reason))).collect();
+        notices.extend(gain.map(|reason| notice(Severity::Caution, text(reason))));
+        return notices;
     };
     let report = recovery::recover(store, session, &spool::folders());
     let passes = report
         .passes
         .iter()
         .map(|pass| notice(if pass.is_short() { Severity::Loss } else { Severity::Info }, pass.to_string()));
-    passes.chain(report.troubles.iter().map(|text| notice(Severity::Caution, text.clone()))).collect()
+    let found = report.found.iter().map(|text| notice(Severity::Info, text.clone()));
+    let troubles = report.troubles.iter().map(|text| notice(Severity::Caution, text.clone()));
+    found.chain(passes).chain(troubles).collect()
 }
 
 fn open_session(setup: &Setup, rate: SampleRate) -> Result<(OpenSession, Session), ControlError> {
