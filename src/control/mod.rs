@@ -41,6 +41,7 @@
 //! | `reconnect` | a device that is gone is opened again |
 //! | `source` | the source of the inputs that a sound server takes away |
 //! | `system_sleep` | whether the machine slept |
+//! | `take_names` | files that get the present names of their tracks at the end of a pass |
 //! | `events` | what goes to the flight recorder |
 
 mod adopted_copy;
@@ -64,6 +65,7 @@ pub mod session_saver;
 pub mod setup;
 mod source;
 mod system_sleep;
+mod take_names;
 
 use crate::butler::spool;
 use crate::device::{self, DeviceError, DeviceSpec};
@@ -193,6 +195,8 @@ pub struct Control {
     disk_trouble: Option<String>,
     /// Names of the files that were in the session's folder when it was opened. No new take gets one of these names.
     file_names_found: Vec<String>,
+    /// Files that are being renamed.
+    naming: take_names::NamingJobs,
     watched_folder: session_folder::WatchedFolder,
     watcher: Option<Arc<Watcher>>,
     event_log: events::EventLog,
@@ -272,6 +276,7 @@ impl Control {
             present_inputs,
             disk_trouble: None,
             file_names_found,
+            naming: take_names::NamingJobs::default(),
             watched_folder,
             watcher: None,
             event_log,
@@ -448,6 +453,8 @@ impl Control {
         self.check_folder(false);
         // Neither the saver nor a thread that has ended nor a disk that hangs sends an event: the pass looks at them.
         self.watch_latency();
+        // Before the pass looks whether its files have their names.
+        self.poll_naming();
         self.poll_pass();
         self.continue_refused_takes();
         self.warn_of_full_disks();
@@ -487,6 +494,7 @@ impl Control {
         if let Some(lost_device) = self.lost_device.take() {
             lost_device.finish();
         }
+        self.naming.give_up();
         self.running.end_audio();
         self.poll();
         self.running.end_disk();
