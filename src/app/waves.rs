@@ -25,6 +25,13 @@ enum Requested {
     Whole,
 }
 
+/// A take that the peak store knows.
+struct Known {
+    requested: Requested,
+    /// The file of the take. `None`: the store does not know its present name yet.
+    file: Option<String>,
+}
+
 /// The frame count that peaks-live reads while no pass has one.
 const UNKNOWN: u64 = u64::MAX;
 
@@ -47,9 +54,11 @@ pub struct Waves {
     /// The session and the folder that the store reads. If the folder moves during a pass, the store changes after the
     /// pass.
     source: (Uuid, PathBuf),
-    takes: HashMap<Uuid, Requested>,
+    takes: HashMap<Uuid, Known>,
     revision: u64,
     recording: bool,
+    /// Whether the store does not know the present name of a file yet.
+    is_behind: bool,
     live: Option<LivePass>,
 }
 
@@ -77,9 +86,11 @@ impl Waves {
         let source = (snapshot.session.id, snapshot.folder.clone());
         let moved = self.source != source && (!recording || self.source.0 != source.0);
         let has_store = self.store.is_some() || self.has_failed;
-        if !moved && has_store && self.revision == snapshot.revision && self.recording == recording {
+        let is_known = self.revision == snapshot.revision && !self.is_behind;
+        if !moved && has_store && is_known && self.recording == recording {
             return;
         }
+        self.is_behind = false;
         (self.revision, self.recording) = (snapshot.revision, recording);
         if moved {
             self.end_store();
@@ -112,20 +123,30 @@ impl Waves {
                 continue;
             }
             let recorded = take.state == TakeState::Recording;
-            match self.takes.get(&take.uuid) {
+            match self.takes.get_mut(&take.uuid) {
                 None if recorded && is_live(take.id) => {
                     if let (Some(live), Some(pass)) = (&self.live, pass) {
                         store.watch_live(live_take(snapshot, pass, take, &live.frames));
-                        self.takes.insert(take.uuid, Requested::Live);
+                        let (requested, file) = (Requested::Live, Some(take.file.clone()));
+                        self.takes.insert(take.uuid, Known { requested, file });
                     }
                 }
-                Some(Requested::Live) if !recorded => {
-                    store.finish(take.uuid, take.frames.0);
-                    self.takes.insert(take.uuid, Requested::Whole);
+                Some(known) if !recorded => {
+                    // The file of a take can get another name when its pass ends.
+                    if known.file.as_ref() != Some(&take.file) {
+                        let is_known = store.add(take.uuid, &snapshot.folder.join(take.path()));
+                        known.file = is_known.then(|| take.file.clone());
+                        self.is_behind |= !is_known;
+                    }
+                    if known.requested == Requested::Live {
+                        store.finish(take.uuid, take.frames.0);
+                        known.requested = Requested::Whole;
+                    }
                 }
                 None if !recorded => {
                     store.add(take.uuid, &snapshot.folder.join(take.path()));
-                    self.takes.insert(take.uuid, Requested::Whole);
+                    let (requested, file) = (Requested::Whole, Some(take.file.clone()));
+                    self.takes.insert(take.uuid, Known { requested, file });
                 }
                 _ => {}
             }

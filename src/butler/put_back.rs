@@ -67,7 +67,7 @@ pub(super) fn is_removed(file: &File) -> bool {
 pub(super) fn renamed_text(file: &File, name: &Path) -> Option<String> {
     let now = file_system::path_of(file).filter(|now| now.file_name() != name.file_name())?;
     Some(format!(
-        "{}: another program renamed it; the take is whole in {}, rename it back so that the session finds it",
+        "{}: another program renamed it; the take is whole in {}, and the next opening of the session finds it there",
         name.display(),
         now.display()
     ))

@@ -13,13 +13,18 @@ use crate::export::plan::plan;
 use crate::export::position_text::parse_position;
 use crate::export::run::run as write_files;
 use crate::export::{ExportOptions, Exported, Progress};
+use crate::recovery::found_files::find_files;
 use crate::session::session_file::open_read_only;
 use serde_json::{Value, json};
 
 /// Runs `faultless export`.
 pub fn export(args: &ExportArgs) -> Result<(), Failure> {
     let stop_flag = end_on_signals();
-    let session = open_read_only(&args.session)?;
+    let mut session = open_read_only(&args.session)?;
+    let searched = find_files(&args.session, &mut session);
+    for note in searched.found.iter().chain(&searched.troubles) {
+        print_stderr(&format!("note: {}", printable(note)));
+    }
     let time = |text: &Option<String>| text.as_ref().map(|text| parse_position(text, session.rate())).transpose();
     let options = ExportOptions {
         folder: args.session.clone(),

@@ -33,6 +33,9 @@ fn one(path: &Path, args: &RecoverArgs) -> Result<(), Failure> {
     let (mut store, mut session) = OpenSession::open(path)?;
     let view = Viewpoint { without_memory: args.without_memory, ..Viewpoint::here(&spool::folders()) };
     let report = recover_from(&mut store, &mut session, &view, &mut |_| Ok(()));
+    for found in &report.found {
+        print_stderr(&printable(found));
+    }
     for trouble in &report.troubles {
         print_stderr(&format!("caution: {}", printable(trouble)));
     }
@@ -43,7 +46,7 @@ fn one(path: &Path, args: &RecoverArgs) -> Result<(), Failure> {
         for pass in &report.passes {
             print(&pass.to_string());
         }
-        if report.passes.is_empty() && unrecovered == 0 {
+        if report.passes.is_empty() && report.found.is_empty() && unrecovered == 0 {
             print(&printable(&format!("{}: nothing was cut off", path.display())));
         }
     }

@@ -94,6 +94,9 @@ impl Control {
                 self.info(pass.to_string());
             }
         }
+        for text in &adopted.report.found {
+            self.info(text.clone());
+        }
         for text in &adopted.report.troubles {
             self.caution(text.clone());
         }

@@ -180,6 +180,14 @@ impl PassMirror {
         !matches!(self, PassMirror::Active(mirror) if !mirror.unfinished.is_empty())
     }
 
+    /// The folder of the mirror that gets, or got, the sound of the pass.
+    pub(super) fn folder(&self) -> Option<&Path> {
+        match self {
+            PassMirror::Active(mirror) => Some(&mirror.folder),
+            PassMirror::None | PassMirror::Opening(_) => None,
+        }
+    }
+
     /// The result for the report of the pass; `None` without a mirror.
     pub(super) fn report(self) -> Option<MirrorReport> {
         let PassMirror::Active(mirror) = self else { return None };

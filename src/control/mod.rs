@@ -42,6 +42,7 @@
 //! | `reconnect` | a device that is gone is opened again |
 //! | `source` | the source of the inputs that a sound server takes away |
 //! | `system_sleep` | whether the machine slept |
+//! | `take_names` | files that get the present names of their tracks at the end of a pass |
 //! | `events` | what goes to the flight recorder |
 
 mod adopted_copy;
@@ -66,6 +67,7 @@ pub mod session_saver;
 pub mod setup;
 mod source;
 mod system_sleep;
+mod take_names;
 
 use crate::butler::spool;
 use crate::device::{self, DeviceError, DeviceSpec};
@@ -76,6 +78,7 @@ use crate::message::AudioCommand;
 use crate::message::published::Published;
 use crate::message::spool_file::MemoryFiles;
 use crate::recovery;
+use crate::recovery::found_files::find_files;
 use crate::residency::disk_work::DiskWork;
 use crate::residency::rates::RatePoint;
 use crate::residency::sample::Sources;
@@ -194,6 +197,8 @@ pub struct Control {
     disk_trouble: Option<String>,
     /// Names of the files that were in the session's folder when it was opened. No new take gets one of these names.
     file_names_found: Vec<String>,
+    /// Files that are being renamed.
+    naming: take_names::NamingJobs,
     watched_folder: session_folder::WatchedFolder,
     watcher: Option<Arc<Watcher>>,
     event_log: events::EventLog,
@@ -273,6 +278,7 @@ impl Control {
             present_inputs,
             disk_trouble: None,
             file_names_found,
+            naming: take_names::NamingJobs::default(),
             watched_folder,
             watcher: None,
             event_log,
@@ -449,6 +455,8 @@ impl Control {
         self.check_folder(false);
         // Neither the saver nor a thread that has ended nor a disk that hangs sends an event: the pass looks at them.
         self.watch_latency();
+        // Before the pass looks whether its files have their names.
+        self.poll_naming();
         self.poll_pass();
         self.continue_refused_takes();
         self.warn_of_full_disks();
@@ -488,6 +496,7 @@ impl Control {
         if let Some(lost_device) = self.lost_device.take() {
             lost_device.finish();
         }
+        self.naming.give_up();
         self.running.end_audio();
         self.poll();
         self.running.end_disk();
@@ -527,21 +536,27 @@ impl Control {
 fn recover_cut_off(folder: &Path, store: Option<&mut OpenSession>, session: &mut Session) -> Vec<Notice> {
     let notice = |severity, text| Notice { severity, text };
     let Some(store) = store else {
+        let searched = find_files(folder, session);
+        let mut notices: Vec<Notice> = searched.found.into_iter().map(|text| notice(Severity::Info, text)).collect();
+        notices.extend(searched.troubles.into_iter().map(|text| notice(Severity::Caution, text)));
         // While another program has the session open, takes in state `Recording` are being recorded and not cut off.
         if is_in_use(folder) {
-            return Vec::new();
+            return notices;
         }
         let name = folder.display();
         let text = |reason| format!("{name}: {reason}; open it to record, or: faultless recover {name}");
         let gain = recovery::gain(folder, session).into_iter();
-        return gain.map(|reason| notice(Severity::Caution, text(reason))).collect();
+        notices.extend(gain.map(|reason| notice(Severity::Caution, text(reason))));
+        return notices;
     };
     let report = recovery::recover(store, session, &spool::folders());
     let passes = report
         .passes
         .iter()
         .map(|pass| notice(if pass.is_short() { Severity::Loss } else { Severity::Info }, pass.to_string()));
-    passes.chain(report.troubles.iter().map(|text| notice(Severity::Caution, text.clone()))).collect()
+    let found = report.found.iter().map(|text| notice(Severity::Info, text.clone()));
+    let troubles = report.troubles.iter().map(|text| notice(Severity::Caution, text.clone()));
+    found.chain(passes).chain(troubles).collect()
 }
 
 fn open_session(setup: &Setup, rate: SampleRate) -> Result<(OpenSession, Session), ControlError> {

@@ -154,8 +154,7 @@ impl Control {
         }
         // A continuation has the latency of the take that it continues.
         self.settle_latency();
-        let mut names = self.session.taken_names();
-        self.file_names_found.iter().for_each(|name| names.insert(name));
+        let mut names = self.names_in_use();
         let mut listings = Vec::new();
         for (key, id, from) in refused {
             let identity = host::new_uuid();
@@ -222,6 +221,11 @@ impl RecordingTake {
     /// Frames of the pass before the first frame of the present file.
     pub(super) fn offset(&self) -> Frames {
         self.earlier_files.last().map_or(Frames(0), |file| file.end)
+    }
+
+    /// The session's takes for the files of this take, the oldest first.
+    pub(super) fn file_ids(&self) -> impl Iterator<Item = TakeId> + '_ {
+        self.earlier_files.iter().map(|file| file.id).chain([self.id])
     }
 
     /// The problem of the file that is take `id`, one of this take's files.

@@ -8,7 +8,7 @@ use crate::mixer::{AudibleRegion, TrackGains, audible_regions, mix_of};
 use crate::session::file_name::{FILE_NAME_BYTES_MAX, file_stem};
 use crate::session::{Monitor, POSITION_MAX, Session, Take, TakeId, TakeState, Track, TrackId};
 use crate::time::{FramePos, Frames, SampleRate};
-use crate::wav::bext::{Bext, coding_history_line};
+use crate::wav::bext::{Bext, EXPORT_REMARK, coding_history_line};
 use crate::wav::header::Header;
 use crate::wav::write::Existing;
 use crate::window::playback::Edges;
@@ -285,8 +285,8 @@ impl Planner<'_> {
 
     /// A file of `frames` frames. `shrinks`: whether some samples lose depth.
     fn file(&self, name: &str, content: Content, mut header: Header, (frames, shrinks): (u64, bool)) -> PlannedFile {
-        let remark = if shrinks { "Faultless export; dithered" } else { "Faultless export" };
-        header.bext.coding_history = coding_history_line(header.format, header.rate, header.channels, remark);
+        let remark = if shrinks { format!("{EXPORT_REMARK}; dithered") } else { EXPORT_REMARK.to_owned() };
+        header.bext.coding_history = coding_history_line(header.format, header.rate, header.channels, &remark);
         PlannedFile {
             folder: self.options.folder.clone(),
             path: self.options.to.join(name),

@@ -108,13 +108,13 @@ impl SharedTake {
         Some(self.wav.try_lock().ok()?.clone())
     }
 
-    /// Changes the path of the WAV, unless another thread holds the lock. The next call tries again.
-    pub(super) fn try_move(&self, new_path: &std::path::Path) {
-        if let Ok(mut wav) = self.wav.try_lock()
-            && *wav != *new_path
-        {
+    /// Changes the path of the WAV, unless another thread holds the lock. Returns whether it has the path.
+    pub(super) fn try_move(&self, new_path: &std::path::Path) -> bool {
+        let Ok(mut wav) = self.wav.try_lock() else { return false };
+        if *wav != *new_path {
             new_path.clone_into(&mut wav);
         }
+        true
     }
 
     pub(super) fn pyramid(&self) -> Option<Arc<Pyramid>> {

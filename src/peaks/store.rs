@@ -160,15 +160,18 @@ impl PeakStore {
         Ok(())
     }
 
-    /// Makes a finished take known, with the WAV at `wav`. It is loaded when it is drawn. A second call only updates the
-    /// path of the WAV. That is not necessary for a move between `audio` and `trash`.
-    pub fn add(&mut self, take: Uuid, wav: &Path) {
-        match self.takes.get(&take) {
-            Some(held) => held.shared.try_move(wav),
-            None => {
-                self.known.insert(take, wav.to_owned());
+    /// Makes a finished take known, with the WAV at `wav`. It is loaded when it is drawn. A second call updates the path
+    /// of the WAV, and loads a take again whose WAV could not be read: it may have had its other name. That is not
+    /// necessary for a move between `audio` and `trash`. Returns whether the path is known; if not, call again.
+    pub fn add(&mut self, take: Uuid, wav: &Path) -> bool {
+        if let Some(held) = self.takes.get(&take) {
+            if held.shared.stage() != Stage::Failed {
+                return held.shared.try_move(wav);
             }
+            self.forget(take);
         }
+        self.known.insert(take, wav.to_owned());
+        true
     }
 
     /// Loads the waveform of a finished take at once, from its cache file or built from the WAV at `wav`.

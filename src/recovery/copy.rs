@@ -4,6 +4,7 @@
 //! The session's own disk can fail before it lists the folder, and a power cut then leaves takes that only the copy lists.
 //! The copy is recovered where it lies, because the session itself is open. Control then takes the result over.
 
+use super::found_files::find_files;
 use super::take_wav::{AtPlace, TakeWav};
 use super::viewpoint::Viewpoint;
 use super::{Report, StepHook, recover_passes};
@@ -17,8 +18,9 @@ use uuid::Uuid;
 /// Recovers the passes of `copy` of which the session `own` does not list all takes, and saves the copy. Leaves a pass
 /// alone that is cut off in the session too: it may be the one that is being recorded now.
 pub fn recover_copy(store: &mut OpenSession, copy: &mut Session, own: &Session, folders: &[PathBuf]) -> Report {
+    let searched = find_files(store.path(), copy);
+    let mut report = Report { found: searched.found, troubles: searched.troubles, ..Report::default() };
     let passes = passes_to_recover(store, copy, own);
-    let mut report = Report::default();
     if !passes.is_empty() {
         let view = Viewpoint::here(folders);
         let hook: StepHook<'_> = &mut |_| Ok(());

@@ -22,6 +22,7 @@
 pub mod copy;
 pub mod evidence;
 pub mod extract;
+pub mod found_files;
 pub mod leftover;
 pub mod length;
 pub mod viewpoint;
@@ -38,6 +39,7 @@ use crate::session::session_file::{OpenSession, merge_copies, takes_in_copies_on
 use crate::session::{Session, Take, TakeState};
 use crate::time::{Frames, SampleRate};
 use evidence::FoundSpool;
+use found_files::{find_files, may_have_file};
 use length::Basis;
 pub use messages::cause_of_absence;
 use recover_pass::{NeverMade, PassRecovery, end_never_made};
@@ -74,6 +76,8 @@ pub type StepHook<'a> = &'a mut dyn FnMut(Step) -> io::Result<()>;
 pub struct Report {
     /// Passes that are whole now, by their number in the session.
     pub passes: Vec<RecoveredPass>,
+    /// Takes whose files have other names than the session listed, a sentence each. It lists the present names now.
+    pub found: Vec<String>,
     /// Problems, path first. The files that they name were kept.
     pub troubles: Vec<String>,
 }
@@ -145,7 +149,7 @@ pub fn is_needed(session: &Session) -> bool {
 /// Why a recovery would add sound to a session that is only played or exported; `None`: it would not. A copy in an overflow
 /// folder can list takes that the session does not, because its own disk failed first.
 pub fn gain(path: &Path, session: &Session) -> Option<String> {
-    match takes_in_copies_only(path, session, take_wav::may_be_file_of) {
+    match takes_in_copies_only(path, session, may_have_file) {
         0 if is_needed(session) => Some("a pass of it was cut off".to_owned()),
         0 => None,
         1 => Some("an overflow folder lists a take that it does not list yet".to_owned()),
@@ -163,10 +167,20 @@ pub fn recover_from(store: &mut OpenSession, session: &mut Session, view: &Viewp
     let mut report = Report::default();
     let mut merged = session.clone();
     next_file::list_folders(&mut merged, &view.folders_of(session));
-    if merge_copies(store, &mut merged, take_wav::may_be_file_of) {
+    let mut is_changed = merge_copies(store, &mut merged, may_have_file);
+    let searched = find_files(store.path(), &mut merged);
+    is_changed |= !searched.found.is_empty();
+    report.troubles.extend(searched.troubles);
+    if is_changed {
         *session = merged;
         report.troubles.extend(store.save(session).err().map(|error| error.to_string()));
     }
+    if !searched.found.is_empty() {
+        // A file may be in the trash, and its take is not. A take that was cut off is recovered in `audio` only.
+        let moved = store.move_trashed_files(session);
+        report.troubles.extend(moved.err().into_iter().flatten().map(|error| error.to_string()));
+    }
+    report.found = searched.found;
     let folders = view.folders_of(session);
     let cut_off = session.takes().iter().filter(|take| take.state == TakeState::Recording);
     let passes: BTreeSet<u32> = cut_off.map(|take| take.pass).collect();

@@ -321,8 +321,8 @@ impl PassRecovery<'_> {
             let spool = FoundSpool::open_of(path, owner)?;
             let its = &spool.identity;
             let ours = its.take == take.uuid && its.session == session && its.frame_bytes == frame_bytes;
-            // Compare the end of the path only: the session may have been moved since.
-            Ok((ours && its.wav.ends_with(&take.file), spool))
+            // The path says nothing: the session may have been moved since, and the file may have another name.
+            Ok((ours, spool))
         })
         .inspect(|spool| self.troubles.extend(spool.as_ref().and_then(messages::damaged_slots)))
     }
@@ -333,7 +333,7 @@ impl PassRecovery<'_> {
         self.find(first.uuid, progress_path_of, |path, owner| {
             let progress_page = FoundProgress::open_of(path, owner)?;
             let its = &progress_page.identity;
-            Ok((its.pass == first.uuid && its.session == session && its.wav.ends_with(&first.file), progress_page))
+            Ok((its.pass == first.uuid && its.session == session, progress_page))
         })
     }
 

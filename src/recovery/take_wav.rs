@@ -5,21 +5,23 @@
 
 use super::Step;
 use super::evidence::{Extent, FoundSpool};
+use super::found_files::find_replica;
 use crate::file_system::{OpenError, open_regular, set_length};
 use crate::host::disk;
 use crate::limits::{DATA_OFFSET, PAGE_BYTES};
 use crate::session::session_file::{OpenSession, SessionError, open_copy_to_write};
-use crate::session::{Session, Take};
+use crate::session::{Session, Take, TakeState};
 use crate::time::{FramePos, Frames};
-use crate::wav::bext::{Bext, coding_history_line};
-use crate::wav::header::{HEADER_BYTES, Header, has_reference, header_data_bytes};
+use crate::wav::bext::{Bext, EXPORT_REMARK, coding_history_line};
+use crate::wav::header::{HEADER_BYTES, Header, has_reference, header_data_bytes, reference_in};
 use crate::wav::parse::{Encoding, Layout, parse};
 use nix::errno::Errno;
 use nix::unistd::Whence;
 use std::fs::File;
-use std::io::{self, Cursor};
+use std::io::{self, BufReader, Cursor};
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
+use uuid::Uuid;
 
 /// Bytes that are copied or compared at once.
 const PIECE_BYTES: usize = 1 << 20;
@@ -83,8 +85,15 @@ impl TakeWav {
     /// Opens the replica of a take in the mirror. `take` is the first file of its track: the replica holds the whole
     /// pass, because only the session's side continues in other files.
     pub(super) fn open_mirror(path: &Path, session: &Session, take: &Take) -> Result<TakeWav, String> {
-        let file = open_copy_to_write(path, session).map_err(|error| error.to_string())?;
-        TakeWav::of(file, path, session, take, Frames(0)).map_err(|unusable| unusable.reason)
+        let (mut path, mut opened) = (path.to_owned(), open_copy_to_write(path, session));
+        if matches!(opened, Err(SessionError::Missing { .. }))
+            && let Some(found) = find_replica(&path, take)
+        {
+            opened = open_copy_to_write(&found, session);
+            path = found;
+        }
+        let file = opened.map_err(|error| error.to_string())?;
+        TakeWav::of(file, &path, session, take, Frames(0)).map_err(|unusable| unusable.reason)
     }
 
     fn of(file: File, name: &Path, session: &Session, take: &Take, offset: Frames) -> Result<TakeWav, Unusable> {
@@ -318,14 +327,18 @@ impl TakeWav {
 
 /// Whether there is a file at `path` that may be the one of `take`. The file of another program is none.
 pub(super) fn may_be_file_of(path: &Path, take: &Take) -> bool {
-    let file = match open_regular(path) {
-        Ok(file) => file,
-        Err(OpenError::Open(error)) => return error.kind() != io::ErrorKind::NotFound,
-        Err(_) => return true,
-    };
+    match open_regular(path) {
+        Ok(file) => may_be_take(&file, take),
+        Err(OpenError::Open(error)) => error.kind() != io::ErrorKind::NotFound,
+        Err(_) => true,
+    }
+}
+
+/// Whether an open file may be the one of `take`.
+pub(super) fn may_be_take(file: &File, take: &Take) -> bool {
     let mut page = [0; HEADER_BYTES];
     let bytes = file.metadata().map_or(0, |found| HEADER_BYTES.min(found.len() as usize));
-    let is_read = disk::read_exact_at(&file, &mut page[..bytes], 0).is_ok();
+    let is_read = disk::read_exact_at(file, &mut page[..bytes], 0).is_ok();
     // A power cut can leave a header of zeros.
     let is_empty = page.iter().all(|byte| *byte == 0);
     let names_take = |layout: &Layout| own_bext(layout, take).is_some();
@@ -337,6 +350,33 @@ pub(super) fn may_be_file_of(path: &Path, take: &Take) -> bool {
 fn piece_for(extents: &[Extent]) -> Vec<u8> {
     let longest = extents.iter().map(|(start, end)| end - start).max().unwrap_or(0);
     vec![0; longest.min(PIECE_BYTES as u64) as usize]
+}
+
+/// The identity of the take that a file carries. `None`: it carries none, is exported from the take, or cannot be read.
+pub(super) fn identity_of(file: &File) -> Option<Uuid> {
+    let mut page = Box::new([0; HEADER_BYTES]);
+    let bytes = HEADER_BYTES.min(file.metadata().ok()?.len() as usize);
+    disk::read_exact_at(file, &mut page[..bytes], 0).ok()?;
+    let reference = match parse(&mut Cursor::new(&page[..]), HEADER_BYTES as u64) {
+        Ok(layout) => {
+            let bext = layout.bext.filter(|bext| !bext.coding_history.contains(EXPORT_REMARK))?;
+            bext.originator_reference
+        }
+        // See `is_torn`.
+        Err(_) => String::from_utf8(reference_in(&page[..])?.to_vec()).ok()?,
+    };
+    Uuid::try_parse(&reference).ok()
+}
+
+/// Whether an open file that carries the identity of `take` has all of its sound: the frames that the session lists. A take
+/// that was cut off has as many as a recovery finds.
+pub(super) fn is_whole(file: &File, take: &Take) -> bool {
+    let Ok(found) = file.metadata() else { return false };
+    if take.state == TakeState::Recording {
+        return may_be_take(file, take);
+    }
+    let layout = parse(&mut BufReader::new(disk::Reading::of(file)), found.len());
+    layout.is_ok_and(|layout| own_bext(&layout, take).is_some() && take.frames.0 <= layout.frames)
 }
 
 /// Ranges of a file from byte `from` to byte `end` that were never written, in whole pages. Bytes beyond the end of the

@@ -3,7 +3,7 @@
 //! A change that is refused has changed nothing. No change deletes sound: the takes of covered or removed regions and
 //! of removed tracks stay in the session, and a take that the user deletes is in the trash.
 
-use super::file_name::TakenNames;
+use super::file_name::{TakenNames, is_file_name};
 use super::names::audio_path;
 use super::{
     GAIN_DB_MAX, GAIN_DB_MIN, ID_MAX, LATENCY_MAX, LOSS_COUNT_MAX, Loss, MARKER_COUNT_MAX, Marker, MarkerId, Monitor,
@@ -41,6 +41,8 @@ pub enum EditError {
     Trashed(TakeId),
     /// The take is still being recorded.
     Recording(TakeId),
+    /// No file of a take can have this name, or another take's file has it.
+    FileName(TakeId),
     /// The session holds as many of these as it can.
     TooMany(&'static str),
 }
@@ -59,6 +61,7 @@ impl fmt::Display for EditError {
             EditError::BeyondTimeline => write!(f, "the place lies beyond the timeline"),
             EditError::Trashed(id) => write!(f, "take {id}: lies in the trash"),
             EditError::Recording(id) => write!(f, "take {id}: is still being recorded"),
+            EditError::FileName(id) => write!(f, "take {id}: its file cannot have that name"),
             EditError::TooMany(what) => write!(f, "the session holds no more {what}"),
         }
     }
@@ -90,7 +93,8 @@ pub struct NewTake {
 }
 
 impl Track {
-    /// Renames the track. Existing files keep their names. Control characters become spaces.
+    /// Renames the track. Control characters become spaces. The files of earlier takes keep their names; those of a pass
+    /// that is being recorded get the new one at its end.
     pub fn rename(&mut self, name: &str) {
         self.name = clean_name(name);
     }
@@ -259,6 +263,19 @@ impl Session {
         (take.offset, take.latency) = (from, continued.latency);
         (take.folder, take.spool) = (folder, continued.spool.clone());
         Ok(next)
+    }
+
+    /// Lists the file of a take under another name, `NAME.wav`, because the file has that name now.
+    pub fn set_take_file_name(&mut self, id: TakeId, name: &str) -> Result<(), EditError> {
+        let folder = self.take(id).ok_or(EditError::NoSuchTake(id))?.folder.clone();
+        let file = audio_path(name);
+        let is_taken =
+            |other: &Take| other.id != id && other.folder == folder && other.file.to_lowercase() == file.to_lowercase();
+        if !is_file_name(name) || self.takes.iter().any(is_taken) {
+            return Err(EditError::FileName(id));
+        }
+        self.take_mut(id)?.file = file;
+        Ok(())
     }
 
     /// Removes a take that has no frames, because its file could not be made. No region plays it.

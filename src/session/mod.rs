@@ -246,7 +246,8 @@ pub struct TakeFields {
     pub pass: u32,
     /// Number of the take on its track, as in its file name.
     pub number: u32,
-    /// `audio/NAME-NUMBER.wav`, also while the take is in the trash. [`Take::path`] gives the present path.
+    /// `audio/NAME-NUMBER.wav`, also while the take is in the trash. [`Take::path`] gives the present path. The file can
+    /// have another name on the disk; it carries [`TakeFields::uuid`], by which the next opening of the session finds it.
     pub file: String,
     /// Device channels that the take was recorded from. Empty for an imported file.
     #[serde(default)]

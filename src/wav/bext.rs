@@ -13,6 +13,10 @@ pub const CODING_HISTORY_BYTES_MAX: usize = 2048;
 /// Maximum length of the coding history that we read from a file.
 pub const CODING_HISTORY_READ_BYTES_MAX: usize = 16 * 1024;
 
+/// The remark in the coding history of an exported file. A stem has the identity of the take that it is made from, so this
+/// tells it from that take.
+pub const EXPORT_REMARK: &str = "Faultless export";
+
 const DESCRIPTION: Field = Field { at: 0, bytes: 256 };
 const ORIGINATOR: Field = Field { at: 256, bytes: 32 };
 const ORIGINATOR_REFERENCE: Field = Field { at: 288, bytes: 32 };

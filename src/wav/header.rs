@@ -190,14 +190,20 @@ pub fn header_data_bytes(page: &[u8; HEADER_BYTES]) -> Option<u64> {
     Some(u64::from(u32::from_le_bytes(*page.last_chunk()?)))
 }
 
-/// Whether a page that [`Header::build`] has built has this originator reference. That is known even of a page that a power
-/// cut has left with sectors of two versions: the reference is at the same place in both.
-pub fn has_reference(page: &[u8], reference: &str) -> bool {
+/// The memory of the originator reference in a page that [`Header::build`] has built. `None`: the page was not built so. The
+/// reference is found even in a page that a power cut has left with sectors of two versions: it is at the same place in both.
+pub fn reference_in(page: &[u8]) -> Option<&[u8]> {
     const BEXT_AT: usize = RIFF_HEAD_BYTES + CHUNK_HEAD_BYTES + DS64_BYTES;
     // After the head of the chunk, the description and the originator.
     const REFERENCE_AT: usize = BEXT_AT + CHUNK_HEAD_BYTES + 256 + 32;
-    let has_at = |at: usize, text: &[u8]| page.get(at..).is_some_and(|rest| rest.starts_with(text));
-    has_at(BEXT_AT, b"bext") && has_at(REFERENCE_AT, reference.as_bytes())
+    const REFERENCE_BYTES: usize = 32;
+    page.get(BEXT_AT..).filter(|rest| rest.starts_with(b"bext"))?;
+    page.get(REFERENCE_AT..REFERENCE_AT + REFERENCE_BYTES)
+}
+
+/// Whether a page that [`Header::build`] has built has this originator reference.
+pub fn has_reference(page: &[u8], reference: &str) -> bool {
+    reference_in(page).is_some_and(|found| found.starts_with(reference.as_bytes()))
 }
 
 /// The page while it is being filled.

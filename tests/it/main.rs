@@ -34,6 +34,8 @@ mod punch;
 mod cost;
 // Undo, edits, name collisions and failing saves while a pass is prepared, recorded or finished: no take goes.
 mod ledger;
+// Tracks that are renamed while they are recorded: their files get the new names, and whatever happens the takes are found.
+mod names;
 // Kills at random moments: nothing that was recorded is lost.
 mod recovery;
 // Defects that were once found.

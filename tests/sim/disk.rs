@@ -410,6 +410,13 @@ impl Disks {
         apply(&mut self.each[disk].names, NameChange::Add(path.to_owned(), found.ino()));
     }
 
+    /// Another program has given a file another name, and made that durable.
+    pub(crate) fn foreign_rename(&mut self, from: &Path, to: &Path) {
+        if let Some(disk) = self.of_path(from) {
+            apply(&mut self.each[disk].names, NameChange::Rename(from.to_owned(), to.to_owned()));
+        }
+    }
+
     /// Another program has removed a file.
     pub(crate) fn foreign_remove(&mut self, path: &Path) {
         if let Some(disk) = self.of_path(path) {

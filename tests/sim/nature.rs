@@ -3,6 +3,7 @@
 use crate::disk::Name;
 use crate::random::Random;
 use crate::world::World;
+use faultless::wav::read::Reader;
 use std::fs;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
@@ -66,6 +67,29 @@ impl Deed {
 fn say(world: &World, what: &str, file: &Path) {
     let name = world.disks.borrow().short_name(file);
     world.note("other program", format_args!("{what} {name}"));
+}
+
+/// The user gives a WAV file of a disk another name while the program does not run.
+pub(crate) fn rename_by_hand(world: &World, disk: Name, random: &mut Random) {
+    let audio = world.disks.borrow().root(disk).join("song/audio");
+    // A file without an identity cannot be found again: a power cut has taken its header.
+    let has_identity = |file: &PathBuf| {
+        Reader::open(file)
+            .is_ok_and(|reader| reader.layout().bext.as_ref().is_some_and(|bext| !bext.originator_reference.is_empty()))
+    };
+    let mut files = wav_files(&audio);
+    files.retain(has_identity);
+    // A copy that another program has put into the place of a take has the identity of that take, too.
+    let is_copy = |file: &PathBuf| file.to_string_lossy().contains("(of another program");
+    if files.is_empty() || files.iter().any(is_copy) {
+        return;
+    }
+    let file = random.pick(&files).clone();
+    let to = file.with_file_name(format!("By hand {}.wav", random.below(1_000_000)));
+    say(world, "renames", &file);
+    if fs::rename(&file, &to).is_ok() {
+        world.disks.borrow_mut().foreign_rename(&file, &to);
+    }
 }
 
 fn replace(world: &World, file: &Path) {

@@ -407,11 +407,14 @@ fn check_mirror(pass: u32, mirror: &Path, session: &Session, folder: &Path, offe
         // Another program may have made a file of that name where the take is not.
         let places = if first.trashed { ["trash", "audio"] } else { ["audio", "trash"] };
         let places = places.map(|place| mirror.join(place).join(name));
-        let Some(path) = places.iter().find(|path| path.exists()) else {
+        let with_name = places.iter().find(|path| path.exists() && is_file_of(path, first));
+        // A kill came between the renames of two disks. The mirror, opened as a session, finds the file like this.
+        let found = || ["audio", "trash"].iter().flat_map(|place| wav_files(&mirror.join(place)));
+        let Some(path) = with_name.cloned().or_else(|| found().find(|path| is_file_of(path, first))) else {
             offences.push(format!("mirror: pass {pass}, track {track}: {} is missing", first.file));
             continue;
         };
-        let reader = match Reader::open(path) {
+        let reader = match Reader::open(&path) {
             Ok(reader) => reader,
             Err(error) => {
                 offences.push(format!("mirror: {error}"));
@@ -447,17 +450,28 @@ fn unlisted_files(folder: &Path, others: &[PathBuf], session: &Session) -> Vec<S
             }
         }
     }
+    // In a mirror, a file may have the name that its track had before.
+    let is_replica = |path: &Path| {
+        others.iter().any(|other| path.starts_with(other)) && session.takes().iter().any(|take| is_file_of(path, take))
+    };
     let mut offences = Vec::new();
     for folder in std::iter::once(folder).chain(others.iter().map(PathBuf::as_path)) {
         for path in ["audio", "trash"].iter().flat_map(|place| wav_files(&folder.join(place))) {
             // A copy that another program had put into the place of a take.
             let is_foreign = path.to_string_lossy().contains("(of another program");
-            if !listed.contains(&path) && !is_foreign && has_sound(&path) {
+            if !listed.contains(&path) && !is_foreign && has_sound(&path) && !is_replica(&path) {
                 offences.push(format!("{}: has sound, and the session does not list it", path.display()));
             }
         }
     }
     offences
+}
+
+/// Whether a file carries the identity of a take.
+fn is_file_of(path: &Path, take: &Take) -> bool {
+    let reference = take.uuid.simple().to_string();
+    let layout = Reader::open(path).map(|reader| reader.layout().clone());
+    layout.is_ok_and(|layout| layout.bext.is_some_and(|bext| bext.originator_reference == reference))
 }
 
 fn wav_files(folder: &Path) -> Vec<PathBuf> {

@@ -82,6 +82,8 @@ pub(crate) struct Plan {
     pub(crate) deeds: Vec<Deed>,
     pub(crate) stall_chance: u64,
     pub(crate) stall_max: Duration,
+    /// For the new names that tracks and files get. `None`: they keep theirs.
+    pub(crate) names: Option<Random>,
 }
 
 /// Bytes of a disk that no run fills.
@@ -114,6 +116,17 @@ impl Plan {
         }
         deeds.sort_by_key(|deed| std::cmp::Reverse(deed.at));
         let is_busy = allowed.devices && random.chance(200);
+        // No number of the run is used for it, and half of the runs of earlier programs stay the same.
+        let mut names = (allowed.edits && !seed.is_multiple_of(2)).then(|| Random::new(!seed));
+        if let Some(names) = &mut names {
+            for life in &mut lives {
+                if let Ending::Killed(kill) | Ending::PowerCut(kill) = &mut life.ending
+                    && names.chance(400)
+                {
+                    *kill = Kill::AfterNaming(names.between(1, 80));
+                }
+            }
+        }
         Plan {
             allowed,
             inputs: random.between(1, 4) as usize,
@@ -131,6 +144,7 @@ impl Plan {
             deeds,
             stall_chance: if is_busy { 5 } else { 0 },
             stall_max: Duration::from_millis(600),
+            names,
         }
     }
 }

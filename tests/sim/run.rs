@@ -1,6 +1,7 @@
 //! One run: a few lives of the program on simulated disks, and the judgement at its end. Thread: the one of the run.
 
 use crate::disk::{Disks, NAMES, Name, Planted};
+use crate::nature::rename_by_hand;
 use crate::oracle::{self, Evidence};
 use crate::plan::{Allowed, BEGIN, Ending, Life, Plan, RATE};
 use crate::random::Random;
@@ -73,6 +74,7 @@ pub(crate) fn run(seed: u64, base: &Path, options: Options) -> Outcome {
     make_spool_folder(&places.spool);
     enter(&world);
     let host = faultless::host::install(Rc::clone(&world) as Rc<dyn faultless::host::Host>);
+    let names = plan.names.clone();
     let mut run = Run {
         world: Rc::clone(&world),
         plan,
@@ -82,6 +84,7 @@ pub(crate) fn run(seed: u64, base: &Path, options: Options) -> Outcome {
         evidence: Evidence::default(),
         offences: Vec::new(),
         planted: options.planted,
+        names,
         overflow_is_unlisted: false,
     };
     if options.prints {
@@ -118,6 +121,8 @@ struct Run {
     evidence: Evidence,
     offences: Vec<String>,
     planted: Option<Planted>,
+    /// For the names that files get by hand.
+    names: Option<Random>,
     /// Whether the own disk accepted no session.json from the naming of an overflow folder to a power cut, except for one
     /// that was being written. Then nothing on it can lead to that folder.
     overflow_is_unlisted: bool,
@@ -133,6 +138,12 @@ impl Run {
                 self.cut_power();
             }
             self.world.advance(life.pause);
+            if let Some(names) = &mut self.names
+                && names.chance(250)
+            {
+                let disk = *names.pick(&NAMES);
+                rename_by_hand(&self.world, disk, names);
+            }
             if end == End::Stuck {
                 return;
             }

@@ -82,6 +82,8 @@ struct User {
     control: Control,
     watch: Watch,
     random: Random,
+    /// For the new names of tracks.
+    names: Option<Random>,
     plan: Rc<Plan>,
     places: Places,
 }
@@ -137,7 +139,8 @@ pub(crate) fn live(plan: &Rc<Plan>, life: &Life, places: &Places, story: &Rc<Ref
     story.borrow_mut().published = Some(Arc::clone(&control.running().published));
     here().watch_stored(Arc::clone(&control.running().published));
     let watch = Watch { story: Rc::clone(story), root };
-    let mut user = User { control, watch, random, plan: Rc::clone(plan), places: places.clone() };
+    let names = plan.names.clone();
+    let mut user = User { control, watch, random, names, plan: Rc::clone(plan), places: places.clone() };
     user.use_it(life);
     user.close();
 }
@@ -175,6 +178,7 @@ impl User {
                 self.act(first);
                 first = false;
             }
+            self.rename();
             let pause = self.random.between(5, 60);
             faultless::host::sleep(Duration::from_millis(pause));
         }
@@ -281,6 +285,22 @@ impl User {
         self.change(&name, |control| control.edit(edit));
     }
 
+    /// Gives a track another name now and then while it may be recorded. Two tracks can get the same name.
+    fn rename(&mut self) {
+        let Some(names) = self.names.as_mut().filter(|_| self.control.is_recording()) else { return };
+        if !names.chance(15) {
+            return;
+        }
+        let tracks: Vec<TrackId> = self.control.session().track_ids().collect();
+        let name = match names.below(3) {
+            0 => format!("In {}", names.between(1, 4)),
+            _ => format!("Name {}", names.below(5)),
+        };
+        let edit = Edit::Name(*names.pick(&tracks), name);
+        let text = format!("{edit:?}");
+        self.change(&text, |control| control.edit(edit));
+    }
+
     /// Changes the session, and checks that no take has changed.
     fn change(&mut self, name: &str, change: impl FnOnce(&mut Control) -> Result<(), ControlError>) {
         if !self.plan.allowed.edits {
@@ -311,7 +331,8 @@ impl User {
                 faultless::host::sleep(Duration::from_millis(20));
             }
         }
-        let was_recording = self.control.is_recording();
+        // A file may get its new name while the program closes.
+        let was_recording = self.control.is_recording() || self.control.is_naming_files();
         let session = self.control.shared();
         say(format_args!("close"));
         let User { control, watch, .. } = self;

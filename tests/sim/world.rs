@@ -112,6 +112,8 @@ pub(crate) enum Kill {
     At(Duration),
     /// Before the disk call of this number, counted from the begin of the life.
     AtCall(u64),
+    /// Before the disk call of this number, counted from the first one of the thread that gives files new names.
+    AfterNaming(u64),
 }
 
 /// The simulated machine.
@@ -133,6 +135,8 @@ pub(crate) struct World {
     is_dead: Cell<bool>,
     kill: Cell<Kill>,
     calls: Cell<u64>,
+    /// The number of calls before the first one that gives a file a new name.
+    naming_since: Cell<Option<u64>>,
     steps: Cell<u64>,
     /// How often a coroutine did something that others may wait for.
     changes: Cell<u64>,
@@ -191,6 +195,7 @@ impl World {
             is_dead: Cell::new(false),
             kill: Cell::new(Kill::Never),
             calls: Cell::new(0),
+            naming_since: Cell::new(None),
             steps: Cell::new(0),
             changes: Cell::new(0),
             able: RefCell::default(),
@@ -256,6 +261,7 @@ impl World {
         self.is_dead.set(false);
         self.kill.set(kill);
         self.calls.set(0);
+        self.naming_since.set(None);
         self.add_task("main", Arc::default(), Box::new(main));
         let end = self.run_tasks();
         if end == End::Stuck {
@@ -454,8 +460,11 @@ impl World {
         if self.current.get().is_none() {
             return;
         }
+        if self.name_of_current() == "take-names" && self.naming_since.get().is_none() {
+            self.naming_since.set(Some(self.calls.get()));
+        }
         self.calls.set(self.calls.get() + 1);
-        if self.kill.get() == Kill::AtCall(self.calls.get()) {
+        if self.is_fatal(self.calls.get()) {
             self.die("a call");
             self.suspend(Wait::Change(NEVER));
         }
@@ -463,7 +472,16 @@ impl World {
 
     /// Whether the program is killed before the next call.
     pub(crate) fn is_next_call_fatal(&self) -> bool {
-        self.current.get().is_some() && self.kill.get() == Kill::AtCall(self.calls.get() + 1)
+        self.current.get().is_some() && self.is_fatal(self.calls.get() + 1)
+    }
+
+    /// Whether the program is killed before the call of this number.
+    fn is_fatal(&self, call: u64) -> bool {
+        match self.kill.get() {
+            Kill::AtCall(at) => call == at,
+            Kill::AfterNaming(number) => self.naming_since.get().is_some_and(|since| call == since + number),
+            Kill::Never | Kill::At(_) => false,
+        }
     }
 
     /// The program is killed: no thread of this life goes on.

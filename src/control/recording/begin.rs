@@ -207,8 +207,7 @@ impl Control {
         let refusal = |reason: String| ControlError::State(format!("record: {reason}"));
         let now = host::zoned();
         let (pass, rate, format) = (self.session.next_pass(), self.session.rate(), self.format);
-        let mut names = self.session.taken_names();
-        names.extend(self.file_names_found.iter().map(String::as_str));
+        let mut names = self.names_in_use();
         let memory = spool_record(&self.running.setup.capabilities.spool);
         for (track, inputs) in armed {
             if !(1..=TAKE_CHANNEL_COUNT_MAX).contains(&inputs.len()) {

@@ -68,6 +68,7 @@ impl Control {
             tried: self.tried_revision(),
             audio_thread_ended,
             is_mirror_finished: self.pass.as_ref()?.mirror.is_finished(),
+            are_files_named: self.naming.is_idle(),
         })
     }
 
@@ -107,6 +108,7 @@ impl Control {
                 self.place_finished_takes();
                 self.save();
             }
+            Effect::NameFiles => return (!self.name_files()).then_some(Event::NamesFit),
             Effect::Notify(problem) => self.notify_problem(problem),
             Effect::OpenAgain => {
                 let request = self.pass.as_ref().map(|run| run.request.clone())?;
@@ -123,6 +125,8 @@ impl Control {
                 self.loss(reason);
             }
             Effect::Report(ended) => {
+                // A file whose disk hangs keeps its name, unless it has the new one already.
+                self.naming.give_up();
                 if let Some(run) = self.pass.take() {
                     let reports = self.reports.len();
                     self.report_pass(run, &ended);

@@ -8,6 +8,7 @@ mod foreign;
 mod hostile;
 mod killed;
 mod overruns;
+mod renamed;
 mod slots;
 
 use super::*;

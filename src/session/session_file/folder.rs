@@ -233,6 +233,11 @@ impl Folder {
         disk::rename_at((&self.dir, from), (&self.dir, to), true).map_err(|errno| self.io(to, "rename", errno))
     }
 
+    /// Gives a file in this folder another name, and never replaces a file.
+    pub(super) fn rename(&self, from: &str, to: &str) -> Result<(), SessionError> {
+        disk::rename_at((&self.dir, from), (&self.dir, to), false).map_err(|errno| self.io(from, "rename", errno))
+    }
+
     /// Gives a file a second name in another folder. Returns false if that name is taken.
     pub(super) fn link(&self, from: &str, to: &Folder, name: &str, bytes_max: u64) -> Result<bool, SessionError> {
         match disk::link_at((&self.dir, from), (&to.dir, name)) {

@@ -14,6 +14,7 @@ mod folder;
 mod folder_watch;
 mod lock;
 mod replace;
+mod take_files;
 mod take_folders;
 mod trash;
 mod unused;
@@ -28,6 +29,7 @@ pub use encode::to_bytes;
 pub use error::SessionError;
 pub use folder_watch::{FolderChange, FolderWatch};
 pub use lock::holder;
+pub use take_files::{TakeFiles, TakeFolder};
 pub use take_folders::sync_take_folders;
 pub use versions::{KeptVersion, VERSION_COUNT_MAX, kept_versions};
 

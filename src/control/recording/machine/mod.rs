@@ -14,7 +14,7 @@
 //! | `Preparing` | the windows that the butler makes |
 //! | `AwaitingSave` | a durable session that lists the takes: recovery finds no sound without it |
 //! | `Rolling` | the audio thread, which has the pass |
-//! | `Finishing` | the committers, which write the last sound |
+//! | `Finishing` | the committers, which write the last sound; then the new names of the files, if tracks were renamed |
 //!
 //! `F` are the files and `W` the windows: the machine hands them on and looks into neither.
 
@@ -26,6 +26,8 @@ use std::time::{Duration, Instant};
 pub(super) const MIRROR_OPEN_TIME_MAX: Duration = Duration::from_secs(3);
 /// The longest that a pass whose own takes are finished waits for the mirror's takes.
 pub(super) const MIRROR_FINISH_TIME_MAX: Duration = Duration::from_secs(20);
+/// The longest that a pass waits for the new names of its files. They can come later, too.
+pub(super) const NAMING_TIME_MAX: Duration = Duration::from_secs(5);
 /// The longest that a pass waits while the session that lists its takes cannot be saved.
 pub(super) const UNSAVED_TIME_MAX: Duration = Duration::from_secs(3);
 /// How often new names are chosen for the files of a pass.
@@ -76,6 +78,8 @@ pub(in crate::control) enum Event<F, W> {
     AudioEnded(Ended),
     /// All takes of the session, not of the mirror, are finished.
     TakesFinished,
+    /// No file of the pass needs a new name.
+    NamesFit,
     /// The butler or the committer of this name has failed.
     ThreadFailed(String),
     /// Time has passed.
@@ -94,6 +98,8 @@ pub(in crate::control) struct Facts {
     pub(in crate::control) audio_thread_ended: Option<Ended>,
     /// Whether the mirror has every take, or is not used.
     pub(in crate::control) is_mirror_finished: bool,
+    /// Whether no file is being renamed.
+    pub(in crate::control) are_files_named: bool,
 }
 
 /// Something that control is to do.
@@ -115,6 +121,8 @@ pub(in crate::control) enum Effect<F, W> {
     Finish(Ended),
     /// Place the finished takes on their tracks, and save.
     PlaceTakes,
+    /// Give the files of the takes the present names of their tracks. Answer with [`Event::NamesFit`] if all have them.
+    NameFiles,
     /// Tell the user.
     Notify(Problem),
     /// Forget the takes, which have no file, and begin again with other names.
@@ -157,11 +165,20 @@ enum State<F, W> {
     Finishing {
         ended: Ended,
         has_rolled: bool,
-        are_takes_finished: bool,
-        /// Since when the pass waits for the mirror alone.
-        mirror_since: Option<Instant>,
+        waits_for: WaitsFor,
     },
     Ended,
+}
+
+/// The work that a pass waits for at its end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum WaitsFor {
+    /// The takes of the session.
+    Takes,
+    /// The takes of the mirror, since this moment.
+    Mirror { since: Option<Instant> },
+    /// The names of the files, since this moment.
+    Names { since: Instant },
 }
 
 /// The answers that [`State::Opening`] has so far.
@@ -252,8 +269,8 @@ impl<F, W> Machine<F, W> {
                 awaiting_save(windows, listed_by, unsaved_since, event)
             }
             (State::Rolling { is_stop_sent, has_begun }, event) => self.rolling(is_stop_sent, has_begun, event),
-            (State::Finishing { ended, has_rolled, are_takes_finished, mirror_since }, event) => {
-                finishing((ended, has_rolled), are_takes_finished, mirror_since, event)
+            (State::Finishing { ended, has_rolled, waits_for }, event) => {
+                finishing(ended, has_rolled, waits_for, event)
             }
         }
     }
@@ -288,6 +305,7 @@ impl<F, W> Machine<F, W> {
             | Event::Began(_)
             | Event::AudioEnded(_)
             | Event::TakesFinished
+            | Event::NamesFit
             | Event::ThreadFailed(_)
             | Event::Tick(_) => {}
         }
@@ -319,6 +337,7 @@ impl<F, W> Machine<F, W> {
             | Event::Began(_)
             | Event::AudioEnded(_)
             | Event::TakesFinished
+            | Event::NamesFit
             | Event::ThreadFailed(_)
             | Event::Tick(_) => (State::Preparing { listed_by }, Vec::new()),
         }
@@ -343,6 +362,7 @@ impl<F, W> Machine<F, W> {
             | Event::WindowsReady(_)
             | Event::WindowsRefused(_)
             | Event::TakesFinished
+            | Event::NamesFit
             | Event::ThreadFailed(_)
             | Event::Tick(_) => (State::Rolling { is_stop_sent, has_begun }, Vec::new()),
         }
@@ -382,45 +402,52 @@ fn awaiting_save<F, W>(
         | Event::Began(_)
         | Event::AudioEnded(_)
         | Event::TakesFinished
+        | Event::NamesFit
         | Event::ThreadFailed(_)
         | Event::Tick(_) => {}
     }
     (State::AwaitingSave { windows, listed_by, unsaved_since }, Vec::new())
 }
 
-#[expect(clippy::needless_pass_by_value, reason = "an event is used up by the state that takes it")]
-fn finishing<F, W>(
-    (ended, has_rolled): (Ended, bool),
-    mut are_takes_finished: bool,
-    mut mirror_since: Option<Instant>,
-    event: Event<F, W>,
-) -> Step<F, W> {
+fn finishing<F, W>(ended: Ended, has_rolled: bool, mut waits_for: WaitsFor, event: Event<F, W>) -> Step<F, W> {
     let mut effects = Vec::new();
-    match event {
-        Event::TakesFinished if !are_takes_finished => {
-            are_takes_finished = true;
+    match (event, waits_for) {
+        (Event::TakesFinished, WaitsFor::Takes) => {
+            waits_for = WaitsFor::Mirror { since: None };
             effects.push(Effect::PlaceTakes);
         }
-        Event::Tick(facts) if are_takes_finished => {
-            let since = *mirror_since.get_or_insert(facts.now);
+        (Event::Tick(facts), WaitsFor::Mirror { since }) => {
+            let since = since.unwrap_or(facts.now);
+            waits_for = WaitsFor::Mirror { since: Some(since) };
             if facts.is_mirror_finished || MIRROR_FINISH_TIME_MAX < facts.now.duration_since(since) {
-                return (State::Ended, vec![Effect::Report(ended)]);
+                waits_for = WaitsFor::Names { since: facts.now };
+                effects.push(Effect::NameFiles);
             }
         }
-        Event::FilesCreated(_)
-        | Event::FilesRefused { .. }
-        | Event::Listed(_)
-        | Event::MirrorSettled
-        | Event::WindowsReady(_)
-        | Event::WindowsRefused(_)
-        | Event::Stop
-        | Event::Began(_)
-        | Event::AudioEnded(_)
-        | Event::TakesFinished
-        | Event::ThreadFailed(_)
-        | Event::Tick(_) => {}
+        (Event::NamesFit, WaitsFor::Names { .. }) => return (State::Ended, vec![Effect::Report(ended)]),
+        (Event::Tick(facts), WaitsFor::Names { since })
+            if facts.are_files_named || NAMING_TIME_MAX < facts.now.duration_since(since) =>
+        {
+            return (State::Ended, vec![Effect::Report(ended)]);
+        }
+        (
+            Event::FilesCreated(_)
+            | Event::FilesRefused { .. }
+            | Event::Listed(_)
+            | Event::MirrorSettled
+            | Event::WindowsReady(_)
+            | Event::WindowsRefused(_)
+            | Event::Stop
+            | Event::Began(_)
+            | Event::AudioEnded(_)
+            | Event::TakesFinished
+            | Event::NamesFit
+            | Event::ThreadFailed(_)
+            | Event::Tick(_),
+            _,
+        ) => {}
     }
-    (State::Finishing { ended, has_rolled, are_takes_finished, mirror_since }, effects)
+    (State::Finishing { ended, has_rolled, waits_for }, effects)
 }
 
 /// Nobody can finish takes without the butler and the committer. Their sound stays in the spool for a recovery.
@@ -428,7 +455,7 @@ fn finishing<F, W>(
 fn thread_failed<F, W>(state: State<F, W>, name: String) -> Step<F, W> {
     let mut effects = Vec::new();
     match state {
-        State::Finishing { ended, are_takes_finished: true, .. } => {
+        State::Finishing { ended, waits_for: WaitsFor::Mirror { .. } | WaitsFor::Names { .. }, .. } => {
             return (State::Ended, vec![Effect::Report(ended), Effect::Notify(Problem::ThreadFailed(name))]);
         }
         State::Rolling { is_stop_sent: false, .. } => effects.push(Effect::SendStop),
@@ -445,7 +472,7 @@ fn thread_failed<F, W>(state: State<F, W>, name: String) -> Step<F, W> {
 
 fn finish<F, W>(ended: Ended, has_rolled: bool, mut effects: Vec<Effect<F, W>>) -> Step<F, W> {
     effects.push(Effect::Finish(ended));
-    (State::Finishing { ended, has_rolled, are_takes_finished: false, mirror_since: None }, effects)
+    (State::Finishing { ended, has_rolled, waits_for: WaitsFor::Takes }, effects)
 }
 
 /// Ends a pass that the audio thread never had. Its files exist and become takes without a frame.

@@ -24,11 +24,18 @@ impl Clock {
 
     /// A tick at which nothing is saved and everything runs.
     fn tick(self, seconds: f64) -> Facts {
-        Facts { now: self.at(seconds), recoverable: 0, tried: 0, audio_thread_ended: None, is_mirror_finished: false }
+        Facts {
+            now: self.at(seconds),
+            recoverable: 0,
+            tried: 0,
+            audio_thread_ended: None,
+            is_mirror_finished: false,
+            are_files_named: false,
+        }
     }
 }
 
-const STATES: [&str; 16] = [
+const STATES: [&str; 17] = [
     "opening",
     "opening, files",
     "opening, mirror",
@@ -44,6 +51,7 @@ const STATES: [&str; 16] = [
     "finishing",
     "finishing, finished",
     "finishing, mirror",
+    "finishing, names",
     "ended",
 ];
 
@@ -52,12 +60,9 @@ fn state(name: &str, clock: Clock) -> TestState {
         let listed_by = files.map(|_| LISTED_BY).filter(|_| mirror);
         State::Opening(Opening { files, listed_by, mirror_since: mirror.then(|| clock.at(0.0)) })
     };
-    let finishing = |ended, has_rolled, are_takes_finished, mirror_since| State::Finishing {
-        ended,
-        has_rolled,
-        are_takes_finished,
-        mirror_since,
-    };
+    let finishing = |ended, has_rolled, waits_for| State::Finishing { ended, has_rolled, waits_for };
+    let mirror = |seconds| WaitsFor::Mirror { since: Some(clock.at(seconds)) };
+    let names = |seconds| WaitsFor::Names { since: clock.at(seconds) };
     match name {
         "opening" => opening(None, false),
         "opening, files" => opening(Some("files"), false),
@@ -78,19 +83,21 @@ fn state(name: &str, clock: Clock) -> TestState {
         "rolling, stopped" => State::Rolling { is_stop_sent: true, has_begun: false },
         "rolling, begun" => State::Rolling { is_stop_sent: false, has_begun: true },
         "rolling, stopped, begun" => State::Rolling { is_stop_sent: true, has_begun: true },
-        "finishing, nothing" => finishing(NOTHING, false, false, None),
-        "finishing, nothing, finished" => finishing(NOTHING, false, true, None),
-        "finishing" => finishing(ENDED, true, false, None),
-        "finishing, finished" => finishing(ENDED, true, true, None),
-        "finishing, mirror" => finishing(ENDED, true, true, Some(clock.at(0.0))),
-        "finishing, mirror since late" => finishing(ENDED, true, true, Some(clock.at(20.1))),
-        "finishing, mirror since 3 s" => finishing(ENDED, true, true, Some(clock.at(3.0))),
+        "finishing, nothing" => finishing(NOTHING, false, WaitsFor::Takes),
+        "finishing, nothing, finished" => finishing(NOTHING, false, WaitsFor::Mirror { since: None }),
+        "finishing" => finishing(ENDED, true, WaitsFor::Takes),
+        "finishing, finished" => finishing(ENDED, true, WaitsFor::Mirror { since: None }),
+        "finishing, mirror" => finishing(ENDED, true, mirror(0.0)),
+        "finishing, mirror since late" => finishing(ENDED, true, mirror(20.1)),
+        "finishing, mirror since 3 s" => finishing(ENDED, true, mirror(3.0)),
+        "finishing, names" => finishing(ENDED, true, names(0.0)),
+        "finishing, names since late" => finishing(ENDED, true, names(20.1)),
         "ended" => State::Ended,
         other => panic!("no state {other}"),
     }
 }
 
-const EVENTS: [&str; 20] = [
+const EVENTS: [&str; 23] = [
     "created",
     "refused",
     "refused, names",
@@ -104,8 +111,11 @@ const EVENTS: [&str; 20] = [
     "audio ended",
     "audio ended empty",
     "takes finished",
+    "names fit",
     "thread failed",
     "tick",
+    "tick, mirror",
+    "tick, named",
     "tick, late",
     "tick, saved",
     "tick, tried",
@@ -128,7 +138,10 @@ fn event(name: &str, clock: Clock) -> TestEvent {
         "audio ended" => Event::AudioEnded(ENDED),
         "audio ended empty" => Event::AudioEnded(NOTHING),
         "takes finished" => Event::TakesFinished,
+        "names fit" => Event::NamesFit,
         "thread failed" => Event::ThreadFailed("butler".to_owned()),
+        "tick, mirror" => Event::Tick(Facts { is_mirror_finished: true, ..clock.tick(0.0) }),
+        "tick, named" => Event::Tick(Facts { are_files_named: true, ..clock.tick(0.0) }),
         "tick" => Event::Tick(clock.tick(0.0)),
         "tick, late" => Event::Tick(clock.tick(20.1)),
         "tick, saved" => Event::Tick(Facts { recoverable: LISTED_BY, tried: LISTED_BY, ..clock.tick(0.0) }),
@@ -202,14 +215,16 @@ fn row(state: &str, event: &str) -> Option<(Vec<TestEffect>, &'static str)> {
 
         ("finishing, nothing", "takes finished") => (vec![PlaceTakes], "finishing, nothing, finished"),
         ("finishing", "takes finished") => (vec![PlaceTakes], "finishing, finished"),
-        ("finishing, finished", "tick" | "tick, saved" | "tick, tried" | "tick, audio dead") => {
+        ("finishing, finished", "tick" | "tick, saved" | "tick, tried" | "tick, audio dead" | "tick, named") => {
             (vec![], "finishing, mirror")
         }
+        ("finishing, finished" | "finishing, mirror", "tick, mirror") => (vec![NameFiles], "finishing, names"),
         ("finishing, finished", "tick, late") => (vec![], "finishing, mirror since late"),
         ("finishing, finished", "tick, tried, late") => (vec![], "finishing, mirror since 3 s"),
-        ("finishing, mirror", "tick, late") => (vec![Report(ENDED)], "ended"),
+        ("finishing, mirror", "tick, late") => (vec![NameFiles], "finishing, names since late"),
+        ("finishing, names", "names fit" | "tick, named" | "tick, late") => (vec![Report(ENDED)], "ended"),
 
-        ("finishing, mirror" | "finishing, finished", "thread failed") => {
+        ("finishing, mirror" | "finishing, finished" | "finishing, names", "thread failed") => {
             (vec![Report(ENDED), Notify(Problem::ThreadFailed("butler".to_owned()))], "ended")
         }
         ("finishing" | "finishing, nothing", "thread failed") => {
@@ -276,8 +291,8 @@ fn a_pass_runs_from_its_files_to_its_report() {
     assert_eq!(feed(&mut machine, [event("audio ended", clock)]), [Effect::Finish(ENDED)]);
     assert_eq!((machine.phase(false), machine.ended()), (PassPhase::Finishing, Some(&ENDED)));
     let finished = Event::Tick(Facts { is_mirror_finished: true, ..clock.tick(1.0) });
-    let effects = feed(&mut machine, [event("takes finished", clock), finished]);
-    assert_eq!(effects, [Effect::PlaceTakes, Effect::Report(ENDED)]);
+    let effects = feed(&mut machine, [event("takes finished", clock), finished, event("names fit", clock)]);
+    assert_eq!(effects, [Effect::PlaceTakes, Effect::NameFiles, Effect::Report(ENDED)]);
     assert!(!machine.is_rolling());
 }
 
@@ -320,5 +335,14 @@ fn a_mirror_delays_the_begin_and_the_end_of_a_pass_for_a_time_at_most() {
     assert_eq!(effects, [Effect::GiveUpMirror, Effect::Prepare("files")]);
     machine.state = state("finishing, finished", clock);
     assert_eq!(feed(&mut machine, [Event::Tick(clock.tick(100.0)), Event::Tick(clock.tick(119.9))]), []);
-    assert_eq!(feed(&mut machine, [Event::Tick(clock.tick(120.1))]), [Effect::Report(ENDED)]);
+    assert_eq!(feed(&mut machine, [Event::Tick(clock.tick(120.1))]), [Effect::NameFiles]);
+}
+
+#[test]
+fn files_that_get_other_names_delay_the_report_of_a_pass_for_a_time_at_most() {
+    let clock = Clock(Instant::now());
+    let mut machine = TestMachine::new(FramePos(0), None, 0);
+    machine.state = state("finishing, names", clock);
+    assert_eq!(feed(&mut machine, [Event::Tick(clock.tick(4.9))]), []);
+    assert_eq!(feed(&mut machine, [Event::Tick(clock.tick(5.1))]), [Effect::Report(ENDED)]);
 }

@@ -1,0 +1,133 @@
+//! Finds the files of takes that have another name than the session lists, by the identity that each file carries. Thread:
+//! any that may wait for the disk.
+//!
+//! A file has another name if a program was killed after it had given the file the present name of its track and before it
+//! saved the session; if the user restored an older session.json, which lists the name before; or if the user renamed the
+//! file. A file of the listed name that carries another identity is not the take's.
+
+use super::take_wav::{identity_of, is_whole, may_be_file_of, may_be_take};
+use crate::session::names::AUDIO;
+use crate::session::session_file::{SessionError, TakeFiles, TakeFolder};
+use crate::session::{Session, Take, TakeId};
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::fs::File;
+use std::path::{Path, PathBuf};
+use uuid::Uuid;
+
+/// Takes that are named one by one. Further takes are only counted.
+const NAMED_MAX: usize = 16;
+
+/// The result of a search for files that have another name.
+#[derive(Debug, Default)]
+pub struct FoundFiles {
+    /// A sentence for each take that is listed under another name now; of many takes the first ones and the number of the
+    /// others. Empty: nothing was found.
+    pub found: Vec<String>,
+    /// Files of which the search cannot decide, path first.
+    pub troubles: Vec<String>,
+}
+
+/// Lists the takes whose files have other names under the names that the files have now. `path` is the session's own folder
+/// or its `session.json`. Changes the session in memory only. A folder whose disk is not connected is left out.
+pub fn find_files(path: &Path, session: &mut Session) -> FoundFiles {
+    let mut result = FoundFiles::default();
+    let mut by_folder: BTreeMap<Option<String>, Vec<TakeId>> = BTreeMap::new();
+    for take in session.takes() {
+        by_folder.entry(take.folder.clone()).or_default().push(take.id);
+    }
+    for ids in by_folder.into_values() {
+        let takes: Vec<Take> = ids.iter().filter_map(|id| session.take(*id)).cloned().collect();
+        let opened = takes.first().map(|take| TakeFiles::of_take(path, session, take));
+        let Some(Ok(files)) = opened else { continue };
+        // A folder that cannot be read has nothing that can be found.
+        let names = search(&files, &takes, &mut result.troubles).unwrap_or_default();
+        for (id, name) in names {
+            let before = session.take(id).map_or_else(String::new, Take::path);
+            if session.set_take_file_name(id, &name).is_ok() {
+                let now = session.take(id).map_or_else(String::new, Take::path);
+                result.found.push(format!("take '{before}' was found as '{now}'"));
+            }
+        }
+    }
+    if NAMED_MAX < result.found.len() {
+        let more = result.found.len() - NAMED_MAX;
+        result.found.truncate(NAMED_MAX);
+        result.found.push(format!("takes of which the files have other names, beside these: {more}"));
+    }
+    result
+}
+
+/// The names of the files of `takes` in their folder, as far as they differ from the listed ones.
+fn search(
+    files: &TakeFiles,
+    takes: &[Take],
+    troubles: &mut Vec<String>,
+) -> Result<Vec<(TakeId, String)>, SessionError> {
+    let names = files.names()?;
+    let listed: HashSet<&str> = takes.iter().map(Take::file_name).collect();
+    // Only files that no take names are read: in almost every session there are none.
+    let mut strays: HashMap<Uuid, Vec<&(TakeFolder, String)>> = HashMap::new();
+    for stray in names.iter().filter(|(_, name)| !listed.contains(name.as_str())) {
+        let file = files.open(stray.0, &stray.1).ok().flatten();
+        if let Some(identity) = file.as_ref().and_then(identity_of) {
+            strays.entry(identity).or_default().push(stray);
+        }
+    }
+    let mut found = Vec::new();
+    for take in takes {
+        let Some(strays) = strays.get(&take.uuid) else { continue };
+        if has_own_file(files, take) {
+            continue;
+        }
+        let opened = |place: TakeFolder, name: &str| files.open(place, name).ok().flatten();
+        let is_whole =
+            |(place, name): &&&(TakeFolder, String)| opened(*place, name).is_some_and(|it| is_whole(&it, take));
+        let whole: Vec<_> = strays.iter().filter(is_whole).collect();
+        match whole[..] {
+            [(_, name)] => found.push((take.id, name.clone())),
+            [] => {}
+            [..] => {
+                let path = files.path(TakeFolder::Audio, take.file_name());
+                let names: Vec<&str> = whole.iter().map(|(_, name)| name.as_str()).collect();
+                troubles.push(format!(
+                    "{}: not there, and several files have the sound of this take: {}; give one of them this name",
+                    path.display(),
+                    names.join(", ")
+                ));
+            }
+        }
+    }
+    Ok(found)
+}
+
+/// Whether a file of the take's name exists that may be the take's. A file that cannot be opened may be it.
+fn has_own_file(files: &TakeFiles, take: &Take) -> bool {
+    [TakeFolder::Audio, TakeFolder::Trash].into_iter().any(|place| match files.open(place, take.file_name()) {
+        Ok(Some(file)) => may_be_take(&file, take),
+        Ok(None) => false,
+        Err(_) => true,
+    })
+}
+
+/// The file with the identity of `take` in the folder of the file `path`, which is not there: it has another name now.
+pub(super) fn find_replica(path: &Path, take: &Take) -> Option<PathBuf> {
+    let audio = path.parent().filter(|folder| folder.ends_with(AUDIO))?;
+    let files = TakeFiles::of_session(audio.parent()?).ok()?;
+    let mut names = files.names().ok()?;
+    names.retain(|(place, _)| *place == TakeFolder::Audio);
+    // The most likely one first: the mirror has the names of the session.
+    names.sort_by_key(|(_, name)| name != take.file_name());
+    let found = names.into_iter().find(|(place, name)| is_file_of(&files, *place, name, take.uuid))?;
+    Some(audio.join(found.1))
+}
+
+/// Whether there is a file at `path` that may be the one of `take`, or one with its identity beside it.
+pub(super) fn may_have_file(path: &Path, take: &Take) -> bool {
+    may_be_file_of(path, take) || find_replica(path, take).is_some()
+}
+
+/// Whether a file carries the identity `take`.
+pub fn is_file_of(files: &TakeFiles, place: TakeFolder, name: &str, take: Uuid) -> bool {
+    let file: Option<File> = files.open(place, name).ok().flatten();
+    file.as_ref().and_then(identity_of) == Some(take)
+}
