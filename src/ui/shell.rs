@@ -19,6 +19,17 @@ use std::collections::BTreeMap;
 /// Height that the bottom panel leaves to the timeline and the track list, in points.
 const LANES_HEIGHT_MIN: f32 = 120.0;
 
+/// Facts of the end of the last picture, by which this one chooses who gets its keys.
+#[derive(Default)]
+struct LastPicture {
+    /// Whether a text field had the focus.
+    typed: bool,
+    /// Whether something was dragged.
+    dragged: bool,
+    /// Whether Esc was down.
+    escape_down: bool,
+}
+
 /// The state of all panels. A snapshot of the app is the only other input of a picture.
 #[derive(Default)]
 pub struct Shell {
@@ -39,8 +50,7 @@ pub struct Shell {
     settings: settings::SettingsState,
     keys_sheet: keys::KeysState,
     notes: notes::NotesState,
-    /// Whether a text field had the focus at the end of the last picture.
-    typed: bool,
+    last_picture: LastPicture,
     /// Requests that only the window's frame can carry out. The frame takes them after each picture.
     pub frame_requests: Vec<FrameRequest>,
     /// Whether `view` has the values of the settings. They apply once, at the start.
@@ -102,7 +112,11 @@ impl Shell {
         notes::show(ui, &mut self.notes, lanes, &mut context);
         self.show_overlay(ui, whole, &theme, snapshot, &keys, &mut commands, &mut actions);
         focus_ring(ui, &theme);
-        self.typed = ui.ctx().text_edit_focused();
+        self.last_picture = LastPicture {
+            typed: ui.ctx().text_edit_focused(),
+            dragged: ui.ctx().dragged_id().is_some(),
+            escape_down: ui.input(|input| input.key_down(Key::Escape)),
+        };
         for action in actions {
             for effect in dispatch::dispatch(action, snapshot, &self.view) {
                 self.apply(effect, &mut commands);
@@ -115,7 +129,7 @@ impl Shell {
     /// open.
     fn take_keys(&mut self, ui: &Ui, snapshot: &Snapshot) -> Vec<Action> {
         // A field that Esc, Enter or Tab ends has lost the focus already, and the key belongs to it.
-        let types = self.typed || ui.ctx().text_edit_focused();
+        let types = self.last_picture.typed || ui.ctx().text_edit_focused();
         // A key that is held down repeats. The Esc that has ended a recording must not close the card about it.
         let escapes = ui.input(|input| {
             input.modifiers.is_none()
@@ -123,6 +137,15 @@ impl Shell {
                     matches!(event, egui::Event::Key { key: Key::Escape, pressed: true, repeat: false, .. })
                 })
         });
+        // The Esc that cancels a drag does nothing else. egui may have taken its event out of the input.
+        let (is_pressed, is_down) = ui.input(|input| (input.key_pressed(Key::Escape), input.key_down(Key::Escape)));
+        if self.last_picture.dragged && (is_pressed || (is_down && !self.last_picture.escape_down)) {
+            // A long press that began before the drag still ends the recording.
+            if !self.last_picture.escape_down {
+                self.bar.ignore_escape();
+            }
+            return Vec::new();
+        }
         if escapes && (self.close_topmost(ui, snapshot, types) || types) {
             self.bar.ignore_escape();
             return Vec::new();

@@ -1,5 +1,6 @@
 //! Tests of the whole window with engine and built-in device, driven by accessible names as a user would. Thread: test.
 
+mod drags;
 mod hostile;
 mod flight;
 mod labels;

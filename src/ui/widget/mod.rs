@@ -12,7 +12,7 @@ pub use text::{Named, elided, name_field, text_at};
 
 use super::theme::{RADIUS, Theme};
 use crate::control::Severity;
-use egui::{Color32, Rect, Response, Stroke, StrokeKind, Ui};
+use egui::{Color32, Key, Rect, Response, Stroke, StrokeKind, Ui};
 
 /// Draws a ring around the control that has the keyboard focus, whichever it is. Call it after all controls.
 pub fn focus_ring(ui: &Ui, theme: &Theme) {
@@ -21,6 +21,12 @@ pub fn focus_ring(ui: &Ui, theme: &Theme) {
     let above = egui::LayerId::new(egui::Order::Tooltip, egui::Id::unique("focus"));
     let stroke = Stroke::new(1.5, theme.accent);
     ui.ctx().layer_painter(above).rect_stroke(rect.expand(1.5), RADIUS, stroke, StrokeKind::Outside);
+}
+
+/// Whether the user has just cancelled a drag of the control with Esc. egui ends the drag then, as if the pointer were
+/// released.
+pub fn is_drag_cancelled(response: &Response) -> bool {
+    response.drag_stopped() && response.ctx.input(|input| input.key_pressed(Key::Escape))
 }
 
 /// Names a control for screen readers, with the text that it shows. Most screen readers speak the description, and tests
