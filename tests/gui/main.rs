@@ -5,6 +5,7 @@ mod hostile;
 mod flight;
 mod labels;
 mod rig;
+mod sizes;
 mod stands_still;
 mod trouble;
 mod truth;
