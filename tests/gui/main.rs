@@ -4,6 +4,7 @@ mod drags;
 mod hostile;
 mod flight;
 mod labels;
+mod notes;
 mod rig;
 mod sizes;
 mod stands_still;
