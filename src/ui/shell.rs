@@ -19,6 +19,17 @@ use std::collections::BTreeMap;
 /// Height that the bottom panel leaves to the timeline and the track list, in points.
 const LANES_HEIGHT_MIN: f32 = 120.0;
 
+/// The strip between the health line and the timeline. The window's frame draws it, after the panels.
+#[derive(Default)]
+pub struct Strip {
+    /// Height in points that the panels leave free. 0: there is no strip.
+    pub height: f32,
+    /// Whether the strip asks something that Esc answers.
+    pub asks: bool,
+    /// The user has answered with Esc. The frame takes it.
+    pub escaped: bool,
+}
+
 /// Facts of the end of the last picture, by which this one chooses who gets its keys.
 #[derive(Default)]
 struct LastPicture {
@@ -50,6 +61,7 @@ pub struct Shell {
     settings: settings::SettingsState,
     keys_sheet: keys::KeysState,
     notes: notes::NotesState,
+    pub strip: Strip,
     last_picture: LastPicture,
     /// Requests that only the window's frame can carry out. The frame takes them after each picture.
     pub frame_requests: Vec<FrameRequest>,
@@ -69,7 +81,8 @@ impl Shell {
         let keys = self.keys.clone();
         let whole = ui.max_rect();
         let bottom_height = if self.bottom.open {
-            let height_max = whole.height() - theme::BAR - theme::HEALTH - theme::RULER - LANES_HEIGHT_MIN;
+            let above = theme::BAR + theme::HEALTH + self.strip.height + theme::RULER;
+            let height_max = whole.height() - above - LANES_HEIGHT_MIN;
             self.bottom.height.clamp(120.0, height_max.max(120.0))
         } else {
             bottom_panel::TABS_HEIGHT
@@ -77,7 +90,7 @@ impl Shell {
         let bar = Rect::from_min_size(whole.min, vec2(whole.width(), theme::BAR));
         let health = Rect::from_min_size(bar.left_bottom(), vec2(whole.width(), theme::HEALTH));
         let bottom = Rect::from_min_max(pos2(whole.left(), whole.bottom() - bottom_height), whole.max);
-        let middle = Rect::from_min_max(health.left_bottom(), bottom.right_top());
+        let middle = Rect::from_min_max(health.left_bottom() + vec2(0.0, self.strip.height), bottom.right_top());
         let tracks_right = middle.left() + theme::tracks_width(whole.width());
         let head = Rect::from_min_max(middle.min, pos2(tracks_right, middle.top() + theme::RULER));
         let list = Rect::from_min_max(head.left_bottom(), pos2(tracks_right, middle.bottom()));
@@ -144,6 +157,11 @@ impl Shell {
             if !self.last_picture.escape_down {
                 self.bar.ignore_escape();
             }
+            return Vec::new();
+        }
+        if escapes && self.strip.asks {
+            self.strip.escaped = true;
+            self.bar.ignore_escape();
             return Vec::new();
         }
         if escapes && (self.close_topmost(ui, snapshot, types) || types) {
