@@ -20,7 +20,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
-/// What the window says about the last command: why it was refused, or what it did where the user may not see it.
+/// The answer to the last command: the reason of a refusal, or a note about an effect that the user may not see.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Answers {
     pub(super) refusal: Option<Refusal>,

@@ -159,7 +159,7 @@ pub struct App {
     /// Whether something has changed since the last call of [`App::take_changed`].
     changed: bool,
     save_to_announce: Option<u64>,
-    /// What the window says about the last command.
+    /// The answer to the last command.
     answers: apply::Answers,
     /// The recording that ended last.
     made: Option<Made>,

@@ -61,7 +61,7 @@ pub struct Snapshot {
     pub health: Health,
     /// The command that was refused last, until another command is carried out.
     pub refusal: Option<Refusal>,
-    /// What the last command did, if the user may not see it, until another command is carried out.
+    /// The effect of the last command, if the user may not see it, until another command is carried out.
     pub note: Option<Note>,
     /// The recording that ended last, until the next one begins.
     pub made: Option<Made>,
@@ -270,7 +270,7 @@ pub struct Refusal {
     pub cure: Option<Cure>,
 }
 
-/// What a command did, where the user may not see it: an undo, or a removal.
+/// The effect of a command that the user may not see: an undo, or a removal.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Note {
     /// Counts notes and refusals of this start together.

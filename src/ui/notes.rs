@@ -66,7 +66,7 @@ impl NotesState {
     }
 }
 
-/// What the card about a command says.
+/// The content of the card about a command.
 enum Answer<'a> {
     Refused(&'a Refusal),
     Noted(&'a Note),
