@@ -7,9 +7,10 @@ use super::build_snapshot::{TransportRequests, has_inputs, recordable};
 use super::command::Command;
 use super::jobs::{ExportRequest, StressRequest};
 use super::settings_change::SettingsChange;
-use super::snapshot::{Cure, Refusal};
+use super::snapshot::{Cure, Note, Refusal};
 use super::{App, OpenState};
 use crate::control::edit::Edit;
+use crate::control::recording::counted;
 use crate::control::{Control, ControlError, Severity};
 use crate::message::Motion;
 use crate::session::{Region, Session, Track, TrackId};
@@ -18,6 +19,42 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
+
+/// The answer to the last command: the reason of a refusal, or a note about an effect that the user may not see.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Answers {
+    pub(super) refusal: Option<Refusal>,
+    pub(super) note: Option<Note>,
+    /// Number of all refusals and notes.
+    number: u64,
+}
+
+impl Answers {
+    /// No refusal and no note. The number continues, because the window knows by it which ones it has shown.
+    pub(super) fn cleared(&self) -> Answers {
+        Answers { number: self.number, ..Answers::default() }
+    }
+}
+
+/// A command that needs a note after it was carried out.
+enum Noted {
+    Undo,
+    Redo,
+    /// A removal that undo takes back: number of things, and their name.
+    Removal(usize, &'static str),
+}
+
+impl Noted {
+    fn of(command: &Command) -> Option<Noted> {
+        Some(match command {
+            Command::Undo => Noted::Undo,
+            Command::Redo => Noted::Redo,
+            Command::Edit(Edit::RemoveTracks(ids)) => Noted::Removal(ids.len(), "track"),
+            Command::Edit(Edit::RemoveRegions(ids)) => Noted::Removal(ids.len(), "region"),
+            _ => return None,
+        })
+    }
+}
 
 impl App {
     /// Carries out a command. The window shows the reason of a command that is refused. The reason is an event too, unless
@@ -36,19 +73,40 @@ impl App {
         };
         let is_user = !matches!(command, Command::Notice(..) | Command::RescanDevices | Command::Settings(_));
         let loops = matches!(command, Command::Record) && self.transport.loops;
+        let noted = Noted::of(&command);
         match self.check_owner(&command).and_then(|()| self.carry_out(command)) {
-            Ok(()) if is_user => self.refusal = None,
+            Ok(()) if is_user => {
+                self.answers = self.answers.cleared();
+                if let Some(text) = noted.and_then(|noted| self.note_text(&noted)) {
+                    self.answers.number += 1;
+                    self.answers.note = Some(Note { number: self.answers.number, text });
+                }
+            }
             Ok(()) => {}
             Err(error) => {
                 let text = error.to_string();
                 if !is_idle_key {
                     self.notify(Severity::Caution, text.clone());
                 }
-                self.refusals += 1;
+                let number = self.answers.number + 1;
                 let cure = loops.then_some(Cure::SwitchLoopOff);
-                self.refusal = Some(Refusal { number: self.refusals, text, cure });
+                self.answers = Answers { refusal: Some(Refusal { number, text, cure }), note: None, number };
             }
         }
+    }
+
+    /// The note about a command that was carried out.
+    fn note_text(&self, noted: &Noted) -> Option<String> {
+        let OpenState::Open(control) = &self.state else { return None };
+        let (undo, redo) = control.undo_labels();
+        Some(match noted {
+            Noted::Undo => format!("Undone: {}", redo?),
+            Noted::Redo => format!("Redone: {}", undo?),
+            Noted::Removal(number, thing) => {
+                let them = if *number == 1 { "it" } else { "them" };
+                format!("{} removed; Undo brings {them} back", counted(*number as u64, thing))
+            }
+        })
     }
 
     fn carry_out(&mut self, command: Command) -> Result<(), ControlError> {

@@ -133,7 +133,8 @@ impl App {
                 snapshot.figures = self.session_info.figures.clone();
             }
         }
-        snapshot.refusal.clone_from(&self.refusal);
+        snapshot.refusal.clone_from(&self.answers.refusal);
+        snapshot.note.clone_from(&self.answers.note);
         snapshot.made.clone_from(&self.made);
         snapshot.disk_space = self.disk_space(&snapshot);
         snapshot.health = self.build_health(&snapshot);

@@ -6,9 +6,6 @@ use crate::rt::process;
 use crossbeam_channel::{Receiver, bounded};
 use std::os::fd::OwnedFd;
 
-/// The advice where the system cannot be asked.
-const ADVICE: &str = "switch it off in the settings of the system";
-
 /// The request to the system to stay awake, and the lock that it grants.
 #[derive(Default)]
 pub(super) struct Inhibitor {
@@ -65,7 +62,9 @@ impl Inhibitor {
         if std::mem::replace(&mut self.reported, true) {
             return None;
         }
-        Some(format!("sleep: it cannot be prevented here ({reason}); {ADVICE}"))
+        Some(format!(
+            "sleep: Faultless cannot keep the computer awake ({reason}); switch sleep off in the settings of the system"
+        ))
     }
 }
 

@@ -29,7 +29,7 @@ pub mod terminal;
 mod trace_requests;
 pub mod waves;
 
-use crate::app::snapshot::{EventEntry, Made, Refusal, Snapshot, Stage};
+use crate::app::snapshot::{EventEntry, Made, Snapshot, Stage};
 use crate::butler::capabilities::CapturePath;
 use crate::control::recording::PassReport;
 use crate::control::{Control, Notice, Severity};
@@ -159,9 +159,8 @@ pub struct App {
     /// Whether something has changed since the last call of [`App::take_changed`].
     changed: bool,
     save_to_announce: Option<u64>,
-    /// The last command that was refused, and the number of all.
-    refusal: Option<Refusal>,
-    refusals: u64,
+    /// The answer to the last command.
+    answers: apply::Answers,
     /// The recording that ended last.
     made: Option<Made>,
     /// The folder whose disk is watched.
@@ -205,8 +204,7 @@ impl App {
             closing: false,
             changed: true,
             save_to_announce: None,
-            refusal: None,
-            refusals: 0,
+            answers: apply::Answers::default(),
             made: None,
             watched: PathBuf::new(),
             terminal: None,
@@ -378,7 +376,7 @@ impl App {
         control.watcher().ok();
         self.session_info = SessionInfo::new(&mut control, title, read_only, is_new, base);
         self.watched = PathBuf::new();
-        (self.refusal, self.made) = (None, None);
+        (self.answers, self.made) = (self.answers.cleared(), None);
         self.inhibitor.try_once();
         self.transport = TransportRequests::default();
         self.earlier = Arc::new(past_events::earlier(&control.events()));

@@ -61,6 +61,8 @@ pub struct Snapshot {
     pub health: Health,
     /// The command that was refused last, until another command is carried out.
     pub refusal: Option<Refusal>,
+    /// The effect of the last command, if the user may not see it, until another command is carried out.
+    pub note: Option<Note>,
     /// The recording that ended last, until the next one begins.
     pub made: Option<Made>,
     pub figures: EngineFigures,
@@ -261,11 +263,19 @@ impl Cure {
 /// A command that was refused.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Refusal {
-    /// Counts the refusals of this start, so that the same sentence can be shown again.
+    /// Counts refusals and notes of this start together, so that the same sentence can be shown again.
     pub number: u64,
     /// A sentence: the thing, the reason, what to do.
     pub text: String,
     pub cure: Option<Cure>,
+}
+
+/// The effect of a command that the user may not see: an undo, or a removal.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Note {
+    /// Counts notes and refusals of this start together.
+    pub number: u64,
+    pub text: String,
 }
 
 /// A recording that has ended.
@@ -405,6 +415,7 @@ impl Snapshot {
             device: DeviceView::default(),
             health: Health::default(),
             refusal: None,
+            note: None,
             made: None,
             figures: EngineFigures::default(),
             disk_space: None,
@@ -447,6 +458,7 @@ impl Snapshot {
             device,
             health,
             refusal,
+            note,
             made,
             figures,
             disk_space,
@@ -471,7 +483,8 @@ impl Snapshot {
             && Arc::ptr_eq(&self.settings, settings)
             && (&self.stage, &self.folder, &self.undo, &self.redo) == (stage, folder, undo, redo)
             && still(&self.transport) == still(transport)
-            && (&self.device, &self.health, &self.refusal, &self.made) == (device, health, refusal, made)
+            && (&self.device, &self.health, &self.made) == (device, health, made)
+            && (&self.refusal, &self.note) == (refusal, note)
             && self.figures.is_like(figures)
             && disk(&self.disk_space) == disk(disk_space)
             && (&self.doctor, &self.export, &self.stress) == (doctor, export, stress)

@@ -231,7 +231,7 @@ pub struct UndoSteps {
 
 /// A step of a drag: its label, the things that it changes, and the time of its last edit.
 struct OpenStep {
-    label: &'static str,
+    label: String,
     dragged: Vec<u64>,
     at: Instant,
 }
@@ -241,7 +241,7 @@ const DRAG_PAUSE_MAX: Duration = Duration::from_millis(800);
 
 impl UndoSteps {
     /// Adds a step with the arrangement `before` it, unless the edit joins the last step: it drags the same things.
-    pub(super) fn record(&mut self, label: &'static str, dragged: Option<Vec<u64>>, before: &Session) {
+    pub(super) fn record(&mut self, label: &str, dragged: Option<Vec<u64>>, before: &Session) {
         let now = host::now();
         let joins = self.open_step.as_ref().is_some_and(|open| {
             open.label == label
@@ -251,7 +251,7 @@ impl UndoSteps {
         if !joins {
             self.history.push(label, before.arrangement_sharing(&mut self.trash));
         }
-        self.open_step = dragged.map(|dragged| OpenStep { label, dragged, at: now });
+        self.open_step = dragged.map(|dragged| OpenStep { label: label.to_owned(), dragged, at: now });
     }
 }
 

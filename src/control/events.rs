@@ -177,7 +177,8 @@ impl Control {
     fn near_miss(&mut self, least: u64, aim: u64) {
         let rate = self.running.device.rate;
         let ms = |frames: u64| 1000.0 * Frames(frames).seconds(rate);
-        let text = format!("near miss: the lead fell to {:.0} ms of {:.0} ms; nothing is lost", ms(least), ms(aim));
+        // A loss is reported by itself, and may be known only after this.
+        let text = format!("near miss: the lead fell to {:.0} ms of {:.0} ms", ms(least), ms(aim));
         self.log_event(Kind::NearMiss, Severity::Caution, &text, &[("lead_frames", least), ("aim_frames", aim)]);
     }
 

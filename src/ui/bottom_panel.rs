@@ -5,7 +5,7 @@ use super::panel_context::PanelContext;
 use super::panels::{doctor, events, export, stress, takes};
 use super::residency;
 use super::theme::Theme;
-use super::widget::{Button, Look};
+use super::widget::{Button, Look, with_height};
 use egui::{Align2, CursorIcon, Popup, Rect, Role, Sense, Ui, UiBuilder, WidgetInfo, pos2, vec2};
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -37,6 +37,9 @@ pub const TABS: [(Tab, &str); 6] = [
 
 /// Height of the row of tabs, in points.
 pub const TABS_HEIGHT: f32 = 34.0;
+
+/// Height that a panel needs at least, in points. In a lower place it scrolls.
+const HEIGHT_MIN: f32 = 190.0;
 
 /// State that the panel keeps between pictures.
 pub struct BottomPanelState {
@@ -151,12 +154,13 @@ pub fn show(ui: &mut Ui, state: &mut BottomPanelState, context: &mut PanelContex
     let body = Rect::from_min_max(pos2(whole.left(), head.bottom() + 1.0), whole.max);
     let mut body = ui.new_child(UiBuilder::new().max_rect(body).id_salt("body"));
     body.shrink_clip_rect(body.max_rect());
-    match state.tab {
-        Tab::Residency => residency::show(&mut body, &mut state.residency, context),
-        Tab::Stress => stress::show(&mut body, &mut state.stress, context),
-        Tab::Doctor => doctor::show(&mut body, &mut state.doctor, context),
-        Tab::Events => events::show(&mut body, &mut state.events, context),
-        Tab::Takes => takes::show(&mut body, &mut state.takes, context),
-        Tab::Export => export::show(&mut body, &mut state.export, context),
-    }
+    let height_min = if state.tab == Tab::Residency { residency::height_min(&state.residency) } else { HEIGHT_MIN };
+    with_height(&mut body, "low panel", height_min, |ui| match state.tab {
+        Tab::Residency => residency::show(ui, &mut state.residency, context),
+        Tab::Stress => stress::show(ui, &mut state.stress, context),
+        Tab::Doctor => doctor::show(ui, &mut state.doctor, context),
+        Tab::Events => events::show(ui, &mut state.events, context),
+        Tab::Takes => takes::show(ui, &mut state.takes, context),
+        Tab::Export => export::show(ui, &mut state.export, context),
+    });
 }

@@ -66,6 +66,8 @@ pub fn disk_bytes(bytes: u64) -> String {
 /// "4.7 MiB", "64 KiB": binary units, as memory is counted.
 pub fn memory_bytes(bytes: u64) -> String {
     match bytes as f64 / 1024.0 {
+        _ if bytes == 1 => "1 byte".to_owned(),
+        _ if (2..1024).contains(&bytes) => format!("{bytes} bytes"),
         k if k < 1000.0 => format!("{k:.0} KiB"),
         k if k < 1024.0 * 1000.0 => format!("{:.1} MiB", k / 1024.0),
         k => format!("{:.1} GiB", k / 1024.0 / 1024.0),
@@ -104,6 +106,7 @@ mod tests {
         assert_eq!([duration(33_120.0), duration(720.0), duration(45.0)], ["9 h 12 min", "12 min", "45 s"]);
         assert_eq!([disk_bytes(412_000_000_000), disk_bytes(1_200_000_000)], ["412 GB", "1.2 GB"]);
         assert_eq!([memory_bytes(4_928_307), memory_bytes(65_536)], ["4.7 MiB", "64 KiB"]);
+        assert_eq!([memory_bytes(203), memory_bytes(1), memory_bytes(0)], ["203 bytes", "1 byte", "0 KiB"]);
         assert_eq!(
             [micros(41.4), micros(1_333.0), micros(12_400.0), micros(1_200_000.0)],
             ["41 µs", "1.3 ms", "12 ms", "1.2 s"]

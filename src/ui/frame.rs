@@ -8,7 +8,7 @@ use super::dialog::Dialog;
 use super::effect::FrameRequest;
 use super::open_folder::FolderOpener;
 use super::pace::Pace;
-use super::shell::Shell;
+use super::shell::{Shell, Strip};
 use super::theme::Theme;
 use super::widget::{Button, Look};
 use crate::app::command::Command;
@@ -21,7 +21,7 @@ use crate::link::Recorder;
 use crate::message::Motion;
 use crate::residency::sample::{Pages, View};
 use crate::residency::watcher::ResidencySamples;
-use egui::{Align, Color32, Layout, Rect, Ui, UiBuilder, ViewportCommand, vec2};
+use egui::{Color32, Rect, Ui, UiBuilder, ViewportCommand, vec2};
 use nix::sys::resource::{UsageWho, getrusage};
 use std::io;
 use std::sync::Arc;
@@ -224,22 +224,31 @@ impl WindowFrame {
         }
     }
 
-    /// Draws a strip with a text over the health line. Returns the rest of the strip.
-    fn strip(ui: &mut Ui, theme: &Theme, text: &str) -> Ui {
+    /// Draws a strip with a text, and behind it what `add` draws, below the health line. The strip has as many lines as
+    /// they need. The panels leave the space free from the next picture on.
+    fn strip<R>(ui: &mut Ui, theme: &Theme, strip: &mut Strip, text: &str, add: impl FnOnce(&mut Ui) -> R) -> R {
         let whole = ui.max_rect();
-        let top = whole.top() + super::theme::BAR;
-        let rect = Rect::from_min_size(egui::pos2(whole.left(), top), vec2(whole.width(), 48.0));
+        let top = whole.top() + super::theme::BAR + super::theme::HEALTH;
+        let rect = Rect::from_min_size(egui::pos2(whole.left(), top), vec2(whole.width(), strip.height));
         let tint = theme.tint(theme.record);
         ui.painter().rect_filled(rect, 0, tint.fill);
         ui.painter().hline(rect.x_range(), rect.bottom(), (1.0, tint.line));
-        let inner = rect.shrink2(vec2(16.0, 6.0));
-        let mut row =
-            ui.new_child(UiBuilder::new().max_rect(inner).layout(Layout::left_to_right(Align::Center)).id_salt("ask"));
-        row.label(egui::RichText::new(text).font(Theme::semi(13.0)).color(tint.text));
-        row
+        let inner = Rect::from_min_max(rect.min + vec2(16.0, 6.0), whole.max - vec2(16.0, 0.0));
+        let mut rows = ui.new_child(UiBuilder::new().max_rect(inner).id_salt("ask"));
+        let added = rows.horizontal_wrapped(|ui| {
+            ui.label(egui::RichText::new(text).font(Theme::semi(13.0)).color(tint.text));
+            add(ui)
+        });
+        let height = rows.min_rect().height() + 12.0;
+        if (height - strip.height).abs() > 0.5 {
+            strip.height = height;
+            ui.request_repaint();
+        }
+        added.inner
     }
 
-    /// Draws the question, or the progress of saving, over the health line. The recording continues meanwhile.
+    /// Draws the question, or the progress of saving, below the health line. The recording continues meanwhile. Esc means
+    /// "Keep recording".
     fn close_question(&mut self, ui: &mut Ui, theme: &Theme) {
         let asks = self.close_request == CloseRequest::Asking && self.app.phase() == Phase::Running;
         let text = if asks {
@@ -247,30 +256,24 @@ impl WindowFrame {
         } else {
             "Saving. The window closes when everything is on the disk."
         };
-        let mut row = WindowFrame::strip(ui, theme, text);
-        if !asks {
-            return;
-        }
-        row.with_layout(Layout::right_to_left(Align::Center), |ui| {
-            let end = Button::text("Stop and quit", "Stop and quit").look(Look::Filled(theme.record));
-            if end.show(ui, theme).clicked() {
+        let can_leave = self.app.can_outlive_window();
+        let answer = WindowFrame::strip(ui, theme, &mut self.shell.strip, text, |ui| {
+            if asks { ask(ui, theme, can_leave) } else { None }
+        });
+        let escaped = std::mem::take(&mut self.shell.strip.escaped) && asks;
+        self.shell.strip.asks = asks;
+        match answer.or_else(|| escaped.then_some(Answer::Keep)) {
+            Some(Answer::Keep) => self.close_request = CloseRequest::None,
+            Some(Answer::Leave) => self.app.leave(),
+            Some(Answer::End) => {
                 self.apply(Command::Stop);
                 self.close_request = CloseRequest::Ending;
             }
-            if self.app.can_outlive_window() {
-                let only = Button::text("Close the window only", "Close the window only");
-                let hint = "The recording continues. Start Faultless again to see it";
-                if only.show(ui, theme).on_hover_text(hint).clicked() {
-                    self.app.leave();
-                }
-            }
-            if Button::text("Keep recording", "Keep recording").show(ui, theme).clicked() {
-                self.close_request = CloseRequest::None;
-            }
-        });
+            None => {}
+        }
     }
 
-    /// Draws what matters more than the health line: the question before closing, or that a command was not taken.
+    /// Draws what matters most now: the question before closing, or that a command was not taken.
     fn show_strip(&mut self, ui: &mut Ui) {
         let theme = self.shell.theme.clone().unwrap_or_else(Theme::dark);
         let closes = matches!(self.app.phase(), Phase::Closing | Phase::Failing | Phase::Closed);
@@ -279,11 +282,13 @@ impl WindowFrame {
         } else if !self.app.answers() && self.app.phase() == Phase::Running {
             let text =
                 "The recorder does not answer. What it has recorded is kept: wait, or close the window and start again";
-            WindowFrame::strip(ui, &theme, text);
+            WindowFrame::strip(ui, &theme, &mut self.shell.strip, text, |_| ());
         } else if self.is_refused && self.app.phase() == Phase::Running {
             let text = "The recorder does not answer: the last command was not carried out. A recording continues; \
                         try again, or end the program by a signal";
-            WindowFrame::strip(ui, &theme, text);
+            WindowFrame::strip(ui, &theme, &mut self.shell.strip, text, |_| ());
+        } else {
+            self.shell.strip = Strip::default();
         }
     }
 
@@ -334,6 +339,32 @@ impl WindowFrame {
             self.apply(Command::SetOverflowFolder(folder));
         }
     }
+}
+
+/// The answer to the question before closing.
+enum Answer {
+    Keep,
+    Leave,
+    End,
+}
+
+/// Draws the answers. `can_leave`: the recording continues without the window.
+fn ask(ui: &mut Ui, theme: &Theme, can_leave: bool) -> Option<Answer> {
+    let button = |name: &'static str| Button::text(name, name).size(38.0, 30.0);
+    let mut answer = None;
+    if button("Keep recording").tip("Keep recording (Esc)").show(ui, theme).clicked() {
+        answer = Some(Answer::Keep);
+    }
+    if can_leave {
+        let hint = "The recording continues. Start Faultless again to see it";
+        if button("Close the window only").tip(hint).show(ui, theme).clicked() {
+            answer = Some(Answer::Leave);
+        }
+    }
+    if button("Stop and quit").look(Look::Filled(theme.record)).show(ui, theme).clicked() {
+        answer = Some(Answer::End);
+    }
+    answer
 }
 
 impl eframe::App for WindowFrame {

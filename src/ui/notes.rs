@@ -1,5 +1,5 @@
-//! Two cards over the lower end of the timeline: why the last command was refused, and what the last recording has made.
-//! Thread: ui.
+//! Cards over the lower end of the timeline, one at a time: why the last command was refused, what it did where the user
+//! may not see it, and what the last recording has made. Thread: ui.
 
 use super::action::Action;
 use super::health_line;
@@ -9,13 +9,14 @@ use super::theme::{RADIUS, Theme};
 use super::widget::{Button, Look, sign};
 use super::{format, panel_context};
 use crate::app::command::Command;
-use crate::app::snapshot::{Made, Refusal};
+use crate::app::snapshot::{Made, Note, Refusal, Snapshot};
 use crate::control::Severity;
 use crate::control::edit::Edit;
+use crate::session::Track;
 use egui::{Align2, Area, Frame, Margin, Rect, RichText, Stroke, Ui, vec2};
 
-/// Seconds for which a refusal is shown.
-const REFUSAL_SECONDS: f64 = 8.0;
+/// Seconds for which a refusal or a note is shown.
+const SHOWN_SECONDS: f64 = 8.0;
 
 /// Height of the buttons of a card, in points.
 const BUTTON: f32 = 26.0;
@@ -23,23 +24,25 @@ const BUTTON: f32 = 26.0;
 /// State that the cards keep between pictures.
 #[derive(Default)]
 pub struct NotesState {
-    /// The refusal that is shown, and since when.
-    refusal: Option<(u64, f64)>,
-    /// The refusal that the user has closed, or that was shown long enough.
-    refusal_closed: u64,
+    /// The number of the refusal or note that is shown, and since when.
+    answer: Option<(u64, f64)>,
+    /// The refusal or note that the user has closed, or that was shown long enough.
+    answer_closed: u64,
     /// Session and pass of the recording whose card the user has closed.
     made_closed: Option<(uuid::Uuid, u32)>,
+    /// Session and pass of the recording that had regions when its card was drawn last.
+    made_placed: Option<(uuid::Uuid, u32)>,
     is_shown: bool,
 }
 
 impl NotesState {
     /// Closes the card that is shown. Returns whether there was one.
-    pub fn close(&mut self, snapshot: &crate::app::snapshot::Snapshot) -> bool {
+    pub fn close(&mut self, snapshot: &Snapshot) -> bool {
         if !std::mem::take(&mut self.is_shown) {
             return false;
         }
-        if let Some((number, _)) = self.refusal.take() {
-            self.refusal_closed = number;
+        if let Some((number, _)) = self.answer.take() {
+            self.answer_closed = number;
         } else if let Some(made) = &snapshot.made {
             self.made_closed = Some((snapshot.session.id, made.pass));
         }
@@ -48,36 +51,64 @@ impl NotesState {
 
     /// Whether a card will vanish by itself.
     pub fn moves(&self) -> bool {
-        self.refusal.is_some()
+        self.answer.is_some()
+    }
+
+    /// Closes the card of a recording whose regions are gone: it was undone, or removed.
+    fn follow(&mut self, snapshot: &Snapshot, made: &Made) {
+        let key = Some((snapshot.session.id, made.pass));
+        let regions = || snapshot.session.tracks().iter().flat_map(Track::regions);
+        if regions().any(|region| made.takes.contains(&region.take)) {
+            self.made_placed = key;
+        } else if self.made_placed == key {
+            self.made_closed = key;
+        }
     }
 }
 
-/// Draws the card into the lower end of `lanes`. A refusal comes before the last recording.
+/// The content of the card about a command.
+enum Answer<'a> {
+    Refused(&'a Refusal),
+    Noted(&'a Note),
+}
+
+/// Draws the card into the lower end of `lanes`. A refusal or a note comes before the last recording.
 pub fn show(ui: &Ui, state: &mut NotesState, lanes: Rect, context: &mut PanelContext<'_>) {
     let snapshot = context.snapshot;
     state.is_shown = false;
-    let refusal = snapshot.refusal.as_ref().filter(|refusal| refusal.number != state.refusal_closed);
-    if let Some(refusal) = refusal {
-        let since = match state.refusal {
-            Some((number, since)) if number == refusal.number => since,
+    let answer = match (&snapshot.refusal, &snapshot.note) {
+        (Some(refusal), _) => Some((refusal.number, Answer::Refused(refusal))),
+        (None, Some(note)) => Some((note.number, Answer::Noted(note))),
+        (None, None) => None,
+    };
+    if let Some((number, answer)) = answer.filter(|(number, _)| *number != state.answer_closed) {
+        let since = match state.answer {
+            Some((shown, since)) if shown == number => since,
             _ => context.now,
         };
-        state.refusal = Some((refusal.number, since));
-        if context.now - since < REFUSAL_SECONDS {
+        state.answer = Some((number, since));
+        if context.now - since < SHOWN_SECONDS {
             state.is_shown = true;
-            let closed = card(ui, "refusal", lanes, context, |ui, context| refused(ui, refusal, context));
+            let closed = card(ui, "refusal", lanes, context, |ui, context| match answer {
+                Answer::Refused(refusal) => refused(ui, refusal, context),
+                Answer::Noted(note) => noted(ui, note, context),
+            });
             if closed {
                 state.close(snapshot);
             }
             return;
         }
-        state.refusal_closed = refusal.number;
+        state.answer_closed = number;
     }
-    state.refusal = None;
+    state.answer = None;
     let is_idle = snapshot.transport.pass.is_none();
     let made =
         snapshot.made.as_ref().filter(|made| is_idle && state.made_closed != Some((snapshot.session.id, made.pass)));
     if let Some(made) = made {
+        state.follow(snapshot, made);
+        if state.made_closed == Some((snapshot.session.id, made.pass)) {
+            return;
+        }
         state.is_shown = true;
         if card(ui, "made", lanes, context, |ui, context| finished(ui, made, context)) {
             state.close(snapshot);
@@ -122,7 +153,9 @@ fn card<'a>(
 
 fn refused(ui: &mut Ui, refusal: &Refusal, context: &mut PanelContext<'_>) -> bool {
     sign(ui, Severity::Caution, context.theme);
-    ui.label(RichText::new(sentence(&refusal.text)).font(Theme::medium(12.5)).color(context.theme.text));
+    ui.label(
+        RichText::new(sentence(&refusal.text, context.snapshot)).font(Theme::medium(12.5)).color(context.theme.text),
+    );
     let Some(cure) = &refusal.cure else { return false };
     let label = cure.label();
     let clicked = Button::text(&label, &label).size(0.0, BUTTON).show(ui, context.theme).clicked();
@@ -130,6 +163,12 @@ fn refused(ui: &mut Ui, refusal: &Refusal, context: &mut PanelContext<'_>) -> bo
         health_line::apply(cure, context);
     }
     clicked
+}
+
+fn noted(ui: &mut Ui, note: &Note, context: &PanelContext<'_>) -> bool {
+    sign(ui, Severity::Info, context.theme);
+    ui.label(RichText::new(&note.text).font(Theme::medium(12.5)).color(context.theme.text));
+    false
 }
 
 /// The files of the recording, and buttons for them.
@@ -154,7 +193,7 @@ fn finished(ui: &mut Ui, made: &Made, context: &mut PanelContext<'_>) -> bool {
     if plays {
         context.send(Command::Play);
     }
-    if button(ui, "Rename session", "Rename", "Name the session") {
+    if button(ui, "Rename session", "Rename session", "Name the session") {
         context.act(Action::RenameSession);
     }
     let tip = "Move its files to the trash of the session; undo brings them back";
@@ -171,8 +210,31 @@ fn length_text(seconds: u64) -> String {
     if h > 0 { format!("{h}:{m:02}:{s:02}") } else { format!("{m}:{s:02}") }
 }
 
-/// A reason as a sentence: its first letter is a capital.
-fn sentence(text: &str) -> String {
+/// A reason as a sentence: its first letter is a capital, unless it belongs to a name of the user's.
+fn sentence(text: &str, snapshot: &Snapshot) -> String {
+    let session = &snapshot.session;
+    let mut names = session.tracks().iter().map(Track::name).chain([session.name(), snapshot.device.title.as_str()]);
+    if names.any(|name| !name.is_empty() && text.starts_with(name)) {
+        return text.to_owned();
+    }
     let mut letters = text.chars();
     letters.next().map_or_else(String::new, |first| first.to_uppercase().chain(letters).collect())
+}
+
+#[cfg(test)]
+#[cfg(feature = "gui-tests")]
+mod tests {
+    use super::*;
+    use crate::ui::demo;
+    use std::sync::Arc;
+
+    #[test]
+    fn a_name_of_the_user_keeps_its_case_at_the_start_of_a_sentence() {
+        let mut snapshot = demo::stopped(1, 0);
+        let session = Arc::make_mut(&mut snapshot.session);
+        let track = session.track_ids().next().unwrap();
+        session.track_mut(track).unwrap().rename("ncode");
+        assert_eq!(sentence("ncode: no such input", &snapshot), "ncode: no such input");
+        assert_eq!(sentence("nothing to undo", &snapshot), "Nothing to undo");
+    }
 }

@@ -19,6 +19,28 @@ use std::collections::BTreeMap;
 /// Height that the bottom panel leaves to the timeline and the track list, in points.
 const LANES_HEIGHT_MIN: f32 = 120.0;
 
+/// The strip between the health line and the timeline. The window's frame draws it, after the panels.
+#[derive(Default)]
+pub struct Strip {
+    /// Height in points that the panels leave free. 0: there is no strip.
+    pub height: f32,
+    /// Whether the strip asks something that Esc answers.
+    pub asks: bool,
+    /// The user has answered with Esc. The frame takes it.
+    pub escaped: bool,
+}
+
+/// Facts of the end of the last picture, by which this one chooses who gets its keys.
+#[derive(Default)]
+struct LastPicture {
+    /// Whether a text field had the focus.
+    typed: bool,
+    /// Whether something was dragged.
+    dragged: bool,
+    /// Whether Esc was down.
+    escape_down: bool,
+}
+
 /// The state of all panels. A snapshot of the app is the only other input of a picture.
 #[derive(Default)]
 pub struct Shell {
@@ -39,8 +61,8 @@ pub struct Shell {
     settings: settings::SettingsState,
     keys_sheet: keys::KeysState,
     notes: notes::NotesState,
-    /// Whether a text field had the focus at the end of the last picture.
-    typed: bool,
+    pub strip: Strip,
+    last_picture: LastPicture,
     /// Requests that only the window's frame can carry out. The frame takes them after each picture.
     pub frame_requests: Vec<FrameRequest>,
     /// Whether `view` has the values of the settings. They apply once, at the start.
@@ -59,7 +81,8 @@ impl Shell {
         let keys = self.keys.clone();
         let whole = ui.max_rect();
         let bottom_height = if self.bottom.open {
-            let height_max = whole.height() - theme::BAR - theme::HEALTH - theme::RULER - LANES_HEIGHT_MIN;
+            let above = theme::BAR + theme::HEALTH + self.strip.height + theme::RULER;
+            let height_max = whole.height() - above - LANES_HEIGHT_MIN;
             self.bottom.height.clamp(120.0, height_max.max(120.0))
         } else {
             bottom_panel::TABS_HEIGHT
@@ -67,7 +90,7 @@ impl Shell {
         let bar = Rect::from_min_size(whole.min, vec2(whole.width(), theme::BAR));
         let health = Rect::from_min_size(bar.left_bottom(), vec2(whole.width(), theme::HEALTH));
         let bottom = Rect::from_min_max(pos2(whole.left(), whole.bottom() - bottom_height), whole.max);
-        let middle = Rect::from_min_max(health.left_bottom(), bottom.right_top());
+        let middle = Rect::from_min_max(health.left_bottom() + vec2(0.0, self.strip.height), bottom.right_top());
         let tracks_right = middle.left() + theme::tracks_width(whole.width());
         let head = Rect::from_min_max(middle.min, pos2(tracks_right, middle.top() + theme::RULER));
         let list = Rect::from_min_max(head.left_bottom(), pos2(tracks_right, middle.bottom()));
@@ -102,7 +125,11 @@ impl Shell {
         notes::show(ui, &mut self.notes, lanes, &mut context);
         self.show_overlay(ui, whole, &theme, snapshot, &keys, &mut commands, &mut actions);
         focus_ring(ui, &theme);
-        self.typed = ui.ctx().text_edit_focused();
+        self.last_picture = LastPicture {
+            typed: ui.ctx().text_edit_focused(),
+            dragged: ui.ctx().dragged_id().is_some(),
+            escape_down: ui.input(|input| input.key_down(Key::Escape)),
+        };
         for action in actions {
             for effect in dispatch::dispatch(action, snapshot, &self.view) {
                 self.apply(effect, &mut commands);
@@ -115,7 +142,7 @@ impl Shell {
     /// open.
     fn take_keys(&mut self, ui: &Ui, snapshot: &Snapshot) -> Vec<Action> {
         // A field that Esc, Enter or Tab ends has lost the focus already, and the key belongs to it.
-        let types = self.typed || ui.ctx().text_edit_focused();
+        let types = self.last_picture.typed || ui.ctx().text_edit_focused();
         // A key that is held down repeats. The Esc that has ended a recording must not close the card about it.
         let escapes = ui.input(|input| {
             input.modifiers.is_none()
@@ -123,6 +150,20 @@ impl Shell {
                     matches!(event, egui::Event::Key { key: Key::Escape, pressed: true, repeat: false, .. })
                 })
         });
+        // The Esc that cancels a drag does nothing else. egui may have taken its event out of the input.
+        let (is_pressed, is_down) = ui.input(|input| (input.key_pressed(Key::Escape), input.key_down(Key::Escape)));
+        if self.last_picture.dragged && (is_pressed || (is_down && !self.last_picture.escape_down)) {
+            // A long press that began before the drag still ends the recording.
+            if !self.last_picture.escape_down {
+                self.bar.ignore_escape();
+            }
+            return Vec::new();
+        }
+        if escapes && self.strip.asks {
+            self.strip.escaped = true;
+            self.bar.ignore_escape();
+            return Vec::new();
+        }
         if escapes && (self.close_topmost(ui, snapshot, types) || types) {
             self.bar.ignore_escape();
             return Vec::new();

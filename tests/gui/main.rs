@@ -1,9 +1,12 @@
 //! Tests of the whole window with engine and built-in device, driven by accessible names as a user would. Thread: test.
 
+mod drags;
 mod hostile;
 mod flight;
 mod labels;
+mod notes;
 mod rig;
+mod sizes;
 mod stands_still;
 mod trouble;
 mod truth;

@@ -39,6 +39,10 @@ impl Home {
     }
 }
 
+fn left_button(pos: egui::Pos2, pressed: bool) -> Event {
+    Event::PointerButton { pos, button: PointerButton::Primary, pressed, modifiers: Modifiers::NONE }
+}
+
 impl Rig {
     /// Opens a window in a new home with `inputs` inputs of `device`. Waits until the session is open.
     pub(super) fn new(device: &str, inputs: usize) -> Rig {
@@ -210,21 +214,25 @@ impl Rig {
 
     /// Drags from one place to another with the left button.
     pub(super) fn drag(&mut self, from: egui::Pos2, to: egui::Pos2) {
-        let button = |pos, pressed| Event::PointerButton {
-            pos,
-            button: PointerButton::Primary,
-            pressed,
-            modifiers: Modifiers::NONE,
-        };
+        self.hold_drag(from, to);
+        self.release(to);
+    }
+
+    /// Drags from one place to another, and keeps the left button down.
+    pub(super) fn hold_drag(&mut self, from: egui::Pos2, to: egui::Pos2) {
         self.harness.event(Event::PointerMoved(from));
         self.step(1);
-        self.harness.event(button(from, true));
+        self.harness.event(left_button(from, true));
         self.step(1);
         for part in 1..=8 {
             self.harness.event(Event::PointerMoved(from + (to - from) * (part as f32 / 8.0)));
             self.step(1);
         }
-        self.harness.event(button(to, false));
+    }
+
+    /// Releases the left button.
+    pub(super) fn release(&mut self, at: egui::Pos2) {
+        self.harness.event(left_button(at, false));
         self.step(3);
     }
 

@@ -280,9 +280,10 @@ fn caution(input: &HealthInput<'_>, make: &MakeHealth<'_>) -> Option<Health> {
     }
     if let Some(entry) = input.standing {
         let cure = if entry.text.contains(TONES) { Cure::ChooseDevice } else { Cure::Acknowledge };
-        // The headline names the subject already.
-        let text = entry.text.strip_prefix("sleep: ").or_else(|| entry.text.strip_prefix("device: "));
-        let text = capitalised(text.unwrap_or(&entry.text));
+        // The headline names the subject already. A text without a subject of ours may begin with a name of the user's,
+        // which stays as it is.
+        let own = entry.text.strip_prefix("sleep: ").or_else(|| entry.text.strip_prefix("device: "));
+        let text = own.map_or_else(|| entry.text.clone(), capitalised);
         return caution(entry.headline.as_deref().unwrap_or_default(), &text, Some(cure));
     }
     if let Some((reason, fix)) = input.no_real_time {

@@ -216,6 +216,24 @@ fn an_entry_with_a_headline_stands_in_the_line_until_it_is_read() {
     assert_eq!((health.cure, health.advice), (Some(Cure::Acknowledge), Some(entry.text.clone())));
 }
 
+/// A track named "ncode" became "Ncode".
+#[test]
+fn the_line_does_not_change_the_case_of_a_name_of_the_user() {
+    let advice = |text: &str| {
+        let entry = leak(EventEntry {
+            at: std::time::Duration::ZERO,
+            clock: String::new(),
+            severity: Severity::Caution,
+            text: text.to_owned(),
+            seen: false,
+            headline: Some("Not without trouble.".to_owned()),
+        });
+        with(|input| input.standing = Some(entry)).advice
+    };
+    assert_eq!(advice("ncode: 3 frames lost").as_deref(), Some("ncode: 3 frames lost"));
+    assert_eq!(advice("sleep: the desktop is silent").as_deref(), Some("The desktop is silent"), "words of our own");
+}
+
 #[test]
 fn a_mirror_shows_its_folder_and_a_failed_one_its_reason() {
     let mirrored = with(|input| input.mirror = Some(Ok(Path::new("/media/Backup/Friday"))));

@@ -146,7 +146,9 @@ impl Control {
         if files.is_empty() {
             return;
         }
-        self.undo_steps.record("record", None, &self.session);
+        let tracks: std::collections::BTreeSet<_> = files.iter().map(|(track, _)| *track).collect();
+        let label = format!("record {}", counted(tracks.len() as u64, "take"));
+        self.undo_steps.record(&label, None, &self.session);
         for (track, id) in files {
             self.session.choose_take(track, id, from, to).ok();
         }

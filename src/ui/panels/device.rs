@@ -30,6 +30,10 @@ struct Choice {
     period: usize,
 }
 
+/// Least height of the list of devices, and height of what is below the list, in points.
+const LIST_MIN: f32 = 100.0;
+const FOOT: f32 = 186.0;
+
 /// Periods to choose from, in frames.
 const PERIODS: [usize; 7] = [32, 64, 128, 256, 512, 1024, 2048];
 
@@ -48,32 +52,56 @@ pub fn show(ui: &mut Ui, state: &mut DeviceState, context: &mut PanelContext<'_>
     }
     ui.add_space(4.0);
     let mut choice = state.chosen.clone().unwrap_or_else(|| open_choice(context));
-    let height = (ui.available_height() - 186.0).clamp(60.0, 280.0);
-    ScrollArea::vertical().max_height(height).show(ui, |ui| {
-        let mut devices: Vec<&Listed> = context.snapshot.devices.iter().collect();
-        devices.sort_by_key(|listed| usefulness(listed));
-        for listed in devices {
-            let (free, details) = availability(listed);
-            let is_chosen = listed.is_opened_by(&choice.name);
-            if device_line(ui, &listed.title, &format!("{}  ·  {details}", listed.name), free, is_chosen, context) {
-                choice.name.clone_from(&listed.name);
-                choice.inputs = None;
-            }
+    let height = ui.available_height();
+    if height < LIST_MIN + FOOT {
+        // All of it scrolls together.
+        ScrollArea::vertical().id_salt("low sheet").max_height(height.max(60.0)).show(ui, |ui| {
+            list(ui, &mut choice, context);
+            open &= foot(ui, state, &mut choice, context);
+        });
+    } else {
+        let height = (height - FOOT).clamp(LIST_MIN, 280.0);
+        ScrollArea::vertical().max_height(height).show(ui, |ui| list(ui, &mut choice, context));
+        open &= foot(ui, state, &mut choice, context);
+    }
+    state.chosen = Some(choice).filter(|_| open);
+    open
+}
+
+/// The devices that can be chosen.
+fn list(ui: &mut Ui, choice: &mut Choice, context: &PanelContext<'_>) {
+    let theme = context.theme;
+    let mut devices: Vec<&Listed> = context.snapshot.devices.iter().collect();
+    devices.sort_by_key(|listed| usefulness(listed));
+    for listed in devices {
+        let (free, details) = availability(listed);
+        let is_chosen = listed.is_opened_by(&choice.name);
+        if device_line(ui, &listed.title, &format!("{}  ·  {details}", listed.name), free, is_chosen, context) {
+            choice.name.clone_from(&listed.name);
+            choice.inputs = None;
         }
-        if context.snapshot.devices.is_empty() {
-            let text = "No sound card is found. Plug one in and look again; if one is there, add yourself to group 'audio' and log in again.";
-            ui.label(RichText::new(text).color(theme.quiet));
-        }
-        let built_in = is_virtual(&choice.name);
-        if device_line(ui, "Built-in", "Plays test tones at its inputs; needs no card", true, built_in, context) && !built_in {
-            "virtual".clone_into(&mut choice.name);
-            choice.inputs = Some(crate::control::setup::BUILT_IN_INPUTS);
-        }
-    });
+    }
+    if context.snapshot.devices.is_empty() {
+        let text = "No sound card is found. Plug one in and look again; if one is there, add yourself to group 'audio' and log in again.";
+        ui.label(RichText::new(text).color(theme.quiet));
+    }
+    let built_in = is_virtual(&choice.name);
+    if device_line(ui, "Built-in", "Plays test tones at its inputs; needs no card", true, built_in, context)
+        && !built_in
+    {
+        "virtual".clone_into(&mut choice.name);
+        choice.inputs = Some(crate::control::setup::BUILT_IN_INPUTS);
+    }
+}
+
+/// Formats, the button that opens the device, and the placing offset. Returns whether the panel stays open.
+fn foot(ui: &mut Ui, state: &mut DeviceState, choice: &mut Choice, context: &mut PanelContext<'_>) -> bool {
+    let theme = context.theme;
+    let mut open = true;
     ui.separator();
-    format_choices(ui, &mut choice, context);
+    format_choices(ui, choice, context);
     ui.add_space(6.0);
-    ui.horizontal(|ui| {
+    ui.horizontal_wrapped(|ui| {
         let free = context.snapshot.transport.pass.is_none();
         let button =
             Button::text("Use this device", "Use this device").look(Look::Filled(theme.accent)).size(130.0, 32.0);
@@ -93,7 +121,6 @@ pub fn show(ui: &mut Ui, state: &mut DeviceState, context: &mut PanelContext<'_>
         }
     });
     offset_control(ui, state, context);
-    state.chosen = Some(choice).filter(|_| open);
     open
 }
 
@@ -180,7 +207,7 @@ fn offset_control(ui: &mut Ui, state: &mut DeviceState, context: &mut PanelConte
     let mut offset = state.offset.as_ref().map_or(stored, |(_, offset)| *offset);
     ui.add_space(4.0);
     ui.separator();
-    ui.horizontal(|ui| {
+    ui.horizontal_wrapped(|ui| {
         ui.label("Placing offset");
         let most = LATENCY_OFFSET_MAX;
         let field = ui.add(DragValue::new(&mut offset).range(-most..=most)).accessible_name("Placing offset in frames");
@@ -189,11 +216,11 @@ fn offset_control(ui: &mut Ui, state: &mut DeviceState, context: &mut PanelConte
             context.send(Command::Settings(vec![SettingsChange::Offset { key, offset }]));
         }
         let text = format!("frames, {:.2} ms, of {}", offset as f64 * ms, context.snapshot.device.title);
-        ui.add(egui::Label::new(RichText::new(text).color(theme.quiet)).truncate());
+        ui.label(RichText::new(text).color(theme.quiet));
     });
     let what =
         "Takes recorded to playback are placed this much earlier than the device tells; from the next recording on";
-    ui.add(egui::Label::new(RichText::new(what).font(Theme::font(11.0)).color(theme.quiet)).truncate());
+    ui.add(egui::Label::new(RichText::new(what).font(Theme::font(11.0)).color(theme.quiet)).wrap());
 }
 
 /// The controls for inputs, sample rate and period.

@@ -8,6 +8,9 @@ use crate::ui::theme::Theme;
 use crate::ui::widget::{Button, label, sign};
 use egui::{Frame, Margin, RichText, ScrollArea, Ui};
 
+/// Width in points below which the topic of a finding is above it, not at its left.
+const NARROW: f32 = 520.0;
+
 /// State that the panel keeps between pictures.
 #[derive(Default)]
 pub struct DoctorState {
@@ -19,7 +22,7 @@ pub struct DoctorState {
 pub fn show(ui: &mut Ui, state: &mut DoctorState, context: &mut PanelContext<'_>) {
     let theme = context.theme;
     Frame::NONE.inner_margin(Margin::symmetric(16, 10)).show(ui, |ui| {
-        ui.horizontal(|ui| {
+        ui.horizontal_wrapped(|ui| {
             let looks = context.snapshot.doctor == Some(None);
             let text = match &context.snapshot.doctor {
                 None => "What recording here will be like: scheduling, memory, disk, card. Takes a second or two."
@@ -59,6 +62,7 @@ fn summary(findings: &[Finding]) -> String {
 
 fn line(ui: &mut Ui, state: &mut DoctorState, finding: &Finding, context: &PanelContext<'_>) {
     let theme = context.theme;
+    let is_narrow = ui.available_width() < NARROW;
     ui.horizontal_top(|ui| {
         let level = match finding.verdict {
             Verdict::Good => Severity::Info,
@@ -66,12 +70,17 @@ fn line(ui: &mut Ui, state: &mut DoctorState, finding: &Finding, context: &Panel
             Verdict::Poor => Severity::Loss,
         };
         sign(ui, level, theme);
-        label(ui, &finding.topic, 150.0, theme.text);
+        if !is_narrow {
+            label(ui, &finding.topic, 150.0, theme.text);
+        }
         ui.vertical(|ui| {
+            if is_narrow {
+                label(ui, &finding.topic, ui.available_width(), theme.text);
+            }
             ui.label(RichText::new(&finding.measured).font(Theme::mono(11.5)).color(theme.strong));
             ui.label(RichText::new(&finding.sentence).color(theme.quiet));
             if let Some(fix) = &finding.fix {
-                ui.horizontal(|ui| {
+                ui.horizontal_wrapped(|ui| {
                     let copied = state.copied.as_deref() == Some(&*finding.topic);
                     let name = format!("Copy fix for {}", finding.topic);
                     let text = if copied { "Copied" } else { "Copy" };

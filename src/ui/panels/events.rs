@@ -20,6 +20,9 @@ const HEAD: f32 = 26.0;
 /// Height of the card of a kept version, in points.
 const VERSION: f32 = 40.0;
 
+/// Width in points from which the filters and the buttons for all events are in one line.
+const ONE_LINE: f32 = 640.0;
+
 /// Left edge of an event's text, in points. Sign and time are left of it.
 const TEXT_FROM: f32 = 126.0;
 
@@ -75,36 +78,23 @@ pub fn show(ui: &mut Ui, state: &mut EventsState, context: &mut PanelContext<'_>
     });
 }
 
-/// Draws the filters at the left, and buttons for all events at the right.
+/// Draws the filters at the left, and buttons for all events at the right. In a narrow panel they follow one another, in
+/// as many lines as they need.
 fn head(ui: &mut Ui, state: &mut EventsState, context: &mut PanelContext<'_>) {
-    let (notices, earlier) = (&context.snapshot.notices, &context.snapshot.earlier);
+    if ui.available_width() < ONE_LINE {
+        ui.horizontal_wrapped(|ui| {
+            filters(ui, state, context);
+            buttons(ui, state, context);
+            if let Some(text) = state.saver.result() {
+                ui.label(egui::RichText::new(text).font(Theme::font(11.5)).color(context.theme.quiet));
+            }
+        });
+        return;
+    }
     ui.allocate_ui_with_layout(vec2(ui.available_width(), HEAD), Layout::left_to_right(Align::Center), |ui| {
-        for (filter, name) in FILTERS {
-            let number = notices.iter().chain(earlier.iter()).filter(|event| filter.accepts(event)).count();
-            let text = format!("{name}  {number}");
-            let button = Button::text(name, &text).size(64.0, HEAD).on(state.filter == filter);
-            if button.show(ui, context.theme).clicked() {
-                state.filter = filter;
-            }
-        }
+        filters(ui, state, context);
         ui.with_layout(Layout::right_to_left(Align::Center), |ui| {
-            let unseen = notices.iter().any(|event| !event.seen);
-            let button = Button::text("Acknowledge", "Acknowledge").size(0.0, HEAD).enabled(unseen);
-            if button.tip("Forget the alarm: events, clip lamps and losses were seen").show(ui, context.theme).clicked() {
-                context.send(Command::Acknowledge);
-            }
-            let button = Button::text("Copy all", "Copy all").look(Look::Quiet).size(0.0, HEAD);
-            let tip = "Every event as text, the latest first, to the clipboard";
-            if button.enabled(notices.len() + earlier.len() > 0).tip(tip).show(ui, context.theme).clicked() {
-                ui.copy_text(as_text(notices.iter().rev().chain(earlier.iter().rev())));
-            }
-            let button = Button::text("Save report", "Save report").look(Look::Quiet).size(0.0, HEAD);
-            let tip = "Save events, figures, takes and the last minute of residency as one file, in the session's folder \
-                'reports'";
-            let open = matches!(context.snapshot.stage, Stage::Open | Stage::ReadOnly(_));
-            if button.enabled(open).tip(tip).show(ui, context.theme).clicked() {
-                state.saver.start(ui, context, None);
-            }
+            buttons(ui, state, context);
             if let Some(text) = state.saver.result() {
                 let (rect, response) = ui.allocate_exact_size(vec2(ui.available_width(), HEAD), Sense::hover());
                 response.widget_info(|| WidgetInfo::labeled(Role::Label, true, text.clone()));
@@ -114,6 +104,40 @@ fn head(ui: &mut Ui, state: &mut EventsState, context: &mut PanelContext<'_>) {
             }
         });
     });
+}
+
+fn filters(ui: &mut Ui, state: &mut EventsState, context: &PanelContext<'_>) {
+    let (notices, earlier) = (&context.snapshot.notices, &context.snapshot.earlier);
+    for (filter, name) in FILTERS {
+        let number = notices.iter().chain(earlier.iter()).filter(|event| filter.accepts(event)).count();
+        let text = format!("{name}  {number}");
+        let button = Button::text(name, &text).size(64.0, HEAD).on(state.filter == filter);
+        if button.show(ui, context.theme).clicked() {
+            state.filter = filter;
+        }
+    }
+}
+
+/// The buttons for all events, the most important one first.
+fn buttons(ui: &mut Ui, state: &mut EventsState, context: &mut PanelContext<'_>) {
+    let (notices, earlier) = (&context.snapshot.notices, &context.snapshot.earlier);
+    let unseen = notices.iter().any(|event| !event.seen);
+    let button = Button::text("Acknowledge", "Acknowledge").size(0.0, HEAD).enabled(unseen);
+    if button.tip("Forget the alarm: events, clip lamps and losses were seen").show(ui, context.theme).clicked() {
+        context.send(Command::Acknowledge);
+    }
+    let button = Button::text("Copy all", "Copy all").look(Look::Quiet).size(0.0, HEAD);
+    let tip = "Every event as text, the latest first, to the clipboard";
+    if button.enabled(notices.len() + earlier.len() > 0).tip(tip).show(ui, context.theme).clicked() {
+        ui.copy_text(as_text(notices.iter().rev().chain(earlier.iter().rev())));
+    }
+    let button = Button::text("Save report", "Save report").look(Look::Quiet).size(0.0, HEAD);
+    let tip = "Save events, figures, takes and the last minute of residency as one file, in the session's folder \
+        'reports'";
+    let open = matches!(context.snapshot.stage, Stage::Open | Stage::ReadOnly(_));
+    if button.enabled(open).tip(tip).show(ui, context.theme).clicked() {
+        state.saver.start(ui, context, None);
+    }
 }
 
 /// The events as text, one line for each.

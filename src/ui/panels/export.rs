@@ -8,7 +8,7 @@ use crate::session::names::EXPORT;
 use crate::ui::dialog::Dialog;
 use crate::ui::format;
 use crate::ui::panel_context::PanelContext;
-use crate::ui::theme::Theme;
+use crate::ui::theme::{GRID, Theme};
 use crate::ui::widget::{Button, Look, label};
 use egui::{Frame, Margin, ProgressBar, RichText, ScrollArea, TextEdit, Ui};
 use std::path::PathBuf;
@@ -37,16 +37,29 @@ pub struct ExportState {
 /// Names and sizes in bytes of the files to write, or the reason why none can be written.
 type Planned = Result<Vec<(String, u64)>, String>;
 
+/// Width in points from which the files are beside the choices. In a narrower panel they are below them.
+const TWO_COLUMNS: f32 = 800.0;
+
 /// Number of file names that the panel shows.
 const NAMES_SHOWN: usize = 40;
 
 /// Draws the panel into the rest of `ui`.
 pub fn show(ui: &mut Ui, state: &mut ExportState, context: &mut PanelContext<'_>) {
     Frame::NONE.inner_margin(Margin::symmetric(16, 10)).show(ui, |ui| {
+        if ui.available_width() < TWO_COLUMNS {
+            ScrollArea::vertical().id_salt("export").auto_shrink(false).show(ui, |ui| {
+                choose(ui, state, context);
+                ui.add_space(GRID);
+                let request = request(state, context);
+                preview(ui, state, &request, false, context);
+            });
+            return;
+        }
         ui.columns(2, |columns| {
-            choose(&mut columns[0], state, context);
+            let choices = ScrollArea::vertical().id_salt("choices").auto_shrink(false);
+            choices.show(&mut columns[0], |ui| choose(ui, state, context));
             let request = request(state, context);
-            preview(&mut columns[1], state, &request, context);
+            preview(&mut columns[1], state, &request, true, context);
         });
     });
 }
@@ -67,7 +80,7 @@ fn request(state: &ExportState, context: &PanelContext<'_>) -> ExportRequest {
 
 fn choose(ui: &mut Ui, state: &mut ExportState, context: &mut PanelContext<'_>) {
     let line = |ui: &mut Ui, what: &str, add: &mut dyn FnMut(&mut Ui)| {
-        ui.horizontal(|ui| {
+        ui.horizontal_wrapped(|ui| {
             label(ui, what, 72.0, context.theme.quiet);
             add(ui);
         });
@@ -79,9 +92,7 @@ fn choose(ui: &mut Ui, state: &mut ExportState, context: &mut PanelContext<'_>) 
     line(ui, "Tracks", &mut |ui| {
         ui.selectable_value(&mut state.selected, false, "All");
         let text = format!("The {} selected", context.view.selected_tracks.len());
-        ui.add_enabled_ui(!context.view.selected_tracks.is_empty(), |ui| {
-            ui.selectable_value(&mut state.selected, true, text)
-        });
+        choice(ui, &mut state.selected, !context.view.selected_tracks.is_empty(), text);
     });
     state.selected &= !context.view.selected_tracks.is_empty();
     let transport = &context.snapshot.transport;
@@ -101,7 +112,7 @@ fn choose(ui: &mut Ui, state: &mut ExportState, context: &mut PanelContext<'_>) 
                 format!("{} to {}", position(from), position(to))
             },
         );
-        ui.add_enabled_ui(transport.range.is_some(), |ui| ui.selectable_value(&mut state.ranged, true, text));
+        choice(ui, &mut state.ranged, transport.range.is_some(), text);
     });
     state.ranged &= transport.range.is_some();
     line(ui, "Format", &mut |ui| {
@@ -118,7 +129,7 @@ fn choose(ui: &mut Ui, state: &mut ExportState, context: &mut PanelContext<'_>) 
     line(ui, "Folder", &mut |ui| {
         let shown = context.snapshot.folder.join(EXPORT).display().to_string();
         let mut text = state.to.clone().unwrap_or(shown);
-        let width = (ui.available_width() - 100.0).max(120.0);
+        let width = (ui.available_width() - 196.0).max(120.0);
         if ui.add(TextEdit::singleline(&mut text).desired_width(width)).accessible_name("Export folder").changed() {
             state.to = Some(text.clone());
         }
@@ -133,7 +144,21 @@ fn choose(ui: &mut Ui, state: &mut ExportState, context: &mut PanelContext<'_>) 
     ui.checkbox(&mut state.replace, "Replace files that are there");
 }
 
-fn preview(ui: &mut Ui, state: &mut ExportState, request: &ExportRequest, context: &mut PanelContext<'_>) {
+/// A choice that is possible only if `enabled`.
+fn choice(ui: &mut Ui, value: &mut bool, enabled: bool, text: String) {
+    if ui.add_enabled(enabled, egui::Button::selectable(*value, text)).clicked() {
+        *value = true;
+    }
+}
+
+/// Draws the button and the files to write. `scrolls`: the files scroll by themselves.
+fn preview(
+    ui: &mut Ui,
+    state: &mut ExportState,
+    request: &ExportRequest,
+    scrolls: bool,
+    context: &mut PanelContext<'_>,
+) {
     let theme = context.theme;
     let revision = context.snapshot.revision;
     if state.planned.as_ref().is_none_or(|(planned, at, _)| planned != request || *at != revision) {
@@ -150,7 +175,7 @@ fn preview(ui: &mut Ui, state: &mut ExportState, request: &ExportRequest, contex
         state.planned = Some((request.clone(), revision, names));
     }
     let Some((_, _, planned)) = &state.planned else { return };
-    ui.horizontal(|ui| {
+    ui.horizontal_wrapped(|ui| {
         let running = context.snapshot.export.progress;
         if let Some(fraction) = running {
             if Button::text("Cancel export", "Cancel").size(72.0, 30.0).show(ui, theme).clicked() {
@@ -186,15 +211,22 @@ fn preview(ui: &mut Ui, state: &mut ExportState, request: &ExportRequest, contex
         Ok(files) => {
             let bytes: u64 = files.iter().map(|(_, bytes)| bytes).sum();
             ui.label(RichText::new(format!("{} in all:", format::disk_bytes(bytes))).color(theme.quiet));
-            ScrollArea::vertical().auto_shrink([false, false]).show(ui, |ui| {
-                for (name, bytes) in files.iter().take(NAMES_SHOWN) {
-                    let text = format!("{name}   {}", format::disk_bytes(*bytes));
-                    ui.label(RichText::new(text).font(Theme::font(11.5)).color(theme.text));
-                }
-                if files.len() > NAMES_SHOWN {
-                    ui.label(RichText::new(format!("and {} more", files.len() - NAMES_SHOWN)).color(theme.quiet));
-                }
-            });
+            if scrolls {
+                ScrollArea::vertical().auto_shrink(false).show(ui, |ui| names(ui, files, theme));
+            } else {
+                names(ui, files, theme);
+            }
         }
+    }
+}
+
+/// The files to write, with their sizes.
+fn names(ui: &mut Ui, files: &[(String, u64)], theme: &Theme) {
+    for (name, bytes) in files.iter().take(NAMES_SHOWN) {
+        let text = format!("{name}   {}", format::disk_bytes(*bytes));
+        ui.label(RichText::new(text).font(Theme::font(11.5)).color(theme.text));
+    }
+    if files.len() > NAMES_SHOWN {
+        ui.label(RichText::new(format!("and {} more", files.len() - NAMES_SHOWN)).color(theme.quiet));
     }
 }

@@ -9,6 +9,9 @@ use crate::ui::theme::Theme;
 use crate::ui::widget::{Button, text_at};
 use egui::{Align2, CursorIcon, Event, RichText, Role, ScrollArea, Sense, Ui, WidgetInfo, vec2};
 
+/// Width in points from which the actions are in two columns.
+const TWO_COLUMNS: f32 = 560.0;
+
 /// State that the panel keeps between pictures.
 #[derive(Default)]
 pub struct KeysState {
@@ -61,9 +64,10 @@ pub fn show(ui: &mut Ui, state: &mut KeysState, context: &mut PanelContext<'_>) 
     ScrollArea::vertical().max_height(height).show(ui, |ui| {
         // All groups of `ACTIONS`. A group that is missing here is not shown.
         let groups = ["Transport", "Timeline", "Tracks", "Session", "Panels", "Window"];
-        ui.columns(2, |columns| {
+        let count = if ui.available_width() < TWO_COLUMNS { 1 } else { 2 };
+        ui.columns(count, |columns| {
             for (at, group) in groups.iter().enumerate() {
-                let ui = &mut columns[at / 3];
+                let ui = &mut columns[(at / 3).min(count - 1)];
                 ui.add_space(8.0);
                 ui.label(RichText::new(*group).font(Theme::semi(12.5)).color(context.theme.text));
                 for entry in ACTIONS.iter().filter(|entry| entry.group == *group) {

@@ -10,8 +10,14 @@ use crate::ui::dialog::{Dialog, title};
 use crate::ui::panel_context::PanelContext;
 use crate::ui::theme::Theme;
 use crate::ui::widget::{Button, Look, label};
-use egui::{DragValue, RichText, ScrollArea, Slider, TextEdit, Ui};
+use egui::{DragValue, Label, RichText, ScrollArea, Slider, TextEdit, Ui};
 use std::path::PathBuf;
+
+/// Width in points from which a row has its name at the left of its controls. In a narrower panel the name is above them.
+const WIDE: f32 = 560.0;
+
+/// Height of the line with the button, in points: in a wide panel, and in a narrow one, where its text has more lines.
+const FOOT: (f32, f32) = (46.0, 64.0);
 
 /// State that the panel keeps between pictures.
 #[derive(Default)]
@@ -37,7 +43,8 @@ pub fn show(ui: &mut Ui, state: &mut SettingsState, context: &mut PanelContext<'
     let mut settings = (*context.snapshot.settings).clone();
     let mut open = !title(ui, "Settings", context.theme);
     ui.add_space(4.0);
-    let height = (ui.available_height() - 46.0).clamp(60.0, 520.0);
+    let foot = if ui.available_width() < WIDE { FOOT.1 } else { FOOT.0 };
+    let height = (ui.available_height() - foot).clamp(60.0, 520.0);
     ScrollArea::vertical().max_height(height).show(ui, |ui| {
         heading(ui, "Recording", context);
         recording(ui, state, &mut settings, context);
@@ -69,7 +76,7 @@ pub fn show(ui: &mut Ui, state: &mut SettingsState, context: &mut PanelContext<'
         } else {
             "Not while a pass is recorded; the rest takes effect at once"
         };
-        ui.add(egui::Label::new(RichText::new(text).color(context.theme.quiet)).wrap());
+        ui.add(Label::new(RichText::new(text).color(context.theme.quiet)).wrap());
     });
     open
 }
@@ -80,16 +87,23 @@ fn heading(ui: &mut Ui, text: &str, context: &PanelContext<'_>) {
     ui.separator();
 }
 
-/// A row: name at the left, controls, and the explanation `what` below the controls.
+/// A row: the name at the left or above, controls, and the explanation `what` below the controls.
 fn row(ui: &mut Ui, name: &str, what: &str, context: &PanelContext<'_>, add: impl FnOnce(&mut Ui)) {
+    let controls = |ui: &mut Ui| {
+        ui.horizontal_wrapped(add);
+        if !what.is_empty() {
+            ui.add(Label::new(RichText::new(what).font(Theme::font(11.0)).color(context.theme.quiet)).wrap());
+        }
+    };
+    if ui.available_width() < WIDE {
+        label(ui, name, ui.available_width(), context.theme.text);
+        controls(ui);
+        ui.add_space(4.0);
+        return;
+    }
     ui.horizontal(|ui| {
         label(ui, name, 150.0, context.theme.text);
-        ui.vertical(|ui| {
-            ui.horizontal(add);
-            if !what.is_empty() {
-                ui.label(RichText::new(what).font(Theme::font(11.0)).color(context.theme.quiet));
-            }
-        });
+        ui.vertical(controls);
     });
 }
 

@@ -47,6 +47,9 @@ const COLUMNS: [(&str, f32); 9] = [
 /// Left edge of the reason, in points.
 const REASON: f32 = 726.0;
 
+/// Least width of the table, in points. A narrower panel scrolls it sideways.
+const TABLE_MIN: f32 = REASON + 120.0;
+
 /// Free width in points, next to the buttons, that the verdict needs there. With less, the verdict gets its own line.
 const VERDICT_MIN: f32 = 380.0;
 
@@ -63,11 +66,11 @@ pub fn show(ui: &mut Ui, state: &mut StressState, context: &mut PanelContext<'_>
         };
         let verdict = verdict.map(|text| RichText::new(text).font(Theme::semi(13.0)).color(theme.text));
         let below = ui
-            .horizontal(|ui| {
+            .horizontal_wrapped(|ui| {
                 choose(ui, state);
                 run(ui, state, context);
                 match verdict {
-                    Some(text) if ui.available_width() >= VERDICT_MIN => {
+                    Some(text) if ui.available_size_before_wrap().x >= VERDICT_MIN => {
                         ui.label(text);
                         None
                     }
@@ -76,7 +79,7 @@ pub fn show(ui: &mut Ui, state: &mut StressState, context: &mut PanelContext<'_>
             })
             .inner;
         if let Some(fraction) = stress.progress {
-            ui.horizontal(|ui| {
+            ui.horizontal_wrapped(|ui| {
                 ui.add(ProgressBar::new(fraction).desired_width(280.0).desired_height(8.0));
                 ui.label(RichText::new(&stress.doing).color(theme.quiet));
             });
@@ -145,21 +148,36 @@ fn summary(rows: &[Row]) -> String {
 
 fn sheet(ui: &mut Ui, rows: &[Row], theme: &Theme) {
     ui.spacing_mut().item_spacing.y = 0.0;
-    let (head, _) = ui.allocate_exact_size(vec2(ui.available_width(), 20.0), Sense::hover());
+    let width = ui.available_width();
+    if width < TABLE_MIN {
+        ScrollArea::both().auto_shrink(false).show(ui, |ui| {
+            heading(ui, TABLE_MIN, theme);
+            for row in rows {
+                line(ui, row, TABLE_MIN, theme);
+            }
+        });
+        return;
+    }
+    heading(ui, width, theme);
+    ScrollArea::vertical().auto_shrink(false).show(ui, |ui| {
+        let width = ui.available_width();
+        for row in rows {
+            line(ui, row, width, theme);
+        }
+    });
+}
+
+fn heading(ui: &mut Ui, width: f32, theme: &Theme) {
+    let (head, _) = ui.allocate_exact_size(vec2(width, 20.0), Sense::hover());
     for (name, x) in COLUMNS {
         let at = pos2(head.left() + x, head.center().y);
         ui.painter().text(at, Align2::LEFT_CENTER, name, Theme::font(11.0), theme.quiet);
     }
     ui.painter().hline(head.x_range(), head.bottom() - 0.5, (1.0, theme.line_soft));
-    ScrollArea::vertical().auto_shrink([false, false]).show(ui, |ui| {
-        for row in rows {
-            line(ui, row, theme);
-        }
-    });
 }
 
-fn line(ui: &mut Ui, row: &Row, theme: &Theme) {
-    let (rect, response) = ui.allocate_exact_size(vec2(ui.available_width(), ROW), Sense::hover());
+fn line(ui: &mut Ui, row: &Row, width: f32, theme: &Theme) {
+    let (rect, response) = ui.allocate_exact_size(vec2(width, ROW), Sense::hover());
     let (level, word) = match row.verdict {
         Verdict::Passed => (Severity::Info, "passed"),
         Verdict::Failed => (Severity::Loss, "not passed"),

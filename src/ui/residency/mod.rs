@@ -252,6 +252,15 @@ fn legend_lines(ui: &Ui, whole: Rect, entries: &[(PageState, &str)], theme: &The
     Rect::from_min_max(pos2(whole.left(), at.y + LEGEND_LINE / 2.0), whole.max)
 }
 
+/// Least height of the panel in points, so that the map has rows that can be read: with the legend in the row of the
+/// tabs, and with the legend in the panel.
+const HEIGHT_MIN: (f32, f32) = (220.0, 280.0);
+
+/// Height that the panel needs, in points. In a lower place it scrolls.
+pub fn height_min(state: &ResidencyState) -> f32 {
+    if state.legend_fits { HEIGHT_MIN.0 } else { HEIGHT_MIN.1 }
+}
+
 /// Draws the panel into the rest of `ui`.
 pub fn show(ui: &mut Ui, state: &mut ResidencyState, context: &mut PanelContext<'_>) {
     if state.other_files.is_shown() {

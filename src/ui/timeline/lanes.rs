@@ -1,7 +1,8 @@
 //! The lanes: regions, and takes that are being recorded. Thread: ui.
 
+use super::pointer::Preview;
 use super::runs::{Run, runs};
-use crate::session::{RegionId, TakeId, TakeState, Track};
+use crate::session::{TakeId, TakeState, Track};
 use crate::time::{FramePos, Frames};
 use crate::ui::panel_context::PanelContext;
 use crate::ui::theme::{Theme, mixed};
@@ -56,8 +57,8 @@ pub(super) fn recorded_block(track: &Track, context: &PanelContext<'_>) -> Optio
     (!placed).then_some(block)
 }
 
-/// Draws the lanes and the blocks. `moving` is a dragged region and the position where it would go.
-pub(super) fn draw_regions(ui: &Ui, lanes: Rect, moving: Option<(RegionId, FramePos)>, context: &PanelContext<'_>) {
+/// Draws the lanes and the blocks. `preview` is the region that is being dragged, as it would be.
+pub(super) fn draw_regions(ui: &Ui, lanes: Rect, preview: Option<Preview>, context: &PanelContext<'_>) {
     let session = std::sync::Arc::clone(&context.snapshot.session);
     let rows = rows_in_view(lanes, context);
     for row in rows.clone() {
@@ -81,13 +82,13 @@ pub(super) fn draw_regions(ui: &Ui, lanes: Rect, moving: Option<(RegionId, Frame
         };
         runs(track, context.view, pixel, &mut |run| {
             let colour = fill(run.muted, context.theme.background);
-            let rect = rect(run.from, run.to);
-            match (run.only, moving) {
-                (Some(region), Some((id, to))) if region.id == id => {
-                    let by = context.view.x_of(to) - context.view.x_of(region.start);
-                    moved = Some((run, rect.translate(vec2(by, 0.0)), colour));
+            match (run.only, preview) {
+                (Some(region), Some(preview)) if region.id == preview.region => {
+                    let from = context.view.x_of(preview.start).max(-4.0);
+                    let to = context.view.x_of(preview.end).min(lanes.width() + 4.0).max(from + 1.0);
+                    moved = Some((run, rect(from, to), colour));
                 }
-                _ => blocks.add(&run, rect, colour, context.theme),
+                _ => blocks.add(&run, rect(run.from, run.to), colour, context.theme),
             }
         });
         if let Some(block) = recorded_block(track, context) {
@@ -104,6 +105,26 @@ pub(super) fn draw_regions(ui: &Ui, lanes: Rect, moving: Option<(RegionId, Frame
         let mut above = BlockPainter::new(ui, pixel);
         above.add(&run, rect, colour, context.theme);
         above.finish(context.theme);
+    }
+}
+
+/// Covers the waveform where a dragged region was and would not be any more.
+pub(super) fn cover_left(ui: &Ui, lanes: Rect, preview: Option<Preview>, context: &PanelContext<'_>) {
+    let Some(preview) = preview else { return };
+    let tracks = context.snapshot.session.tracks();
+    let found = tracks.iter().enumerate().find_map(|(row, track)| {
+        let region = track.regions().iter().find(|region| region.id == preview.region)?;
+        Some((row, region))
+    });
+    let Some((row, region)) = found else { return };
+    let lane = lane_rect(lanes, row, context);
+    let colour = context.theme.background.gamma_multiply(0.75);
+    let before = (region.start, preview.start.min(region.end()));
+    let after = (preview.end.max(region.start), region.end());
+    for (from, to) in [before, after].into_iter().filter(|(from, to)| from < to) {
+        let x = |at: FramePos| (lanes.left() + context.view.x_of(at)).clamp(lanes.left(), lanes.right());
+        let rect = Rect::from_x_y_ranges(x(from)..=x(to), lane.top() + 2.0..=lane.bottom() - 2.0);
+        ui.painter().rect_filled(rect, 0, colour);
     }
 }
 

@@ -3,10 +3,11 @@
 use crate::app::command::Command;
 use crate::control::edit::Edit;
 use crate::session::{Marker, MarkerId};
+use crate::time::FramePos;
 use crate::ui::panel_context::PanelContext;
 use crate::ui::theme::{Theme, mixed};
-use crate::ui::widget::elided;
-use egui::{CursorIcon, Key, Rect, Role, Sense, TextEdit, Ui, WidgetInfo, pos2, vec2};
+use crate::ui::widget::{elided, is_drag_cancelled};
+use egui::{CursorIcon, Key, PointerButton, Pos2, Rect, Response, Role, Sense, TextEdit, Ui, WidgetInfo, pos2, vec2};
 use std::sync::Arc;
 
 /// State that the markers keep between pictures.
@@ -14,6 +15,16 @@ use std::sync::Arc;
 pub(super) struct MarkersState {
     /// The marker that the user renames, the typed text, and whether the field still needs the focus.
     naming: Option<(MarkerId, String, bool)>,
+    drag: Option<Drag>,
+}
+
+/// A marker that is being dragged. It is drawn at `to`, and moves there when the user releases it.
+#[derive(Clone, Copy)]
+struct Drag {
+    marker: MarkerId,
+    /// Distance from the marker to the pointer, in frames.
+    grip: u64,
+    to: FramePos,
 }
 
 /// Width of the widest flag, in points.
@@ -23,7 +34,8 @@ const FLAG_WIDTH_MAX: f32 = 140.0;
 pub(super) fn show(ui: &mut Ui, state: &mut MarkersState, ruler: Rect, lanes: Rect, context: &mut PanelContext<'_>) {
     let session = Arc::clone(&context.snapshot.session);
     for (at, marker) in session.markers().iter().enumerate() {
-        let x = ruler.left() + context.view.x_of(marker.at);
+        let dragged = state.drag.filter(|drag| drag.marker == marker.id);
+        let x = ruler.left() + context.view.x_of(dragged.map_or(marker.at, |drag| drag.to));
         if x < ruler.left() - FLAG_WIDTH_MAX || x > ruler.right() {
             continue;
         }
@@ -61,11 +73,7 @@ fn flag(
     let fill = mixed(theme.background, theme.marker, if response.hovered() { 0.45 } else { 0.28 });
     painter.rect_filled(rect, 3, fill);
     painter.galley(rect.min + vec2(6.0, (16.0 - galley.size().y) / 2.0), galley, theme.strong);
-    if response.dragged() && response.drag_delta().x != 0.0 {
-        let by = f64::from(response.drag_delta().x) * context.view.frames_per_point;
-        let to = crate::time::FramePos((marker.at.0 as f64 + by).round().max(0.0) as u64);
-        context.send(Command::Edit(Edit::MoveMarker(marker.id, to)));
-    }
+    drag(ui, state, &response, marker, ruler, context);
     if response.double_clicked() {
         state.naming = Some((marker.id, marker.name.clone(), true));
     } else if response.clicked() {
@@ -84,6 +92,34 @@ fn flag(
     response
         .on_hover_cursor(CursorIcon::PointingHand)
         .on_hover_text("Click to go there, drag to move, double-click to name");
+}
+
+/// Follows a drag of the flag. The edit is sent when the user releases it; Esc cancels.
+fn drag(
+    ui: &Ui,
+    state: &mut MarkersState,
+    response: &Response,
+    marker: &Marker,
+    ruler: Rect,
+    context: &mut PanelContext<'_>,
+) {
+    let place = |at: Pos2| context.view.position_at((at.x - ruler.left()).clamp(0.0, ruler.width()));
+    if response.drag_started_by(PointerButton::Primary) {
+        let pressed = ui.input(|input| input.pointer.press_origin()).map_or(marker.at, place);
+        state.drag = Some(Drag { marker: marker.id, grip: pressed.0.saturating_sub(marker.at.0), to: marker.at });
+    }
+    let Some(drag) = state.drag.as_mut().filter(|drag| drag.marker == marker.id) else { return };
+    if let Some(at) = ui.input(|input| input.pointer.latest_pos()) {
+        drag.to = FramePos(place(at).0.saturating_sub(drag.grip));
+    }
+    if response.dragged() {
+        return;
+    }
+    let to = drag.to;
+    state.drag = None;
+    if !is_drag_cancelled(response) && to != marker.at {
+        context.send(Command::Edit(Edit::MoveMarker(marker.id, to)));
+    }
 }
 
 fn name_field(ui: &mut Ui, state: &mut MarkersState, x: f32, ruler: Rect, context: &mut PanelContext<'_>) {

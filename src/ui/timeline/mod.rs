@@ -10,12 +10,13 @@ mod short_regions;
 mod tree;
 mod waves;
 
+use super::action::Action;
 use super::panel_context::PanelContext;
 use super::theme::Theme;
 use crate::app::snapshot::{PassPhase, Stage};
 use crate::message::Motion;
 use crate::time::FramePos;
-use egui::{Align2, Color32, Rect, Shape, Stroke, Ui, pos2};
+use egui::{Align2, Color32, Rect, Role, Sense, Shape, Stroke, Ui, WidgetInfo, pos2};
 
 /// State that the timeline keeps between pictures.
 #[derive(Default)]
@@ -43,15 +44,17 @@ pub fn show(ui: &mut Ui, state: &mut TimelineState, ruler: Rect, lanes: Rect, co
     let mut inner = ui.new_child(egui::UiBuilder::new().max_rect(lanes).id_salt("lanes"));
     inner.shrink_clip_rect(lanes);
     ruler::grid(&inner, lanes, context);
-    lanes::draw_regions(&inner, lanes, state.pointer.moving(), context);
+    let preview = state.pointer.preview(&context.snapshot.session);
+    lanes::draw_regions(&inner, lanes, preview, context);
     state.waves.show(&inner, lanes, context);
+    lanes::cover_left(&inner, lanes, preview, context);
     state.losses.show(&inner, lanes, context);
     if context.snapshot.session.end() == FramePos(0) && context.snapshot.transport.pass.is_none() {
         invitation(&inner, lanes, context);
     }
     state.user_moved_view |= pointer::show(&mut inner, &mut state.pointer, lanes, context);
     pointer::overview(&mut inner, lanes, context);
-    tree::describe(&inner, lanes, context);
+    tree::describe(&inner, lanes, state.pointer.preview(&context.snapshot.session), context);
     ruler::show(ui, ruler, context);
     state.user_moved_view |= pointer::scrub(ui, &mut state.pointer, ruler, context);
     range(ui, ruler, lanes, context);
@@ -119,8 +122,13 @@ fn invitation(ui: &Ui, lanes: Rect, context: &PanelContext<'_>) {
         }
         Stage::NoDevice { .. } => ("No device", "Click the device above to choose another".to_owned()),
         Stage::Failed { .. } => ("The recorder has failed", "Close the window and start again".to_owned()),
+        _ if context.snapshot.session.takes().iter().any(|take| !take.trashed) => {
+            let keys = context.keys.text(Action::Takes);
+            let keys = if keys.is_empty() { keys } else { format!(" ({keys})") };
+            ("No regions here", format!("The takes are in Takes{keys}"))
+        }
         _ => {
-            let keys = context.keys.text(super::action::Action::Record);
+            let keys = context.keys.text(Action::Record);
             (
                 "Ready to record",
                 format!(
@@ -130,6 +138,9 @@ fn invitation(ui: &Ui, lanes: Rect, context: &PanelContext<'_>) {
         }
     };
     let at = pos2(lanes.center().x, lanes.top() + (lanes.height() * 0.38).max(40.0));
+    let response =
+        ui.interact(Rect::from_center_size(at, egui::vec2(2.0, 2.0)), ui.scope_id().with("empty"), Sense::hover());
+    response.widget_info(|| WidgetInfo::labeled(Role::Label, true, format!("{large}. {small}")));
     ui.painter().text(at, Align2::CENTER_BOTTOM, large, Theme::semi(17.0), context.theme.text);
     ui.painter().text(at + egui::vec2(0.0, 10.0), Align2::CENTER_TOP, small, Theme::font(12.5), context.theme.quiet);
 }

@@ -6,6 +6,7 @@ use crate::session::{Region, RegionId, Session, TrackId};
 use crate::time::{FramePos, Frames};
 use crate::ui::action::Action;
 use crate::ui::panel_context::PanelContext;
+use crate::ui::widget::is_drag_cancelled;
 use egui::{CursorIcon, PointerButton, Pos2, Rect, Response, Role, Sense, Ui, WidgetInfo, pos2, vec2};
 use std::sync::Arc;
 
@@ -33,17 +34,30 @@ pub(super) struct Pointer {
     drag: Option<Drag>,
     /// Where a drag in the ruler began.
     ruler_drag: Option<FramePos>,
+    /// The range before a drag that changes it. Esc brings it back.
+    range_before: Option<(FramePos, FramePos)>,
     /// The region whose menu is open.
     menu: Option<RegionId>,
 }
 
+/// A region as it would be if the user released the pointer now.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) struct Preview {
+    pub(super) region: RegionId,
+    pub(super) start: FramePos,
+    pub(super) end: FramePos,
+}
+
 impl Pointer {
-    /// The region that is being dragged, and its new start.
-    pub(super) fn moving(&self) -> Option<(RegionId, FramePos)> {
-        match self.drag {
-            Some(Drag::Move { region, to, .. }) => Some((region, to)),
-            _ => None,
-        }
+    /// The region that is being moved or trimmed.
+    pub(super) fn preview(&self, session: &Session) -> Option<Preview> {
+        let (region, (start, end)) = match self.drag? {
+            Drag::Move { region, to, .. } => (region, (to, to + session.region(region)?.1.length)),
+            Drag::TrimStart(region, to) => (region, trimmed(session, region, |of| (to, of.end()))?),
+            Drag::TrimEnd(region, to) => (region, trimmed(session, region, |of| (of.start, to))?),
+            Drag::Range(_) | Drag::RangeEdge(_) => return None,
+        };
+        Some(Preview { region, start, end })
     }
 }
 
@@ -129,6 +143,7 @@ fn start_drag(response: &Response, state: &mut Pointer, session: &Session, lanes
     // Alt makes a range over regions, too.
     let alt = response.ctx.input(|input| input.modifiers.alt);
     let region = region_at(session, at, lanes, context);
+    state.range_before = context.snapshot.transport.range;
     state.drag = Some(match (range_edge(at.x, lanes, context), region_edge(session, at, lanes, context), region) {
         (Some(other_end), _, _) => Drag::RangeEdge(other_end),
         (_, Some((region, true)), _) if !alt => Drag::TrimStart(region, position),
@@ -142,6 +157,13 @@ fn start_drag(response: &Response, state: &mut Pointer, session: &Session, lanes
 
 fn continue_drag(ui: &Ui, response: &Response, state: &mut Pointer, lanes: Rect, context: &mut PanelContext<'_>) {
     let Some(drag) = &mut state.drag else { return };
+    if is_drag_cancelled(response) {
+        if matches!(drag, Drag::Range(_) | Drag::RangeEdge(_)) {
+            context.send(Command::Range(state.range_before));
+        }
+        state.drag = None;
+        return;
+    }
     let Some(at) = ui.input(|input| input.pointer.latest_pos()) else { return };
     let position = context.view.position_at((at.x - lanes.left()).clamp(0.0, lanes.width()));
     match drag {
@@ -152,30 +174,32 @@ fn continue_drag(ui: &Ui, response: &Response, state: &mut Pointer, lanes: Rect,
         Drag::Move { grip, to, .. } => *to = FramePos(position.0.saturating_sub(*grip)),
         Drag::TrimStart(_, to) | Drag::TrimEnd(_, to) => *to = position,
     }
-    if !response.dragged() {
-        let edit = match *drag {
-            Drag::Move { region, track, to, .. } => Some(Edit::MoveRegion(region, track, to)),
-            Drag::TrimStart(region, to) => trim_edit(context, region, |of| (to, of.end())),
-            Drag::TrimEnd(region, to) => trim_edit(context, region, |of| (of.start, to)),
-            Drag::Range(_) | Drag::RangeEdge(_) => None,
-        };
-        if let Some(edit) = edit {
-            context.send(Command::Edit(edit));
-        }
-        state.drag = None;
+    if response.dragged() {
+        return;
     }
+    let preview = state.preview(&context.snapshot.session);
+    let edit = match (state.drag.take(), preview) {
+        (Some(Drag::Move { region, track, to, .. }), _) => Edit::MoveRegion(region, track, to),
+        (Some(Drag::TrimStart(..) | Drag::TrimEnd(..)), Some(to)) => Edit::TrimRegion(to.region, to.start, to.end),
+        _ => return,
+    };
+    context.send(Command::Edit(edit));
 }
 
-/// The edit for a trim, limited to the frames of the take. `None` if it would leave less than two frames.
-fn trim_edit(context: &PanelContext<'_>, id: RegionId, to: impl Fn(&Region) -> (FramePos, FramePos)) -> Option<Edit> {
-    let session = &context.snapshot.session;
+/// Start and end of a region after a trim, limited to the frames of the take. `None` if it would leave less than two
+/// frames.
+fn trimmed(
+    session: &Session,
+    id: RegionId,
+    to: impl Fn(&Region) -> (FramePos, FramePos),
+) -> Option<(FramePos, FramePos)> {
     let (_, region) = session.region(id)?;
     let take = session.take(region.take)?;
     let (start, end) = to(region);
     let first = FramePos(region.start.0.saturating_sub(region.take_start.0));
     let last = first + take.frames;
     let (start, end) = (start.max(first), end.min(last));
-    (start + Frames(1) < end).then_some(Edit::TrimRegion(id, start, end))
+    (start + Frames(1) < end).then_some((start, end))
 }
 
 fn click(ui: &Ui, session: &Session, at: Pos2, lanes: Rect, context: &mut PanelContext<'_>) {
@@ -274,8 +298,13 @@ pub(super) fn scrub(ui: &Ui, state: &mut Pointer, ruler: Rect, context: &mut Pan
     }
     if response.drag_started_by(PointerButton::Primary) {
         state.ruler_drag = pressed;
+        state.range_before = context.snapshot.transport.range;
     }
-    if let (Some(from), Some(to)) = (state.ruler_drag, now)
+    if is_drag_cancelled(&response) {
+        if state.ruler_drag.take().is_some() {
+            context.send(Command::Range(state.range_before));
+        }
+    } else if let (Some(from), Some(to)) = (state.ruler_drag, now)
         && from != to
     {
         context.send(Command::Range(Some((from.min(to), from.max(to)))));

@@ -1,6 +1,7 @@
 //! The regions in view, for screen readers: one node each, named by the track and by where it plays. Thread: ui.
 
 use super::lanes::{lane_rect, rows_in_view};
+use super::pointer::Preview;
 use super::runs::{view_end, view_start};
 use crate::ui::format;
 use crate::ui::panel_context::PanelContext;
@@ -13,8 +14,8 @@ const NODES_MAX: usize = 200;
 /// Width in points below which a region has no node.
 const WIDTH_MIN: f32 = 6.0;
 
-/// Describes the regions in view.
-pub(super) fn describe(ui: &Ui, lanes: Rect, context: &PanelContext<'_>) {
+/// Describes the regions in view. `preview` is the one that is being dragged.
+pub(super) fn describe(ui: &Ui, lanes: Rect, preview: Option<Preview>, context: &PanelContext<'_>) {
     let is_listened_to = ui.ctx().accesskit_node_builder(ui.unique_id(), |_| ()).is_some();
     if !is_listened_to {
         return;
@@ -27,7 +28,11 @@ pub(super) fn describe(ui: &Ui, lanes: Rect, context: &PanelContext<'_>) {
         let Some(track) = session.tracks().get(row) else { continue };
         let lane = lane_rect(lanes, row, context);
         for region in track.regions_in(view_start(context.view), view_end(context.view)) {
-            let [from, to] = [region.start, region.end()].map(|at| lanes.left() + context.view.x_of(at));
+            let (start, end) = match preview {
+                Some(preview) if preview.region == region.id => (preview.start, preview.end),
+                _ => (region.start, region.end()),
+            };
+            let [from, to] = [start, end].map(|at| lanes.left() + context.view.x_of(at));
             if to - from < WIDTH_MIN {
                 continue;
             }
@@ -39,7 +44,7 @@ pub(super) fn describe(ui: &Ui, lanes: Rect, context: &PanelContext<'_>) {
             let response = ui.interact(rect, ui.scope_id().with(("region", region.id)), Sense::hover());
             let selected = context.view.selected_regions.contains(&region.id);
             let muted = if region.muted { ", muted" } else { "" };
-            let name = format!("Region {}, {} to {}{muted}", track.name(), text(region.start), text(region.end()));
+            let name = format!("Region {}, {} to {}{muted}", track.name(), text(start), text(end));
             response.widget_info(|| WidgetInfo::selected(Role::ListItem, true, selected, &name));
         }
     }

@@ -19,8 +19,12 @@ fn nearest_gap(y: f32, top: f32, row: f32, count: usize) -> usize {
 
 /// Shows the gap where the dragged track would go, and moves the track there when the user releases it.
 pub(super) fn show(ui: &Ui, drag: &mut Drag, list: Rect, tracks: &[Track], context: &mut PanelContext<'_>) {
-    if let Some(id) = DragAndDrop::payload::<TrackId>(ui.ctx()) {
-        drag.track = Some(*id);
+    let is_released = ui.input(|input| input.pointer.any_released());
+    match DragAndDrop::payload::<TrackId>(ui.ctx()) {
+        Some(id) => drag.track = Some(*id),
+        // egui drops the payload when the user presses Esc.
+        None if !is_released => drag.track = None,
+        None => {}
     }
     let Some(id) = drag.track else { return };
     let Some(from) = tracks.iter().position(|track| track.id() == id) else {
@@ -31,7 +35,7 @@ pub(super) fn show(ui: &Ui, drag: &mut Drag, list: Rect, tracks: &[Track], conte
     let top = list.top() - context.view.scroll;
     let pointer = ui.input(|input| input.pointer.latest_pos());
     let to = pointer.map_or(from, |at| nearest_gap(at.y, top, row, tracks.len()));
-    if ui.input(|input| input.pointer.any_released()) {
+    if is_released {
         drag.track = None;
         // The track is removed first, so the rows below it move up by one.
         let target = if from < to { to - 1 } else { to };

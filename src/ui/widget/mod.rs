@@ -12,7 +12,7 @@ pub use text::{Named, elided, name_field, text_at};
 
 use super::theme::{RADIUS, Theme};
 use crate::control::Severity;
-use egui::{Color32, Rect, Response, Stroke, StrokeKind, Ui};
+use egui::{Color32, Key, Rect, Response, ScrollArea, Sense, Stroke, StrokeKind, Ui, UiBuilder, vec2};
 
 /// Draws a ring around the control that has the keyboard focus, whichever it is. Call it after all controls.
 pub fn focus_ring(ui: &Ui, theme: &Theme) {
@@ -21,6 +21,23 @@ pub fn focus_ring(ui: &Ui, theme: &Theme) {
     let above = egui::LayerId::new(egui::Order::Tooltip, egui::Id::unique("focus"));
     let stroke = Stroke::new(1.5, theme.accent);
     ui.ctx().layer_painter(above).rect_stroke(rect.expand(1.5), RADIUS, stroke, StrokeKind::Outside);
+}
+
+/// Whether the user has just cancelled a drag of the control with Esc. egui ends the drag then, as if the pointer were
+/// released.
+pub fn is_drag_cancelled(response: &Response) -> bool {
+    response.drag_stopped() && response.ctx.input(|input| input.key_pressed(Key::Escape))
+}
+
+/// Draws a panel that needs `height_min` points of height. Where there is less, the panel scrolls.
+pub fn with_height(ui: &mut Ui, name: &str, height_min: f32, add: impl FnOnce(&mut Ui)) {
+    if height_min <= ui.available_height() {
+        return add(ui);
+    }
+    ScrollArea::vertical().id_salt(name).auto_shrink(false).show(ui, |ui| {
+        let (rect, _) = ui.allocate_exact_size(vec2(ui.available_width(), height_min), Sense::hover());
+        add(&mut ui.new_child(UiBuilder::new().max_rect(rect).id_salt(name)));
+    });
 }
 
 /// Names a control for screen readers, with the text that it shows. Most screen readers speak the description, and tests

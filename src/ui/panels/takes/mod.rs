@@ -17,6 +17,8 @@ use uuid::Uuid;
 
 /// Height of the row above the grid, in points.
 const HEAD: f32 = 26.0;
+/// Free width in points from which the head says that nothing is deleted. In a narrower one the tip of the button says it.
+const SAFE_MIN: f32 = 560.0;
 /// Height of the column headings, in points.
 const PASSES: f32 = 24.0;
 /// Width of the track names, in points.
@@ -147,15 +149,18 @@ fn empty_text(ui: &mut Ui, text: &str, theme: &Theme) {
 fn head(ui: &mut Ui, state: &mut TakesState, context: &PanelContext<'_>) {
     ui.allocate_ui_with_layout(vec2(ui.available_width(), HEAD), Layout::right_to_left(Align::Center), |ui| {
         let text = format!("Trash  {}", state.index.trashed.len());
-        let button = Button::text("Trash", &text).size(80.0, HEAD).on(state.trash).tip("Takes in the trash");
+        let safe = "Nothing is deleted: the trash is a folder in the session";
+        let tip = format!("Takes in the trash. {safe}");
+        let button = Button::text("Trash", &text).size(80.0, HEAD).on(state.trash).tip(tip);
         if button.show(ui, context.theme).clicked() {
             state.trash = !state.trash;
         }
-        ui.add_space(GRID);
-        let safe = "Nothing is deleted: the trash is a folder in the session";
-        ui.label(egui::RichText::new(safe).color(context.theme.quiet));
+        if SAFE_MIN <= ui.available_width() {
+            ui.add_space(GRID);
+            ui.label(egui::RichText::new(safe).color(context.theme.quiet));
+        }
         ui.with_layout(Layout::left_to_right(Align::Center), |ui| {
-            let text = if state.trash { "Takes in the trash" } else { "Click a take to hear it" };
+            let text = if state.trash { "Takes in the trash" } else { "Click a take to place it" };
             ui.add(egui::Label::new(egui::RichText::new(text).font(Theme::medium(12.5))).truncate());
         });
     });
@@ -296,7 +301,7 @@ fn cell(
         requested = Some(Edit::ChooseTake(take.id));
     }
     response.context_menu(|ui| {
-        if ui.add_enabled(!recording, egui::Button::new("Hear all of it")).clicked() {
+        if ui.add_enabled(!recording, egui::Button::new("Place all of it")).clicked() {
             requested = Some(Edit::ChooseTake(take.id));
             ui.close();
         }
@@ -305,7 +310,7 @@ fn cell(
             ui.close();
         }
     });
-    let part = (placed == Some(Placed::Part)).then_some("Part of it is heard. A click brings all of it.");
+    let part = (placed == Some(Placed::Part)).then_some("Part of it is on the timeline. A click places all of it.");
     response.on_hover_cursor(CursorIcon::PointingHand).on_hover_ui(|ui| facts::tooltip(ui, track.name(), take, part));
     requested
 }
@@ -370,7 +375,7 @@ fn trash_row(ui: &mut Ui, session: &Session, take: &Take, theme: &Theme) -> bool
         None => format!("Restore {}", take.file_name()),
     };
     let tip = if track.is_some() {
-        "Back among the takes; it is heard when it is clicked there"
+        "Back among the takes; a click there places it on the timeline"
     } else {
         "Its track was taken out: undo brings both back"
     };

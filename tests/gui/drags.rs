@@ -1,0 +1,113 @@
+//! Tests of drags: what is dragged follows the pointer, the edit is sent at the release, and Esc cancels. Thread: test.
+
+use super::rig::Rig;
+use egui::{Key, Rect, pos2, vec2};
+use egui_kittest::kittest::Queryable as _;
+use faultless::session::Region;
+use faultless::ui::effect::Overlay;
+
+/// A window with two tracks, each with a take of a second.
+fn recorded() -> Rig {
+    let mut rig = Rig::new("virtual", 2);
+    rig.click("Record");
+    rig.record_for(1.0);
+    rig.stop();
+    rig.press(Key::F);
+    rig
+}
+
+fn shown(rig: &Rig) -> Rect {
+    rig.harness.get_by_label_contains("Region In 1").rect()
+}
+
+fn region(rig: &mut Rig) -> Region {
+    rig.session().tracks()[0].regions()[0].clone()
+}
+
+fn has_card(rig: &Rig) -> bool {
+    rig.harness.query_by_label("Close the card").is_some()
+}
+
+/// Nothing moved until the release, and Esc trimmed.
+#[test]
+fn an_edge_follows_the_pointer_and_escape_cancels_the_trim_and_nothing_else() {
+    let mut rig = recorded();
+    let (before, rect) = (region(&mut rig), shown(&rig));
+    let edge = pos2(rect.right() - 1.0, rect.center().y);
+    let to = edge - vec2(rect.width() / 2.0, 0.0);
+    rig.hold_drag(edge, to);
+    assert!(shown(&rig).width() < rect.width() * 0.6, "{:?} of {rect:?}", shown(&rig));
+    assert_eq!(region(&mut rig), before, "nothing is edited before the release");
+    assert!(has_card(&rig));
+    rig.press(Key::Escape);
+    assert!((shown(&rig).width() - rect.width()).abs() < 1.0, "{:?}", shown(&rig));
+    assert!(has_card(&rig), "the card stays");
+    rig.release(to);
+    assert_eq!(region(&mut rig), before);
+    rig.press(Key::Escape);
+    assert!(!has_card(&rig), "the next Esc closes it");
+    rig.drag(edge, to);
+    assert!(region(&mut rig).length < before.length, "without Esc it is trimmed");
+}
+
+#[test]
+fn escape_cancels_the_move_of_a_region_and_the_order_of_tracks_and_leaves_a_sheet_open() {
+    let mut rig = recorded();
+    let (before, rect) = (region(&mut rig), shown(&rig));
+    let to = rect.center() + vec2(200.0, 0.0);
+    rig.hold_drag(rect.center(), to);
+    assert!(shown(&rig).left() > rect.left() + 100.0, "{:?} of {rect:?}", shown(&rig));
+    rig.harness.state_mut().shell().overlay = Overlay::Keys;
+    rig.press(Key::Escape);
+    assert_eq!(rig.harness.state_mut().shell().overlay, Overlay::Keys);
+    rig.harness.state_mut().shell().overlay = Overlay::Nothing;
+    rig.release(to);
+    assert_eq!(region(&mut rig), before);
+    let order: Vec<_> = rig.session().track_ids().collect();
+    let [first, second] = ["Track In 1", "Track In 2"].map(|track| rig.harness.get_by_label(track).rect());
+    let below = second.center_bottom() + vec2(0.0, 30.0);
+    rig.hold_drag(first.center(), below);
+    rig.press(Key::Escape);
+    rig.release(below);
+    assert_eq!(rig.session().track_ids().collect::<Vec<_>>(), order);
+    rig.drag(first.center(), below);
+    assert_ne!(rig.session().track_ids().collect::<Vec<_>>(), order, "without Esc it is moved");
+}
+
+#[test]
+fn escape_cancels_a_range_a_marker_and_a_fader() {
+    let mut rig = recorded();
+    let ruler = rig.harness.get_by_label("Ruler").rect();
+    let at = |part: f32| pos2(ruler.left() + ruler.width() * part, ruler.bottom() - 4.0);
+    rig.drag(at(0.5), at(0.6));
+    let range = rig.snapshot().transport.range;
+    assert!(range.is_some());
+    rig.hold_drag(at(0.7), at(0.9));
+    assert_ne!(rig.snapshot().transport.range, range);
+    rig.press(Key::Escape);
+    rig.release(at(0.9));
+    assert_eq!(rig.snapshot().transport.range, range);
+
+    rig.press(Key::M);
+    let marker = rig.session().markers()[0].at;
+    let flag = rig.harness.get_by_label_contains("Marker 1").rect();
+    let to = flag.center() + vec2(150.0, 0.0);
+    rig.hold_drag(flag.center(), to);
+    let moved = rig.harness.get_by_label_contains("Marker 1").rect();
+    assert!(moved.left() > flag.left() + 100.0, "{moved:?} of {flag:?}");
+    rig.press(Key::Escape);
+    rig.release(to);
+    assert_eq!(rig.session().markers()[0].at, marker);
+    rig.drag(flag.center(), to);
+    assert!(marker < rig.session().markers()[0].at, "without Esc it is moved");
+
+    let fader = rig.harness.get_by_label("Gain In 1").rect();
+    let to = fader.center() - vec2(fader.width() / 3.0, 0.0);
+    let gain = rig.session().tracks()[0].gain_db();
+    rig.hold_drag(fader.center(), to);
+    assert!(rig.session().tracks()[0].gain_db() < gain - 1.0);
+    rig.press(Key::Escape);
+    rig.release(to);
+    let after = rig.session().tracks()[0].gain_db();
+    assert!((after - gain).abs() < 0.05, "{after}");
+}
