@@ -97,3 +97,33 @@ fn move_file(audio: &Folder, trash: &Folder, take: &Take) -> Result<bool, Sessio
     let (from, to) = if take.trashed { (audio, trash) } else { (trash, audio) };
     from.move_to(to, take.file_name())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::open_take;
+    use super::*;
+    use crate::format::TakeFormat;
+    use crate::session::tests::recorded;
+    use crate::time::{FramePos, Frames, SampleRate};
+    use std::fs;
+
+    /// An export right after the undo of a discard did not find the take.
+    #[test]
+    fn a_take_is_read_while_its_file_is_still_in_the_folder_that_it_is_going_to_leave() {
+        let dir = tempfile::tempdir().expect("a folder");
+        let path = dir.path().join("Gig");
+        let made = OpenSession::create(&path, "Gig", SampleRate(48_000), TakeFormat::S24);
+        let (_open, mut session) = made.expect("made");
+        let track = session.add_track("Kick", &[0]).expect("room");
+        let id = recorded(&mut session, track, FramePos(0), Frames(10));
+        let take = session.take(id).expect("made").clone();
+        fs::write(path.join(take.earlier_path()), "sound").expect("written");
+        let file = open_take(&path, &take).expect("found");
+        assert_eq!(file.metadata().expect("open").len(), 5);
+        session.trash_take(id).expect("complete");
+        let trashed = session.take(id).expect("made").clone();
+        assert_eq!((trashed.path(), trashed.earlier_path()), (take.earlier_path(), take.path()));
+        fs::rename(path.join(take.earlier_path()), path.join(take.path())).expect("moved");
+        assert!(open_take(&path, &take).is_ok() && open_take(&path, &trashed).is_ok());
+    }
+}
