@@ -18,4 +18,5 @@ mod outbox;
 pub mod capture_ahead;
 pub mod take_file;
 pub mod commit;
+mod played_file;
 pub mod read_ahead;

@@ -185,6 +185,9 @@ pub fn map_span(take_frame: u64, frames: u64, frame_bytes: usize, data_offset: u
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::format::TakeFormat;
+    use crate::message::PlayFile;
+    use crate::wav::take_sound::{TakeProgress, TakeSound};
     use proptest::prelude::*;
     use std::path::PathBuf;
     use std::sync::Arc;
@@ -234,12 +237,15 @@ mod tests {
         assert_eq!(lead(0, 24, 3, 144_000, 1000, 192).windows, limits::LEAD_WINDOWS_MIN);
     }
 
+    const SOUND: TakeSound =
+        TakeSound { channels: 1, rate: 48_000, format: TakeFormat::S24, progress: TakeProgress::Finished };
+
     fn region(start: u64, length: u64, take_start: u64) -> PlayRegion {
         PlayRegion {
             start: FramePos(start),
             length: Frames(length),
             take_start: FramePos(take_start),
-            path: Arc::new(PathBuf::new()),
+            file: Arc::new(PlayFile { path: Arc::default(), earlier_path: PathBuf::new(), sound: SOUND }),
             edges: crate::window::playback::Edges::NONE,
         }
     }

@@ -7,23 +7,20 @@
 
 use super::capabilities::Capabilities;
 use super::plan::{self, Lead, PlaySpan};
-use crate::file_system::{OpenError, open_regular};
+use super::played_file::{PlayedFile, open_file, refusal};
 use crate::host::{self, disk};
 use crate::limits;
 use crate::message::disk::{DiskEvent, ReaderCommand};
 use crate::message::published::Published;
 use crate::message::stats::DiskPublished;
-use crate::message::{PlayPath, PlayRegion};
-use crate::residency::ledger::{Ledger, SlotLedger, SlotSpan, Stamp};
-use crate::time::SampleRate;
-use crate::wav::parse::{Layout, parse};
+use crate::message::{PlayFile, PlayPath, PlayRegion};
+use crate::residency::ledger::{Ledger, SlotLedger, SlotSpan};
+use crate::time::{FramePos, Frames, SampleRate};
 use crate::window::budget::LockBudget;
-use crate::window::map::Mapping;
-use crate::window::playback::{Edges, PlaybackWindow, ReaderPlaybackWindows};
+use crate::window::playback::{PlaybackWindow, ReaderPlaybackWindows};
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender};
-use std::collections::{HashMap, HashSet, VecDeque};
-use std::fs::File;
-use std::io;
+use std::collections::{HashMap, VecDeque};
+use std::ops::Range;
 use std::path::PathBuf;
 use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
 use std::sync::{Arc, Weak};
@@ -76,20 +73,14 @@ pub struct Reader {
     open_file_count: usize,
 }
 
-struct PlayedFile {
-    path: Arc<PathBuf>,
-    file: Arc<File>,
-    bytes: u64,
-    layout: Layout,
-    format: crate::format::TakeFormat,
-}
-
 struct Track {
     slot: usize,
     entry: Arc<SlotLedger>,
     windows: ReaderPlaybackWindows,
+    /// `replaces` of the command that installed the player.
+    install: Option<u64>,
     regions: Vec<PlayRegion>,
-    /// The file of each region. `None`: it could not be opened.
+    /// The file of each region. `None`: it is not played.
     files: Vec<Option<Arc<PlayedFile>>>,
     /// Bytes of the widest frame of its files.
     frame_bytes_max: usize,
@@ -104,9 +95,20 @@ struct Track {
     supplied: u64,
     /// Windows handed over since the last locate. The ring may still contain windows of the locate before.
     handed_over: usize,
-    /// The reason why a window could not be mapped, until it is reported. Only the first one of a track is.
-    trouble: Option<String>,
+    /// The reason why a window could not be mapped, and the rest of its region, until it is reported. Only the first one
+    /// of a track is.
+    trouble: Option<(String, Range<FramePos>)>,
     trouble_reported: bool,
+}
+
+/// A file in a list of regions, and the parts of the timeline for which it has no sound.
+struct ListedFile {
+    file: Arc<PlayFile>,
+    /// The open file, or why it is not played.
+    played: Result<Arc<PlayedFile>, String>,
+    /// The frame up to which the regions that are silent in part play it.
+    needed: u64,
+    silent: Vec<Range<FramePos>>,
 }
 
 /// Either a window that is on its way, or a range of silence, which only advances `supplied`.
@@ -185,11 +187,12 @@ impl Reader {
         regions: Vec<PlayRegion>,
         announces: Option<u64>,
     ) -> Track {
-        let files = self.open_files(slot, &regions);
+        let files = self.open_files(slot, announces, &regions);
         Track {
             slot,
             entry: self.setup.ledger.slot(slot, self.setup.rate.0),
             windows,
+            install: announces,
             regions,
             frame_bytes_max: files.iter().flatten().map(|file| file.layout.frame_bytes()).max().unwrap_or(4),
             files,
@@ -204,33 +207,58 @@ impl Reader {
         }
     }
 
-    /// The files of regions. A file that another track plays is open already; one that cannot be opened is tried once for
-    /// each list of regions.
-    fn open_files(&mut self, slot: usize, regions: &[PlayRegion]) -> Vec<Option<Arc<PlayedFile>>> {
+    /// The files of regions, each opened once. Reports each file that does not have the sound that its regions play.
+    fn open_files(
+        &mut self,
+        slot: usize,
+        install: Option<u64>,
+        regions: &[PlayRegion],
+    ) -> Vec<Option<Arc<PlayedFile>>> {
         if self.files.len() > 2 * self.open_file_count + regions.len() {
             self.files.retain(|_, file| file.strong_count() > 0);
             self.open_file_count = self.files.len();
         }
         let mut opened = Vec::with_capacity(regions.len());
-        let mut refused: HashSet<Arc<PathBuf>> = HashSet::new();
+        let mut listed: Vec<ListedFile> = Vec::new();
+        let mut places: HashMap<Arc<PathBuf>, usize> = HashMap::new();
         for region in regions {
-            let mut file = self.files.get(&region.path).and_then(Weak::upgrade);
-            if file.is_none() && !refused.contains(&region.path) {
-                match open_file(&region.path) {
-                    Ok(new) => {
-                        let new = Arc::new(new);
-                        self.files.insert(Arc::clone(&region.path), Arc::downgrade(&new));
-                        file = Some(new);
-                    }
-                    Err(reason) => {
-                        refused.insert(Arc::clone(&region.path));
-                        host::send(&self.setup.events, DiskEvent::PlaybackTrouble { slot, reason }).ok();
-                    }
-                }
+            let place = *places.entry(Arc::clone(&region.file.path)).or_insert(listed.len());
+            if place == listed.len() {
+                let file = Arc::clone(&region.file);
+                listed.push(ListedFile { played: self.open(&file), file, needed: 0, silent: Vec::new() });
             }
-            opened.push(file);
+            let file = &mut listed[place];
+            let frames = file.played.as_ref().map_or(0, |played| played.layout.frames);
+            let needed = (region.take_start + region.length).0;
+            if frames < needed {
+                file.needed = file.needed.max(needed);
+                let heard = Frames(frames.saturating_sub(region.take_start.0));
+                file.silent.push(region.start + heard..region.start + region.length);
+            }
+            opened.push(file.played.as_ref().ok().cloned());
+        }
+        for ListedFile { file, played, needed, silent } in listed {
+            let found = played.and_then(|played| {
+                let checked = file.sound.length_check(played.layout.frames, needed);
+                checked.map_err(|defect| refusal(&file, &defect))
+            });
+            if let Err(reason) = found {
+                host::send(&self.setup.events, DiskEvent::PlaybackTrouble { slot, install, reason, silent }).ok();
+            }
         }
         opened
+    }
+
+    /// The file of a take, if it has the take's sound. A file that another track plays is open already.
+    fn open(&mut self, file: &PlayFile) -> Result<Arc<PlayedFile>, String> {
+        file.sound.rate_check(self.setup.rate.0).map_err(|defect| refusal(file, &defect))?;
+        if let Some(open) = self.files.get(&file.path).and_then(Weak::upgrade) {
+            file.sound.layout_check(&open.layout).map_err(|defect| refusal(file, &defect))?;
+            return Ok(open);
+        }
+        let new = Arc::new(open_file(file)?);
+        self.files.insert(Arc::clone(&file.path), Arc::downgrade(&new));
+        Ok(new)
     }
 
     fn tick(&mut self) {
@@ -252,9 +280,11 @@ impl Reader {
                 lead.window_bytes,
                 stream + (8 * lead_frames).max(u64::from(self.setup.rate.0)),
             );
-            if let Some(reason) = track.trouble.take().filter(|_| !std::mem::replace(&mut track.trouble_reported, true))
+            if let Some((reason, silent)) =
+                track.trouble.take().filter(|_| !std::mem::replace(&mut track.trouble_reported, true))
             {
-                host::send(&self.setup.events, DiskEvent::PlaybackTrouble { slot: track.slot, reason }).ok();
+                let (slot, install, silent) = (track.slot, track.install, vec![silent]);
+                host::send(&self.setup.events, DiskEvent::PlaybackTrouble { slot, install, reason, silent }).ok();
             }
             track.hand_over(&self.setup, self.epoch, lead.windows);
             let ahead = track.supplied.saturating_sub(stream);
@@ -296,17 +326,18 @@ impl Track {
                         match take.window(take_frame, frames, window_bytes, epoch, self.next) {
                             Ok(window) => window.map(|(window, span)| (PlaybackWindow { edges, ..window }, span)),
                             Err(error) => {
-                                let path = region.path.display();
-                                self.trouble = Some(format!(
-                                    "{path}: cannot map a window of it: {error}; the track is silent there"
-                                ));
+                                let reason = format!("cannot map a window of it: {error}");
+                                let from = region.start + Frames(take_frame.saturating_sub(region.take_start.0));
+                                self.trouble =
+                                    Some((refusal(&region.file, &reason), from..region.start + region.length));
                                 None
                             }
                         }
                     });
                     match mapped {
                         Some(window) => Upcoming { end: self.next + window.0.frames, window: Some(window), ticks: 0 },
-                        // The file does not have these frames: silence. This was reported when the file was opened.
+                        // The file does not have these frames: silence. `open_files` has reported it, unless the take is
+                        // being recorded.
                         None => Upcoming { window: None, end: self.next + frames.min(window_bytes as u64), ticks: 0 },
                     }
                 }
@@ -360,77 +391,14 @@ impl Track {
     }
 }
 
-impl PlayedFile {
-    /// Maps a window of up to `frames` frames from `take_frame` on. `None`: the file has no such frame.
-    fn window(
-        &self,
-        take_frame: u64,
-        frames: u64,
-        window_bytes: usize,
-        epoch: u32,
-        start: u64,
-    ) -> io::Result<Option<(PlaybackWindow, SlotSpan)>> {
-        let frames = frames.min(self.layout.frames.saturating_sub(take_frame));
-        if frames == 0 {
-            return Ok(None);
-        }
-        let span = plan::map_span(take_frame, frames, self.layout.frame_bytes(), self.layout.data_offset, window_bytes);
-        let map = Mapping::readable(&self.file, span.offset, span.bytes)?;
-        let entry = SlotSpan {
-            path: Arc::clone(&self.path),
-            file: Arc::clone(&self.file),
-            file_bytes: self.bytes,
-            data_offset: self.layout.data_offset,
-            frame_bytes: self.layout.frame_bytes(),
-            offset: span.offset,
-            skip_bytes: span.skip_bytes,
-            start,
-            frames: span.frames,
-            epoch,
-            bytes: 0,
-            address: 0,
-            locked: false,
-            supplied: Stamp::NEVER,
-        };
-        let window = PlaybackWindow {
-            map,
-            epoch,
-            start,
-            frames: span.frames,
-            skip_bytes: span.skip_bytes,
-            format: self.format,
-            channels: usize::from(self.layout.channels),
-            edges: Edges::NONE,
-        };
-        Ok(Some((window, entry)))
-    }
-}
-
-fn open_file(path: &Arc<PathBuf>) -> Result<PlayedFile, String> {
-    let refusal = |reason: &dyn std::fmt::Display| format!("{}: {reason}; the track is silent there", path.display());
-    let file = open_regular(path).map_err(|error| match error {
-        OpenError::Link => refusal(&"it is a link"),
-        OpenError::NotRegular => refusal(&"it is not a regular file"),
-        OpenError::Open(error) | OpenError::Stat(error) => refusal(&error),
-    })?;
-    let bytes = file.metadata().map_err(|error| refusal(&error))?.len();
-    let layout = parse(&mut disk::Reading::of(&file), bytes).map_err(|error| refusal(&error))?;
-    let format =
-        layout.encoding.take_format().ok_or_else(|| refusal(&"32-bit integer samples cannot be played yet"))?;
-    if limits::TAKE_CHANNEL_COUNT_MAX < usize::from(layout.channels) {
-        return Err(refusal(&format_args!("{} channels; a take is mono or stereo", layout.channels)));
-    }
-    Ok(PlayedFile { path: Arc::clone(path), file: Arc::new(file), bytes, layout, format })
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::format::TakeFormat;
-    use crate::time::{FramePos, Frames};
     use crate::wav::header::Header;
+    use crate::wav::take_sound::{TakeProgress, TakeSound};
     use crate::wav::write::{Existing, Writer};
-    use crate::window::playback::{Playable, playback_windows};
+    use crate::window::playback::{Edges, Playable, playback_windows};
     use crossbeam_channel::unbounded;
     use std::time::Instant;
 
@@ -445,7 +413,17 @@ mod tests {
         disk: &Arc<DiskPublished>,
     ) -> (Sender<ReaderCommand>, std::thread::JoinHandle<()>) {
         let (commands, receiver) = unbounded();
-        let setup = ReaderSetup {
+        let setup = setup(published, disk, receiver, unbounded().0);
+        (commands, std::thread::spawn(move || Reader::new(setup).run()))
+    }
+
+    fn setup(
+        published: &Arc<Published>,
+        disk: &Arc<DiskPublished>,
+        commands: Receiver<ReaderCommand>,
+        events: Sender<DiskEvent>,
+    ) -> ReaderSetup {
+        ReaderSetup {
             capabilities: Capabilities::probe(&[]),
             budget: LockBudget::new(1 << 20),
             playback_share: 1 << 20,
@@ -455,10 +433,62 @@ mod tests {
             published: Arc::clone(published),
             disk: Arc::clone(disk),
             ledger: Arc::new(Ledger::default()),
-            commands: receiver,
-            events: unbounded().0,
+            commands,
+            events,
+        }
+    }
+
+    /// A take of [`FRAMES`] frames as one region at the start of the timeline.
+    fn region_of_file(folder: &std::path::Path, progress: TakeProgress) -> PlayRegion {
+        let path = folder.join("t-1.wav");
+        let format = TakeFormat::S24;
+        let mut writer = Writer::create_new(&path, Header::new(1, 48_000, format), Existing::Keep).unwrap();
+        writer.write_frames(&vec![0.25; FRAMES]).unwrap();
+        writer.finish().unwrap();
+        let sound = TakeSound { channels: 1, rate: 48_000, format, progress };
+        let file = Arc::new(PlayFile { path: Arc::new(path), earlier_path: folder.join("trash/t-1.wav"), sound });
+        let length = Frames(FRAMES as u64);
+        PlayRegion { start: FramePos(0), length, take_start: FramePos(0), file, edges: Edges::NONE }
+    }
+
+    /// The events of opening the files of `regions`.
+    fn told_of(regions: &[PlayRegion]) -> Vec<(String, Vec<Range<FramePos>>)> {
+        let (sender, events) = unbounded();
+        let (published, disk) = (Arc::new(Published::new(0)), Arc::new(DiskPublished::default()));
+        Reader::new(setup(&published, &disk, unbounded().1, sender)).open_files(0, None, regions);
+        let told = events.try_iter().filter_map(|event| match event {
+            DiskEvent::PlaybackTrouble { reason, silent, .. } => Some((reason, silent)),
+            _ => None,
+        });
+        told.collect()
+    }
+
+    /// A file that was cut short was silence, and nothing was said.
+    #[test]
+    fn a_file_that_is_too_short_is_named_once_with_the_places_that_it_leaves_silent() {
+        let folder = tempfile::tempdir().unwrap();
+        let whole = region_of_file(folder.path(), TakeProgress::Finished);
+        assert!(told_of(std::slice::from_ref(&whole)).is_empty());
+        let file = std::fs::File::options().write(true).open(&*whole.file.path).unwrap();
+        file.set_len(4096 + 3 * 1000).unwrap();
+        let region = |start, take_start, length| PlayRegion {
+            start: FramePos(start),
+            take_start: FramePos(take_start),
+            length: Frames(length),
+            ..whole.clone()
         };
-        (commands, std::thread::spawn(move || Reader::new(setup).run()))
+        let regions = [region(0, 0, 1000), region(5000, 900, 200), region(9000, 4000, 50)];
+        let told = told_of(&regions);
+        let [(reason, silent)] = told.as_slice() else { panic!("{told:?}") };
+        assert!(reason.contains("the file ends at frame 1000, and the session plays it up to frame 4050"), "{reason}");
+        assert_eq!(*silent, [FramePos(5100)..FramePos(5200), FramePos(9000)..FramePos(9050)]);
+        for (progress, words) in [(TakeProgress::CutOff, Some("not finished; ")), (TakeProgress::BeingRecorded, None)] {
+            let sound = TakeSound { progress, ..whole.file.sound };
+            let file = Arc::new(PlayFile { sound, ..(*whole.file).clone() });
+            let told = told_of(&regions.clone().map(|region| PlayRegion { file: Arc::clone(&file), ..region }));
+            assert_eq!(told.len(), usize::from(words.is_some()), "{told:?}");
+            assert!(told.iter().all(|(reason, _)| words.is_some_and(|words| reason.contains(words))), "{told:?}");
+        }
     }
 
     fn becomes(published: &Published, epoch: u32) -> bool {
@@ -494,16 +524,10 @@ mod tests {
     #[test]
     fn a_locate_is_not_ready_before_its_own_windows_are_in_place() {
         let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("t-1.wav");
-        let mut writer = Writer::create_new(&path, Header::new(1, 48_000, TakeFormat::S24), Existing::Keep).unwrap();
-        writer.write_frames(&vec![0.25; FRAMES]).unwrap();
-        writer.finish().unwrap();
+        let region = region_of_file(folder.path(), TakeProgress::Finished);
         let published = Arc::new(Published::new(0));
         let (commands, thread) = reader(&published);
         let (mut audio, windows) = playback_windows();
-        let length = Frames(FRAMES as u64);
-        let edges = Edges::NONE;
-        let region = PlayRegion { start: FramePos(0), length, take_start: FramePos(0), path: Arc::new(path), edges };
         let regions = Box::new(move || vec![region]);
         commands.send(ReaderCommand::Install { slot: 0, windows, regions, replaces: None }).unwrap();
         commands.send(ReaderCommand::Locate { path: PlayPath::default(), epoch: 1 }).unwrap();

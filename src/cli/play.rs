@@ -83,7 +83,7 @@ pub fn run(args: &PlayArgs) -> Result<(), Failure> {
         std::thread::sleep(line.pace().min(Duration::from_millis(20)));
     }
     let played = control.published().position.load(Relaxed).min(end).saturating_sub(from);
-    let outcome = Outcome::of(&control, &base, played);
+    let outcome = Outcome::of(&control, &base, FramePos(from), played);
     if !is_set(&stop_flag) {
         // The last frames are computed, and leave the device later.
         let delay = Frames(control.published().latency().output);
@@ -107,6 +107,8 @@ struct Outcome {
     frames: u64,
     /// Frames of them that nobody heard: the device lost them, or the outputs had failed.
     silent: u64,
+    /// Frames of them for which a track had no sound, because a take is missing, foreign, short or cut off.
+    without_sound: u64,
     xruns: u64,
     playback_xruns: u64,
     dropouts: u64,
@@ -116,7 +118,7 @@ struct Outcome {
 }
 
 impl Outcome {
-    fn of(control: &Control, base: &Reading, frames: u64) -> Outcome {
+    fn of(control: &Control, base: &Reading, from: FramePos, frames: u64) -> Outcome {
         let (running, now) = (control.running(), Reading::now(control.published(), false));
         Outcome {
             folder: control.folder().to_owned(),
@@ -124,6 +126,7 @@ impl Outcome {
             tracks: control.session().tracks().len(),
             frames,
             silent: (now.frames_lost - base.frames_lost) + (now.frames_unheard - base.frames_unheard),
+            without_sound: control.frames_without_sound(from, from + Frames(frames)),
             xruns: now.xruns - base.xruns,
             playback_xruns: now.playback_xruns - base.playback_xruns,
             dropouts: now.dropouts - base.dropouts,
@@ -131,6 +134,11 @@ impl Outcome {
             locked_bytes_peak: running.budget.peak(),
             audio_thread: now.since(base, &running.scheduling),
         }
+    }
+
+    /// Frames that were not heard as the session lists them.
+    fn unheard(&self) -> u64 {
+        self.frames.min(self.silent + self.without_sound)
     }
 
     fn json(&self) -> Value {
@@ -142,7 +150,7 @@ impl Outcome {
             "tracks": self.tracks,
             "seconds": Frames(self.frames).seconds(self.device.rate),
             "frames": self.frames,
-            "frames_unheard": self.silent,
+            "frames_unheard": self.unheard(),
             "xruns": self.xruns,
             "playback_xruns": self.playback_xruns,
             "dropouts": self.dropouts,
@@ -152,8 +160,8 @@ impl Outcome {
         })
     }
 
-    /// A failure if nothing was heard, or the outputs were silent for a time that a listener notices. `loss`: the text
-    /// of the last notice of a loss.
+    /// A failure if nothing was heard, if the outputs were silent for a time that a listener notices, or if a track had no
+    /// sound where the session lists some. `loss`: the text of the last notice of a loss.
     fn verdict(&self, loss: Option<String>) -> Result<(), Failure> {
         let (name, because) = (&self.device.name, loss.map_or_else(String::new, |text| format!(": {text}")));
         if self.audio_thread.cycles == 0 || self.frames <= self.silent {
@@ -164,6 +172,11 @@ impl Outcome {
             let silent = Clock(Frames(self.silent).duration(self.device.rate));
             return Err(Failure(format!("{name}: the outputs were silent for {silent} of it{because}")));
         }
+        if 0 < self.without_sound {
+            let silent = Clock(Frames(self.without_sound).duration(self.device.rate));
+            let session = self.folder.display();
+            return Err(Failure(format!("{session}: for {silent} of it a track had no sound; see above")));
+        }
         Ok(())
     }
 
@@ -173,7 +186,7 @@ impl Outcome {
             "played {} of {} tracks: {} frames not heard, {} dropouts, {} xruns, {} page faults; cycle {:.1} µs mean{}, {:.1} µs worst; {}",
             Clock(Frames(self.frames).duration(self.device.rate)),
             self.tracks,
-            self.silent,
+            self.unheard(),
             self.dropouts,
             self.xruns + self.playback_xruns,
             audio.faults_text(),

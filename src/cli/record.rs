@@ -144,10 +144,17 @@ fn judge_sound(args: &RecordArgs, report: &PassReport, device: &str, rate: Sampl
             "{device}: the takes are whole, but not all of their sound is that of the source: {text}"
         )));
     }
-    let silent = report.audio_thread.frames_unheard;
+    let without_sound = report.frames_without_sound;
+    let silent = report.audio_thread.frames_unheard - without_sound;
     if args.play_along && u64::from(rate.0) <= 2 * silent {
         let silent = Clock(Frames(silent).duration(rate));
         return Err(Failure(format!("{device}: the takes are complete, but the outputs were silent for {silent}")));
+    }
+    if args.play_along && 0 < without_sound {
+        let silent = Clock(Frames(without_sound).duration(rate));
+        return Err(Failure(format!(
+            "the takes are complete, but for {silent} of what was played a track had no sound; see above"
+        )));
     }
     Ok(())
 }

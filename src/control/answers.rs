@@ -39,6 +39,7 @@ impl Control {
                 self.notify(Kind::Dropout, Severity::Caution, text, &[("at", at.0), ("frames", frames.0)]);
             }
             AudioEvent::CutShort { slot, at } => {
+                self.players.note_cut_short(slot, at, &self.session);
                 let name = self.players.name(slot, &self.session);
                 let text =
                     format!("{name} {}: its file was cut short by another program; the rest is silent", clock(at));
@@ -83,7 +84,13 @@ impl Control {
             DiskEvent::EarlierFileFinished { take, index, trouble } => self.earlier_file_finished(take, index, trouble),
             DiskEvent::Continued { take, outcome } => self.take_continued(take, outcome),
             DiskEvent::PlayerReady { slot, key } => self.players.player_ready(slot, key, &mut self.running),
-            DiskEvent::PlaybackTrouble { reason, .. } => self.caution(reason),
+            DiskEvent::PlaybackTrouble { slot, install, reason, silent } => {
+                if self.players.note_silence(slot, install, silent) {
+                    // The words of an export.
+                    let title = self.players.title(slot, &self.session);
+                    self.caution(format!("{title}, silent there: {reason}"));
+                }
+            }
             DiskEvent::Trouble { replica: Replica::Mirror, reason } => {
                 self.caution(format!("mirror: {reason}"));
                 self.set_mirror_error(Some(reason));

@@ -26,6 +26,12 @@ impl Control {
         self.players.update(&session, &self.folder, &mut self.running);
     }
 
+    /// Frames of the timeline from `from` to `end` for which a track that is played has no sound, because a take is missing,
+    /// foreign, short or cut off. They are in no count of the device.
+    pub fn frames_without_sound(&self, from: FramePos, end: FramePos) -> u64 {
+        self.players.frames_without_sound(from, end)
+    }
+
     /// Plays every track from now on. Players follow changes of the session; while a pass is on they wait.
     pub fn enable_playback(&mut self) {
         self.playback_enabled = true;

@@ -4,13 +4,16 @@
 //! old player of a track plays until the read-ahead has filled windows for the new one, and the engine fades over.
 
 use crate::message::disk::{PlayRegions, ReaderCommand};
-use crate::message::{AudioCommand, PlayPath, PlayRegion, Voice};
+use crate::message::{AudioCommand, PlayFile, PlayPath, PlayRegion, Voice};
 use crate::mixer::{AudibleRegion, Mix, TrackGains, audible_regions, mixes_of};
-use crate::session::{Monitor, Session, Shared, Take, TakeId, Track, TrackId};
+use crate::session::session_file::is_in_use;
+use crate::session::{Monitor, Region, Session, Shared, Take, TakeId, TakeState, Track, TrackId};
 use crate::threads::Threads;
 use crate::time::FramePos;
+use crate::wav::take_sound::{TakeProgress, TakeSound};
 use crate::window::playback::{Edges, playback_windows};
 use std::collections::{BTreeSet, HashMap};
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::Ordering::{Relaxed, Release};
@@ -37,6 +40,10 @@ struct Slot {
     mix: Mix,
     /// The player that replaces the present one as soon as it has windows.
     next: Option<NextPlayer>,
+    /// The key of the player that was installed last; `None`: it replaced no other one.
+    installed: Option<u64>,
+    /// The parts of the timeline where that player is silent, because a take does not have the sound that is listed.
+    silent: Vec<Range<FramePos>>,
 }
 
 struct NextPlayer {
@@ -58,13 +65,45 @@ impl Players {
         track.map_or_else(|| format!("track {}", slot + 1), |track| track.name().to_owned())
     }
 
+    /// The track in a slot, in messages about its takes.
+    pub fn title(&self, slot: usize, session: &Session) -> String {
+        let id = self.slots.get(slot).map(|slot| slot.track);
+        let found = session.tracks().iter().enumerate().find(|(_, track)| Some(track.id()) == id);
+        found.map_or_else(|| format!("track {}", slot + 1), |(index, track)| track.title(index + 1))
+    }
+
+    /// Notes that the player that command `installed` has put into a slot is silent there. `false`: another player has
+    /// replaced it, and opens the files again.
+    pub fn note_silence(&mut self, slot: usize, installed: Option<u64>, silent: Vec<Range<FramePos>>) -> bool {
+        let Some(present) = self.slots.get_mut(slot).filter(|present| present.installed == installed) else {
+            return false;
+        };
+        present.silent.extend(silent);
+        true
+    }
+
+    /// Notes that a file was cut short under the playhead: the track is silent from there to the end of the region.
+    pub fn note_cut_short(&mut self, slot: usize, at: FramePos, session: &Session) {
+        let Some(present) = self.slots.get_mut(slot) else { return };
+        let end = session.track(present.track).and_then(|track| track.region_at(at)).map(Region::end);
+        present.silent.extend(end.map(|end| at..end));
+    }
+
+    /// Frames from `from` to `end` for which a track whose takes are played has no sound, though the session lists it.
+    /// Frames that several tracks lack count once.
+    pub fn frames_without_sound(&self, from: FramePos, end: FramePos) -> u64 {
+        let plays = |slot: &&Slot| slot.mix.sources(true).0 && slot.mix.gains != TrackGains::SILENT;
+        let ranges = self.slots.iter().filter(plays).flat_map(|slot| &slot.silent);
+        frames_covered(ranges.map(|range| range.start.max(from)..range.end.min(end)).collect())
+    }
+
     /// Installs every track of the session in a slot, and locates to the playhead.
     pub fn load(&mut self, session: &Arc<Session>, folder: &Path, running: &mut Threads) {
         self.remove_slots(session.tracks().len(), running);
         self.slots.clear();
         let mut voices = Vec::with_capacity(session.tracks().len());
         for (slot, (track, mix)) in session.tracks().iter().zip(mixes_of(session)).enumerate() {
-            self.slots.push(Slot { track: track.id(), mix, next: None });
+            self.slots.push(Slot { track: track.id(), mix, next: None, installed: None, silent: Vec::new() });
             let (audio, windows) = playback_windows();
             voices.push(Box::new(Voice::new(audio, mix)));
             let regions = play_regions(slot, session, folder);
@@ -107,12 +146,17 @@ impl Players {
             running.reader.send(ReaderCommand::Install { slot, windows, regions, replaces: Some(key) }).ok();
             let mut next = NextPlayer { key, voice, is_other_track: true };
             match self.slots.get_mut(slot) {
-                None => self.slots.push(Slot { track: track.id(), mix, next: Some(next) }),
+                None => {
+                    let (track, installed, silent) = (track.id(), Some(key), Vec::new());
+                    self.slots.push(Slot { track, mix, next: Some(next), installed, silent });
+                }
                 Some(present) => {
                     next.is_other_track = present.track != track.id()
                         || present.next.as_ref().is_some_and(|before| before.is_other_track);
                     present.track = track.id();
                     present.next = Some(next);
+                    present.installed = Some(key);
+                    present.silent.clear();
                 }
             }
         }
@@ -217,21 +261,66 @@ fn changed_takes(before: &[Take], now: &[Take]) -> BTreeSet<TakeId> {
     changed
 }
 
+/// Frames in at least one of the ranges.
+fn frames_covered(mut ranges: Vec<Range<FramePos>>) -> u64 {
+    ranges.sort_unstable_by_key(|range| range.start);
+    let (mut frames, mut done) = (0, FramePos(0));
+    for range in ranges {
+        let from = range.start.max(done);
+        if from < range.end {
+            frames += range.end.since(from).0;
+            done = range.end;
+        }
+    }
+    frames
+}
+
 /// The regions of the track in a slot. The read-ahead makes the list, because that takes a while for a long one.
 fn play_regions(slot: usize, session: &Arc<Session>, folder: &Path) -> PlayRegions {
     let (session, folder) = (Arc::clone(session), folder.to_owned());
     Box::new(move || {
         let Some(track) = session.tracks().get(slot) else { return Vec::new() };
-        let mut paths: HashMap<TakeId, Arc<PathBuf>> = HashMap::new();
+        let mut files: HashMap<TakeId, Arc<PlayFile>> = HashMap::new();
+        let mut in_use: Option<bool> = None;
+        let mut file_of = |take: &Take| {
+            let progress = match take.state {
+                TakeState::Recording if *in_use.get_or_insert_with(|| is_in_use(&folder)) => {
+                    TakeProgress::BeingRecorded
+                }
+                TakeState::Recording => TakeProgress::CutOff,
+                _ => TakeProgress::Finished,
+            };
+            Arc::new(PlayFile {
+                path: Arc::new(folder.join(take.path())),
+                earlier_path: folder.join(take.earlier_path()),
+                sound: TakeSound { channels: take.channels, rate: take.rate.0, format: take.format, progress },
+            })
+        };
         let regions = audible_regions(track, &session).into_iter();
         regions
             .map(|AudibleRegion { region, take, fades }| PlayRegion {
                 start: region.start,
                 length: region.length,
                 take_start: region.take_start,
-                path: Arc::clone(paths.entry(take.id).or_insert_with(|| Arc::new(folder.join(take.path())))),
+                file: Arc::clone(files.entry(take.id).or_insert_with(|| file_of(take))),
                 edges: Edges::new(fades, region.length.0),
             })
             .collect()
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn frames_that_several_tracks_lack_count_once() {
+        let covered = |ranges: &[(u64, u64)]| {
+            frames_covered(ranges.iter().map(|(from, to)| FramePos(*from)..FramePos(*to)).collect())
+        };
+        assert_eq!(covered(&[]), 0);
+        assert_eq!(covered(&[(10, 20), (0, 5)]), 15);
+        assert_eq!(covered(&[(0, 100), (20, 30), (90, 110)]), 110);
+        assert_eq!(covered(&[(50, 40), (0, 10)]), 10, "a range outside of what was played is empty");
+    }
 }

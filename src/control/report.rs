@@ -64,7 +64,8 @@ pub struct AudioReport {
     /// Seconds in which the built-in device made its signal. They are a part of `cpu_seconds`, and of no cycle; 0 with a
     /// card.
     pub signal_seconds: f64,
-    /// Output frames that were computed and not played, because the outputs had failed or ran late.
+    /// Output frames that were computed and not played, because the outputs had failed or ran late. The report of a pass
+    /// adds those for which a track had no sound.
     pub frames_unheard: u64,
 }
 

@@ -3,6 +3,7 @@
 use crate::session::session_file::SessionError;
 use crate::time::FramePos;
 use crate::wav::WavError;
+use crate::wav::take_sound::TakeDefect;
 use std::fmt;
 use std::io;
 use std::path::PathBuf;
@@ -41,18 +42,8 @@ pub enum ExportError {
         /// Whether the mix was requested. Mute and solo apply to it, but not to stems.
         mix: bool,
     },
-    /// A take's file is gone.
-    Missing { path: PathBuf },
-    /// A take's file does not have the format in the session, or its rate is not that of the session.
-    Foreign { path: PathBuf, reason: String },
-    /// A take's file is shorter than the session says.
-    Short {
-        path: PathBuf,
-        /// Frames in the file.
-        frames: u64,
-        /// Frames that the session plays.
-        needed: u64,
-    },
+    /// A take's file does not have the sound that the session lists for it.
+    Take { path: PathBuf, defect: TakeDefect },
     /// A second WAV parser does not find in a finished file what was written.
     Unreadable { path: PathBuf, reason: String },
     /// The target folder is one in which the session keeps its own files.
@@ -114,18 +105,7 @@ impl fmt::Display for ExportError {
                 "{}: no track is heard there; choose another range, or look at mute, solo and monitoring",
                 session.display()
             ),
-            ExportError::Missing { path } => {
-                write!(f, "{}: the take's file is missing; bring it back, or remove its regions", path.display())
-            }
-            ExportError::Foreign { path, reason } => {
-                write!(f, "{}: {reason}; bring the take's own file back, or remove its regions", path.display())
-            }
-            ExportError::Short { path, frames, needed } => write!(
-                f,
-                "{}: the file ends at frame {frames}, and the session plays it up to frame {needed}; bring the whole \
-                 file back, or trim its regions",
-                path.display()
-            ),
+            ExportError::Take { path, defect } => write!(f, "{}: {defect}", path.display()),
             ExportError::OwnFolder { path } => {
                 write!(f, "{}: the session keeps its own files here; choose another folder", path.display())
             }

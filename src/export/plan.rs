@@ -2,6 +2,7 @@
 
 use super::ExportOptions;
 use super::error::ExportError;
+use super::source::sound_of;
 use crate::engine::mix::BUS_COUNT;
 use crate::format::TakeFormat;
 use crate::mixer::{AudibleRegion, TrackGains, audible_regions, mix_of};
@@ -10,6 +11,7 @@ use crate::session::{Monitor, POSITION_MAX, Session, Take, TakeId, TakeState, Tr
 use crate::time::{FramePos, Frames, SampleRate};
 use crate::wav::bext::{Bext, EXPORT_REMARK, coding_history_line};
 use crate::wav::header::Header;
+use crate::wav::take_sound::TakeProgress;
 use crate::wav::write::Existing;
 use crate::window::playback::Edges;
 use std::collections::{BTreeSet, HashMap, HashSet};
@@ -200,7 +202,7 @@ fn unplaced_takes(session: &Session, numbers: &BTreeSet<usize>) -> Vec<String> {
         let Some(takes) = unfinished.get(&track.id()) else { continue };
         let placed: HashSet<TakeId> = track.regions().iter().map(|region| region.take).collect();
         for take in takes.iter().filter(|take| !placed.contains(&take.id)) {
-            let title = title(number, track);
+            let title = track.title(number);
             notes.push(format!("{title}: {} is not finished and not on the timeline, left out", take.path()));
         }
     }
@@ -221,7 +223,7 @@ impl Planner<'_> {
             let track = &self.session.tracks()[number - 1];
             let clips = self.clips(track)?;
             if clips.is_empty() {
-                notes.push(format!("{}: no sound there, left out", title(number, track)));
+                notes.push(format!("{}: no sound there, left out", track.title(number)));
                 continue;
             }
             // A take may be stereo on a track that has become mono since.
@@ -231,7 +233,7 @@ impl Planner<'_> {
             let format = self.options.format.or(widest).unwrap_or(self.session.format);
             let shrinks = clips.iter().any(|clip| format.bytes() < clip.take.format.bytes());
             let name = self.stem_name(number, track);
-            let title = title(number, track);
+            let title = track.title(number);
             let first = clips.iter().min_by(|a, b| a.take.started.cmp(&b.take.started)).map(|clip| &clip.take);
             let reference = first.map_or(self.session.id, |take| take.uuid);
             let header = Header {
@@ -251,14 +253,14 @@ impl Planner<'_> {
             let track = &self.session.tracks()[number - 1];
             let mix = mix_of(track, self.session);
             if track.monitor == Monitor::Input {
-                notes.push(format!("{}: its input is monitored, so its takes are not heard", title(number, track)));
+                notes.push(format!("{}: its input is monitored, so its takes are not heard", track.title(number)));
             }
             if !mix.disk || mix.gains == TrackGains::SILENT {
                 continue;
             }
             let clips = self.clips(track)?;
             if !clips.is_empty() {
-                tracks.push(MixTrack { title: title(number, track), gains: mix.gains, clips });
+                tracks.push(MixTrack { title: track.title(number), gains: mix.gains, clips });
             }
         }
         if tracks.is_empty() {
@@ -322,10 +324,9 @@ impl Planner<'_> {
         if let Some(take) = self.takes.get(&take.id) {
             return Ok(Arc::clone(take));
         }
-        if take.rate != self.rate() {
-            let reason = format!("a take of {} in a session of {}", take.rate, self.rate());
-            return Err(ExportError::Foreign { path: self.options.folder.join(take.path()), reason });
-        }
+        let path = || self.options.folder.join(take.path());
+        let sound = sound_of(take, TakeProgress::Finished);
+        sound.rate_check(self.rate().0).map_err(|defect| ExportError::Take { path: path(), defect })?;
         let take = Arc::new(take.clone());
         self.takes.insert(take.id, Arc::clone(&take));
         Ok(take)
@@ -368,9 +369,4 @@ fn date_and_time(moment: &str) -> Option<(&str, &str)> {
         text.len() == pattern.len() && text.bytes().zip(pattern.bytes()).all(fits)
     };
     (is(date, "0000-00-00") && is(time, "00:00:00")).then_some((date, time))
-}
-
-/// The name of a track in notes, for example `track 3 (Snare)`.
-fn title(number: usize, track: &Track) -> String {
-    if track.name().is_empty() { format!("track {number}") } else { format!("track {number} ({})", track.name()) }
 }

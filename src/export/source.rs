@@ -3,9 +3,10 @@
 use super::error::ExportError;
 use super::plan::{Clip, PlannedFile};
 use crate::format::TakeFormat;
-use crate::session::session_file::{SessionError, open_take};
+use crate::session::session_file::{SessionError, is_in_use, open_take};
 use crate::session::{Take, TakeId, TakeState};
 use crate::wav::read::Reader;
+use crate::wav::take_sound::{TakeDefect, TakeProgress, TakeSound};
 use std::collections::HashMap;
 use std::path::Path;
 
@@ -16,30 +17,29 @@ pub(super) struct TakeSource {
     pub(super) format: TakeFormat,
     /// 1 or 2.
     pub(super) channels: usize,
-    /// The take is still being recorded, so its file may be shorter than the session says.
+    /// The take is being recorded or was cut off, so its file may be shorter than the session says.
     unfinished: bool,
+}
+
+/// The sound that the session lists for a take.
+pub(super) fn sound_of(take: &Take, progress: TakeProgress) -> TakeSound {
+    TakeSound { channels: take.channels, rate: take.rate.0, format: take.format, progress }
 }
 
 impl TakeSource {
     pub(super) fn open(folder: &Path, take: &Take) -> Result<TakeSource, ExportError> {
-        // This call reports a missing file, and refuses a path that leads out of the session.
-        match open_take(folder, take) {
-            Ok(_) => {}
-            Err(SessionError::Missing { path }) => return Err(ExportError::Missing { path }),
+        let path = folder_of(folder).join(take.path());
+        // This call refuses a path that leads out of the session.
+        let file = match open_take(folder, take) {
+            Ok(file) => file,
+            Err(SessionError::Missing { path }) => {
+                return Err(ExportError::Take { path, defect: TakeDefect::Missing });
+            }
             Err(error) => return Err(error.into()),
-        }
-        let reader = Reader::open(&folder_of(folder).join(take.path()))?;
-        let layout = reader.layout();
-        let format = layout.encoding.take_format();
-        let found = (u32::from(layout.channels), layout.rate, format);
-        if found != (take.channels, take.rate.0, Some(take.format)) {
-            let stored = format.map_or("32-bit integers".into(), |format| format.to_string());
-            let reason = format!(
-                "the file holds {} channels, {} Hz, {stored}, and the take {} channels, {}, {}",
-                layout.channels, layout.rate, take.channels, take.rate, take.format
-            );
-            return Err(ExportError::Foreign { path: reader.path().to_owned(), reason });
-        }
+        };
+        let reader = Reader::from_file(file, &path).map_err(|reason| reason.at(&path))?;
+        let sound = sound_of(take, TakeProgress::Finished);
+        sound.layout_check(reader.layout()).map_err(|defect| ExportError::Take { path, defect })?;
         let unfinished = take.state == TakeState::Recording;
         Ok(TakeSource { id: take.id, reader, format: take.format, channels: take.channels as usize, unfinished })
     }
@@ -49,7 +49,7 @@ impl TakeSource {
     }
 
     /// Reads whole frames from frame `at` on. Returns the number of frames: as many as `bytes` holds, fewer only at the
-    /// end of a take that is still being recorded.
+    /// end of a take that is not finished.
     pub(super) fn read(&self, at: u64, bytes: &mut [u8]) -> Result<usize, ExportError> {
         let wanted = bytes.len() / self.frame_bytes();
         let frames = self.reader.read_bytes(at, bytes)? / self.frame_bytes();
@@ -64,7 +64,7 @@ impl TakeSource {
         if self.unfinished || needed <= frames {
             return Ok(());
         }
-        Err(ExportError::Short { path: self.reader.path().to_owned(), frames, needed })
+        Err(ExportError::Take { path: self.reader.path().to_owned(), defect: TakeDefect::Short { frames, needed } })
     }
 }
 
@@ -88,8 +88,8 @@ pub(super) struct Checked {
     /// The files to write, each with its notes. A clip without sound to read is left out of them, and so is a file
     /// without a clip.
     pub(super) files: Vec<(PlannedFile, Vec<String>)>,
-    /// Takes that cannot be read as the session plays them: one sentence each, with the track, the file, the reason and
-    /// the remedy.
+    /// Takes that cannot be read as the session plays them, and takes that were cut off: one sentence each, with the
+    /// track, the file, the reason and the remedy.
     pub(super) problems: Vec<String>,
 }
 
@@ -106,9 +106,11 @@ enum Found {
 /// Opens every take and compares its length with the frames that the session plays of it, before anything is written.
 ///
 /// A take that cannot be read costs its own place, as in playback, and not the other tracks. The error is that of the
-/// first take if no file is left.
+/// first take if no file is left. A take that a running program records is read as far as its file reaches, and a note
+/// says so.
 pub(super) fn check(files: &[PlannedFile]) -> Result<Checked, ExportError> {
     let mut found: HashMap<TakeId, Found> = HashMap::new();
+    let mut in_use: Option<bool> = None;
     let (mut checked, mut first) = (Checked { files: Vec::new(), problems: Vec::new() }, None);
     for planned in files {
         let (mut planned, mut notes) = (planned.clone(), Vec::new());
@@ -132,16 +134,23 @@ pub(super) fn check(files: &[PlannedFile]) -> Result<Checked, ExportError> {
                 return true;
             }
             let is_new = noted.insert(clip.take.id, needed).is_none_or(|before| before < needed);
-            if unfinished {
-                if is_new {
+            let progress = match unfinished {
+                false => TakeProgress::Finished,
+                true if *in_use.get_or_insert_with(|| is_in_use(&folder)) => TakeProgress::BeingRecorded,
+                true => TakeProgress::CutOff,
+            };
+            match sound_of(&clip.take, progress).length_check(frames, needed) {
+                Err(defect) if is_new => {
+                    refuse(ExportError::Take { path: folder_of(&folder).join(clip.take.path()), defect });
+                }
+                Ok(()) if is_new => {
                     let file = clip.take.path();
                     notes.push(format!("{file}: not finished; silence from its frame {frames} to frame {needed}"));
                 }
-                return true;
+                _ => {}
             }
-            if is_new {
-                let path = folder_of(&folder).join(clip.take.path());
-                refuse(ExportError::Short { path, frames, needed });
+            if unfinished {
+                return true;
             }
             clip.frames = frames.saturating_sub(clip.take_start);
             0 < clip.frames

@@ -16,11 +16,12 @@ use super::span_to_commit::SpanToCommit;
 use super::spool_file::{MemoryFiles, ProgressFile, SpoolFile};
 use super::take::{ContinuationPlan, PassKey, TakeEnd, TakeKey, TakePlan};
 use super::{PlayPath, PlayRegion};
-use crate::time::Frames;
+use crate::time::{FramePos, Frames};
 use crate::window::capture::AudioCaptureWindows;
 use crate::window::playback::ReaderPlaybackWindows;
 use crate::window::progress_page::ProgressPage;
 use std::fs::File;
+use std::ops::Range;
 use std::sync::Arc;
 
 /// A command to the butler.
@@ -261,8 +262,12 @@ pub enum DiskEvent {
     PlaybackTrouble {
         /// Index of the track's slot.
         slot: usize,
+        /// `replaces` of the [`ReaderCommand::Install`] of the player.
+        install: Option<u64>,
         /// The problem, path first.
         reason: String,
+        /// The parts of the timeline where the track is silent because of it.
+        silent: Vec<Range<FramePos>>,
     },
     /// A problem began that lasts: a full disk, a failed write, a spool at its limit.
     Trouble {

@@ -28,6 +28,6 @@ pub mod take;
 
 pub use audio::{AudioCommand, AudioEvent};
 pub use pass::{Capture, LossLog, LossMark, OpenOverrun, Pass, PassRange};
-pub use play_path::{PlayPath, PlayRegion};
+pub use play_path::{PlayFile, PlayPath, PlayRegion};
 pub use published::Motion;
 pub use voice::Voice;

@@ -1,6 +1,7 @@
 //! The playhead's path through the timeline, and the regions on a track. Thread: any. Pure.
 
 use crate::time::{FramePos, Frames};
+use crate::wav::take_sound::TakeSound;
 use crate::window::playback::Edges;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -44,10 +45,21 @@ pub struct PlayRegion {
     pub length: Frames,
     /// Position in the take of the first frame.
     pub take_start: FramePos,
-    /// The WAV file of the take.
-    pub path: Arc<PathBuf>,
+    /// The WAV file of the take. All regions of a take share it.
+    pub file: Arc<PlayFile>,
     /// The first frame, between the edges of the region.
     pub edges: Edges,
+}
+
+/// The WAV file of a take, and the sound that the session lists for it.
+#[derive(Clone, Debug)]
+pub struct PlayFile {
+    /// The path of the file.
+    pub path: Arc<PathBuf>,
+    /// The path that the file has until the session saver has moved it out of the trash.
+    pub earlier_path: PathBuf,
+    /// The sound that the file should have.
+    pub sound: TakeSound,
 }
 
 #[cfg(test)]

@@ -120,6 +120,11 @@ impl Track {
         &self.name
     }
 
+    /// The track in messages, for example `track 3 (Snare)`. `number`: its place on the screen, from 1.
+    pub fn title(&self, number: usize) -> String {
+        if self.name.is_empty() { format!("track {number}") } else { format!("track {number} ({})", self.name) }
+    }
+
     /// Device channels that the track records, counted from 0: one, or two for stereo.
     pub fn inputs(&self) -> &[u32] {
         &self.inputs
@@ -171,6 +176,13 @@ impl Take {
     /// absolute if the file is in an overflow folder.
     pub fn path(&self) -> String {
         let file = if self.trashed { trash_path(self.file_name()) } else { self.file.clone() };
+        self.folder.as_ref().map_or(file.clone(), |folder| format!("{folder}/{file}"))
+    }
+
+    /// The path that the file may still have: the session saver moves a file into the trash, or out of it, after the save
+    /// that lists it there.
+    pub fn earlier_path(&self) -> String {
+        let file = if self.trashed { self.file.clone() } else { trash_path(self.file_name()) };
         self.folder.as_ref().map_or(file.clone(), |folder| format!("{folder}/{file}"))
     }
 

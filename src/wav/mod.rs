@@ -1,6 +1,7 @@
 //! WAV files: headers, sample formats, reading and writing. Thread: any but audio.
 //!
-//! [`header`] builds the first page of a take or an export. [`parse`] reads the header of any WAV file. Both are pure.
+//! [`header`] builds the first page of a take or an export. [`parse`] reads the header of any WAV file. [`take_sound`]
+//! compares a file with its take. All three are pure.
 //! Only [`read`] and [`mod@write`] open files.
 #![forbid(unsafe_code)]
 
@@ -10,6 +11,7 @@ pub mod ixml;
 pub mod parse;
 pub mod read;
 pub mod sample;
+pub mod take_sound;
 pub mod write;
 
 use std::fmt;

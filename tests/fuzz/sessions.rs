@@ -3,13 +3,15 @@
 use faultless::butler::plan::{PlaySpan, map_span, play_span};
 use faultless::export::ExportOptions;
 use faultless::export::plan::plan;
+use faultless::format::TakeFormat;
 use faultless::limits::WINDOW_BYTES_DEFAULT;
-use faultless::message::{PlayPath, PlayRegion};
+use faultless::message::{PlayFile, PlayPath, PlayRegion};
 use faultless::mixer::mix_of;
 use faultless::session::history::History;
 use faultless::session::session_file::{Fault, parse, to_bytes};
 use faultless::session::{EditError, NewTake, POSITION_MAX, Session, TakeId, TakeState, Track, TrackId};
 use faultless::time::{FramePos, Frames, SampleRate};
+use faultless::wav::take_sound::{TakeProgress, TakeSound};
 use std::path::{Component, Path, PathBuf};
 use std::sync::Arc;
 
@@ -66,12 +68,13 @@ fn check_session(session: &Session) {
 
 /// Plans the playback of a track from several positions on. Each step must advance and stay within the take.
 fn check_playback(track: &Track, session: &Session) {
-    let path = Arc::new(PathBuf::from("x"));
+    let sound = TakeSound { channels: 1, rate: 48_000, format: TakeFormat::S24, progress: TakeProgress::Finished };
+    let file = Arc::new(PlayFile { path: Arc::new(PathBuf::from("x")), earlier_path: PathBuf::new(), sound });
     let region = |region: &faultless::session::Region| PlayRegion {
         start: region.start,
         length: region.length,
         take_start: region.take_start,
-        path: Arc::clone(&path),
+        file: Arc::clone(&file),
         edges: faultless::window::playback::Edges::NONE,
     };
     let regions: Vec<PlayRegion> = track.regions().iter().map(region).collect();

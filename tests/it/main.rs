@@ -26,8 +26,10 @@ mod overdub;
 mod power;
 // Recording from end to end: every sample compared with the ramp, both capture paths, every fallback, losses.
 mod record;
-// Playing from end to end: the samples at the outputs, and bad takes.
+// Playing from end to end: the samples at the outputs.
 mod play;
+// Takes that are missing, foreign, short or cut off: play and export say the same, and fail.
+mod unheard;
 // Punches and stops: where passes begin and end, and what is listed before they end.
 mod punch;
 // The costs of control in large sessions.

@@ -112,9 +112,10 @@ fn a_pipe_or_a_link_in_place_of_a_take_blocks_nothing() {
     std::os::unix::fs::symlink(place.path().join("elsewhere.wav"), take(2)).unwrap();
     fs::remove_file(take(3)).unwrap();
     assert!(Command::new("mkfifo").arg(take(3)).status().unwrap().success());
-    let run = run(faultless("play", &folder, "--device virtual:free --json")).done();
+    let run = run(faultless("play", &folder, "--device virtual:free --json"));
     assert_eq!((&run.json()["frames"], &run.json()["dropouts"]), (&json!(24_000), &json!(0)));
-    let told: Vec<&str> = run.err.lines().filter(|line| line.contains("the track is silent there")).collect();
+    assert_eq!((run.code, &run.json()["frames_unheard"]), (Some(1), &json!(24_000)), "{}", run.err);
+    let told: Vec<&str> = run.err.lines().filter(|line| line.contains(", silent there: ")).collect();
     assert_eq!(told.len(), 2, "{}", run.err);
     assert!(told[0].contains("it is a link") && told[1].contains("not a regular file"), "{}", run.err);
 }

@@ -159,7 +159,9 @@ impl Control {
         self.players_outdated = self.playback_enabled;
         self.show_held_losses();
         self.save_at_once();
-        let Some(audio_thread) = run.audio_report.clone() else { return };
+        let Some(mut audio_thread) = run.audio_report.clone() else { return };
+        let frames_without_sound = self.frames_without_sound(ended.began, ended.began + ended.frames);
+        audio_thread.frames_unheard += frames_without_sound;
         let page_faults = self.fault_report(&run, audio_thread.faults().unwrap_or(0));
         let report_of = |take: &RecordingTake, (id, from, to): (TakeId, FramePos, FramePos)| TakeReport {
             track: track_name(&self.session, id),
@@ -185,6 +187,7 @@ impl Control {
             xruns: u64::from(ended.xruns),
             playback_xruns: u64::from(ended.playback_xruns),
             frames_lost: worst.max(ended.lost.0),
+            frames_without_sound,
             audio_thread,
             page_faults,
             takes,

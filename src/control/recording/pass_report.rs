@@ -19,6 +19,10 @@ pub struct PassReport {
     pub playback_xruns: u64,
     /// Frames of silence in place of lost sound, in the take that lost most.
     pub frames_lost: u64,
+    /// Frames of the pass for which a track that was played had no sound, because of a take that is missing, foreign, short
+    /// or cut off. `frames_unheard` of the audio thread includes them.
+    #[serde(skip)]
+    pub frames_without_sound: u64,
     /// Faults, switches and cycle times of the audio thread.
     pub audio_thread: AudioReport,
     /// The memory that the page faults of the audio thread hit.
@@ -135,6 +139,7 @@ mod tests {
             xruns: 1,
             playback_xruns: 0,
             frames_lost: 0,
+            frames_without_sound: 0,
             audio_thread: AudioReport {
                 scheduling: "SCHED_FIFO 80".to_owned(),
                 cycles: 1500,

@@ -1,6 +1,7 @@
 //! File names, errors, and the files that remain after an error. Thread: any.
 
 use super::*;
+use crate::wav::take_sound::TakeDefect;
 use std::os::unix::fs::symlink;
 use std::sync::atomic::Ordering::Relaxed;
 
@@ -204,7 +205,8 @@ fn a_missing_short_or_foreign_take_is_named_and_costs_its_own_place_only() {
         fs::remove_file(fixture.file(take.id)).unwrap();
     }
     let error = fixture.export(&fixture.options()).unwrap_err();
-    assert!(matches!(error, ExportError::Missing { .. }) && !fixture.to().exists(), "{error}");
+    let is_missing = matches!(error, ExportError::Take { defect: TakeDefect::Missing, .. });
+    assert!(is_missing && !fixture.to().exists(), "{error}");
 }
 
 #[test]

@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::session::Monitor;
+use crate::session::names::LOCK_FILE;
 
 #[test]
 fn a_whole_take_comes_out_bit_for_bit_in_every_format_mono_and_stereo() {
@@ -163,20 +164,54 @@ fn floats_over_full_scale_are_kept_as_floats_and_counted_when_clamped() {
     assert_eq!(decoded(&exported[0].file)[..2], [32_767.0 / 32_768.0, -1.0]);
 }
 
-#[test]
-fn an_unfinished_take_is_read_as_far_as_its_file_reaches() {
+/// A session with a take that is not finished: its file has 30,000 frames, and its region 50,000.
+fn unfinished() -> (TestSession, Vec<f32>) {
     let mut fixture = TestSession::new(TakeFormat::S24);
     let track = fixture.track("Live", &[0]);
     let sound = noise(TakeFormat::S24, 30_000, 9);
     let take = fixture.take(track, TakeFormat::S24, 1, &sound);
     fixture.session.finish_take(take, Frames(50_000), TakeState::Recording, None).unwrap();
     fixture.place(track, take, 0, 0, 50_000);
-    let exported = fixture.export(&fixture.options()).unwrap();
-    let out = decoded(&exported[0].file);
-    assert_eq!(out[..30_000], sound);
+    (fixture, sound)
+}
+
+/// Checks that the stem is the take as far as its file reaches, and then silence.
+#[track_caller]
+fn holds_what_there_is(exported: &Exported, sound: &[f32]) {
+    let out = decoded(&exported.file);
+    assert_eq!(out[..30_000], *sound);
     assert!(out.len() == 50_000 && out[30_000..].iter().all(|sample| *sample == 0.0));
+}
+
+#[test]
+fn a_take_that_is_being_recorded_is_read_as_far_as_its_file_reaches_and_gets_a_note() {
+    let (fixture, sound) = unfinished();
+    // The program that records the session holds its lock.
+    let lock = fs::File::create(fixture.folder().join(LOCK_FILE)).unwrap();
+    lock.lock().unwrap();
+    let exported = fixture.export(&fixture.options()).unwrap();
+    holds_what_there_is(&exported[0], &sound);
     let note = "audio/Live-1.wav: not finished; silence from its frame 30000 to frame 50000";
     assert_eq!(exported[0].notes, [note]);
+}
+
+/// It was a note, `problems` was empty, and the exit status was 0.
+#[test]
+fn a_take_that_was_cut_off_is_read_as_far_as_its_file_reaches_and_is_a_problem() {
+    let (fixture, sound) = unfinished();
+    for mix in [false, true] {
+        let outcome = fixture.outcome(&ExportOptions { mix, ..fixture.options() }).unwrap();
+        let [problem] = outcome.problems.as_slice() else { panic!("{:?}", outcome.problems) };
+        let told = "audio/Live-1.wav: not finished; silence from its frame 30000 to frame 50000; 'faultless recover' ";
+        assert!(problem.starts_with("track 1 (Live), silent there: ") && problem.contains(told), "{problem}");
+        assert_eq!((outcome.files.len(), outcome.files[0].notes.len()), (1, 0));
+        if !mix {
+            holds_what_there_is(&outcome.files[0], &sound);
+        }
+    }
+    // A range that ends where the file ends is whole.
+    let outcome = fixture.outcome(&ExportOptions { force: true, ..fixture.range(0, 30_000) }).unwrap();
+    assert_eq!(outcome.problems, Vec::<String>::new());
 }
 
 #[test]

@@ -484,12 +484,19 @@ pub fn is_in_use(path: &Path) -> bool {
 }
 
 /// Opens a take's file to read it: a regular file in the session's folder, or in the folder on another disk that the
-/// session names.
+/// session names. The file may still be in the trash, or not there yet: the session saver moves it after a save.
 pub fn open_take(path: &Path, take: &Take) -> Result<File, SessionError> {
     let folder = Folder::open(take.folder.as_ref().map_or(folder_of(path), Path::new))?;
     let missing = || SessionError::Missing { path: folder_of(path).join(take.path()) };
-    let subfolder = folder.subfolder(if take.trashed { TRASH } else { AUDIO })?.ok_or_else(missing)?;
-    subfolder.open_file(take.file_name())?.ok_or_else(missing)
+    let (own, other) = if take.trashed { (TRASH, AUDIO) } else { (AUDIO, TRASH) };
+    // Its own folder twice, because the saver may move the file between the first two looks.
+    for name in [own, other, own] {
+        let Some(subfolder) = folder.subfolder(name)? else { continue };
+        if let Some(file) = subfolder.open_file(take.file_name())? {
+            return Ok(file);
+        }
+    }
+    Err(missing())
 }
 
 /// Opens a file of a mirror's folder `audio` for recovery. The mirror must hold a copy of this session.

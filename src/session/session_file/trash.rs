@@ -154,6 +154,7 @@ fn move_aside(folder: &Folder, name: &str) -> Result<Option<PathBuf>, SessionErr
 
 #[cfg(test)]
 mod tests {
+    use super::super::open_take;
     use super::*;
     use crate::format::TakeFormat;
     use crate::session::tests::recorded;
@@ -231,5 +232,25 @@ mod tests {
         session.untrash_take(id).unwrap();
         assert_eq!(open.move_trashed_files(&session).unwrap_err().len(), 1);
         assert!(fs::read(open.path().join("audio/Kick-1.wav")).unwrap() == own);
+    }
+
+    /// An export right after the undo of a discard did not find the take.
+    #[test]
+    fn a_take_is_read_while_its_file_is_still_in_the_folder_that_it_is_going_to_leave() {
+        let dir = tempfile::tempdir().expect("a folder");
+        let path = dir.path().join("Gig");
+        let made = OpenSession::create(&path, "Gig", SampleRate(48_000), TakeFormat::S24);
+        let (_open, mut session) = made.expect("made");
+        let track = session.add_track("Kick", &[0]).expect("room");
+        let id = recorded(&mut session, track, FramePos(0), Frames(10));
+        let take = session.take(id).expect("made").clone();
+        fs::write(path.join(take.earlier_path()), "sound").expect("written");
+        let file = open_take(&path, &take).expect("found");
+        assert_eq!(file.metadata().expect("open").len(), 5);
+        session.trash_take(id).expect("complete");
+        let trashed = session.take(id).expect("made").clone();
+        assert_eq!((trashed.path(), trashed.earlier_path()), (take.earlier_path(), take.path()));
+        fs::rename(path.join(take.earlier_path()), path.join(take.path())).expect("moved");
+        assert!(open_take(&path, &take).is_ok() && open_take(&path, &trashed).is_ok());
     }
 }
