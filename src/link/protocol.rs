@@ -301,6 +301,7 @@ impl fmt::Display for LinkError {
 
 impl LinkError {
     /// The error with the number of the process on the other side.
+    #[must_use]
     pub fn of_process(self, process: u32) -> LinkError {
         match self {
             LinkError::NoAnswer(_) => LinkError::NoAnswer(Some(process)),

@@ -158,6 +158,6 @@ fn a_recorder_that_is_stopped_is_said_not_to_answer() {
     }
     program.signal("CONT");
     program.signal("INT");
-    // What was lost while it was stopped is a matter of other tests.
+    // Other tests look at the sound that was lost while it was stopped.
     program.wait(PATIENCE);
 }

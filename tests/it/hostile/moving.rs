@@ -69,7 +69,7 @@ fn minute_a_take_that_is_changed_while_it_plays_blocks_nothing() {
     }
     for (what, _, _, program) in playing {
         let run = program.wait(PATIENCE);
-        // Of a file that was cut the rest is silent. Every other change leaves the file that is open as it was.
+        // A file that was cut is silent after its end. Every other change leaves the file that is open as it was.
         assert!(matches!(run.code, Some(0 | 1)), "{what}: {}", run.err);
         assert_eq!(run.code == Some(1), run.err.contains("cut short by another program"), "{what}: {}", run.err);
         assert_eq!(run.json()["frames"], json!(120_000), "{what}: {}", run.err);
