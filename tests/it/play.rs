@@ -133,6 +133,17 @@ impl Player {
         self.played.lock().unwrap().clone()
     }
 
+    /// Makes the players those of `session` after frame `played`, and plays until one was replaced. Returns the frames since
+    /// the start.
+    fn change(&mut self, session: &Session, folder: &Path, mut played: usize) -> usize {
+        self.players.update(&Arc::new(session.clone()), folder, &mut self.running);
+        let replaced = self.replaced;
+        while self.replaced == replaced {
+            played = self.play_to(played + PERIOD).len();
+        }
+        played
+    }
+
     fn listen(&mut self) {
         while let Some(event) = self.running.next_audio_event() {
             match event {
@@ -165,6 +176,15 @@ fn ids(session: &Session) -> Vec<TrackId> {
     session.track_ids().collect()
 }
 
+/// Pans the first track of a session of two to the left and the second one to the right.
+fn pan_left_and_right(folder: &Path) {
+    edit(folder, |session| {
+        for (track, pan) in ids(session).into_iter().zip([-1.0, 1.0]) {
+            session.track_mut(track).unwrap().set_pan(pan);
+        }
+    });
+}
+
 /// A sample of the ramp as a float.
 pub(crate) fn wave(frame: usize, input: u64) -> f32 {
     ramp(frame as u64, input) as f32 / FULL
@@ -191,11 +211,7 @@ fn what_was_recorded_is_what_is_played() {
     for format in ["s24", "f32"] {
         let folder = place.path().join(format);
         recorded(&folder, 2, 100_000, format);
-        edit(&folder, |session| {
-            let tracks = ids(session);
-            session.track_mut(tracks[0]).unwrap().set_pan(-1.0);
-            session.track_mut(tracks[1]).unwrap().set_pan(1.0);
-        });
+        pan_left_and_right(&folder);
         let mut player = Player::open(&folder);
         player.roll();
         let played = player.play_to(102_400);
@@ -218,11 +234,7 @@ fn an_edit_of_a_region_fades_over_while_the_other_tracks_play_on_without_a_gap()
     let place = place();
     let folder = place.path().join("session");
     recorded(&folder, 2, 400_000, "s24");
-    edit(&folder, |session| {
-        let tracks = ids(session);
-        session.track_mut(tracks[0]).unwrap().set_pan(-1.0);
-        session.track_mut(tracks[1]).unwrap().set_pan(1.0);
-    });
+    pan_left_and_right(&folder);
     let mut player = Player::open(&folder);
     player.roll();
     let mut to = player.play_to(20_032).len();
@@ -231,11 +243,7 @@ fn an_edit_of_a_region_fades_over_while_the_other_tracks_play_on_without_a_gap()
     let mut edits = Vec::new();
     for muted in [true, false, true] {
         session.mute_regions(&[region], muted).unwrap();
-        player.players.update(&Arc::new(session.clone()), &folder, &mut player.running);
-        let replaced = player.replaced;
-        while player.replaced == replaced {
-            to = player.play_to(to + PERIOD).len();
-        }
+        to = player.change(&session, &folder, to);
         edits.push((to, muted));
         to = player.play_to(to + 5056).len();
     }
@@ -266,11 +274,7 @@ fn a_take_that_undo_brings_back_is_heard_before_its_file_has_left_the_trash() {
     let place = place();
     let folder = place.path().join("session");
     recorded(&folder, 2, 400_000, "s24");
-    edit(&folder, |session| {
-        let tracks = ids(session);
-        session.track_mut(tracks[0]).unwrap().set_pan(-1.0);
-        session.track_mut(tracks[1]).unwrap().set_pan(1.0);
-    });
+    pan_left_and_right(&folder);
     let mut player = Player::open(&folder);
     player.roll();
     let mut to = player.play_to(20_032).len();
@@ -281,11 +285,7 @@ fn a_take_that_undo_brings_back_is_heard_before_its_file_has_left_the_trash() {
     let trashed = without.take(take.id).unwrap().path();
     fs::create_dir_all(folder.join("trash")).unwrap();
     for session in [without, whole] {
-        player.players.update(&Arc::new(session), &folder, &mut player.running);
-        let replaced = player.replaced;
-        while player.replaced == replaced {
-            to = player.play_to(to + PERIOD).len();
-        }
+        to = player.change(&session, &folder, to);
         // The read-ahead closes the files of the player that was replaced.
         to = player.play_to(to + 10_048).len();
         std::thread::sleep(Duration::from_millis(100));
@@ -468,11 +468,7 @@ fn what_is_played_can_be_recorded_along_and_is_the_same() {
     let place = place();
     let folder = place.path().join("session");
     recorded(&folder, 2, 48_000, "s24");
-    edit(&folder, |session| {
-        let tracks = ids(session);
-        session.track_mut(tracks[0]).unwrap().set_pan(-1.0);
-        session.track_mut(tracks[1]).unwrap().set_pan(1.0);
-    });
+    pan_left_and_right(&folder);
     let arguments = format!("--device virtual:free,loop={DELAY} --inputs 2 --seconds 0.9 --play-along");
     run(record(&folder, &arguments)).done();
     for (input, name) in ["In 1", "In 2"].into_iter().enumerate() {
@@ -509,11 +505,7 @@ fn a_take_cut_short_under_the_playhead_falls_silent_and_the_other_plays_on() {
     let place = place();
     let folder = place.path().join("session");
     recorded(&folder, 2, 400_000, "s24");
-    edit(&folder, |session| {
-        let tracks = ids(session);
-        session.track_mut(tracks[0]).unwrap().set_pan(-1.0);
-        session.track_mut(tracks[1]).unwrap().set_pan(1.0);
-    });
+    pan_left_and_right(&folder);
     let mut player = Player::open(&folder);
     player.roll();
     player.play_to(48_000);

@@ -2,6 +2,18 @@
 
 use super::*;
 
+impl Scene {
+    /// Recovers, and is killed after so many steps. Returns whether the recovery needs more.
+    pub(super) fn recover_until_killed(&self, steps_max: usize) -> bool {
+        let mut steps = 0;
+        self.recover_in_steps(&mut |_| {
+            steps += 1;
+            if steps_max < steps { Err(io::Error::other("killed")) } else { Ok(()) }
+        });
+        steps_max < steps
+    }
+}
+
 /// A recovery wrote the length of the pass into the header of a take that has less, and was killed before it saved the
 /// session. The next one believed the header.
 #[test]
@@ -31,15 +43,11 @@ fn a_recovery_that_was_killed_hides_no_loss_from_the_next_one() {
     for scene in [&without_memory as &dyn Fn() -> Scene, &with_memory] {
         for last in 0.. {
             let scene = scene();
-            let mut steps = 0;
-            scene.recover_in_steps(&mut |_| {
-                steps += 1;
-                if last < steps { Err(io::Error::other("killed")) } else { Ok(()) }
-            });
+            let was_killed = scene.recover_until_killed(last);
             let (report, session) = scene.recover();
             assert!(report.troubles.is_empty(), "{:?}", report.troubles);
             assert_eq!(losses(&session), [vec![], vec![(WINDOW, WINDOW)]], "killed after {last} steps");
-            if steps <= last {
+            if !was_killed {
                 break;
             }
         }

@@ -44,15 +44,11 @@ fn a_recovery_that_is_killed_after_it_found_a_file_is_finished_by_the_next_one()
     for last in 0.. {
         let scene = Scene::new(&TWO, FRAMES);
         scene.rename(1, "Snare.wav");
-        let mut steps = 0;
-        scene.recover_in_steps(&mut |_| {
-            steps += 1;
-            if last < steps { Err(io::Error::other("killed")) } else { Ok(()) }
-        });
+        let was_killed = scene.recover_until_killed(last);
         let (report, session) = scene.recover();
         assert!(report.troubles.is_empty(), "{:?}", report.troubles);
         scene.check(&session, FRAMES, whole);
-        if steps <= last {
+        if !was_killed {
             break;
         }
     }
