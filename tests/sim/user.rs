@@ -292,6 +292,10 @@ impl User {
             return;
         }
         let tracks: Vec<TrackId> = self.control.session().track_ids().collect();
+        // The user may have removed all tracks while the takes are finished.
+        if tracks.is_empty() {
+            return;
+        }
         let name = match names.below(3) {
             0 => format!("In {}", names.between(1, 4)),
             _ => format!("Name {}", names.below(5)),
