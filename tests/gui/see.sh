@@ -1,12 +1,12 @@
 #!/usr/bin/env bash
 # Opens Faultless in a real window on a screen of its own, and uses it as a person would: first start, record,
 # stop, play, residency. Checks the WAV files and that the audio thread took no fault. Then stops and kills the screen's server
-# while a window records: the recording continues, and other windows show it.
+# while a window records, and a Wayland compositor too: the recording continues, and other windows show it.
 #
 #   tests/gui/see.sh [FOLDER]     screenshots go to FOLDER (target/pictures/window where none is named)
 #
-# Needs Xvfb, xdotool, openbox and ImageMagick's import; says which is missing. PROGRAM names another build than
-# target/release/faultless; faultless-window lies beside it.
+# Needs Xvfb, xdotool, openbox and ImageMagick's import; says which is missing. Without Weston the part on Wayland is skipped,
+# and this is said. PROGRAM names another build than target/release/faultless; faultless-window lies beside it.
 set -euo pipefail
 cd "$(dirname "$(dirname "$(dirname "$(readlink -f "$0")")")")"
 for tool in Xvfb xdotool openbox import python3; do
@@ -202,9 +202,38 @@ kill -KILL "$screen"
 wait_for_end "the window does not end with its screen"
 [ "$(engines)" = "$engine" ] && kill -0 "$engine" || fail "the engine ended with the screen"
 cat "$work/told2"
-# The window says one line, and the engine another one.
-grep -qx "faultless: the display is gone" "$work/told2" || fail "the window does not say that its display is gone"
-[ "$(grep -vc "^faultless: " "$work/told2")" = 0 ] || fail "the toolkit says more than one line"
+# Whether the window has said that its display is gone, in one line, and the toolkit nothing.
+says_one_line() {
+    grep -qx "faultless: the display is gone" "$1" || fail "the window does not say that its display is gone"
+    [ "$(grep -vc "^faultless: " "$1")" = 0 ] || fail "the toolkit says more than one line"
+}
+says_one_line "$work/told2"
+
+# The recording is shown by a compositor without a screen, which is killed.
+on_wayland() {
+    command -v weston >/dev/null || { echo "skip: Wayland: weston is not here"; return; }
+    weston --backend=headless-backend.so --use-gl --socket=wayland-9 >"$work/weston" 2>&1 &
+    local compositor=$!
+    pids+=("$compositor")
+    for _ in $(seq 100); do [ -S "$XDG_RUNTIME_DIR/wayland-9" ] && break; sleep 0.1; done
+    if ! grep -q "GL renderer: " "$work/weston" || ! kill -0 "$compositor" 2>/dev/null; then
+        echo "skip: Wayland: weston does not start without a screen: $(tail -n 1 "$work/weston")"
+        return
+    fi
+    env -u DISPLAY WAYLAND_DISPLAY=wayland-9 "$program" "$gig" >"$work/told4" 2>&1 &
+    app=$!
+    pids+=("$app")
+    for _ in $(seq 40); do
+        kill -0 "$app" 2>/dev/null || fail "the window on Wayland ended: $(cat "$work/told4")"
+        sleep 0.1
+    done
+    kill -KILL "$compositor"
+    wait_for_end "the window does not end with its compositor"
+    [ "$(engines)" = "$engine" ] && kill -0 "$engine" || fail "the engine ended with the compositor"
+    says_one_line "$work/told4"
+    echo "a window on Wayland ended with its compositor, and the recording continued"
+}
+on_wayland
 : >"$work/number"
 exec 4<>"$work/number2"
 Xvfb -displayfd 4 -screen 0 1440x930x24 -nolisten tcp >/dev/null 2>&1 &
