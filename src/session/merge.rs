@@ -207,8 +207,8 @@ impl Session {
         });
     }
 
-    /// Takes over the ends of takes that both know, and opens takes again that were recovered without the copy. Returns the
-    /// takes that changed.
+    /// Takes over the ends of takes that both know, and opens takes again that were recovered without the copy. A copy that
+    /// lists further parts of a pass is newer, so it also knows better where the pass began. Returns the takes that changed.
     fn merge_known_takes(
         &mut self,
         newer: &Session,
@@ -228,8 +228,13 @@ impl Session {
                 (take.id, take.track, take.pass, take.trashed) = (id, mine.track, mine.pass, mine.trashed);
                 self.takes[at] = take;
                 merged.push(id);
-            } else if was_recovered {
-                self.reopen_take(id);
+            } else if was_recovered || (takes_over && gained.contains(&take.pass)) {
+                if was_recovered {
+                    self.reopen_take(id);
+                }
+                if let Ok(mine) = self.take_mut(id) {
+                    (mine.start, mine.latency) = (take.start, take.latency);
+                }
                 merged.push(id);
             }
         }

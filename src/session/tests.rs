@@ -342,6 +342,23 @@ fn a_take_that_was_recovered_without_its_continuation_is_opened_again() {
     assert_eq!(own.track(track).expect("track").regions().len(), 2);
 }
 
+/// The session's disk was refused before the latency of the device was known. The second part lay beside the first one.
+#[test]
+fn the_parts_of_a_take_begin_where_the_copy_says_that_lists_more_of_them() {
+    let (mut own, track, _) = one_track_and_takes(&[]);
+    let first = recording(&mut own, track, FramePos(5601));
+    let mut copy = own.clone();
+    copy.set_take_start(first, FramePos(7)).expect("recording");
+    copy.set_take_latency(first, Frames(30)).expect("there");
+    let (mut names, folder) = (copy.taken_names(), Some("/other/session".to_owned()));
+    copy.add_continuation(first, Uuid::from_u128(77), Frames(50), folder, &mut names).expect("room");
+    copy.remember_overflow_folder("/other/session".to_owned());
+    assert!(own.merge_newer_takes(&copy, CopyKind::Found, |_| true));
+    own.validate().expect("valid");
+    let starts: Vec<_> = own.takes.iter().map(|take| (take.start.0, take.offset.0)).collect();
+    assert_eq!((starts, own.takes[0].latency), (vec![(7, 0), (57, 50)], Frames(30)));
+}
+
 #[test]
 fn a_track_that_only_a_copy_has_comes_with_its_takes_and_a_removed_one_stays_removed() {
     let (mut own, track, _) = one_track_and_takes(&[]);
