@@ -102,8 +102,8 @@ impl Image {
         }
     }
 
-    /// What a power cut leaves of the file: what was synced, and some of the pages that were not. `path`: its name, if it
-    /// still has one. Returns the bytes, and the length of the file, which has zeros after them.
+    /// Returns the bytes that the file has after a power cut, and its length; zeros follow the bytes. Everything that was synced
+    /// is there, and some of the other pages. `path`: the name of the file, if it still has one.
     pub(crate) fn after_cut(&self, path: Option<&Path>, random: &mut Random) -> io::Result<(Vec<u8>, u64)> {
         // The content that the program has seen, up to the last page that was not synced.
         let end = self.dirty.iter().map(|(_, to)| to.next_multiple_of(PAGE)).max().unwrap_or(0);
