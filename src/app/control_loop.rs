@@ -17,8 +17,10 @@ use std::any::Any;
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
+#[cfg(test)]
+use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering::SeqCst;
-use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64};
+use std::sync::atomic::{AtomicBool, AtomicU8};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError, TryLockError};
 use std::time::{Duration, Instant};
 
@@ -38,7 +40,7 @@ pub(super) struct Shared {
     /// The page that windows of other processes read, and their number.
     pub(super) live: LiveShare,
     /// Commands that were given so far.
-    pub(super) given: AtomicU64,
+    pub(super) given: Mutex<u64>,
     /// Whether a front end took the latest snapshot.
     pub(super) is_taken: AtomicBool,
     /// Whether another thread has a result for the app.
@@ -65,7 +67,7 @@ impl Shared {
             wants_watcher: AtomicBool::new(false),
             traces: TraceRequests::default(),
             live: LiveShare::default(),
-            given: AtomicU64::new(0),
+            given: Mutex::default(),
             is_taken: AtomicBool::new(false),
             has_news: AtomicBool::new(false),
             closing_since: OnceLock::new(),

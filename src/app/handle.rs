@@ -61,15 +61,17 @@ impl AppHandle {
     /// does not answer.
     #[must_use]
     pub fn apply(&self, command: Command) -> bool {
-        // Counted first: control must not have carried out more than were given.
-        self.shared.given.fetch_add(1, SeqCst);
-        match self.commands.try_send(command) {
-            Ok(()) => true,
-            Err(_) => {
-                self.shared.given.fetch_sub(1, SeqCst);
-                false
-            }
-        }
+        self.apply_numbered(command).is_some()
+    }
+
+    /// As [`AppHandle::apply`]. Returns the number of the command: it is carried out when as many are done. `None`: it is
+    /// not carried out.
+    pub fn apply_numbered(&self, command: Command) -> Option<u64> {
+        // Queued and counted under one lock, so that the numbers are in the order of the queue. Nothing waits under it.
+        let mut given = lock(&self.shared.given);
+        self.commands.try_send(command).ok()?;
+        *given += 1;
+        Some(*given)
     }
 
     /// The newest state. Lets control build another one, which the next call gets. Does not wait for control.
@@ -94,18 +96,18 @@ impl AppHandle {
     /// Number of the commands that were given so far. A command that was given before this call is carried out when as many
     /// are done.
     pub fn given(&self) -> u64 {
-        self.shared.given.load(SeqCst)
+        *lock(&self.shared.given)
     }
 
     /// Whether `snapshot` shows the effect of every command that was given.
     pub fn is_up_to_date(&self, snapshot: &Snapshot) -> bool {
-        self.shared.given.load(SeqCst) <= snapshot.commands_done
+        self.given() <= snapshot.commands_done
     }
 
     /// Waits, at most for `limit`, until control has carried out every command given so far. Returns a state that was
     /// built after that. For a caller that may wait, such as a test.
     pub fn settled(&self, limit: Duration) -> Arc<Snapshot> {
-        let (before, given) = (self.snapshot(), self.shared.given.load(SeqCst));
+        let (before, given) = (self.snapshot(), self.given());
         let deadline = Instant::now() + limit;
         loop {
             let snapshot = self.snapshot();
@@ -273,7 +275,7 @@ mod tests {
             assert!(app.apply(Command::Undo));
         }
         assert!(!app.apply(Command::Stop));
-        assert_eq!(app.shared.given.load(SeqCst), COMMANDS_MAX as u64, "a command that was refused does not count");
+        assert_eq!(app.given(), COMMANDS_MAX as u64, "a command that was refused does not count");
         assert_eq!(taken.len(), COMMANDS_MAX);
         drop(control);
     }

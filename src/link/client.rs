@@ -29,7 +29,7 @@ use std::net::Shutdown;
 use std::os::unix::net::UnixStream;
 use std::process::Child;
 use std::sync::atomic::Ordering::SeqCst;
-use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64};
+use std::sync::atomic::{AtomicBool, AtomicU8};
 use std::sync::{Arc, Mutex, OnceLock};
 use std::time::{Duration, Instant};
 
@@ -82,8 +82,6 @@ impl Drop for LinkEnd {
 pub(super) struct Shared {
     latest: Mutex<Arc<Snapshot>>,
     phase: AtomicU8,
-    /// Commands that were given so far.
-    given: AtomicU64,
     /// Whether the engine owes a snapshot.
     is_asking: AtomicBool,
     /// When the engine was asked for it.
@@ -92,8 +90,7 @@ pub(super) struct Shared {
     intent: AtomicU8,
     closing_since: OnceLock<Instant>,
     wake: OnceLock<Wake>,
-    /// The queue of the present link; `None` while there is none.
-    requests: Mutex<Option<Sender<Request>>>,
+    requests: Mutex<Requests>,
     /// The live page of the present link; `None`: the engine has not sent it yet.
     live: Mutex<Option<Live>>,
     /// The connection of the present link.
@@ -101,6 +98,22 @@ pub(super) struct Shared {
     pub(super) samples: Arc<RemoteSamples>,
     traces: Waiting<Option<Arc<Trace>>>,
     deltas: Waiting<KernelDeltas>,
+}
+
+/// The way to the engine. The queue and the count are under one lock, so a command is counted exactly if it is queued.
+#[derive(Default)]
+struct Requests {
+    /// The queue of the present link; `None` while there is none.
+    queue: Option<Sender<Request>>,
+    /// Commands that were given so far.
+    commands: u64,
+}
+
+impl Requests {
+    /// Sends a request if the engine is there and takes it. Does not wait.
+    fn send(&self, request: Request) -> bool {
+        self.queue.as_ref().is_some_and(|queue| queue.try_send(request).is_ok())
+    }
 }
 
 /// The live page, and whether the engine writes it.
@@ -140,7 +153,12 @@ impl Shared {
 
     /// Sends a request if the engine is there and takes it. Does not wait.
     pub(super) fn request(&self, request: Request) -> bool {
-        lock(&self.requests).as_ref().is_some_and(|requests| requests.try_send(request).is_ok())
+        lock(&self.requests).send(request)
+    }
+
+    /// Commands that were given so far.
+    fn given(&self) -> u64 {
+        lock(&self.requests).commands
     }
 
     fn ask_next(&self) {
@@ -182,7 +200,6 @@ impl Client {
         let shared = Arc::new(Shared {
             latest: Mutex::new(Arc::new(Snapshot::empty())),
             phase: AtomicU8::new(Phase::Running as u8),
-            given: AtomicU64::new(0),
             is_asking: AtomicBool::new(false),
             asked_at: Mutex::new(Instant::now()),
             is_refused: AtomicBool::new(false),
@@ -231,11 +248,9 @@ impl Client {
     /// not answer.
     #[must_use]
     pub fn apply(&self, command: Command) -> bool {
-        self.shared.given.fetch_add(1, SeqCst);
-        let is_sent = self.shared.request(Request::Command(command));
-        if !is_sent {
-            self.shared.given.fetch_sub(1, SeqCst);
-        }
+        let mut requests = lock(&self.shared.requests);
+        let is_sent = requests.send(Request::Command(command));
+        requests.commands += u64::from(is_sent);
         is_sent
     }
 
@@ -268,7 +283,7 @@ impl Client {
 
     /// Whether `snapshot` shows the effect of every command that was given.
     pub fn is_up_to_date(&self, snapshot: &Snapshot) -> bool {
-        self.shared.given.load(SeqCst) <= snapshot.commands_done
+        self.shared.given() <= snapshot.commands_done
     }
 
     /// Waits, at most for `limit`, until the engine has carried out every command given so far.
@@ -384,7 +399,7 @@ impl Link {
                 Ok(to) => self.speak(found, to, news.take()),
                 Err(error) => Outcome::Lost(LinkError::Io(error)),
             };
-            *lock(&self.shared.requests) = None;
+            lock(&self.shared.requests).queue = None;
             *lock(&self.shared.live) = None;
             self.shared.is_asking.store(false, SeqCst);
             self.shared.traces.forget();
@@ -429,7 +444,7 @@ impl Link {
             return Outcome::Lost(LinkError::Io(error));
         }
         *lock(&self.shared.stream) = from.try_clone().ok();
-        self.base = self.shared.given.load(SeqCst);
+        self.base = self.shared.given();
         for request in [Request::Attach, Request::Next] {
             requests.try_send(request).ok();
         }
@@ -438,9 +453,9 @@ impl Link {
         if let Some((severity, text)) = news
             && requests.try_send(Request::Command(Command::Notice(severity, text))).is_ok()
         {
-            self.shared.given.fetch_add(1, SeqCst);
+            lock(&self.shared.requests).commands += 1;
         }
-        *lock(&self.shared.requests) = Some(requests);
+        lock(&self.shared.requests).queue = Some(requests);
         self.shared.samples.again();
         // The window may have asked for its end while there was no link.
         if self.shared.intends(Intent::Close) {
@@ -557,7 +572,7 @@ impl Link {
             inputs: Vec::new(),
             tracks: Vec::new(),
             master: Default::default(),
-            commands_done: self.shared.given.load(SeqCst),
+            commands_done: self.shared.given(),
             ..latest.failed("")
         });
         self.shared.samples.forget();

@@ -72,6 +72,18 @@ struct Wishes {
     last_phase: Option<Phase>,
 }
 
+impl Wishes {
+    /// Notes which commands are carried out when `all` of all clients are. Returns whether there is another one.
+    fn pop_done(&mut self, all: u64) -> bool {
+        let before = self.done;
+        while let Some((own, _)) = self.open.front().filter(|(_, number)| *number <= all) {
+            self.done = *own;
+            self.open.pop_front();
+        }
+        before < self.done
+    }
+}
+
 impl Client {
     pub(super) fn new(stream: &UnixStream) -> io::Result<Client> {
         let (bell, rung) = bounded(1);
@@ -149,8 +161,9 @@ impl Client {
         match request {
             Request::Next => {
                 wishes.next = true;
-                // Without a change there is nothing to send. The next change wakes the writer.
-                if !self.is_changed.load(SeqCst) {
+                // Without a change and without a command of this client there is nothing to send. The next change wakes
+                // the writer.
+                if !self.is_changed.load(SeqCst) && wishes.open.is_empty() {
                     return;
                 }
             }
@@ -290,28 +303,28 @@ impl Writer<'_> {
         }
     }
 
-    /// Sends a snapshot if the client has asked for one and more has changed than what lies in the live page.
+    /// Sends a snapshot if the client has asked for one and more has changed than what lies in the live page, or a command
+    /// of this client has been carried out.
     fn send_update(&mut self) -> Result<(), LinkError> {
         if !lock(&self.client.wishes).next {
             return Ok(());
         }
         // Cleared first: a change during the work below counts for the next update.
-        if !self.client.is_changed.swap(false, SeqCst) && self.has.is_some() {
-            return Ok(());
-        }
+        let is_changed = self.client.is_changed.swap(false, SeqCst);
         let snapshot = self.app.look();
-        if self.has.as_ref().is_some_and(|has| Arc::ptr_eq(has, &snapshot)) {
-            return Ok(());
-        }
+        let is_new = match &self.has {
+            Some(has) => is_changed && !Arc::ptr_eq(has, &snapshot),
+            None => true,
+        };
         let done = {
             let mut wishes = lock(&self.client.wishes);
-            wishes.next = false;
-            while let Some((own, all)) = wishes.open.front().copied().filter(|(_, all)| *all <= snapshot.commands_done)
-            {
-                debug_assert!(all <= snapshot.commands_done);
-                wishes.done = own;
-                wishes.open.pop_front();
+            // A command may be counted after the snapshot that shows its effect was sent. Without another update the
+            // client would wait for it until something else changes.
+            let is_done = wishes.pop_done(snapshot.commands_done);
+            if !is_new && !is_done {
+                return Ok(());
             }
+            wishes.next = false;
             wishes.done
         };
         let has = self.has.as_deref();
@@ -428,5 +441,56 @@ impl Drop for Writer<'_> {
             // Nobody looks at the samples any more.
             watcher.set_view(None);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::app::command::Command;
+    use crate::app::{DeviceWish, Options};
+    use std::thread;
+
+    const PATIENCE: Duration = Duration::from_secs(30);
+
+    /// The commands that are done by the next update from the engine.
+    fn next_done(from: &mut UnixStream) -> u64 {
+        let mut bytes = Vec::new();
+        loop {
+            let kind = protocol::receive(from, protocol::ANSWER_BYTES_MAX, &mut bytes).unwrap();
+            if kind == Kind::Message
+                && let protocol::Answer::Update(update) = protocol::parse(&bytes).unwrap()
+            {
+                return update.done;
+            }
+        }
+    }
+
+    #[test]
+    fn a_command_that_is_counted_after_its_effect_was_sent_is_done_in_another_update() {
+        let home = tempfile::tempdir().unwrap();
+        let device = DeviceWish { name: "virtual".to_owned(), inputs: Some(2), ..DeviceWish::default() };
+        let options = Options {
+            config: Some(home.path().join("config")),
+            sessions: Some(home.path().join("sessions")),
+            device: Some(device),
+            ..Options::default()
+        };
+        let app = AppHandle::start(options).unwrap();
+        let (engine, mut window) = UnixStream::pair().unwrap();
+        window.set_read_timeout(Some(PATIENCE)).unwrap();
+        let client = Client::new(&engine).unwrap();
+        thread::scope(|scope| {
+            scope.spawn(|| write(&app, &client, engine));
+            let number = app.apply_numbered(Command::Stop).unwrap();
+            assert!(number <= app.settled(PATIENCE).commands_done);
+            client.note(&Request::Next);
+            assert_eq!(next_done(&mut window), 0);
+            client.note(&Request::Next);
+            client.count_command(number, true);
+            assert_eq!(next_done(&mut window), 1);
+            client.leave();
+        });
+        assert!(app.close_within(PATIENCE));
     }
 }

@@ -320,8 +320,8 @@ impl Shared {
                     self.bells.ring_main();
                 }
                 Request::Command(command) => {
-                    let is_taken = is_possible(&command) && self.app.apply(command);
-                    client.count_command(self.app.given(), is_taken);
+                    let number = is_possible(&command).then(|| self.app.apply_numbered(command)).flatten();
+                    client.count_command(number.unwrap_or_else(|| self.app.given()), number.is_some());
                 }
                 Request::Close if 0 < self.uncount(client) => {
                     // Another window shows the session.
