@@ -6,6 +6,7 @@
 
 mod direction;
 mod documents;
+mod lock_files;
 mod machine;
 mod planted;
 mod prose;
