@@ -268,7 +268,8 @@ pub fn create_progress(place: &SpoolPlace, takes: &[TakePlan], spooled: bool) ->
         wav: first.path.clone(),
         spooled,
     };
-    make(place, |folder| progress_path_of(folder, first.identity), progress_page::FILE_BYTES, &identity, &[])
+    let bytes = progress_page::file_bytes(takes.len());
+    make(place, |folder| progress_path_of(folder, first.identity), bytes, &identity, &[])
 }
 
 /// Creates a file of `bytes` bytes whose first page contains `identity`, and whose next bytes are `then`.

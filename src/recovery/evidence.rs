@@ -199,12 +199,13 @@ impl FoundProgress {
         open(path, owner)
     }
 
-    /// Reads the record position and the losses from the page.
+    /// Reads the record position and the losses from the pages.
     pub fn read(&self) -> Result<Progress, Rejected> {
-        let mut page = vec![0; PAGE_BYTES];
-        disk::read_exact_at(&self.file, &mut page, progress_page::PAGE_AT)
-            .map_err(|error| Rejected::Unreadable(error.to_string()))?;
-        Progress::read(&page).ok_or_else(|| Rejected::Unreadable("it is cut short".to_owned()))
+        let unreadable = |error: io::Error| Rejected::Unreadable(error.to_string());
+        let bytes = self.file.metadata().map_err(unreadable)?.len();
+        let mut pages = vec![0; progress_page::bytes_of_pages(bytes)];
+        disk::read_exact_at(&self.file, &mut pages, progress_page::PAGE_AT).map_err(unreadable)?;
+        Progress::read(&pages).ok_or_else(|| Rejected::Unreadable("it is cut short".to_owned()))
     }
 }
 

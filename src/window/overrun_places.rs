@@ -5,8 +5,9 @@
 //! program is killed before, only these words know the place: the window that came too late is silent there, and a
 //! recovery cannot distinguish this silence from recorded silence.
 //!
-//! The list has a place for each of the last [`PLACES_MAX`] overruns. A later one replaces the oldest one, which the session
-//! most probably lists already. An entry has two words:
+//! The list has places for the last [`PLACES_PER_TAKE`] overruns of each take, since memory that is full gives all takes an
+//! overrun at once, and for [`FIRST_PAGE_PLACES`] at least. A later one replaces the oldest one, which the session most probably
+//! lists already. An entry has two words:
 //!
 //! | word | bits | content |
 //! |---|---|---|
@@ -22,8 +23,11 @@ use crate::spool_index::mixed;
 use crate::time::{FramePos, Frames};
 use uuid::Uuid;
 
-/// Overruns whose places are stored.
-pub const PLACES_MAX: usize = 59;
+/// Overruns whose places fit into the first page.
+pub const FIRST_PAGE_PLACES: usize = 59;
+
+/// Overruns of each take whose places are stored.
+pub const PLACES_PER_TAKE: usize = 2;
 
 /// Words of an entry.
 pub(super) const ENTRY_WORDS: usize = 2;
@@ -71,7 +75,7 @@ impl OverrunPlace {
 impl OverrunPlaces {
     /// The list in these words.
     pub(super) fn read(words: &[u64]) -> OverrunPlaces {
-        let entries = words.as_chunks().0.iter().take(PLACES_MAX);
+        let entries = words.as_chunks().0.iter();
         OverrunPlaces { entries: entries.filter(|entry| entry[1] & low_bits(FRAMES_BITS) != 0).copied().collect() }
     }
 
@@ -134,7 +138,7 @@ mod tests {
         #[test]
         fn any_words_make_a_list_that_is_bounded(words in prop::collection::vec(any::<u64>(), 0..200)) {
             let list = OverrunPlaces::read(&words);
-            prop_assert!(list.entries.len() <= PLACES_MAX && list.of(TAKE).len() <= PLACES_MAX);
+            prop_assert!(list.entries.len() <= words.len() / ENTRY_WORDS && list.of(TAKE).len() <= list.entries.len());
         }
     }
 }

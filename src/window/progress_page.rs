@@ -1,5 +1,5 @@
-//! The length of the current pass, in a page of shared memory that outlives the program: the audio thread stores it, a
-//! recovery reads it. Thread: butler makes the page, audio writes it, recovery reads it.
+//! The length of the current pass, in pages of shared memory that outlive the program: the audio thread stores it, a
+//! recovery reads it. Thread: butler makes the pages, audio writes it, recovery reads it.
 //!
 //! The butler populates spool windows ahead, so the spool alone does not show where the sound ends. The page does: the
 //! audio thread first stores samples in the windows of *every* take and then, with one store, their number in the page.
@@ -16,28 +16,28 @@
 //! | 200 | number of ranges in which the device had fewer inputs; pages of earlier programs have 0 |
 //! | 201 .. 392 | these ranges: inputs that the device had, first frame in the take, frame after the last one (0: none yet) |
 //! | 393 | number of overruns that were noted; pages of earlier programs have 0 from here on |
-//! | 394 .. 511 | the places of the last 59 of them ([`super::overrun_places`]) |
+//! | 394 .. | the places of the last of them ([`super::overrun_places`]): 59 in the first page, and two for each take |
 //!
 //! Control writes the words from 200 to 392 through the file ([`absence_words`]), the audio thread all others.
 //!
-//! Words have 8 bytes in the machine's byte order, because the page never leaves the machine. The page is the second of
-//! its file. The first one identifies the pass (`butler::spool`).
+//! Words have 8 bytes in the machine's byte order, because the pages never leave the machine. A pass with few takes has one
+//! page, as in earlier programs. The file has another page before them, which identifies the pass (`butler::spool`).
 
 use super::budget::LockBudget;
 use super::map::{Mapping, Populate};
-use super::overrun_places::{ENTRY_WORDS, OverrunPlace, OverrunPlaces, PLACES_MAX, TakeMark};
-use crate::limits::PAGE_BYTES;
+use super::overrun_places::{ENTRY_WORDS, FIRST_PAGE_PLACES, OverrunPlace, OverrunPlaces, PLACES_PER_TAKE, TakeMark};
+use crate::limits::{PAGE_BYTES, TRACK_COUNT_MAX};
 use crate::time::{FramePos, Frames};
 use std::fs::File;
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::{Relaxed, Release};
 
-/// Offset of the page in the file.
+/// Offset of the pages in the file.
 pub const PAGE_AT: u64 = PAGE_BYTES as u64;
 
-/// Length of the file.
-pub const FILE_BYTES: u64 = PAGE_AT + PAGE_BYTES as u64;
+/// Pages for a pass with the most takes.
+pub const PAGES_MAX: usize = pages_for(TRACK_COUNT_MAX);
 
 /// Losses that are stored with their position.
 pub const LOSSES_MAX: usize = 64;
@@ -56,16 +56,39 @@ const ABSENCES: usize = MARKS + MARK_WORDS * LOSSES_MAX;
 const ABSENCE_WORDS: usize = 3;
 const NOTED: usize = ABSENCES + 1 + ABSENCE_WORDS * ABSENCES_MAX;
 const PLACES: usize = NOTED + 1;
-const _: () = assert!((PLACES + ENTRY_WORDS * PLACES_MAX) * size_of::<u64>() <= PAGE_BYTES);
+const _: () = assert!(places_in(PAGE_BYTES) == FIRST_PAGE_PLACES);
 
 /// Offset in the file of the words that control writes.
 pub const ABSENCES_AT: u64 = PAGE_AT + (ABSENCES * size_of::<u64>()) as u64;
 
-/// The writer's end of the page. Holding one tells you: a store takes no fault (the page is resident and on tmpfs,
+/// Overruns whose places fit into so many bytes of pages.
+const fn places_in(bytes: usize) -> usize {
+    (bytes / size_of::<u64>() - PLACES) / ENTRY_WORDS
+}
+
+const fn pages_for(takes: usize) -> usize {
+    let more = (takes * PLACES_PER_TAKE).saturating_sub(FIRST_PAGE_PLACES);
+    1 + (more * ENTRY_WORDS * size_of::<u64>()).div_ceil(PAGE_BYTES)
+}
+
+/// Length of the file for a pass with so many takes.
+pub fn file_bytes(takes: usize) -> u64 {
+    PAGE_AT + (pages_for(takes) * PAGE_BYTES) as u64
+}
+
+/// Bytes of the pages in a file of `file_bytes` bytes: one page at least, and not more than a pass can have.
+pub fn bytes_of_pages(file_bytes: u64) -> usize {
+    let pages = file_bytes.saturating_sub(PAGE_AT) / PAGE_BYTES as u64;
+    pages.clamp(1, PAGES_MAX as u64) as usize * PAGE_BYTES
+}
+
+/// The writer's end of the pages. Holding one tells you: a store takes no fault (the pages are resident and on tmpfs,
 /// where the kernel writes nothing back), and nobody else writes to its words.
 #[derive(Debug)]
 pub struct ProgressPage {
     map: Mapping,
+    /// Overruns whose places fit into the pages.
+    places: u64,
 }
 
 /// The number of an overrun in the list of their places.
@@ -123,12 +146,14 @@ pub struct Progress {
 }
 
 impl ProgressPage {
-    /// Maps the page of `file` (on tmpfs, [`FILE_BYTES`] long), populates it, and locks it if the budget allows.
+    /// Maps the pages of `file` (on tmpfs, as long as [`file_bytes`] says), populates them, and locks them if the budget
+    /// allows.
     pub fn new(file: &File, populate: Populate, budget: &Arc<LockBudget>) -> io::Result<ProgressPage> {
-        let mut map = Mapping::writable(file, PAGE_AT, PAGE_BYTES)?;
+        let bytes = bytes_of_pages(file.metadata()?.len());
+        let mut map = Mapping::writable(file, PAGE_AT, bytes)?;
         map.populate(populate)?;
         map.lock(budget);
-        Ok(ProgressPage { map })
+        Ok(ProgressPage { map, places: places_in(bytes) as u64 })
     }
 
     /// Stores the timeline position of the first frame. This is realtime-safe.
@@ -152,9 +177,9 @@ impl ProgressPage {
     pub fn note_overrun(&self, take: TakeMark, place: OverrunPlace, noted: Option<NotedOverrun>) -> NotedOverrun {
         let count = self.map.word(NOTED).load(Relaxed);
         // A later overrun may have taken the entry of this one.
-        let still = noted.filter(|noted| count.saturating_sub(noted.0) <= PLACES_MAX as u64);
+        let still = noted.filter(|noted| count.saturating_sub(noted.0) <= self.places);
         let number = still.unwrap_or(NotedOverrun(count));
-        let at = PLACES + ENTRY_WORDS * (number.0 % PLACES_MAX as u64) as usize;
+        let at = PLACES + ENTRY_WORDS * (number.0 % self.places) as usize;
         let [first, second] = place.words(take);
         if still.is_none() {
             // If the program is killed between the stores, the entry is empty and not a mixture of two.
@@ -202,13 +227,13 @@ pub fn absence_words(absences: &[InputAbsence]) -> Vec<u8> {
 }
 
 impl Progress {
-    /// Reads a page. `None`: `page` does not have the length of a page. Any bytes are accepted: the caller judges the
-    /// numbers.
-    pub fn read(page: &[u8]) -> Option<Progress> {
-        if page.len() != PAGE_BYTES {
+    /// Reads the pages of a file. `None`: `pages` does not have the length of one or more pages. Any bytes are accepted: the
+    /// caller judges the numbers.
+    pub fn read(pages: &[u8]) -> Option<Progress> {
+        if pages.is_empty() || !pages.len().is_multiple_of(PAGE_BYTES) || PAGES_MAX < pages.len() / PAGE_BYTES {
             return None;
         }
-        let words: Vec<u64> = page.as_chunks().0.iter().map(|word| u64::from_ne_bytes(*word)).collect();
+        let words: Vec<u64> = pages.as_chunks().0.iter().map(|word| u64::from_ne_bytes(*word)).collect();
         let listed = words[LOSSES].min(LOSSES_MAX as u64) as usize;
         let mark = |mark: &[u64]| ProgressLoss { at: FramePos(mark[0]), frames: Frames(mark[1]), cause: mark[2] };
         let mut marks: Vec<ProgressLoss> = words[MARKS..].chunks_exact(MARK_WORDS).take(listed).map(mark).collect();
@@ -247,7 +272,7 @@ mod tests {
     #[test]
     fn stored_numbers_are_in_the_file_at_once_and_stay_after_the_writer() {
         let file = tempfile::tempfile().unwrap();
-        file.set_len(FILE_BYTES).unwrap();
+        file.set_len(file_bytes(1)).unwrap();
         file.write_all_at(b"{}\n", 0).unwrap();
         let progress_page = ProgressPage::new(&file, Populate::Advise, &LockBudget::new(PAGE_BYTES as u64)).unwrap();
         assert_eq!(page(&file), Progress::default());
@@ -269,7 +294,7 @@ mod tests {
     #[test]
     fn an_overrun_keeps_its_entry_while_it_lasts_and_a_later_one_takes_the_oldest() {
         let file = tempfile::tempfile().unwrap();
-        file.set_len(FILE_BYTES).unwrap();
+        file.set_len(file_bytes(1)).unwrap();
         let progress_page = ProgressPage::new(&file, Populate::Advise, &LockBudget::new(PAGE_BYTES as u64)).unwrap();
         let take = |number: u64| Uuid::from_u128(u128::from(number) + 1);
         let place = |frames: u64| OverrunPlace { at: FramePos(640), frames: Frames(frames) };
@@ -279,16 +304,41 @@ mod tests {
         let first = note(0, 64, None);
         assert_eq!(note(0, 128, Some(first)), first);
         assert_eq!(page(&file).overruns.of(take(0)), [place(128)]);
-        let last = (1..=PLACES_MAX as u64).fold(first, |_, number| note(number, 64, None));
+        let last = (1..=FIRST_PAGE_PLACES as u64).fold(first, |_, number| note(number, 64, None));
         assert_eq!(page(&file).overruns.of(take(0)), [], "the oldest one");
         assert_eq!(page(&file).overruns.of(take(1)), [place(64)]);
         let again = note(0, 192, Some(first));
         assert_ne!(again, first, "an overrun whose entry was taken gets another one");
         assert_eq!((page(&file).overruns.of(take(0)), page(&file).overruns.of(take(1))), (vec![place(192)], vec![]));
-        assert_eq!(note(PLACES_MAX as u64, 128, Some(last)), last);
+        assert_eq!(note(FIRST_PAGE_PLACES as u64, 128, Some(last)), last);
         let ranges = [InputAbsence { inputs: 1, from: FramePos(1), until: None }; ABSENCES_MAX];
         file.write_all_at(&absence_words(&ranges), ABSENCES_AT).unwrap();
         assert_eq!(page(&file).overruns.of(take(0)), [place(192)], "the words of control are others");
+    }
+
+    #[test]
+    fn each_of_the_most_takes_has_places_for_two_overruns() {
+        assert_eq!((file_bytes(0), file_bytes(29), file_bytes(30)), (8192, 8192, 12_288));
+        assert_eq!((bytes_of_pages(0), bytes_of_pages(12_288), bytes_of_pages(u64::MAX)), (4096, 8192, 36_864));
+        let file = tempfile::tempfile().unwrap();
+        file.set_len(file_bytes(TRACK_COUNT_MAX)).unwrap();
+        let pages = ProgressPage::new(&file, Populate::Advise, &LockBudget::new(u64::MAX)).unwrap();
+        let place = |at| OverrunPlace { at: FramePos(at), frames: Frames(64) };
+        let takes = || (1..=TRACK_COUNT_MAX as u128).map(Uuid::from_u128);
+        for at in [640, 6400] {
+            for take in takes() {
+                pages.note_overrun(TakeMark::of(take), place(at), None);
+            }
+        }
+        let mut bytes = vec![0; PAGES_MAX * PAGE_BYTES];
+        file.read_exact_at(&mut bytes, PAGE_AT).unwrap();
+        let found = Progress::read(&bytes).unwrap();
+        assert!(takes().all(|take| found.overruns.of(take) == [place(640), place(6400)]));
+        assert_eq!(
+            page(&file).overruns.of(Uuid::from_u128(1)),
+            [place(640)],
+            "an earlier program reads the first page"
+        );
     }
 
     #[test]
@@ -306,7 +356,7 @@ mod tests {
     #[test]
     fn ranges_with_fewer_inputs_are_stored_beside_the_numbers_of_the_audio_thread() {
         let file = tempfile::tempfile().unwrap();
-        file.set_len(FILE_BYTES).unwrap();
+        file.set_len(file_bytes(1)).unwrap();
         let progress_page = ProgressPage::new(&file, Populate::Advise, &LockBudget::new(PAGE_BYTES as u64)).unwrap();
         progress_page.advance_to(Frames(64));
         (0..LOSSES_MAX).for_each(|slot| {

@@ -37,7 +37,7 @@ use faultless::wav::bext::Bext;
 use faultless::wav::header::{HEADER_BYTES, Header, header_data_bytes};
 use faultless::wav::parse::{Layout, parse as parse_wav};
 use faultless::wav::read::Reader;
-use faultless::window::overrun_places::PLACES_MAX;
+use faultless::window::overrun_places::FIRST_PAGE_PLACES;
 use faultless::window::progress_page::{LOSSES_MAX, Progress};
 use std::cell::RefCell;
 use std::fs::{self, File, OpenOptions};
@@ -210,7 +210,7 @@ pub fn spool(bytes: &[u8]) {
     whole.resize(PAGE_BYTES, 0);
     let progress = Progress::read(&whole).expect("a whole page");
     assert!(progress.marks.len() <= LOSSES_MAX);
-    assert!(losses_of(&progress, Uuid::nil()).len() <= LOSSES_MAX + PLACES_MAX);
+    assert!(losses_of(&progress, Uuid::nil()).len() <= LOSSES_MAX + FIRST_PAGE_PLACES);
     let mut numbers = rest.chunks_exact(8).map(|word| u64::from_le_bytes(word.try_into().expect("eight")));
     let clock = numbers.next();
     let mut known = PassKnown { takes: Vec::new(), progress_page: Some(progress.frames.0), clock };

@@ -8,7 +8,6 @@ use crate::control::mirror::PassMirror;
 use crate::control::report::Reading;
 use crate::device::LossCause;
 use crate::host::{self, disk};
-use crate::limits::PAGE_BYTES;
 use crate::message::disk::{ButlerCommand, PassWindows};
 use crate::message::published::NO_PASS;
 use crate::message::spool_file::ProgressFile;
@@ -17,7 +16,7 @@ use crate::message::{AudioCommand, Capture, Pass, PassRange};
 use crate::time::{Clock, FramePos, Frames};
 use crate::window::overrun_places::TakeMark;
 use crate::window::process;
-use crate::window::progress_page::{PAGE_AT, Progress, ProgressLoss};
+use crate::window::progress_page::{PAGE_AT, Progress, ProgressLoss, bytes_of_pages};
 use std::collections::VecDeque;
 use std::fs::File;
 use std::sync::Arc;
@@ -251,9 +250,9 @@ fn populate_pass(pass: &Pass) {
 
 /// The content of a progress page; `None` if it cannot be read.
 fn progress_of(file: &ProgressFile) -> Option<Progress> {
-    let mut page = [0; PAGE_BYTES];
-    disk::read_exact_at(&file.file, &mut page, PAGE_AT).ok()?;
-    Progress::read(&page)
+    let mut pages = vec![0; bytes_of_pages(file.file.metadata().ok()?.len())];
+    disk::read_exact_at(&file.file, &mut pages, PAGE_AT).ok()?;
+    Progress::read(&pages)
 }
 
 /// The end of a pass as its progress page tells it. `start`: where it begins if the page does not know that.
@@ -273,7 +272,7 @@ mod tests {
     use super::*;
     use crate::window::budget::LockBudget;
     use crate::window::map::Populate;
-    use crate::window::progress_page::{FILE_BYTES, ProgressPage};
+    use crate::window::progress_page::{ProgressPage, file_bytes};
     use std::sync::atomic::AtomicUsize;
 
     /// The audio thread panicked while it ended a pass: the pass was lost with it, its published length was reset, and
@@ -281,7 +280,7 @@ mod tests {
     #[test]
     fn a_pass_that_the_audio_thread_took_along_has_the_length_of_its_progress_page() {
         let file = tempfile::tempfile().expect("a file");
-        file.set_len(FILE_BYTES).expect("room");
+        file.set_len(file_bytes(1)).expect("room");
         let page = ProgressPage::new(&file, Populate::Advise, &LockBudget::new(0)).expect("a page");
         let file = ProgressFile { file, path: None, unfinished: AtomicUsize::new(1) };
         let end = || ended_by(&progress_of(&file).expect("a page"), FramePos(900));

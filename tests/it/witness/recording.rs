@@ -8,7 +8,7 @@ use faultless::engine::Next;
 use faultless::format::{DeviceFormat, TakeFormat};
 use faultless::message::{AudioCommand, AudioEvent, Capture, LossMark, Pass, PassRange};
 use faultless::time::{FramePos, Frames};
-use faultless::window::overrun_places::{OverrunPlace, PLACES_MAX, TakeMark};
+use faultless::window::overrun_places::{FIRST_PAGE_PLACES, OverrunPlace, TakeMark};
 use faultless::window::progress_page::ProgressLoss;
 use std::sync::atomic::Ordering::Relaxed;
 use uuid::Uuid;
@@ -169,28 +169,30 @@ fn an_overrun_around_lost_frames_is_reported_as_two() {
 }
 
 #[test]
-fn of_more_overruns_than_the_progress_page_has_places_the_last_ones_are_noted() {
-    let mut rig = Rig::on(interleaved("", 1, DeviceFormat::S16, 64));
-    let takes: Vec<Uuid> = (0..PLACES_MAX as u128 + 3).map(Uuid::from_u128).collect();
-    let (mut reels, captures): (Vec<_>, Vec<_>) = takes
-        .iter()
-        .map(|take| {
-            let (reel, capture) = Reel::new(TakeFormat::S16, &[0], 0);
-            (reel, capture.marked(TakeMark::of(*take)))
-        })
-        .unzip();
-    rig.record(Pass::new(captures, PassRange::Now(FOR_EVER), false));
-    rig.cycles(10);
-    let progress = rig.progress();
-    let noted: Vec<_> =
-        takes.iter().map(|take| progress.overruns.of(*take)).filter(|places| !places.is_empty()).collect();
-    assert_eq!(noted, vec![vec![place(0, 640)]; PLACES_MAX], "those that are noted are noted whole");
-    assert_eq!(progress.overrun, Frames(640 * takes.len() as u64), "all are counted");
-    rig.send(AudioCommand::Stop);
-    rig.cycles(1);
-    ended(rig.reports());
-    for reel in &mut reels {
-        reel.assert_returned(640);
+fn overruns_of_many_takes_at_once_are_noted_as_far_as_the_progress_pages_have_places() {
+    let takes: Vec<Uuid> = (0..FIRST_PAGE_PLACES as u128 + 3).map(Uuid::from_u128).collect();
+    for (places_for, count) in [(1, FIRST_PAGE_PLACES), (takes.len(), takes.len())] {
+        let mut rig = Rig::on(interleaved("", 1, DeviceFormat::S16, 64));
+        let (mut reels, captures): (Vec<_>, Vec<_>) = takes
+            .iter()
+            .map(|take| {
+                let (reel, capture) = Reel::new(TakeFormat::S16, &[0], 0);
+                (reel, capture.marked(TakeMark::of(*take)))
+            })
+            .unzip();
+        rig.record_with_places_for(places_for, Pass::new(captures, PassRange::Now(FOR_EVER), false));
+        rig.cycles(10);
+        let progress = rig.progress();
+        let noted: Vec<_> =
+            takes.iter().map(|take| progress.overruns.of(*take)).filter(|places| !places.is_empty()).collect();
+        assert_eq!(noted, vec![vec![place(0, 640)]; count], "those that are noted are noted whole");
+        assert_eq!(progress.overrun, Frames(640 * takes.len() as u64), "all are counted");
+        rig.send(AudioCommand::Stop);
+        rig.cycles(1);
+        ended(rig.reports());
+        for reel in &mut reels {
+            reel.assert_returned(640);
+        }
     }
 }
 

@@ -179,9 +179,14 @@ impl Rig {
     }
 
     /// Sends `pass` with a new progress page.
-    pub(super) fn record(&mut self, mut pass: Pass) {
+    pub(super) fn record(&mut self, pass: Pass) {
+        self.record_with_places_for(1, pass);
+    }
+
+    /// Sends `pass` with progress pages for so many takes.
+    pub(super) fn record_with_places_for(&mut self, takes: usize, mut pass: Pass) {
         let file = File::from(memfd_create(c"faultless-progress", MFdFlags::MFD_CLOEXEC).unwrap());
-        file.set_len(progress_page::FILE_BYTES).unwrap();
+        file.set_len(progress_page::file_bytes(takes)).unwrap();
         pass.progress_page = Some(ProgressPage::new(&file, Populate::Advise, &LockBudget::new(u64::MAX)).unwrap());
         self.progress_page = Some(file);
         self.send(AudioCommand::Record(Box::new(pass)));
@@ -189,9 +194,10 @@ impl Rig {
 
     /// The progress page of the last pass, as recovery reads it.
     pub(super) fn progress(&self) -> Progress {
-        let mut page = [0; limits::PAGE_BYTES];
-        self.progress_page.as_ref().unwrap().read_exact_at(&mut page, progress_page::PAGE_AT).unwrap();
-        Progress::read(&page).unwrap()
+        let file = self.progress_page.as_ref().unwrap();
+        let mut pages = vec![0; progress_page::bytes_of_pages(file.metadata().unwrap().len())];
+        file.read_exact_at(&mut pages, progress_page::PAGE_AT).unwrap();
+        Progress::read(&pages).unwrap()
     }
 
     /// Runs one cycle of the audio thread's loop under the witnesses, and checks the progress page.
