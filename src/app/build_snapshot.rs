@@ -183,8 +183,7 @@ impl App {
         let OpenState::Open(control) = &self.state else {
             return health::health(&closed(snapshot));
         };
-        let lost = control.published().frames_lost.load(Relaxed) + control.published().frames_overrun.load(Relaxed);
-        let unseen = lost.saturating_sub(self.transport.lost_seen);
+        let unseen = control.published().losses().saturating_sub(self.transport.lost_seen);
         let figures = &snapshot.figures;
         let gone = control.is_device_gone();
         let alarm = self.notices.iter().rev().find(|entry| entry.severity == Severity::Loss && !entry.seen);
@@ -223,8 +222,7 @@ impl App {
     /// Acknowledges the losses up to now, so that they raise no alarm.
     pub(super) fn acknowledge_losses(&mut self) {
         if let OpenState::Open(control) = &self.state {
-            let published = control.published();
-            self.transport.lost_seen = published.frames_lost.load(Relaxed) + published.frames_overrun.load(Relaxed);
+            self.transport.lost_seen = control.published().losses();
             self.transport.lost_unrecorded_seen = control.frames_lost_unrecorded();
         }
     }

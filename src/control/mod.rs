@@ -90,7 +90,7 @@ use crate::threads::{self, Threads, ThreadsError, ThreadsSetup};
 use crate::time::{FramePos, SampleRate};
 use companion::Companions;
 use playback::Players;
-use recording::{Event, PassReport, RecordingPass};
+use recording::{Event, PassReport, RecordingPass, SavedLosses};
 use report::Reading;
 use session_saver::SessionSaver;
 use std::collections::VecDeque;
@@ -181,6 +181,7 @@ pub struct Control {
     /// They are removed when that revision is durable.
     finished_memory: Vec<(u64, MemoryFiles)>,
     save_pace: saving::SavePace,
+    saved_losses: SavedLosses,
     save_watch: saving::SaveWatch,
     /// Whether tracks play, and their players follow the session.
     playback_enabled: bool,
@@ -267,6 +268,7 @@ impl Control {
             undo_steps: edit::UndoSteps::default(),
             finished_memory: Vec::new(),
             save_pace: saving::SavePace::default(),
+            saved_losses: SavedLosses::default(),
             save_watch: saving::SaveWatch::default(),
             playback_enabled: false,
             auto_monitoring: true,
@@ -471,6 +473,7 @@ impl Control {
         self.update_playback();
         // After everything that changes the session.
         self.poll_saver();
+        self.publish_saved_losses();
         self.remove_finished_memory();
         // Independent of the steps above: it reads what the disk side publishes.
         self.check_margins();

@@ -175,6 +175,11 @@ impl Published {
         }
     }
 
+    /// Frames that the device did not deliver, and frames of takes that had no capture window.
+    pub fn losses(&self) -> u64 {
+        self.frames_lost.load(Relaxed) + self.frames_overrun.load(Relaxed)
+    }
+
     /// The state of the transport.
     pub fn motion(&self) -> Motion {
         match self.motion.load(Relaxed) {

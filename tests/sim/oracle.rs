@@ -29,8 +29,8 @@ pub(crate) struct SeenPass {
     pub(crate) frames: Option<u64>,
     /// Frames of silence that the report gave.
     pub(crate) lost: Option<u64>,
-    /// Whether the power was cut before the pass was recovered.
-    pub(crate) is_cut: bool,
+    /// Whether the power was cut before the pass was recovered, while disks had trouble or soon after that.
+    pub(crate) is_cut_in_trouble: bool,
     /// Whether the report named takes that are not whole on the disk.
     pub(crate) is_troubled: bool,
     /// The folder of the mirror that the report called whole.
@@ -84,8 +84,8 @@ pub(crate) fn judge(folder: &Path, others: &[PathBuf], evidence: &Evidence) -> V
     }
     for (pass, ranges) in uncovered {
         let tracks = takes.keys().filter(|(number, _)| *number == pass).count();
-        let is_cut = evidence.passes.iter().any(|seen| seen.number == pass && seen.is_cut);
-        check_uncovered(&ranges, &silent[&pass], tracks, is_cut, &mut offences);
+        let in_trouble = evidence.passes.iter().any(|seen| seen.number == pass && seen.is_cut_in_trouble);
+        check_uncovered(&ranges, &silent[&pass], tracks, in_trouble, &mut offences);
     }
     for pass in &evidence.passes {
         check_pass(pass, &takes, &ends, &session, folder, evidence, &mut offences);
@@ -127,15 +127,15 @@ fn joined(ranges: &[Range]) -> Vec<(u64, u64, TrackId)> {
     joined
 }
 
-/// Silence that no loss covers is an offence. One exception: after a power cut the session does not know the losses of the
-/// device during the pass, because the progress page is gone. They are the same in all takes of the pass. A silence can
-/// lie in two files of a take, and each take continues in its next file at a frame of its own.
-fn check_uncovered(uncovered: &[Range], silent: &[Range], tracks: usize, is_cut: bool, offences: &mut Vec<String>) {
+/// Silence that no loss covers is an offence. One exception: if the session could not be saved before a power cut, it does
+/// not know the last losses of the device, because the progress page is gone. They are the same in all takes of the pass. A
+/// silence can lie in two files of a take, and each take continues in its next file at a frame of its own.
+fn check_uncovered(uncovered: &[Range], silent: &[Range], tracks: usize, in_trouble: bool, offences: &mut Vec<String>) {
     let silent = joined(silent);
     for (from, to, _, file) in uncovered {
         let alike: BTreeSet<TrackId> =
             silent.iter().filter(|(start, end, _)| start <= from && to <= end).map(|other| other.2).collect();
-        if !is_cut || alike.len() != tracks {
+        if !in_trouble || alike.len() != tracks {
             let frames = to - from;
             let place = format!("{frames} frames from frame {from} of the pass on");
             offences.push(format!("{file}: {place} are silence that no loss covers"));

@@ -22,6 +22,9 @@ use std::time::Duration;
 /// pauses of the threads.
 const CUT_COSTS: Duration = Duration::from_millis(2_000);
 
+/// What it may cost more after a loss: headers wait so long for a session that lists it.
+const LOSS_COSTS: Duration = Duration::from_secs(3);
+
 /// For how long the disks must have had no trouble before a power cut, so that [`CUT_COSTS`] is the limit.
 const CALM: Duration = Duration::from_secs(15);
 
@@ -208,7 +211,11 @@ impl Run {
         }
         let panics: Vec<String> = self.world.panics.borrow_mut().drain(..).collect();
         self.offences.extend(panics.into_iter().map(|text| format!("panic: {text}")));
-        let moment = self.world.time().saturating_sub(CUT_COSTS);
+        let mut costs = CUT_COSTS;
+        if self.world.has_lost_since(self.world.time().saturating_sub(CUT_COSTS + LOSS_COSTS)) {
+            costs += LOSS_COSTS;
+        }
+        let moment = self.world.time().saturating_sub(costs);
         // Frames that were stored before the user began this pass belong to an earlier pass.
         let is_older = self.story.borrow().current.as_ref().is_some_and(|pass| pass.since <= moment);
         let safe = if is_older { self.world.stored_at(moment) } else { 0 };
@@ -246,7 +253,7 @@ impl Run {
             self.world.disks.borrow().is_calm_since(now.saturating_sub(CALM), now) && self.plan.stall_chance == 0;
         let costs = if calm { CUT_COSTS.as_millis() as u64 * RATE / 1000 } else { u64::MAX };
         for pass in &mut self.story.borrow_mut().passes {
-            pass.is_cut = true;
+            pass.is_cut_in_trouble |= !calm;
             // A pass with a report is on the disk, unless the report named takes that are not whole.
             if pass.is_troubled {
                 pass.frames_min = pass.frames_min.saturating_sub(costs);

@@ -159,6 +159,8 @@ pub(crate) struct World {
     published: RefCell<Option<Arc<Published>>>,
     /// The frames of the pass that were stored, each number with the moment at which it was first seen.
     stored: RefCell<Vec<(Duration, u64)>>,
+    /// The lost frames of the present life, and the moment at which so many were first seen.
+    lost: Cell<(Duration, u64)>,
 }
 
 thread_local! {
@@ -209,6 +211,7 @@ impl World {
             panics: RefCell::default(),
             published: RefCell::default(),
             stored: RefCell::default(),
+            lost: Cell::default(),
         })
     }
 
@@ -238,11 +241,21 @@ impl World {
 
     fn note_stored(&self) {
         let published = self.published.borrow();
-        let Some(frames) = published.as_ref().map(|published| published.pass_frames.load(Relaxed)) else { return };
+        let Some(published) = published.as_ref() else { return };
+        let (frames, lost) = (published.pass_frames.load(Relaxed), published.losses());
+        if self.lost.get().1 != lost {
+            self.lost.set((self.now.get(), lost));
+        }
         let mut stored = self.stored.borrow_mut();
         if stored.last().is_none_or(|(_, last)| *last != frames) {
             stored.push((self.now.get(), frames));
         }
+    }
+
+    /// Whether frames were lost since a moment.
+    pub(crate) fn has_lost_since(&self, moment: Duration) -> bool {
+        let (last, frames) = self.lost.get();
+        frames != 0 && moment <= last
     }
 
     /// Frames of the last pass that were stored at a moment.

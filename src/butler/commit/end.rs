@@ -3,11 +3,13 @@
 
 use super::disk_error::describe;
 use super::{Committer, OpenTake};
+use crate::host;
 use crate::message::disk::DiskEvent;
 use crate::message::replica::Replica;
 use crate::message::spool_file::MemoryFiles;
 use crate::time::Frames;
 use std::io;
+use std::sync::atomic::Ordering::Acquire;
 
 /// Number of times that a failed write is repeated after the take has ended.
 pub(super) const RETRIES_AT_END: u32 = 6;
@@ -31,6 +33,10 @@ impl Committer {
             let ends = |at: &usize| self.takes[*at].end.is_some() && !given_up(&self.takes[*at]);
             let ending: Vec<usize> = (0..self.takes.len()).filter(ends).collect();
             self.sync_takes(&ending);
+        }
+        let saved = self.setup.disk.losses_saved.load(Acquire);
+        if !self.losses.may_claim(saved, self.setup.published.losses(), host::now()) {
+            return;
         }
         let mut at = 0;
         while at < self.takes.len() {

@@ -2,10 +2,12 @@
 
 use super::{Committer, OpenTake};
 use crate::butler::capabilities::CapturePath;
+use crate::host;
 use crate::message::offset::FileByte;
 use crate::message::take::PassKey;
 use crate::time::Frames;
 use std::collections::HashMap;
+use std::sync::atomic::Ordering::Acquire;
 use std::time::Duration;
 
 impl Committer {
@@ -19,11 +21,13 @@ impl Committer {
         let mut claimed: Vec<PassKey> = Vec::new();
         let ahead = self.takes.first().map_or(Duration::ZERO, |take| self.ahead_in(&take.file.path));
         self.publish_room();
+        let saved = self.setup.disk.losses_saved.load(Acquire);
         let header_ends = self.header_ends();
+        let may_claim = self.losses.may_claim(saved, self.setup.published.losses(), host::now());
         for (at, header_end) in header_ends.into_iter().enumerate() {
             let OpenTake { pass, file, .. } = &mut self.takes[at];
             let (pass, end) = (*pass, if in_spool { header_end } else { file.written() });
-            if file.header_ends_before(end) {
+            if may_claim && file.header_ends_before(end) {
                 let mut done = file.write_header(end);
                 // Make one header of each pass durable now; writing the others has begun. A single durable claim is
                 // enough, because it holds for every take.

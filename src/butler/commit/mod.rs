@@ -7,7 +7,8 @@
 //!
 //! A header claims a frame only if it is durable in every take of the pass whose disk accepts writes. After a power cut,
 //! recovery gives all takes of the pass the length of the longest claim. A take whose disk rejected writes has silence
-//! there.
+//! there. A header claims nothing behind a loss before a session on a disk lists the loss, for three seconds at most
+//! ([`unsaved_losses`]).
 
 mod disk_error;
 mod folder;
@@ -17,6 +18,7 @@ mod headers;
 mod open_take;
 mod open_window;
 mod round;
+mod unsaved_losses;
 mod write;
 #[cfg(test)]
 mod batch_tests;
@@ -46,6 +48,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::{Acquire, Relaxed};
 use std::time::{Duration, Instant};
+use unsaved_losses::UnsavedLosses;
 
 /// Time between two looks at the commands while takes are open.
 const TICK: Duration = Duration::from_millis(80);
@@ -107,6 +110,7 @@ pub struct Committer {
     abandoned: bool,
     /// The number of stored frames at the last sync.
     stored_at_sync: u64,
+    losses: UnsavedLosses,
 }
 
 /// Memory of the spool that is in use.
@@ -142,6 +146,7 @@ impl Committer {
             quitting: false,
             abandoned: false,
             stored_at_sync: NO_PASS,
+            losses: UnsavedLosses::default(),
         }
     }
 

@@ -312,6 +312,30 @@ fn the_sync_after_a_loss_of_a_whole_window_claims_the_sound_behind_it() {
 }
 
 #[test]
+fn a_header_claims_nothing_behind_a_loss_before_a_saved_session_lists_it() {
+    let mut rig = Rig::new(3);
+    rig.captured(0);
+    rig.work();
+    rig.committer.setup.published.frames_lost.store(64, Relaxed);
+    rig.captured(1);
+    rig.work();
+    assert!(claimed(&rig.plan.path) == sound(0, WINDOW));
+    assert_eq!(rig.committer.takes[0].durable_frames(), Frames(2 * WINDOW), "the sound is on the disk");
+    rig.committer.setup.disk.losses_saved.store(64, Relaxed);
+    rig.work();
+    assert!(claimed(&rig.plan.path) == sound(0, 2 * WINDOW));
+    // Neither does the last header of a take.
+    rig.committer.setup.published.frames_overrun.store(64, Relaxed);
+    rig.captured(2);
+    let end = TakeEnd { frames: Frames(3 * WINDOW), ..TakeEnd::default() };
+    rig.committer.apply(CommitCommand::Finish { take: TAKE, end });
+    assert!(rig.work().is_empty() && claimed(&rig.plan.path) == sound(0, 2 * WINDOW));
+    rig.committer.setup.disk.losses_saved.store(128, Relaxed);
+    assert!(matches!(rig.work()[..], [DiskEvent::TakeFinished { trouble: None, .. }]));
+    assert!(claimed(&rig.plan.path) == sound(0, 3 * WINDOW));
+}
+
+#[test]
 fn sound_before_a_device_went_away_is_durable_to_its_last_frame_while_the_device_is_away() {
     let mut rig = Rig::new(3);
     let stored = |rig: &Rig, frames| rig.committer.setup.published.pass_frames.store(frames, Relaxed);

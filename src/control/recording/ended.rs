@@ -34,6 +34,7 @@ impl Control {
             began: pass.began,
         };
         self.list_losses(pass);
+        self.save_last_losses();
         self.on_pass_event(Event::AudioEnded(ended));
     }
 
