@@ -42,6 +42,8 @@ enum Noted {
     Redo,
     /// A removal that undo takes back: number of things, and their name.
     Removal(usize, &'static str),
+    Discard,
+    Restore,
 }
 
 impl Noted {
@@ -51,6 +53,8 @@ impl Noted {
             Command::Redo => Noted::Redo,
             Command::Edit(Edit::RemoveTracks(ids)) => Noted::Removal(ids.len(), "track"),
             Command::Edit(Edit::RemoveRegions(ids)) => Noted::Removal(ids.len(), "region"),
+            Command::Edit(Edit::TrashTakes(_)) => Noted::Discard,
+            Command::Edit(Edit::UntrashTake(_) | Edit::UntrashTakes(_)) => Noted::Restore,
             _ => return None,
         })
     }
@@ -106,6 +110,8 @@ impl App {
                 let them = if *number == 1 { "it" } else { "them" };
                 format!("{} removed; Undo brings {them} back", counted(*number as u64, thing))
             }
+            Noted::Discard => "The recording is in the trash; Undo brings it back".to_owned(),
+            Noted::Restore => "Back among the takes; click a take there to use it".to_owned(),
         })
     }
 

@@ -153,6 +153,35 @@ fn a_take_goes_to_the_trash_from_its_menu_and_is_restored_from_there() {
     assert_eq!(*asked.borrow(), expected);
 }
 
+/// A recording of 64 tracks needed 64 clicks.
+#[test]
+fn one_click_restores_all_takes_whose_tracks_are_there() {
+    let mut snapshot = passes(4, 3);
+    let ids: Vec<TakeId> = (0..4).map(|track| take_of(&snapshot, track, 1)).collect();
+    let session = Arc::make_mut(&mut snapshot.session);
+    session.trash_takes(&ids).unwrap();
+    let removed = session.tracks()[3].id();
+    session.remove_track(removed).unwrap();
+    let (mut harness, asked) = harness(snapshot);
+    harness.get_by_label("Trash").click();
+    harness.run_steps(3);
+    harness.get_by_label("Restore all").click();
+    harness.run_steps(3);
+    let wanted = ids[..3].iter().rev().copied().collect();
+    assert_eq!(*asked.borrow(), [Command::Edit(Edit::UntrashTakes(wanted))]);
+}
+
+/// Nothing said why some cells had a thin frame.
+#[test]
+fn the_frames_of_the_cells_are_explained_beside_the_hint() {
+    let (harness, _) = harness(passes(4, 3));
+    let hint = harness.get_by_label("Click a take to use it").rect();
+    for meaning in ["plays", "plays in part", "not on the timeline"] {
+        let rect = harness.get_by_label(meaning).rect();
+        assert!(hint.right() < rect.left() && rect.right() < harness.get_by_label("Trash").rect().left());
+    }
+}
+
 #[test]
 fn a_badge_names_the_loss_and_is_red_only_then() {
     let (snapshot, theme) = (passes(5, 3), Theme::dark());
