@@ -39,7 +39,7 @@ pub enum Command {
     UseInputs,
     /// A change of the session, which can be undone.
     Edit(Edit),
-    /// Add a marker without a name at the playhead.
+    /// Add a marker at the playhead. Its name is the next number.
     Marker,
     Undo,
     Redo,
@@ -70,6 +70,8 @@ pub enum Command {
     CancelStress,
     /// Mark all notices as seen and end the alarm for losses.
     Acknowledge,
-    /// Show a notice of the front end and record it as an event of the session.
+    /// Mark what the status line shows as seen. The line then shows the next condition.
+    AcknowledgeLine,
+    /// Show a notice of the front end and record it as an event of the session. A caution is shown as a refusal, too.
     Notice(Severity, String),
 }

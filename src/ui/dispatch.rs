@@ -118,7 +118,7 @@ fn edit(edit: Edit) -> Vec<Effect> {
 /// Opens the folder of the session's takes.
 fn open_folder(snapshot: &Snapshot) -> Vec<Effect> {
     if snapshot.folder.as_os_str().is_empty() {
-        return send(Command::Notice(Severity::Info, "folder of the takes: no session is open".to_owned()));
+        return send(Command::Notice(Severity::Caution, "folder of the takes: no session is open".to_owned()));
     }
     vec![Effect::AskFrame(FrameRequest::OpenFolder(snapshot.folder.join(AUDIO)))]
 }
