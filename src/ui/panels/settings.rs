@@ -44,7 +44,7 @@ pub fn show(ui: &mut Ui, state: &mut SettingsState, context: &mut PanelContext<'
     let mut open = !title(ui, "Settings", context.theme);
     ui.add_space(4.0);
     let foot = if ui.available_width() < WIDE { FOOT.1 } else { FOOT.0 };
-    let height = (ui.available_height() - foot).clamp(60.0, 520.0);
+    let height = (ui.available_height() - foot).max(60.0);
     ScrollArea::vertical().max_height(height).show(ui, |ui| {
         heading(ui, "Recording", context);
         recording(ui, state, &mut settings, context);
@@ -221,7 +221,7 @@ fn memory(ui: &mut Ui, settings: &mut Settings, context: &PanelContext<'_>) {
     limit_row(
         ui,
         "Locked memory",
-        "Without a limit: what the system allows, up to 64 MiB",
+        "Without a limit: what the system allows, up to an eighth of memory",
         &mut settings.lock_kib,
         (8192, " KiB"),
         context,
@@ -229,7 +229,7 @@ fn memory(ui: &mut Ui, settings: &mut Settings, context: &PanelContext<'_>) {
     limit_row(
         ui,
         "Spool",
-        "Memory for a disk that stalls. Without a limit: a quarter of memory",
+        "Memory for a disk that stalls. Without a limit: up to a quarter of memory",
         &mut settings.spool_mib,
         (2048, " MiB"),
         context,
