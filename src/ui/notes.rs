@@ -12,6 +12,7 @@ use crate::app::command::Command;
 use crate::app::snapshot::{Made, Note, Refusal, Snapshot};
 use crate::control::Severity;
 use crate::control::edit::Edit;
+use crate::message::Motion;
 use crate::session::Track;
 use egui::{Align2, Area, Frame, Margin, Rect, RichText, Stroke, Ui, vec2};
 use std::path::Path;
@@ -105,7 +106,8 @@ pub fn show(ui: &Ui, state: &mut NotesState, lanes: Rect, context: &mut PanelCon
         state.answer_closed = number;
     }
     state.answer = None;
-    let is_idle = snapshot.transport.pass.is_none();
+    // While it plays, the card would lie over the lanes that the user watches.
+    let is_idle = snapshot.transport.pass.is_none() && snapshot.transport.motion != Motion::Rolling;
     let made =
         snapshot.made.as_ref().filter(|made| is_idle && state.made_closed != Some((snapshot.session.id, made.pass)));
     if let Some(made) = made {

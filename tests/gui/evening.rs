@@ -117,8 +117,10 @@ fn play_with_loop_on_goes_back_into_the_loop() {
 #[test]
 fn the_field_of_a_name_lies_over_no_other_text() {
     let mut rig = Rig::new("virtual", 2);
-    rig.click("Track In 1");
-    rig.press(Key::Enter);
+    rig.step(20);
+    let name = rig.harness.get_by_label("Name In 1");
+    name.click();
+    name.click();
     rig.step(4);
     let field = rig.harness.get_by_label("Name In 1").rect();
     for label in ["Input In 1", "Monitor In 1", "Arm In 1"] {
@@ -160,4 +162,16 @@ fn the_menu_shows_as_many_lines_as_the_window_has_room_for() {
     assert!(line.bottom() < 900.0, "{line:?}");
     rig.click_at(line.center());
     rig.until("the click reached the line", |rig| rig.settings().follow != follow);
+}
+
+/// The card about a recording lay over the last lanes while it was played.
+#[test]
+fn the_card_about_a_recording_is_gone_while_it_plays_and_comes_back_after_it() {
+    let mut rig = Rig::new("virtual", 2);
+    record(&mut rig, 0.4);
+    assert!(is_shown(&rig, "Discard the recording"));
+    rig.press(Key::Space);
+    rig.until("it plays without the card", |rig| rig.is_rolling() && !is_shown(rig, "Discard the recording"));
+    rig.press(Key::Space);
+    rig.until("the card is back", |rig| !rig.is_rolling() && is_shown(rig, "Discard the recording"));
 }

@@ -119,7 +119,7 @@ fn the_export_panel_has_its_choices_and_its_files_apart() {
             "00:00:00.000 to 00:00:00.200",
             "As recorded",
             "16 bit",
-            "float",
+            "32-bit float",
             "Export folder",
             "Choose a folder",
             "Export now",

@@ -84,19 +84,31 @@ impl Index {
         self.trashed.reverse();
         self.passes.sort_by_key(|(pass, _)| std::cmp::Reverse(*pass));
         self.passes.dedup_by_key(|(pass, _)| *pass);
-        let mut placed: HashMap<TakeId, Placed> = HashMap::new();
-        for region in session.tracks().iter().flat_map(Track::regions).filter(|region| !region.muted) {
-            let whole = session
-                .take(region.take)
-                .is_some_and(|take| (region.start, region.length) == (take.place().start, take.place().length));
-            placed.insert(region.take, if whole { Placed::Whole } else { Placed::Part });
-        }
+        let placed = placed_takes(session);
         for (key, files) in files {
             if let Some(whole) = WholeTake::of(&files, &placed) {
                 self.cells.insert(key, whole);
             }
         }
     }
+}
+
+/// The takes on the timeline. One that is split plays whole if all its parts are where it was recorded.
+fn placed_takes(session: &Session) -> HashMap<TakeId, Placed> {
+    let mut in_place: HashMap<TakeId, Frames> = HashMap::new();
+    for region in session.tracks().iter().flat_map(Track::regions).filter(|region| !region.muted) {
+        let length = in_place.entry(region.take).or_default();
+        let place = session.take(region.take).map(|take| take.place());
+        // The sum of both differs by the same number of frames in every part of a take that was not moved.
+        if place.is_some_and(|place| region.start.0 + place.take_start.0 == place.start.0 + region.take_start.0) {
+            *length += region.length;
+        }
+    }
+    let whole = |id: &TakeId| session.take(*id).map(|take| take.place().length);
+    in_place
+        .into_iter()
+        .map(|(id, length)| (id, if whole(&id) == Some(length) { Placed::Whole } else { Placed::Part }))
+        .collect()
 }
 
 impl WholeTake {

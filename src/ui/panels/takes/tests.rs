@@ -153,6 +153,21 @@ fn a_take_goes_to_the_trash_from_its_menu_and_is_restored_from_there() {
     assert_eq!(*asked.borrow(), expected);
 }
 
+/// A take whose parts all play was said to play in part.
+#[test]
+fn a_take_that_is_split_plays_whole_until_a_part_of_it_is_moved() {
+    let mut snapshot = passes(2, 1);
+    let id = take_of(&snapshot, 0, 1);
+    let session = Arc::make_mut(&mut snapshot.session);
+    let track = session.tracks()[0].id();
+    let region = session.tracks()[0].regions()[0].clone();
+    let right = session.split_region(region.id, region.start + Frames(region.length.0 / 2)).unwrap();
+    let placed = |session: &Session| placed_takes(session)[&id];
+    assert_eq!(placed(session), Placed::Whole);
+    session.move_region(right, track, region.end() + Frames(48_000)).unwrap();
+    assert_eq!(placed(session), Placed::Part);
+}
+
 /// A recording of 64 tracks needed 64 clicks.
 #[test]
 fn one_click_restores_all_takes_whose_tracks_are_there() {
