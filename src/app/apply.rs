@@ -182,12 +182,8 @@ impl App {
             Command::RescanDevices => self.opener.list(),
             Command::SetOverflowFolder(folder) => self.apply_settings([SettingsChange::Overflow(Some(folder))]),
             Command::Settings(changes) => self.apply_settings(changes),
-            Command::Notice(severity, text) => {
-                if severity == Severity::Caution {
-                    self.refuse(text.clone(), None);
-                }
-                self.notify(severity, text);
-            }
+            Command::Notice(severity, text) => self.notify(severity, text),
+            Command::Refusal(text) => return Err(ControlError::State(text)),
             Command::Export(request) => self.export(*request),
             Command::CancelExport => self.jobs.cancel_export(),
             Command::Doctor => match &self.state {

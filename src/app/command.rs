@@ -72,6 +72,8 @@ pub enum Command {
     Acknowledge,
     /// Mark what the status line shows as seen. The line then shows the next condition.
     AcknowledgeLine,
-    /// Show a notice of the front end and record it as an event of the session. A caution is shown as a refusal, too.
+    /// Show a notice of the front end and record it as an event of the session.
     Notice(Severity, String),
+    /// Show why the front end could not do something, as after a command that is refused.
+    Refusal(String),
 }

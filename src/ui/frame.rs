@@ -339,7 +339,7 @@ impl WindowFrame {
             }
         }
         while let Some(failure) = self.folder_opener.failure() {
-            self.apply(Command::Notice(Severity::Caution, failure));
+            self.apply(Command::Refusal(failure));
         }
         let theme = self.shell.theme.clone().unwrap_or_else(Theme::dark);
         if let Some(folder) = self.dialog.show(ui, &theme) {

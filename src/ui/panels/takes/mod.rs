@@ -12,7 +12,7 @@ use egui::{
     Align, Align2, Color32, CursorIcon, Layout, Margin, Rect, Role, ScrollArea, Sense, Stroke, StrokeKind, Ui,
     UiBuilder, Vec2, WidgetInfo, pos2, vec2,
 };
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use uuid::Uuid;
 
 /// Height of the row above the grid, in points.
@@ -99,7 +99,7 @@ fn placed_takes(session: &Session) -> HashMap<TakeId, Placed> {
     for region in session.tracks().iter().flat_map(Track::regions).filter(|region| !region.muted) {
         let length = in_place.entry(region.take).or_default();
         let place = session.take(region.take).map(|take| take.place());
-        // The sum of both differs by the same number of frames in every part of a take that was not moved.
+        // A part that was not moved is as far from its first frame of the take as the whole take is.
         if place.is_some_and(|place| region.start.0 + place.take_start.0 == place.start.0 + region.take_start.0) {
             *length += region.length;
         }
@@ -197,12 +197,8 @@ fn head(ui: &mut Ui, state: &mut TakesState, context: &mut PanelContext<'_>) {
         if button.show(ui, context.theme).clicked() {
             state.trash = !state.trash;
         }
-        let lost = restorable(&state.index, &context.snapshot.session);
-        if state.trash && lost.len() > 1 {
-            let button = Button::text("Restore all", "Restore all").size(0.0, HEAD).tip("Back among the takes");
-            if button.show(ui, context.theme).clicked() {
-                context.send(Command::Edit(Edit::UntrashTakes(lost)));
-            }
+        if state.trash {
+            restore_all(ui, &state.index, context);
         }
         // The meaning of the frames comes first.
         let safe_min = if state.trash { SAFE_MIN } else { SAFE_MIN + LEGEND_MIN };
@@ -369,10 +365,16 @@ fn figures(ui: &Ui, rect: Rect, take: &Take, length: Color32, badge: &(String, C
     text_at(ui, rect.right_center(), Align2::RIGHT_CENTER, &badge.0, Theme::medium(11.5), colour, width_max);
 }
 
-/// The takes in the trash whose tracks are there.
-fn restorable(index: &Index, session: &Session) -> Vec<TakeId> {
-    let has_track = |id: &TakeId| session.take(*id).is_some_and(|take| session.track(take.track).is_some());
-    index.trashed.iter().copied().filter(has_track).collect()
+/// Draws the button that restores all takes whose tracks are there, if these are several.
+fn restore_all(ui: &mut Ui, index: &Index, context: &mut PanelContext<'_>) {
+    let session = &context.snapshot.session;
+    let tracks: HashSet<TrackId> = session.track_ids().collect();
+    let has_track = |id: &TakeId| session.take(*id).is_some_and(|take| tracks.contains(&take.track));
+    let takes: Vec<TakeId> = index.trashed.iter().copied().filter(has_track).collect();
+    let button = Button::text("Restore all", "Restore all").size(0.0, HEAD).tip("Back among the takes");
+    if takes.len() > 1 && button.show(ui, context.theme).clicked() {
+        context.send(Command::Edit(Edit::UntrashTakes(takes)));
+    }
 }
 
 /// Draws the takes in the trash, the latest first.
