@@ -46,6 +46,7 @@ pub enum Edit {
     Format(TakeFormat),
     /// Places the whole take where it was recorded, in place of what is there.
     ChooseTake(TakeId),
+    /// Moves a take to the trash, and shows again what it covers.
     TrashTake(TakeId),
     /// Moves the takes of a recording to the trash, and shows again what they cover.
     TrashTakes(Vec<TakeId>),
@@ -148,7 +149,13 @@ fn apply(session: &mut Session, edit: Edit, history: &History) -> Result<(), Edi
             Ok(())
         }
         Edit::ChooseTake(id) => choose_take(session, id),
-        Edit::TrashTake(id) => each_file(session, id, Session::trash_take),
+        Edit::TrashTake(id) => {
+            let files: Vec<TakeId> = session.files_of_take(id).map(|take| take.id).collect();
+            if files.is_empty() {
+                return Err(EditError::NoSuchTake(id));
+            }
+            session.discard_takes(&files, history.before_placing(&files))
+        }
         Edit::TrashTakes(ids) => session.discard_takes(&ids, history.before_placing(&ids)),
         Edit::UntrashTake(id) => each_file(session, id, Session::untrash_take),
         Edit::UntrashTakes(ids) => ids.into_iter().try_for_each(|id| each_file(session, id, Session::untrash_take)),

@@ -4,6 +4,7 @@ use super::rig::Rig;
 use egui::{Key, Modifiers, ViewportCommand, ViewportId};
 use egui_kittest::kittest::{NodeT as _, Queryable as _};
 use faultless::app::command::Command;
+use faultless::control::edit::Edit;
 use faultless::session::Region;
 use faultless::time::FramePos;
 use faultless::ui::bottom_panel::Tab;
@@ -55,7 +56,14 @@ fn a_recording_that_is_discarded_shows_the_takes_that_it_covered() {
     rig.until("it is said", |rig| is_shown(rig, "The recording is in the trash; Undo brings it back"));
     rig.press_with(Modifiers::CTRL, Key::Z);
     assert_eq!(regions(&mut rig), second);
-    assert!(rig.session().takes().iter().all(|take| !take.trashed));
+    let session = rig.session();
+    assert!(session.takes().iter().all(|take| !take.trashed));
+    // The same is true for one take.
+    let track = session.tracks()[0].id();
+    let last = session.takes().iter().rfind(|take| take.track == track).unwrap().id;
+    rig.send(Command::Edit(Edit::TrashTake(last)));
+    let shown = regions(&mut rig);
+    assert!(shown.contains(&first[0]) && !shown.contains(&first[1]), "{shown:?}");
 }
 
 /// Restore had no visible effect, and a recording of many tracks needed a click for each.
@@ -140,7 +148,7 @@ fn the_title_of_the_window_names_the_session_and_the_recording() {
         let output = &rig.harness.output().viewport_output[&ViewportId::ROOT];
         output.commands.iter().any(|it| matches!(it, ViewportCommand::Title(title) if title == wanted))
     };
-    rig.send(Command::Edit(faultless::control::edit::Edit::RenameSession("Gig".to_owned())));
+    rig.send(Command::Edit(Edit::RenameSession("Gig".to_owned())));
     rig.harness.state_mut().app().settled(std::time::Duration::from_secs(5));
     let session = rig.session();
     assert_eq!(session.name(), "Gig");
