@@ -7,7 +7,7 @@ use super::build_snapshot::{TransportRequests, has_inputs, recordable};
 use super::command::Command;
 use super::jobs::{ExportRequest, StressRequest};
 use super::settings_change::SettingsChange;
-use super::snapshot::{Cure, Note, Refusal};
+use super::snapshot::{Cure, EventEntry, Note, Refusal};
 use super::{App, OpenState};
 use crate::control::edit::Edit;
 use crate::control::recording::counted;
@@ -42,6 +42,8 @@ enum Noted {
     Redo,
     /// A removal that undo takes back: number of things, and their name.
     Removal(usize, &'static str),
+    Discard,
+    Restore,
 }
 
 impl Noted {
@@ -51,6 +53,8 @@ impl Noted {
             Command::Redo => Noted::Redo,
             Command::Edit(Edit::RemoveTracks(ids)) => Noted::Removal(ids.len(), "track"),
             Command::Edit(Edit::RemoveRegions(ids)) => Noted::Removal(ids.len(), "region"),
+            Command::Edit(Edit::TrashTakes(_)) => Noted::Discard,
+            Command::Edit(Edit::UntrashTake(_) | Edit::UntrashTakes(_)) => Noted::Restore,
             _ => return None,
         })
     }
@@ -88,11 +92,15 @@ impl App {
                 if !is_idle_key {
                     self.notify(Severity::Caution, text.clone());
                 }
-                let number = self.answers.number + 1;
-                let cure = loops.then_some(Cure::SwitchLoopOff);
-                self.answers = Answers { refusal: Some(Refusal { number, text, cure }), note: None, number };
+                self.refuse(text, loops.then_some(Cure::SwitchLoopOff));
             }
         }
+    }
+
+    /// Shows why a command has no effect.
+    pub(super) fn refuse(&mut self, text: String, cure: Option<Cure>) {
+        let number = self.answers.number + 1;
+        self.answers = Answers { refusal: Some(Refusal { number, text, cure }), note: None, number };
     }
 
     /// The note about a command that was carried out.
@@ -106,6 +114,8 @@ impl App {
                 let them = if *number == 1 { "it" } else { "them" };
                 format!("{} removed; Undo brings {them} back", counted(*number as u64, thing))
             }
+            Noted::Discard => "The recording is in the trash; Undo brings it back".to_owned(),
+            Noted::Restore => "Back among the takes; click a take there to use it".to_owned(),
         })
     }
 
@@ -139,7 +149,7 @@ impl App {
                 range_check("loop", on, transport)?;
                 transport.loops = on && transport.range.is_some();
                 control.set_loop(transport.range.filter(|_| transport.loops));
-                Ok(())
+                if transport.rolls && !control.is_recording() { locate_into_loop(control, transport) } else { Ok(()) }
             })?,
             Command::Punch(on) => self.with_control(|_, transport| {
                 range_check("punch", on, transport)?;
@@ -150,7 +160,8 @@ impl App {
             Command::Edit(edit) => self.with_control(|control, _| control.edit(edit))?,
             Command::Marker => self.with_control(|control, _| {
                 let position = FramePos(control.published().position.load(Relaxed));
-                control.edit(Edit::AddMarker(position, String::new()))
+                let name = next_marker_name(control.session());
+                control.edit(Edit::AddMarker(position, name))
             })?,
             Command::Undo => self.with_control(|control, _| control.undo())?,
             Command::Redo => self.with_control(|control, _| control.redo())?,
@@ -172,6 +183,7 @@ impl App {
             Command::SetOverflowFolder(folder) => self.apply_settings([SettingsChange::Overflow(Some(folder))]),
             Command::Settings(changes) => self.apply_settings(changes),
             Command::Notice(severity, text) => self.notify(severity, text),
+            Command::Refusal(text) => return Err(ControlError::State(text)),
             Command::Export(request) => self.export(*request),
             Command::CancelExport => self.jobs.cancel_export(),
             Command::Doctor => match &self.state {
@@ -184,6 +196,7 @@ impl App {
             Command::Stress(request) => self.stress(request),
             Command::CancelStress => self.jobs.cancel_stress(),
             Command::Acknowledge => self.acknowledge(),
+            Command::AcknowledgeLine => self.acknowledge_line(),
         }
         Ok(())
     }
@@ -239,10 +252,12 @@ impl App {
             match transport.range.filter(|_| transport.punches) {
                 Some((from, to)) => {
                     let rate = control.session().rate();
-                    control.punch(from, to, rate.frames(Duration::from_millis(pre_roll)))
+                    control.punch(from, to, rate.frames(Duration::from_millis(pre_roll)))?;
                 }
-                None => control.record(Frames(u64::MAX)),
+                None => control.record(Frames(u64::MAX))?,
             }
+            transport.begins = true;
+            Ok(())
         })
     }
 
@@ -259,6 +274,24 @@ impl App {
         self.options.device = self.options.device.take().filter(|_| self.settings.device.is_none());
         let folder = (!self.session_info.folder.as_os_str().is_empty()).then(|| self.session_info.folder.clone());
         self.open(folder);
+    }
+
+    /// Acknowledges what the status line shows, and nothing that it has not shown yet.
+    fn acknowledge_line(&mut self) {
+        let notices = Arc::make_mut(&mut self.notices);
+        let mut losses = notices.iter_mut().filter(|entry| entry.severity == Severity::Loss && !entry.seen).peekable();
+        if losses.peek().is_some() {
+            losses.for_each(|entry| entry.seen = true);
+            self.acknowledge_losses();
+        } else if self.has_new_losses() {
+            self.acknowledge_losses();
+        } else {
+            let is_standing = |entry: &&EventEntry| entry.headline.is_some() && !entry.seen;
+            let shown = self.notices.iter().rev().find(is_standing).and_then(|entry| entry.headline.clone());
+            // The takes of a recording that was cut off have an entry each, with the same headline.
+            let entries = Arc::make_mut(&mut self.notices).iter_mut();
+            entries.filter(|entry| shown.is_some() && entry.headline == shown).for_each(|entry| entry.seen = true);
+        }
     }
 
     fn acknowledge(&mut self) {
@@ -331,9 +364,32 @@ fn play(control: &mut Control, transport: &mut TransportRequests) -> Result<(), 
     if let Some(start) = last_pass_start(control.session()).filter(|_| replays && !transport.loops) {
         control.locate(start)?;
     }
+    if transport.loops {
+        locate_into_loop(control, transport)?;
+    }
     transport.rolls = true;
     control.roll();
     Ok(())
+}
+
+/// Goes to the start of the loop if the playhead is behind its end: playback from there would never come back to it.
+fn locate_into_loop(control: &mut Control, transport: &TransportRequests) -> Result<(), ControlError> {
+    let at = FramePos(control.published().position.load(Relaxed));
+    match transport.range.filter(|(_, end)| transport.loops && *end <= at) {
+        Some((start, _)) => control.locate(start),
+        None => Ok(()),
+    }
+}
+
+/// The name of the next marker: one more than the highest number among the names, so that no marker ever gets another number.
+fn next_marker_name(session: &Session) -> String {
+    let numbers = session.markers().iter().enumerate();
+    let highest = numbers.filter_map(|(at, marker)| match marker.name.as_str() {
+        // Markers of earlier versions have no name, and show their place in the list.
+        "" => Some(at as u64 + 1),
+        name => name.parse::<u64>().ok(),
+    });
+    (highest.max().unwrap_or(0).saturating_add(1)).to_string()
 }
 
 /// The first position at which a take of the last pass plays.
@@ -386,6 +442,43 @@ mod tests {
     use crate::session::{NewTake, TakeState};
     use crate::time::SampleRate;
     use uuid::Uuid;
+
+    /// OK below "The computer may fall asleep" also took away "Test tones, no sound card", which the user had not seen.
+    #[test]
+    fn ok_in_the_status_line_acknowledges_what_it_shows_and_the_next_caution_follows() {
+        let folder = tempfile::tempdir().unwrap();
+        let (store, settings, _) = super::super::settings::SettingsStore::load(
+            Some(folder.path().to_path_buf()),
+            super::super::settings::DamagedFile::Leave,
+            Arc::new(|| ()),
+        );
+        let mut app = App::empty(super::super::Options::default(), Arc::new(|| ()), (store, settings.into(), None));
+        let headlines =
+            ["Test tones, no sound card.", "The computer may fall asleep.", "The computer may fall asleep."];
+        for headline in headlines {
+            app.notify_in_line(headline, "reason".to_owned());
+        }
+        let unseen = |app: &App| app.notices.iter().filter(|entry| !entry.seen).count();
+        app.apply(Command::AcknowledgeLine);
+        assert_eq!((unseen(&app), app.notices[0].seen), (1, false));
+        app.apply(Command::AcknowledgeLine);
+        assert_eq!(unseen(&app), 0);
+    }
+
+    /// Markers were numbered by place: one that was dropped earlier in the song renamed all later ones.
+    #[test]
+    fn a_marker_keeps_its_number_if_another_one_is_dropped_before_it() {
+        let mut session = Session::new(Uuid::from_u128(1), "x", "", SampleRate(48_000), TakeFormat::S24);
+        for at in [6000, 7000, 4000] {
+            let name = next_marker_name(&session);
+            session.add_marker(FramePos(at), &name).unwrap();
+        }
+        let shown: Vec<_> = session.markers().iter().map(|marker| (marker.at.0, marker.name.as_str())).collect();
+        assert_eq!(shown, [(4000, "3"), (6000, "1"), (7000, "2")]);
+        let second = session.markers()[2].id;
+        session.rename_marker(second, "Chorus").unwrap();
+        assert_eq!(next_marker_name(&session), "4");
+    }
 
     #[test]
     fn the_last_recording_begins_at_its_first_region() {

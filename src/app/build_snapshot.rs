@@ -37,6 +37,8 @@ pub(super) struct TransportRequests {
     pub(super) lost_unrecorded_seen: u64,
     /// Whether a recording has just ended and the playhead was not moved since. Play then plays that recording.
     pub(super) replays: bool,
+    /// Whether the user has pressed Record, and no frame is recorded yet.
+    pub(super) begins: bool,
 }
 
 /// Facts of the session and the device that control does not have. They stay while both are being reopened.
@@ -217,6 +219,14 @@ impl App {
             lost_before: figures.frames_lost.saturating_sub(unseen),
             lost_unrecorded: control.frames_lost_unrecorded().saturating_sub(self.transport.lost_unrecorded_seen),
         })
+    }
+
+    /// Whether frames were lost that the user has not acknowledged.
+    pub(super) fn has_new_losses(&self) -> bool {
+        let OpenState::Open(control) = &self.state else { return false };
+        let published = control.published();
+        let lost = published.frames_lost.load(Relaxed) + published.frames_overrun.load(Relaxed);
+        self.transport.lost_seen < lost || self.transport.lost_unrecorded_seen < control.frames_lost_unrecorded()
     }
 
     /// Acknowledges the losses up to now, so that they raise no alarm.

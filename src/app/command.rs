@@ -39,7 +39,7 @@ pub enum Command {
     UseInputs,
     /// A change of the session, which can be undone.
     Edit(Edit),
-    /// Add a marker without a name at the playhead.
+    /// Add a marker at the playhead. Its name is the next number.
     Marker,
     Undo,
     Redo,
@@ -70,6 +70,10 @@ pub enum Command {
     CancelStress,
     /// Mark all notices as seen and end the alarm for losses.
     Acknowledge,
+    /// Mark what the status line shows as seen. The line then shows the next condition.
+    AcknowledgeLine,
     /// Show a notice of the front end and record it as an event of the session.
     Notice(Severity, String),
+    /// Show why the front end could not do something, as after a command that is refused.
+    Refusal(String),
 }

@@ -2,6 +2,7 @@
 //! it; control asks.
 
 use super::Wake;
+use super::snapshot::THIS_DISK;
 use crate::file_system::{free_bytes, mount_of};
 use crate::limits;
 use crate::mailbox::{Mailbox, Poster, mailbox};
@@ -74,5 +75,5 @@ fn run(folders: &Mailbox<Option<PathBuf>>, latest: &Mutex<FreeSpace>, wake: &Wak
 /// The last part of the mount point that holds the folder, "this disk" for the root and where the mount is not known.
 fn place_of(folder: &Path) -> String {
     let name = mount_of(folder).and_then(|mount| mount.at.file_name().map(|name| name.to_string_lossy().into_owned()));
-    name.unwrap_or_else(|| "this disk".to_owned())
+    name.unwrap_or_else(|| THIS_DISK.to_owned())
 }

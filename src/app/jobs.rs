@@ -3,6 +3,7 @@
 
 use super::Wake;
 use crate::control::Severity;
+use crate::control::recording::counted;
 use crate::diagnostics::doctor::{self, Finding};
 use crate::diagnostics::stress::StressKind;
 use crate::diagnostics::stress::sheet::Row;
@@ -199,7 +200,8 @@ impl Jobs {
                 }
                 JobEvent::Exported(ended) => {
                     match &ended {
-                        Ok(files) => notices.push((Severity::Info, format!("export: {} files written", files.len()))),
+                        Ok(files) => notices
+                            .push((Severity::Info, format!("export: {} written", counted(files.len() as u64, "file")))),
                         Err(reason) => notices.push((Severity::Caution, format!("export: {reason}"))),
                     }
                     self.export = ExportView { ended: Some(ended), ..ExportView::default() };

@@ -16,6 +16,7 @@ mod inhibit;
 pub mod jobs;
 mod kernel_facts;
 pub mod live;
+mod made;
 pub mod naming;
 mod opener;
 mod past_events;
@@ -31,7 +32,6 @@ pub mod waves;
 
 use crate::app::snapshot::{EventEntry, Made, Snapshot, Stage};
 use crate::butler::capabilities::CapturePath;
-use crate::control::recording::PassReport;
 use crate::control::{Control, Notice, Severity};
 use crate::diagnostics::trace::{Trace, TraceSources};
 use crate::message::Motion;
@@ -39,8 +39,7 @@ use crate::message::disk::DiskEvent;
 use crate::message::published::Published;
 use crate::peaks::PeakStore;
 use crate::residency::watcher::{ResidencySamples, Watcher};
-use crate::session::{Session, session_file};
-use crate::time::Frames;
+use crate::session::session_file;
 use build_snapshot::{SessionInfo, TransportRequests};
 use crossbeam_channel::Receiver;
 use disk_watch::DiskWatch;
@@ -311,7 +310,7 @@ impl App {
         let mut reports = Vec::new();
         while let Some(report) = control.take_report() {
             self.transport.replays = true;
-            self.made = made(control.session(), control.folder(), &report);
+            self.made = made::made(control.session(), control.folder(), &report);
             reports.push((report.severity(), report.summary(control.running().device.rate)));
             if let Some(terminal) = &mut self.terminal {
                 terminal.reports.push_back(report);
@@ -322,6 +321,16 @@ impl App {
         }
         if control.pass_status().is_some_and(|pass| pass.has_begun() && !pass.has_ended()) {
             self.made = None;
+        }
+        let mut not_begun = None;
+        match control.pass_status() {
+            Some(pass) => self.transport.begins &= !pass.has_begun() || pass.has_ended(),
+            // The pass is gone, and it has no report: it had no frame.
+            None if std::mem::take(&mut self.transport.begins) && reports.is_empty() => {
+                let reason = notices.iter().rfind(|notice| notice.severity == Severity::Loss);
+                not_begun = reason.map(|reason| format!("Nothing is recorded. {}", reason.text));
+            }
+            None => {}
         }
         while let Some(event) = control.take_event() {
             self.changed = true;
@@ -339,6 +348,9 @@ impl App {
         }
         for notice in notices {
             self.push_notice(notice);
+        }
+        if let Some(text) = not_begun {
+            self.refuse(text, None);
         }
         for (severity, text) in reports {
             let headline = (severity == Severity::Caution).then(|| "Not without trouble.".to_owned());
@@ -553,27 +565,6 @@ impl App {
     pub fn snapshot(&mut self) -> Snapshot {
         self.build_snapshot()
     }
-}
-
-/// The card for a pass that has ended. `None` if it has no frame.
-fn made(session: &Session, folder: &Path, report: &PassReport) -> Option<Made> {
-    let pass = session.takes().iter().map(|take| take.pass).max()?;
-    let takes: Vec<_> = session.takes().iter().filter(|take| take.pass == pass).collect();
-    let first = report.takes.first().filter(|_| report.frames > 0)?;
-    let file = folder.join(&first.file);
-    let rate = session.rate();
-    Some(Made {
-        pass,
-        files: report.takes.len(),
-        frames: Frames(report.frames),
-        folder: file.parent().map_or_else(|| folder.to_path_buf(), Path::to_path_buf),
-        takes: takes.iter().map(|take| take.id).collect(),
-        trouble: match (report.takes_troubled(), report.frames_lost) {
-            (0, 0) => String::new(),
-            (0, lost) => format!("{} lost", Frames(lost).text(rate)),
-            (troubled, _) => format!("{troubled} not whole on the disk"),
-        },
-    })
 }
 
 /// Whether an input sounds now.

@@ -230,6 +230,8 @@ pub enum Cure {
     /// Choose the folder in which takes continue.
     ChooseOverflowFolder,
     ChooseDevice,
+    /// Open another session.
+    OpenSession,
     /// Open this device of a sound server, because a program holds the card.
     UseDevice(String),
     /// Record the tracks whose inputs the device has, and no others. The number is that of these inputs.
@@ -249,6 +251,7 @@ impl Cure {
         match self {
             Cure::ChooseOverflowFolder => "Choose another disk\u{2026}".to_owned(),
             Cure::ChooseDevice => "Choose a device\u{2026}".to_owned(),
+            Cure::OpenSession => "Open a session\u{2026}".to_owned(),
             Cure::UseDevice(_) => "Use the sound server".to_owned(),
             Cure::UseInputs(1) => "Use this input".to_owned(),
             Cure::UseInputs(inputs) => format!("Use these {inputs} inputs"),
@@ -290,6 +293,8 @@ pub struct Made {
     /// The folder of the first file.
     #[serde(with = "crate::serial::path")]
     pub folder: PathBuf,
+    /// The other folder in which takes continued, as text. Empty if there is none.
+    pub continued_in: String,
     /// All takes of the pass, those that continued in other files included.
     pub takes: Vec<TakeId>,
     /// The outcome: what was lost, in a sentence. Empty if nothing was.
@@ -353,6 +358,9 @@ impl EngineFigures {
             && (self.locked_limit, self.spool_bytes_max) == (other.locked_limit, other.spool_bytes_max)
     }
 }
+
+/// The name of a disk that has none of its own.
+pub const THIS_DISK: &str = "this disk";
 
 /// Free space of the session's disk.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

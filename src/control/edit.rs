@@ -46,10 +46,13 @@ pub enum Edit {
     Format(TakeFormat),
     /// Places the whole take where it was recorded, in place of what is there.
     ChooseTake(TakeId),
+    /// Moves a take to the trash, and shows again what it covers.
     TrashTake(TakeId),
-    /// Moves several takes to the trash, as one step.
+    /// Moves the takes of a recording to the trash, and shows again what they cover.
     TrashTakes(Vec<TakeId>),
     UntrashTake(TakeId),
+    /// Takes several takes out of the trash, as one step.
+    UntrashTakes(Vec<TakeId>),
     /// Moves a region to a start, perhaps on another track.
     MoveRegion(RegionId, TrackId, FramePos),
     /// Gives a region another start and end on the timeline.
@@ -104,6 +107,7 @@ impl Edit {
             Edit::TrashTake(_) => "take to the trash",
             Edit::TrashTakes(_) => "takes to the trash",
             Edit::UntrashTake(_) => "take out of the trash",
+            Edit::UntrashTakes(_) => "takes out of the trash",
             Edit::MoveRegion(..) => "move a region",
             Edit::TrimRegion(..) => "trim a region",
             Edit::SplitRegion(..) => "split a region",
@@ -113,8 +117,9 @@ impl Edit {
     }
 }
 
-/// Carries out an edit on a copy of the session. A refused edit may be half done; the caller drops the copy.
-fn apply(session: &mut Session, edit: Edit) -> Result<(), EditError> {
+/// Carries out an edit on a copy of the session. A refused edit may be half done; the caller drops the copy. `history`: the
+/// steps before it.
+fn apply(session: &mut Session, edit: Edit, history: &History) -> Result<(), EditError> {
     match edit {
         Edit::Arm(ids, on) => each_track(session, &ids, |track| track.armed = on),
         Edit::Mute(ids, on) => each_track(session, &ids, |track| track.mute = on),
@@ -144,9 +149,16 @@ fn apply(session: &mut Session, edit: Edit) -> Result<(), EditError> {
             Ok(())
         }
         Edit::ChooseTake(id) => choose_take(session, id),
-        Edit::TrashTake(id) => each_file(session, id, Session::trash_take),
-        Edit::TrashTakes(ids) => session.trash_takes(&ids),
+        Edit::TrashTake(id) => {
+            let files: Vec<TakeId> = session.files_of_take(id).map(|take| take.id).collect();
+            if files.is_empty() {
+                return Err(EditError::NoSuchTake(id));
+            }
+            session.discard_takes(&files, history.before_placing(&files))
+        }
+        Edit::TrashTakes(ids) => session.discard_takes(&ids, history.before_placing(&ids)),
         Edit::UntrashTake(id) => each_file(session, id, Session::untrash_take),
+        Edit::UntrashTakes(ids) => ids.into_iter().try_for_each(|id| each_file(session, id, Session::untrash_take)),
         Edit::MoveRegion(id, track, start) => session.move_region(id, track, start),
         Edit::TrimRegion(id, start, end) => session.trim_region(id, start, end),
         Edit::SplitRegion(id, at) => session.split_region(id, at).map(drop),
@@ -263,7 +275,7 @@ impl Control {
         let before = self.shared();
         let (label, dragged) = (edit.label(), edit.dragged());
         let mut after = Session::clone(&self.session);
-        apply(&mut after, edit).map_err(|error| self.refusal(&error))?;
+        apply(&mut after, edit, &self.undo_steps.history).map_err(|error| self.refusal(&error))?;
         if after != *before {
             self.undo_steps.record(label, dragged, &before);
             self.format = after.format;

@@ -50,7 +50,8 @@ pub fn best_device(side: Side) -> (String, String) {
 }
 
 fn choice(cards: &Cards, card: Option<&Listed>, server: Option<String>) -> (String, String) {
-    let built_in = |why: &str| ("virtual".to_owned(), format!("device: the built-in one with test tones, since {why}"));
+    let built_in =
+        |why: &str| ("virtual".to_owned(), format!("device: built-in, its inputs are test tones, since {why}"));
     match (card, server, cards) {
         (Some(card), ..) => {
             let (name, title) = (card.name.clone(), &card.title);

@@ -545,7 +545,7 @@ impl Link {
         let until = Instant::now() + DEATH_LIMIT;
         loop {
             match child.try_wait() {
-                Ok(Some(status)) => return format!("recorder: its process has ended unexpectedly ({status})"),
+                Ok(Some(status)) => return format!("The recorder ended unexpectedly ({status})"),
                 Ok(None) if Instant::now() < until => std::thread::sleep(Duration::from_millis(2)),
                 _ => return format!("recorder: {error}"),
             }

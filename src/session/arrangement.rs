@@ -4,7 +4,8 @@
 //! The other part is the ledger of takes: facts that recording and recovery append. An [`Arrangement`] has no take, no
 //! overflow folder and no next identity, so going back to one cannot forget a recorded file.
 
-use super::{EditError, Marker, Session, Shared, Take, TakeFormat, TakeId, TakeState, Track, TrackId};
+use super::region::clear;
+use super::{EditError, Marker, Region, Session, Shared, Take, TakeFormat, TakeId, TakeState, Track, TrackId};
 use std::sync::Arc;
 
 /// The tracks with their regions, the markers, the name, the format of new takes, and which takes are in the trash.
@@ -24,6 +25,11 @@ impl Arrangement {
         if self.trashed == other.trashed {
             self.trashed = Arc::clone(&other.trashed);
         }
+    }
+
+    /// Whether a region plays one of `takes`, which are sorted.
+    pub(super) fn plays(&self, takes: &[TakeId]) -> bool {
+        self.tracks.iter().flat_map(Track::regions).any(|region| takes.binary_search(&region.take).is_ok())
     }
 
     fn has_track(&self, id: TrackId) -> bool {
@@ -86,4 +92,37 @@ impl Session {
         }
         Ok(())
     }
+
+    /// Moves takes to the trash and shows again what their regions cover. `earlier`: the arrangement before they were
+    /// placed. A track whose other regions were changed since then gets a gap.
+    pub fn discard_takes(&mut self, takes: &[TakeId], earlier: Option<&Arrangement>) -> Result<(), EditError> {
+        let mut sorted = takes.to_vec();
+        sorted.sort_unstable();
+        let covered: Vec<(usize, Track)> = (earlier.iter().flat_map(|earlier| &earlier.tracks))
+            .filter_map(|track| Some((self.tracks.iter().position(|own| own.id == track.id)?, track.clone())))
+            .filter(|(at, track)| is_covered(&self.tracks[*at], track, &sorted))
+            .collect();
+        self.trash_takes(takes)?;
+        for (at, track) in covered {
+            // A covered take may have gone to the trash since.
+            let is_kept = |region: &&Region| self.take(region.take).is_some_and(|take| !take.trashed);
+            let regions: Vec<Region> = track.regions.iter().filter(is_kept).cloned().collect();
+            *self.tracks[at].regions = regions;
+            self.fit_regions(at);
+        }
+        Ok(())
+    }
+}
+
+/// Whether the regions of `now` are those of `earlier` with the regions of `takes` placed over them. `takes` are sorted.
+fn is_covered(now: &Track, earlier: &Track, takes: &[TakeId]) -> bool {
+    let (above, rest): (Vec<&Region>, Vec<&Region>) =
+        now.regions.iter().partition(|region| takes.binary_search(&region.take).is_ok());
+    let mut below = earlier.clone();
+    for region in &above {
+        // The parts are compared and dropped, so their identities do not matter.
+        clear(&mut below, region.start, region.end(), &mut || region.id);
+    }
+    let content = |region: &Region| (region.take, region.start, region.take_start, region.length, region.muted);
+    !above.is_empty() && rest.into_iter().map(content).eq(below.regions.iter().map(content))
 }

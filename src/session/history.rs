@@ -4,7 +4,7 @@
 //! Undo never removes a take or a fact about it, such as its length and losses. A take that was recorded after a
 //! snapshot stays in the session that undo returns, without its regions. Undo takes back whether a take is in the trash.
 
-use super::{Arrangement, EditError, Session};
+use super::{Arrangement, EditError, Session, TakeId};
 use std::collections::VecDeque;
 
 /// Steps that can be undone. When there are more, the oldest is forgotten.
@@ -55,6 +55,13 @@ impl History {
         let label = self.ahead.pop().map(|step| step.label).unwrap_or_default();
         self.behind.push_back(Step { label, arrangement: now });
         Ok(true)
+    }
+
+    /// The last arrangement in which no region plays one of `takes`.
+    pub fn before_placing(&self, takes: &[TakeId]) -> Option<&Arrangement> {
+        let mut takes = takes.to_vec();
+        takes.sort_unstable();
+        self.behind.iter().rev().map(|step| &step.arrangement).find(|arrangement| !arrangement.plays(&takes))
     }
 
     /// Label of the step that undo would take back.
@@ -152,6 +159,50 @@ mod tests {
         assert_eq!(history.undo(&mut now), Ok(true));
         assert_eq!(now.take(take).expect("kept").path(), "audio/Kick-1.wav");
         assert_eq!(now.track(track).expect("track").regions().len(), 1);
+        now.validate().expect("valid");
+    }
+
+    /// Discard left a gap where earlier takes had played, so the timeline was empty after a second recording.
+    #[test]
+    fn a_recording_that_is_discarded_shows_again_what_it_covered_and_undo_brings_it_back() {
+        let mut history = History::default();
+        let mut now = empty_session();
+        let track = now.add_track("Kick", &[0]).expect("room");
+        let first = recorded(&mut now, track, FramePos(0), Frames(100));
+        now.choose_take(track, first, FramePos(0), FramePos(100)).expect("placed");
+        let before = now.track(track).expect("track").regions().to_vec();
+        history.push("record", now.arrangement());
+        let second = recorded(&mut now, track, FramePos(0), Frames(60));
+        now.choose_take(track, second, FramePos(20), FramePos(60)).expect("placed");
+        history.push("gain", now.arrangement());
+        now.track_mut(track).expect("track").set_gain_db(-3.0);
+        let placed = now.track(track).expect("track").regions().to_vec();
+        assert_eq!(placed.len(), 3);
+
+        let arrangement = now.arrangement();
+        now.discard_takes(&[second], history.before_placing(&[second])).expect("complete");
+        history.push("takes to the trash", arrangement);
+        assert_eq!(now.track(track).expect("track").regions(), before);
+        assert!(now.take(second).expect("kept").trashed && now.track(track).expect("track").gain_db() < -2.0);
+        now.validate().expect("valid");
+        assert_eq!(history.undo(&mut now), Ok(true));
+        assert_eq!(now.track(track).expect("track").regions(), placed);
+        now.validate().expect("valid");
+
+        // A take that went to the trash while it was covered does not come back.
+        let mut without = now.clone();
+        without.choose_take(track, second, FramePos(0), FramePos(100)).expect("placed");
+        let earlier = history.before_placing(&[second]).expect("a step").clone();
+        without.trash_take(first).expect("complete");
+        without.discard_takes(&[second], Some(&earlier)).expect("complete");
+        without.validate().expect("valid");
+
+        // A region that was moved after the recording stays where it is.
+        let moved = placed[2].id;
+        now.move_region(moved, track, FramePos(500)).expect("room");
+        now.discard_takes(&[second], history.before_placing(&[second])).expect("complete");
+        let starts: Vec<u64> = now.track(track).expect("track").regions().iter().map(|it| it.start.0).collect();
+        assert_eq!(starts, [0, 500]);
         now.validate().expect("valid");
     }
 

@@ -192,7 +192,7 @@ impl Session {
 }
 
 /// Frees the span from `start` to `end`: regions in it are trimmed, split or removed.
-fn clear(track: &mut Track, start: FramePos, end: FramePos, fresh_id: &mut impl FnMut() -> RegionId) {
+pub(super) fn clear(track: &mut Track, start: FramePos, end: FramePos, fresh_id: &mut impl FnMut() -> RegionId) {
     let first = track.regions.partition_point(|region| region.end() <= start);
     let after = track.regions.partition_point(|region| region.start < end);
     if after <= first {

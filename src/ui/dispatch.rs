@@ -8,7 +8,6 @@ use super::view::View;
 use crate::app::command::Command;
 use crate::app::settings::{Settings, ThemeChoice};
 use crate::app::snapshot::Snapshot;
-use crate::control::Severity;
 use crate::control::edit::Edit;
 use crate::session::names::AUDIO;
 use crate::session::{Track, TrackId};
@@ -118,7 +117,7 @@ fn edit(edit: Edit) -> Vec<Effect> {
 /// Opens the folder of the session's takes.
 fn open_folder(snapshot: &Snapshot) -> Vec<Effect> {
     if snapshot.folder.as_os_str().is_empty() {
-        return send(Command::Notice(Severity::Info, "folder of the takes: no session is open".to_owned()));
+        return send(Command::Refusal("folder of the takes: no session is open".to_owned()));
     }
     vec![Effect::AskFrame(FrameRequest::OpenFolder(snapshot.folder.join(AUDIO)))]
 }
@@ -301,9 +300,7 @@ mod tests {
         assert_eq!(dispatch(Action::OpenFolder, &snapshot, &View::default()), [opened]);
         snapshot.folder = std::path::PathBuf::new();
         let effects = dispatch(Action::OpenFolder, &snapshot, &View::default());
-        assert!(
-            matches!(&effects[..], [Effect::Send(Command::Notice(_, text))] if text.contains("no session is open"))
-        );
+        assert!(matches!(&effects[..], [Effect::Send(Command::Refusal(text))] if text.contains("no session is open")));
     }
 
     #[test]

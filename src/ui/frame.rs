@@ -92,6 +92,15 @@ pub struct WindowFrame {
     full_screen: bool,
     /// Whether the window was made to fit the screen.
     has_size: bool,
+    /// The title that the window has.
+    title: String,
+}
+
+/// The title of the window: the session, so that a user finds the window among others.
+fn title_of(snapshot: &Snapshot) -> String {
+    let name = snapshot.session.name();
+    let records = if snapshot.transport.pass.is_some() { "Recording: " } else { "" };
+    if name.is_empty() { "Faultless".to_owned() } else { format!("{records}{name} - Faultless") }
 }
 
 /// Wakes the window of `ctx`.
@@ -137,6 +146,7 @@ impl WindowFrame {
             zoom: 0.0,
             full_screen: false,
             has_size: false,
+            title: String::new(),
         }
     }
 
@@ -329,7 +339,7 @@ impl WindowFrame {
             }
         }
         while let Some(failure) = self.folder_opener.failure() {
-            self.apply(Command::Notice(Severity::Info, failure));
+            self.apply(Command::Refusal(failure));
         }
         let theme = self.shell.theme.clone().unwrap_or_else(Theme::dark);
         if let Some(folder) = self.dialog.show(ui, &theme) {
@@ -373,6 +383,11 @@ impl eframe::App for WindowFrame {
         self.is_refused |= self.app.take_refusal();
         self.guard_close(ctx);
         self.fit_screen(ctx);
+        let title = title_of(&self.snapshot);
+        if self.title != title {
+            self.title.clone_from(&title);
+            ctx.send_viewport_cmd(ViewportCommand::Title(title));
+        }
         let now = ctx.input(|input| input.time);
         let hidden = ctx.input(|input| input.viewport().visible() == Some(false));
         if self.snapshot.moves {

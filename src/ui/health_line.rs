@@ -98,6 +98,7 @@ pub fn apply(cure: &Cure, context: &mut PanelContext<'_>) {
     match cure {
         Cure::ChooseOverflowFolder => context.act(Action::ChooseOverflowFolder),
         Cure::ChooseDevice => context.act(Action::Device),
+        Cure::OpenSession => context.act(Action::OpenSession),
         Cure::UseDevice(name) => {
             // The inputs of the card that is not there say nothing about the server.
             let changes = vec![SettingsChange::Device(Some(name.clone())), SettingsChange::Inputs(None)];
@@ -111,7 +112,7 @@ pub fn apply(cure: &Cure, context: &mut PanelContext<'_>) {
         }
         Cure::ShowVersions => context.act(Action::Events),
         Cure::SwitchLoopOff => context.send(Command::Loop(false)),
-        Cure::Acknowledge => context.act(Action::Acknowledge),
+        Cure::Acknowledge => context.send(Command::AcknowledgeLine),
     }
 }
 

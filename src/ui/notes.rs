@@ -12,14 +12,19 @@ use crate::app::command::Command;
 use crate::app::snapshot::{Made, Note, Refusal, Snapshot};
 use crate::control::Severity;
 use crate::control::edit::Edit;
+use crate::message::Motion;
 use crate::session::Track;
 use egui::{Align2, Area, Frame, Margin, Rect, RichText, Stroke, Ui, vec2};
+use std::path::Path;
 
 /// Seconds for which a refusal or a note is shown.
 const SHOWN_SECONDS: f64 = 8.0;
 
 /// Height of the buttons of a card, in points.
 const BUTTON: f32 = 26.0;
+
+/// Least space between a card and the edge of the window, in points.
+const EDGE: f32 = 8.0;
 
 /// State that the cards keep between pictures.
 #[derive(Default)]
@@ -101,7 +106,8 @@ pub fn show(ui: &Ui, state: &mut NotesState, lanes: Rect, context: &mut PanelCon
         state.answer_closed = number;
     }
     state.answer = None;
-    let is_idle = snapshot.transport.pass.is_none();
+    // While it plays, the card would lie over the lanes that the user watches.
+    let is_idle = snapshot.transport.pass.is_none() && snapshot.transport.motion != Motion::Rolling;
     let made =
         snapshot.made.as_ref().filter(|made| is_idle && state.made_closed != Some((snapshot.session.id, made.pass)));
     if let Some(made) = made {
@@ -130,7 +136,7 @@ fn card<'a>(
     Area::new(egui::Id::unique(name))
         .pivot(Align2::CENTER_BOTTOM)
         .fixed_pos(at)
-        .constrain_to(ui.ctx().content_rect())
+        .constrain_to(ui.ctx().content_rect().shrink(EDGE))
         .show(ui, |ui| {
             let frame = Frame::new()
                 .fill(theme.card)
@@ -181,8 +187,8 @@ fn finished(ui: &mut Ui, made: &Made, context: &mut PanelContext<'_>) -> bool {
     if !made.trouble.is_empty() {
         ui.label(RichText::new(&made.trouble).color(theme.record));
     }
-    let folder = format!("in {}", panel_context::short_path(&made.folder));
-    ui.label(RichText::new(folder).color(theme.quiet)).on_hover_text(made.folder.display().to_string());
+    let (place, whole) = places_text(made);
+    ui.label(RichText::new(place).color(theme.quiet)).on_hover_text(whole);
     let button = |ui: &mut Ui, name: &str, text: &str, tip: &str| {
         Button::text(name, text).size(0.0, BUTTON).tip(tip).show(ui, theme).clicked()
     };
@@ -202,6 +208,18 @@ fn finished(ui: &mut Ui, made: &Made, context: &mut PanelContext<'_>) -> bool {
         context.send(Command::Edit(Edit::TrashTakes(made.takes.clone())));
     }
     plays || discards
+}
+
+/// The folders of the files: short, and in full.
+fn places_text(made: &Made) -> (String, String) {
+    let whole = made.folder.display().to_string();
+    if made.continued_in.is_empty() {
+        return (format!("in {}", panel_context::short_path(&made.folder)), whole);
+    }
+    // Both folders end in the names of the session and of the folder of its takes.
+    let short = |folder: &Path| panel_context::short_path_of(folder, 3);
+    let other = short(Path::new(&made.continued_in));
+    (format!("in {} and {other}", short(&made.folder)), format!("{whole}\n{}", made.continued_in))
 }
 
 /// A length for a person: "0:51" or "1:02:03".
@@ -236,5 +254,24 @@ mod tests {
         session.track_mut(track).unwrap().rename("ncode");
         assert_eq!(sentence("ncode: no such input", &snapshot), "ncode: no such input");
         assert_eq!(sentence("nothing to undo", &snapshot), "Nothing to undo");
+    }
+
+    /// After takes had continued on another disk, the card said that all 48 files were in the session's own folder.
+    #[test]
+    fn a_recording_that_continued_in_another_folder_names_both() {
+        let mut made = Made {
+            pass: 1,
+            files: 48,
+            frames: crate::time::Frames(1),
+            folder: "/media/small/gig/audio".into(),
+            continued_in: String::new(),
+            takes: Vec::new(),
+            trouble: String::new(),
+        };
+        assert_eq!(places_text(&made).0, "in \u{2026}/gig/audio");
+        made.continued_in = "/media/large/gig/audio".to_owned();
+        let (short, whole) = places_text(&made);
+        assert_eq!(short, "in \u{2026}/small/gig/audio and \u{2026}/large/gig/audio");
+        assert_eq!(whole, "/media/small/gig/audio\n/media/large/gig/audio");
     }
 }

@@ -37,7 +37,7 @@ impl FolderOpener {
     pub fn open(&self, ctx: &egui::Context, folder: PathBuf) {
         let (sender, ctx, open) = (self.sender.clone(), ctx.clone(), self.open);
         let fail = move |folder: &Path, error: &io::Error| {
-            let text = format!("{}: no file manager opens it here ({error})", folder.display());
+            let text = failure_text(folder, error);
             // Where so many failures wait, the user knows.
             sender.try_send(text).ok();
             ctx.request_repaint();
@@ -59,6 +59,14 @@ impl FolderOpener {
     }
 }
 
+/// A sentence about a folder that was not opened. The reason of the launcher is told only if it is a sentence: some of them
+/// print a command line and an exit status.
+fn failure_text(folder: &Path, error: &io::Error) -> String {
+    let reason = error.to_string();
+    let reason = if reason.starts_with("Launcher ") { String::new() } else { format!(" ({reason})") };
+    format!("{}: no file manager opens it here{reason}. Install one, or open the folder by hand", folder.display())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -75,8 +83,19 @@ mod tests {
         opener.open(&ctx, PathBuf::from("/music/gig"));
         opener.open(&ctx, PathBuf::from("/music/other"));
         let text = opener.failures.recv_timeout(Duration::from_secs(20)).unwrap();
-        assert_eq!(text, "/music/other: no file manager opens it here (there is none)");
+        assert_eq!(
+            text,
+            "/music/other: no file manager opens it here (there is none). Install one, or open the folder by hand"
+        );
         std::thread::sleep(Duration::from_millis(50));
         assert_eq!(opener.failure(), None);
+    }
+
+    /// "Launcher \"gio\" \"open\" \"/music/other\" failed with ExitStatus(unix_wait_status(512))" was on the screen.
+    #[test]
+    fn the_command_line_of_a_launcher_is_not_told() {
+        let error = io::Error::other("Launcher \"gio\" \"open\" failed with ExitStatus(unix_wait_status(512))");
+        let text = failure_text(Path::new("/music/other"), &error);
+        assert_eq!(text, "/music/other: no file manager opens it here. Install one, or open the folder by hand");
     }
 }

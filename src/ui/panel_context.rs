@@ -69,7 +69,12 @@ impl PanelContext<'_> {
 
 /// The end of a path for display: its last two parts.
 pub fn short_path(path: &std::path::Path) -> String {
-    let parts: Vec<_> = path.iter().rev().take(2).map(|part| part.to_string_lossy()).collect();
-    let rest = if path.iter().count() > 3 { "\u{2026}/" } else { "" };
+    short_path_of(path, 2)
+}
+
+/// The last `count` parts of a path.
+pub fn short_path_of(path: &std::path::Path, count: usize) -> String {
+    let parts: Vec<_> = path.iter().rev().take(count).map(|part| part.to_string_lossy()).collect();
+    let rest = if path.iter().count() > count + 1 { "\u{2026}/" } else { "" };
     format!("{rest}{}", parts.into_iter().rev().collect::<Vec<_>>().join("/"))
 }

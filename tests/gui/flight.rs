@@ -54,7 +54,7 @@ fn the_stress_test_runs_a_separate_program_and_shows_its_results() {
     show_tab(&mut rig, Tab::Stress);
     for kind in StressKind::ALL {
         if kind != StressKind::Unplug {
-            rig.click(if kind == StressKind::None { "nothing" } else { Box::leak(kind.to_string().into_boxed_str()) });
+            rig.click(kind.title());
         }
     }
     rig.click("Run");
@@ -74,7 +74,7 @@ fn the_stress_test_runs_a_separate_program_and_shows_its_results() {
     let figures = rows[1].figures.as_ref().unwrap();
     assert_eq!((figures.takes, figures.samples_wrong), (2, 0), "{rows:?}");
     assert!(figures.frames_lost >= 24_000, "{rows:?}");
-    rig.harness.get_by_label_contains("freeze: skipped, ");
+    rig.harness.get_by_label_contains("frozen disk: skipped, ");
     assert_eq!(rig.snapshot().stress.failed, None);
     let base = rig.home.path().join("sessions");
     assert!(!base.join("Stress test").exists(), "the rehearsals are gone");

@@ -1,6 +1,7 @@
 //! Tests of the whole window with engine and built-in device, driven by accessible names as a user would. Thread: test.
 
 mod drags;
+mod evening;
 mod hostile;
 mod flight;
 mod labels;

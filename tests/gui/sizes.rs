@@ -76,7 +76,7 @@ fn the_heads_of_the_panels_wrap_where_they_do_not_fit() {
         (Tab::Events, &["All", "Cautions", "Losses", "Acknowledge", "Copy all", "Save report"]),
         (Tab::Stress, &["Run", "Inputs of the stress test", "Seconds of each rehearsal"]),
         (Tab::Export, &["A file for each track", "One stereo mix", "Whole session", "Choose a folder", "Export now"]),
-        (Tab::Takes, &["Trash", "Click a take to place it"]),
+        (Tab::Takes, &["Trash", "Click a take to use it"]),
     ];
     for (screen, zoom) in SIZES {
         let size = screen / zoom;
@@ -119,7 +119,7 @@ fn the_export_panel_has_its_choices_and_its_files_apart() {
             "00:00:00.000 to 00:00:00.200",
             "As recorded",
             "16 bit",
-            "float",
+            "32-bit float",
             "Export folder",
             "Choose a folder",
             "Export now",

@@ -221,12 +221,17 @@ fn disk(input: &HealthInput<'_>, make: &MakeHealth<'_>) -> Option<Health> {
     }
     if let Some(space) = space {
         let is_soon = space.seconds < DISK_SECONDS_WARNING.1;
+        // Takes begin on the session's own disk. The other folder only takes over where they have begun.
+        let is_closed = input.phase.is_none() && space.seconds < 1.0;
         let head = match time_left(space.seconds) {
             _ if space.seconds < 1.0 => format!("The disk {} is full.", space.disk),
             left if is_soon => format!("The disk {} is full in {left}.", space.disk),
             left => format!("{left} of room left."),
         };
-        return Some(if is_soon && input.has_overflow && input.continues_in.is_none() && input.phase.is_some() {
+        return Some(if is_closed {
+            let advice = format!("Record cannot begin. Make room on {}, or open a session on another disk", space.disk);
+            make(Severity::Loss, &head, &advice, Some(Cure::OpenSession))
+        } else if is_soon && input.has_overflow && input.continues_in.is_none() {
             make(Severity::Caution, &head, "Then takes continue in the other folder, without a gap", None)
         } else {
             let advice = format!("Make room on {}, or choose another disk", space.disk);
@@ -242,8 +247,18 @@ fn disk(input: &HealthInput<'_>, make: &MakeHealth<'_>) -> Option<Health> {
 /// The status line for a loss that the user has not acknowledged.
 fn alarm(input: &HealthInput<'_>, make: &MakeHealth<'_>) -> Option<Health> {
     let alarm = input.alarm?;
-    let head = alarm.headline.as_deref().unwrap_or("Trouble.");
-    Some(make(Severity::Loss, head, &alarm.text, Some(Cure::Acknowledge)))
+    let (head, text) = head_and_rest(alarm);
+    Some(make(Severity::Loss, &head, &text, Some(Cure::Acknowledge)))
+}
+
+/// The first words of the status line about an entry, and the rest. A text that is a sentence of its own is both.
+fn head_and_rest(entry: &EventEntry) -> (String, String) {
+    let sentence = entry.text.split_once("; ").filter(|(head, _)| head.starts_with("The "));
+    match (&entry.headline, sentence) {
+        (Some(head), _) => (head.clone(), entry.text.clone()),
+        (None, Some((head, rest))) => (format!("{head}."), capitalised(rest)),
+        (None, None) => ("Trouble.".to_owned(), entry.text.clone()),
+    }
 }
 
 /// The status line for less safety margin than there should be.

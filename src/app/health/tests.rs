@@ -182,6 +182,47 @@ fn a_full_disk_says_how_long_memory_lasts_and_then_where_takes_continue() {
     assert_eq!(with(|input| input.disk_space = Some(full)).head, "The disk mnt is full.");
 }
 
+/// A recorder that had failed was "Trouble. recorder: its process has ended unexpectedly".
+#[test]
+fn the_end_of_a_recorder_is_the_first_sentence_of_the_line() {
+    let text = "The recorder ended unexpectedly (signal: 9 (SIGKILL)); it was started again, and what was recorded is recovered";
+    let entry = leak(EventEntry { headline: None, severity: Severity::Loss, ..entry_of(text) });
+    let health = with(|input| input.alarm = Some(entry));
+    assert_eq!(health.head, "The recorder ended unexpectedly (signal: 9 (SIGKILL)).");
+    assert_eq!(health.advice.as_deref(), Some("It was started again, and what was recorded is recovered"));
+    let entry = leak(EventEntry { headline: None, severity: Severity::Loss, ..entry_of("/a/b.wav: lost; see there") });
+    assert_eq!(with(|input| input.alarm = Some(entry)).head, "Trouble.");
+}
+
+fn entry_of(text: &str) -> EventEntry {
+    EventEntry {
+        at: std::time::Duration::ZERO,
+        clock: String::new(),
+        severity: Severity::Caution,
+        text: text.to_owned(),
+        seen: false,
+        headline: None,
+    }
+}
+
+/// With another folder chosen, the line still said "choose another disk", and the button for it did not let Record begin.
+#[test]
+fn a_full_disk_says_before_a_recording_that_none_can_begin_and_asks_for_no_folder_that_is_chosen_already() {
+    let idle = |seconds: f64, has_overflow: bool| {
+        let space = leak(DiskSpace { free_bytes: 0, seconds, disk: "mnt".to_owned() });
+        with(|input| (input.phase, input.disk_space, input.has_overflow) = (None, Some(space), has_overflow))
+    };
+    for has_overflow in [false, true] {
+        let full = idle(0.0, has_overflow);
+        assert_eq!((full.head.as_str(), full.cure), ("The disk mnt is full.", Some(Cure::OpenSession)));
+        assert!(full.advice.unwrap().starts_with("Record cannot begin. Make room on mnt"));
+    }
+    let soon = idle(60.0, true);
+    assert_eq!((soon.severity, soon.cure), (Severity::Caution, None));
+    assert_eq!(soon.advice.as_deref(), Some("Then takes continue in the other folder, without a gap"));
+    assert_eq!(idle(60.0, false).cure, Some(Cure::ChooseOverflowFolder));
+}
+
 /// A cycle of 4.1 ms, of 1.3, and 42,999 page faults were green.
 #[test]
 fn a_cycle_past_its_deadline_is_a_caution_while_recording() {

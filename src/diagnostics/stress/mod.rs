@@ -66,6 +66,20 @@ impl StressKind {
         StressKind::Unplug,
     ];
 
+    /// The name on the screen.
+    pub fn title(self) -> &'static str {
+        match self {
+            StressKind::None => "no stress",
+            StressKind::Sync => "constant sync",
+            StressKind::Cache => "full page cache",
+            StressKind::Disk => "busy disk",
+            StressKind::Memory => "little memory",
+            StressKind::Slow => "slow disk",
+            StressKind::Freeze => "frozen disk",
+            StressKind::Unplug => "unplugged device",
+        }
+    }
+
     /// A description for the screen.
     pub fn description(self) -> &'static str {
         match self {

@@ -2,7 +2,7 @@
 
 use super::layout::Layout;
 use super::menu;
-use crate::app::snapshot::Stage;
+use crate::app::snapshot::{DiskSpace, Stage, THIS_DISK};
 use crate::ui::action::Action;
 use crate::ui::format;
 use crate::ui::icon::Icon;
@@ -37,8 +37,13 @@ pub(super) fn show(ui: &mut Ui, places: &Layout, context: &mut PanelContext<'_>)
 /// Recording time that is left, and free space, as two texts.
 pub(super) fn room_texts(context: &PanelContext<'_>) -> Option<(String, String)> {
     let room = context.snapshot.disk_space.as_ref()?;
-    let free = format!("{} free on {}", format::disk_bytes(room.free_bytes), room.disk);
-    Some((format!("{} left", format::duration(room.seconds)), free))
+    Some((format!("{} left", format::duration(room.seconds)), free_text(room, false)))
+}
+
+/// The free space. A disk without a name of its own needs none: there is only one.
+fn free_text(room: &DiskSpace, narrow: bool) -> String {
+    let free = format::disk_bytes(room.free_bytes);
+    if narrow || room.disk == THIS_DISK { format!("{free} free") } else { format!("{free} free on {}", room.disk) }
 }
 
 /// A box that can be clicked. `name` is its accessible name, `spoken` its accessible value.
@@ -109,13 +114,26 @@ fn disk_space(ui: &Ui, rect: Rect, narrow: bool, context: &mut PanelContext<'_>)
     };
     let left = format::duration(room.seconds);
     let left = if narrow { left } else { format!("{left} left") };
-    let free = format::disk_bytes(room.free_bytes);
-    let free = if narrow { format!("{free} free") } else { format!("{free} free on {}", room.disk) };
+    let free = free_text(room, narrow);
     let line = if colour == theme.text { theme.line } else { colour };
     let response = chip(ui, rect, "Room", &format!("{left}, {free}"), theme, line);
     two_lines(ui, rect, (&left, colour), (&free, theme.quiet));
     let tip = context.tip("Recording time for the armed tracks. Opens the folder of the takes", Action::OpenFolder);
     if response.on_hover_text(tip).clicked() {
         context.act(Action::OpenFolder);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// "73 GB free on this ..." was all that fitted into a window of the first start's size.
+    #[test]
+    fn the_free_space_names_a_disk_that_has_a_name() {
+        let room = |disk: &str| DiskSpace { free_bytes: 73_000_000_000, seconds: 1.0, disk: disk.to_owned() };
+        assert_eq!(free_text(&room(THIS_DISK), false), "73 GB free");
+        assert_eq!(free_text(&room("Music"), false), "73 GB free on Music");
+        assert_eq!(free_text(&room("Music"), true), "73 GB free");
     }
 }

@@ -27,8 +27,10 @@ const GROUPS: &[&[Action]] = &[
 /// Shows the menu below `button` after a click.
 pub(super) fn show(button: &Response, places: &Layout, context: &mut PanelContext<'_>) {
     Popup::menu(button).width(300.0).show(|ui| {
-        let height = ui.ctx().content_rect().bottom() - button.rect.bottom() - 40.0;
-        egui::ScrollArea::vertical().max_height(height.max(120.0)).show(ui, |ui| {
+        let height = (ui.ctx().content_rect().bottom() - button.rect.bottom() - 40.0).max(120.0);
+        // Without this a popup is at most 400 points high, whatever the window is.
+        ui.set_max_height(height);
+        egui::ScrollArea::vertical().max_height(height).show(ui, |ui| {
             hidden(ui, places, context);
             for (at, group) in GROUPS.iter().enumerate() {
                 if at > 0 {

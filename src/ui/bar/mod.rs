@@ -69,7 +69,7 @@ pub fn show(ui: &mut Ui, state: &mut BarState, rect: Rect, context: &mut PanelCo
     chips::show(ui, &places, context);
 }
 
-/// The session's name. Below it: number of takes, file format, sample rate.
+/// The session's name. Below it: number of passes, file format, sample rate.
 fn session(ui: &mut Ui, state: &mut BarState, rect: Rect, context: &mut PanelContext<'_>) {
     let session = &context.snapshot.session;
     let line = Rect::from_min_size(pos2(rect.left(), rect.top() + 14.0), vec2(rect.width() - 18.0, 20.0));
@@ -77,7 +77,7 @@ fn session(ui: &mut Ui, state: &mut BarState, rect: Rect, context: &mut PanelCon
     // A name that is a date and a time fits.
     let size = if rect.width() < 150.0 { 13.0 } else { 15.0 };
     let shown = if session.name().is_empty() { "Untitled" } else { session.name() };
-    let Named { response, name, .. } =
+    let Named { response, name, is_open, .. } =
         name_field(ui, context.theme, line, ("Session name", 0), shown, Theme::semi(size), begin);
     if response.hovered() {
         Icon::Pencil.paint(ui.painter(), pos2(rect.right() - 8.0, line.center().y), 11.0, context.theme.quiet);
@@ -94,15 +94,19 @@ fn session(ui: &mut Ui, state: &mut BarState, rect: Rect, context: &mut PanelCon
     let passes = session.next_pass().saturating_sub(1);
     let takes = match (&context.snapshot.stage, &context.snapshot.transport.pass) {
         (Stage::Opening, _) => "Opening".to_owned(),
-        (_, Some(_)) => format!("Take {}", passes.max(1)),
-        (_, None) if passes == 0 => "Nothing recorded yet".to_owned(),
-        (_, None) => format::count(passes as usize, "take"),
+        (_, Some(_)) => format!("Pass {}", passes.max(1)),
+        (_, None) if passes == 0 => "Empty".to_owned(),
+        (_, None) if passes == 1 => "1 pass".to_owned(),
+        (_, None) => format!("{passes} passes"),
     };
     let kind = match session.format {
         crate::format::TakeFormat::S16 => "16-bit WAV",
         crate::format::TakeFormat::S24 => "24-bit WAV",
         crate::format::TakeFormat::F32 => "float WAV",
     };
+    if is_open {
+        return;
+    }
     let below = format!("{takes} · {kind} · {rate}");
     let at = pos2(rect.left(), rect.top() + 46.0);
     text_at(ui, at, Align2::LEFT_CENTER, &below, Theme::font(11.5), context.theme.quiet, rect.width());

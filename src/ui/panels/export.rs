@@ -91,7 +91,10 @@ fn choose(ui: &mut Ui, state: &mut ExportState, context: &mut PanelContext<'_>) 
     });
     line(ui, "Tracks", &mut |ui| {
         ui.selectable_value(&mut state.selected, false, "All");
-        let text = format!("The {} selected", context.view.selected_tracks.len());
+        let text = match context.view.selected_tracks.len() {
+            0 => "No track is selected".to_owned(),
+            number => format!("The {number} selected"),
+        };
         choice(ui, &mut state.selected, !context.view.selected_tracks.is_empty(), text);
     });
     state.selected &= !context.view.selected_tracks.is_empty();
@@ -120,7 +123,7 @@ fn choose(ui: &mut Ui, state: &mut ExportState, context: &mut PanelContext<'_>) 
             (None, "As recorded"),
             (Some(TakeFormat::S16), "16 bit"),
             (Some(TakeFormat::S24), "24 bit"),
-            (Some(TakeFormat::F32), "float"),
+            (Some(TakeFormat::F32), "32-bit float"),
         ];
         for (format, name) in formats {
             ui.selectable_value(&mut state.format, format, name);

@@ -60,7 +60,7 @@ pub fn show(ui: &mut Ui, state: &mut KeysState, context: &mut PanelContext<'_>) 
             context.change_settings(|settings| settings.keys.clear());
         }
     });
-    let height = ui.available_height().clamp(60.0, 560.0);
+    let height = ui.available_height().max(60.0);
     ScrollArea::vertical().max_height(height).show(ui, |ui| {
         // All groups of `ACTIONS`. A group that is missing here is not shown.
         let groups = ["Transport", "Timeline", "Tracks", "Session", "Panels", "Window"];

@@ -44,7 +44,7 @@ pub fn show(ui: &mut Ui, state: &mut SettingsState, context: &mut PanelContext<'
     let mut open = !title(ui, "Settings", context.theme);
     ui.add_space(4.0);
     let foot = if ui.available_width() < WIDE { FOOT.1 } else { FOOT.0 };
-    let height = (ui.available_height() - foot).clamp(60.0, 520.0);
+    let height = (ui.available_height() - foot).max(60.0);
     ScrollArea::vertical().max_height(height).show(ui, |ui| {
         heading(ui, "Recording", context);
         recording(ui, state, &mut settings, context);
@@ -162,8 +162,10 @@ fn recording(ui: &mut Ui, state: &mut SettingsState, settings: &mut Settings, co
         },
     );
     row(ui, "Roll in before a punch", "", context, |ui| {
-        let value = DragValue::new(&mut settings.pre_roll_ms).range(0..=60_000).speed(10).suffix(" ms");
-        ui.add(value).accessible_name("Roll in before a punch");
+        in_seconds(&mut settings.pre_roll_ms, |seconds| {
+            let value = DragValue::new(seconds).range(0.0..=60.0).speed(0.01).max_decimals(2).suffix(" s");
+            ui.add(value).accessible_name("Roll in before a punch");
+        });
     });
 }
 
@@ -215,13 +217,15 @@ fn folder_row(
 
 fn memory(ui: &mut Ui, settings: &mut Settings, context: &PanelContext<'_>) {
     row(ui, "Lead", "Sound that is ready ahead of the heads, as far as locked memory allows", context, |ui| {
-        let lead = Slider::new(&mut settings.lead_ms, 100..=10_000).logarithmic(true).suffix(" ms");
-        ui.add(lead).accessible_name("Lead");
+        in_seconds(&mut settings.lead_ms, |seconds| {
+            let lead = Slider::new(seconds, 0.1..=10.0).logarithmic(true).max_decimals(2).suffix(" s");
+            ui.add(lead).accessible_name("Lead");
+        });
     });
     limit_row(
         ui,
         "Locked memory",
-        "Without a limit: what the system allows, up to 64 MiB",
+        "Without a limit: what the system allows, up to an eighth of memory",
         &mut settings.lock_kib,
         (8192, " KiB"),
         context,
@@ -229,11 +233,22 @@ fn memory(ui: &mut Ui, settings: &mut Settings, context: &PanelContext<'_>) {
     limit_row(
         ui,
         "Spool",
-        "Memory for a disk that stalls. Without a limit: a quarter of memory",
+        "Memory for a disk that stalls. Without a limit: up to a quarter of memory",
         &mut settings.spool_mib,
         (2048, " MiB"),
         context,
     );
+}
+
+/// Edits a number of milliseconds as seconds: the status line and the ruler have seconds, too. A value that the user does not
+/// change keeps its milliseconds.
+fn in_seconds(ms: &mut u64, edit: impl FnOnce(&mut f64)) {
+    let before = *ms as f64 / 1000.0;
+    let mut seconds = before;
+    edit(&mut seconds);
+    if (seconds - before).abs() > 0.0005 {
+        *ms = (seconds * 1000.0).round() as u64;
+    }
 }
 
 /// A row for an optional limit. `usual` is the value when the user switches the limit on.
@@ -294,5 +309,23 @@ fn appearance(ui: &mut Ui, settings: &mut Settings, context: &mut PanelContext<'
     });
     if keys {
         context.act(Action::Keys);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The roll-in was "2000 ms" and the lead "1000 ms", while the status line said "1.0 s lead".
+    #[test]
+    fn times_are_edited_in_seconds_and_stay_as_they_are_without_a_change() {
+        let mut ms = 2000;
+        in_seconds(&mut ms, |seconds| {
+            assert!((*seconds - 2.0).abs() < 1e-9);
+            *seconds = 0.25;
+        });
+        assert_eq!(ms, 250);
+        in_seconds(&mut ms, |_| {});
+        assert_eq!(ms, 250);
     }
 }

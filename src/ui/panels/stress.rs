@@ -34,18 +34,18 @@ const ROW: f32 = 22.0;
 /// Columns of the table: heading and left edge in points. The reason takes the rest of the width.
 const COLUMNS: [(&str, f32); 9] = [
     ("Stress", 22.0),
-    ("Faults", 88.0),
-    ("Waits", 138.0),
-    ("Xruns", 184.0),
-    ("Lost", 232.0),
-    ("Wrong", 296.0),
-    ("Worst cycle of a period", 350.0),
-    ("Least lead", 552.0),
-    ("Longest write", 632.0),
+    ("Faults", 136.0),
+    ("Waits", 186.0),
+    ("Xruns", 232.0),
+    ("Lost", 280.0),
+    ("Wrong", 344.0),
+    ("Worst cycle of a period", 398.0),
+    ("Least lead", 600.0),
+    ("Longest write", 680.0),
 ];
 
 /// Left edge of the reason, in points.
-const REASON: f32 = 726.0;
+const REASON: f32 = 774.0;
 
 /// Least width of the table, in points. A narrower panel scrolls it sideways.
 const TABLE_MIN: f32 = REASON + 120.0;
@@ -103,16 +103,12 @@ pub fn show(ui: &mut Ui, state: &mut StressState, context: &mut PanelContext<'_>
 fn choose(ui: &mut Ui, state: &mut StressState) {
     ui.spacing_mut().item_spacing.x = 10.0;
     for (kind, on) in StressKind::ALL.iter().zip(&mut state.chosen) {
-        ui.checkbox(on, name(*kind)).on_hover_text(kind.description());
+        ui.checkbox(on, kind.title()).on_hover_text(kind.description());
     }
     ui.add(DragValue::new(&mut state.tracks).range(1..=256).suffix(" inputs"))
         .accessible_name("Inputs of the stress test");
     let seconds = DragValue::new(&mut state.seconds).range(2.0..=600.0).speed(0.1).max_decimals(0).suffix(" s each");
     ui.add(seconds).accessible_name("Seconds of each rehearsal");
-}
-
-fn name(kind: StressKind) -> String {
-    if kind == StressKind::None { "nothing".to_owned() } else { kind.to_string() }
 }
 
 fn run(ui: &mut Ui, state: &StressState, context: &mut PanelContext<'_>) {
@@ -184,7 +180,7 @@ fn line(ui: &mut Ui, row: &Row, width: f32, theme: &Theme) {
         Verdict::Skipped => (Severity::Caution, "skipped"),
     };
     response.widget_info(|| {
-        WidgetInfo::labeled(Role::ListItem, true, format!("{}: {word}, {}", name(row.stress), row.reason))
+        WidgetInfo::labeled(Role::ListItem, true, format!("{}: {word}, {}", row.stress.title(), row.reason))
     });
     if !ui.is_rect_visible(rect) {
         return;
@@ -195,7 +191,7 @@ fn line(ui: &mut Ui, row: &Row, width: f32, theme: &Theme) {
     let put = |x: f32, text: &str, font: egui::FontId, colour: egui::Color32| {
         ui.painter().text(pos2(rect.left() + x, y), Align2::LEFT_CENTER, text, font, colour);
     };
-    put(COLUMNS[0].1, &name(row.stress), Theme::semi(12.5), theme.text);
+    put(COLUMNS[0].1, row.stress.title(), Theme::semi(12.5), theme.text);
     let reason = match row.verdict {
         Verdict::Skipped => format!("Skipped: {}", row.reason),
         _ => row.reason.clone(),

@@ -15,7 +15,7 @@ pub fn hour(started: &str) -> String {
 pub fn length(take: &Take) -> String {
     let seconds = take.frames.0 / u64::from(take.rate.0.max(1));
     let (hours, minutes, seconds) = (seconds / 3600, seconds / 60 % 60, seconds % 60);
-    if hours > 0 { format!("{hours}:{minutes:02}:{seconds:02}") } else { format!("{minutes:02}:{seconds:02}") }
+    if hours > 0 { format!("{hours}:{minutes:02}:{seconds:02}") } else { format!("{minutes}:{seconds:02}") }
 }
 
 /// Number of lost frames. The take has silence in their place.

@@ -17,6 +17,9 @@ const CUT_MIN: f32 = 8.0;
 /// Width in points from which the word "muted" fits into a block.
 const MUTED_MIN: f32 = 34.0;
 
+/// Strength of the track's colour in the left edge of a block.
+const EDGE_STRENGTH: f32 = 0.5;
+
 /// A take that is being recorded, in its lane.
 pub(super) struct RecordedBlock {
     pub(super) take: TakeId,
@@ -82,13 +85,14 @@ pub(super) fn draw_regions(ui: &Ui, lanes: Rect, preview: Option<Preview>, conte
         };
         runs(track, context.view, pixel, &mut |run| {
             let colour = fill(run.muted, context.theme.background);
+            let colours = (colour, mixed(colour, context.theme.track(track.colour), EDGE_STRENGTH));
             match (run.only, preview) {
                 (Some(region), Some(preview)) if region.id == preview.region => {
                     let from = context.view.x_of(preview.start).max(-4.0);
                     let to = context.view.x_of(preview.end).min(lanes.width() + 4.0).max(from + 1.0);
-                    moved = Some((run, rect(from, to), colour));
+                    moved = Some((run, rect(from, to), colours));
                 }
-                _ => blocks.add(&run, rect(run.from, run.to), colour, context.theme),
+                _ => blocks.add(&run, rect(run.from, run.to), colours, context.theme),
             }
         });
         if let Some(block) = recorded_block(track, context) {
@@ -101,9 +105,9 @@ pub(super) fn draw_regions(ui: &Ui, lanes: Rect, preview: Option<Preview>, conte
         }
     }
     blocks.finish(context.theme);
-    if let Some((run, rect, colour)) = moved {
+    if let Some((run, rect, colours)) = moved {
         let mut above = BlockPainter::new(ui, pixel);
-        above.add(&run, rect, colour, context.theme);
+        above.add(&run, rect, colours, context.theme);
         above.finish(context.theme);
     }
 }
@@ -142,11 +146,12 @@ impl<'a> BlockPainter<'a> {
         BlockPainter { ui, pixel, narrow: Mesh::default(), selected: Vec::new() }
     }
 
-    fn add(&mut self, run: &Run<'_>, rect: Rect, colour: Color32, theme: &Theme) {
+    fn add(&mut self, run: &Run<'_>, rect: Rect, (colour, edge): (Color32, Color32), theme: &Theme) {
         if rect.width() < ROUND_MIN {
             self.add_narrow(rect, colour);
         } else {
             self.ui.painter().rect_filled(rect, 3, colour);
+            self.add_edge(rect, edge);
         }
         if run.selected {
             self.selected.push(rect);
@@ -155,6 +160,13 @@ impl<'a> BlockPainter<'a> {
             let at = rect.left_top() + vec2(5.0, 8.0);
             self.ui.painter().text(at, Align2::LEFT_CENTER, "muted", Theme::font(9.5), theme.quiet);
         }
+    }
+
+    /// The left edge of a wide block. Without it the seam of two regions side by side could not be seen.
+    fn add_edge(&mut self, rect: Rect, colour: Color32) {
+        let left = (rect.left() / self.pixel).round() * self.pixel;
+        let edge = Rect::from_x_y_ranges(left..=left + self.pixel, rect.top() + 2.0..=rect.bottom() - 2.0);
+        self.narrow.add_colored_rect(edge, colour);
     }
 
     /// A block whose edges are at pixels. Two blocks side by side can be told apart by their corners, or by a pixel
@@ -182,5 +194,42 @@ impl<'a> BlockPainter<'a> {
         for rect in self.selected {
             self.ui.painter().rect_stroke(rect, 3, Stroke::new(1.5, theme.accent), StrokeKind::Inside);
         }
+    }
+}
+
+#[cfg(test)]
+#[cfg(feature = "gui-tests")]
+mod tests {
+    use super::*;
+    use crate::time::FramePos;
+    use crate::ui::demo;
+
+    /// The seam of two regions side by side had the colour of both, except for two pixels at the corners.
+    #[test]
+    fn a_region_that_is_split_shows_its_seam() {
+        let mut snapshot = demo::stopped(1, 10);
+        let session = std::sync::Arc::make_mut(&mut snapshot.session);
+        let whole = session.tracks()[0].regions()[0].clone();
+        let at = FramePos((whole.start.0 + whole.end().0) / 2);
+        let edges = |session: &crate::session::Session| {
+            let ctx = egui::Context::default();
+            let mut count = 0;
+            let _ = ctx.run_ui(egui::RawInput::default(), |ui| {
+                let mut blocks = BlockPainter::new(ui, 1.0);
+                let theme = Theme::dark();
+                for region in session.tracks()[0].regions() {
+                    let (from, to) = (region.start.0 as f32 / 100.0, region.end().0 as f32 / 100.0);
+                    let run = Run { only: Some(region), from, to, muted: false, selected: false };
+                    let rect = Rect::from_x_y_ranges(from..=to, 0.0..=40.0);
+                    blocks.add(&run, rect, (theme.panel, theme.accent), &theme);
+                }
+                let lines = blocks.narrow.vertices.iter().filter(|vertex| vertex.color == theme.accent);
+                count = lines.count() / 4;
+            });
+            count
+        };
+        assert_eq!(edges(session), 1);
+        session.split_region(whole.id, at).unwrap();
+        assert_eq!(edges(session), 2);
     }
 }

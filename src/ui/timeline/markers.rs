@@ -67,7 +67,7 @@ fn flag(
     let rect = Rect::from_min_size(pos2(x, ruler.top() + 3.0), vec2(galley.size().x + 12.0, 16.0));
     let response =
         ui.interact(rect.intersect(ruler), ui.scope_id().with(("marker", marker.id)), Sense::click_and_drag());
-    let label = format!("Marker {}: {}", at + 1, marker.name);
+    let label = format!("Marker {text}");
     response.widget_info(|| WidgetInfo::labeled(Role::Button, true, &label));
     let painter = ui.painter().with_clip_rect(ruler);
     let fill = mixed(theme.background, theme.marker, if response.hovered() { 0.45 } else { 0.28 });

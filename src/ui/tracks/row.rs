@@ -49,10 +49,12 @@ pub(super) fn show(
         context.send(Command::Edit(Edit::Name(track.id(), name)));
     }
     named.response.context_menu(|ui| menu(ui, track, context));
-    if let Some(rect) = parts.input {
+    // In a tall row the open field lies over the line below the name.
+    let covers = named.is_open && context.view.tall;
+    if let Some(rect) = parts.input.filter(|_| !covers) {
         input::show(ui, rect, track, context);
     }
-    if let Some(rect) = parts.monitor {
+    if let Some(rect) = parts.monitor.filter(|_| !covers) {
         monitor(ui, rect, track, context);
     }
     switches(ui, &parts, track, context);
@@ -137,12 +139,33 @@ fn monitor(ui: &mut Ui, rect: Rect, track: &Track, context: &mut PanelContext<'_
     }
 }
 
+/// Strength of the red of a track that is being recorded and is not armed any more.
+const RECORDED_ONLY: f32 = 0.55;
+
+/// Whether the running pass records the track.
+fn is_recorded(track: &Track, context: &PanelContext<'_>) -> bool {
+    let pass = context.snapshot.transport.pass.as_ref();
+    pass.is_some_and(|pass| pass.takes.iter().any(|(id, _)| *id == track.id()))
+}
+
 fn switches(ui: &mut Ui, parts: &layout::Row, track: &Track, context: &mut PanelContext<'_>) {
     let theme = context.theme;
     let (ids, name) = (affected_tracks(track.id(), context), track.name());
     let salt = track.id();
-    let arm = toggle(ui, theme, parts.arm, (&format!("Arm {name}"), salt), "R", track.armed, theme.record);
-    if arm.on_hover_text(context.tip("Record this track", Action::ArmSelected)).clicked() {
+    let recorded = is_recorded(track, context);
+    // The switch of a track in the pass stays lit, because switching it off does not end the recording of this track.
+    let fill = if track.armed { theme.record } else { mixed(theme.button, theme.record, RECORDED_ONLY) };
+    let arm = toggle(ui, theme, parts.arm, (&format!("Arm {name}"), salt), "R", track.armed || recorded, fill);
+    if recorded {
+        let text = if track.armed { "being recorded" } else { "being recorded, not armed" };
+        arm.ctx.accesskit_node_builder(arm.id, |node| node.set_description(text));
+    }
+    let tip = match (recorded, track.armed) {
+        (false, _) => "Record this track",
+        (true, true) => "It is being recorded. A click leaves it out of the next recording",
+        (true, false) => "It is being recorded, and left out of the next recording",
+    };
+    if arm.on_hover_text(context.tip(tip, Action::ArmSelected)).clicked() {
         context.send(Command::Edit(Edit::Arm(ids.clone(), !track.armed)));
     }
     if let Some(rect) = parts.mute {

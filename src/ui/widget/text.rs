@@ -26,6 +26,8 @@ pub struct Named {
     pub response: Response,
     /// The new name, after a change.
     pub name: Option<String>,
+    /// Whether the field is open. It is higher than the name.
+    pub is_open: bool,
     /// The user pressed Tab to name the next thing (1) or, with Shift, the one before (-1).
     pub step: Option<isize>,
 }
@@ -75,10 +77,10 @@ pub fn name_field(
             });
             let changed = !escaped && text.trim() != name && !text.trim().is_empty();
             let name = changed.then(|| text.trim().to_owned());
-            return Named { response, name, step: step.filter(|_| !escaped) };
+            return Named { response, name, is_open: true, step: step.filter(|_| !escaped) };
         }
         ui.data_mut(|data| data.insert_temp(id, text));
-        return Named { response, name: None, step: None };
+        return Named { response, name: None, is_open: true, step: None };
     }
     let response = ui.interact(rect, id.with("shown"), Sense::click());
     response.widget_info(|| {
@@ -95,5 +97,5 @@ pub fn name_field(
         ui.data_mut(|data| data.insert_temp(id, name.to_owned()));
         ui.request_repaint();
     }
-    Named { response: response.on_hover_text("Double-click to rename"), name: None, step: None }
+    Named { response: response.on_hover_text("Double-click to rename"), name: None, is_open: false, step: None }
 }

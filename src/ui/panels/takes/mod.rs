@@ -12,13 +12,15 @@ use egui::{
     Align, Align2, Color32, CursorIcon, Layout, Margin, Rect, Role, ScrollArea, Sense, Stroke, StrokeKind, Ui,
     UiBuilder, Vec2, WidgetInfo, pos2, vec2,
 };
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use uuid::Uuid;
 
 /// Height of the row above the grid, in points.
 const HEAD: f32 = 26.0;
 /// Free width in points from which the head says that nothing is deleted. In a narrower one the tip of the button says it.
 const SAFE_MIN: f32 = 560.0;
+/// Free width in points from which the head explains the frames of the cells.
+const LEGEND_MIN: f32 = 360.0;
 /// Height of the column headings, in points.
 const PASSES: f32 = 24.0;
 /// Width of the track names, in points.
@@ -82,19 +84,31 @@ impl Index {
         self.trashed.reverse();
         self.passes.sort_by_key(|(pass, _)| std::cmp::Reverse(*pass));
         self.passes.dedup_by_key(|(pass, _)| *pass);
-        let mut placed: HashMap<TakeId, Placed> = HashMap::new();
-        for region in session.tracks().iter().flat_map(Track::regions).filter(|region| !region.muted) {
-            let whole = session
-                .take(region.take)
-                .is_some_and(|take| (region.start, region.length) == (take.place().start, take.place().length));
-            placed.insert(region.take, if whole { Placed::Whole } else { Placed::Part });
-        }
+        let placed = placed_takes(session);
         for (key, files) in files {
             if let Some(whole) = WholeTake::of(&files, &placed) {
                 self.cells.insert(key, whole);
             }
         }
     }
+}
+
+/// The takes on the timeline. One that is split plays whole if all its parts are where it was recorded.
+fn placed_takes(session: &Session) -> HashMap<TakeId, Placed> {
+    let mut in_place: HashMap<TakeId, Frames> = HashMap::new();
+    for region in session.tracks().iter().flat_map(Track::regions).filter(|region| !region.muted) {
+        let length = in_place.entry(region.take).or_default();
+        let place = session.take(region.take).map(|take| take.place());
+        // A part that was not moved is as far from its first frame of the take as the whole take is.
+        if place.is_some_and(|place| region.start.0 + place.take_start.0 == place.start.0 + region.take_start.0) {
+            *length += region.length;
+        }
+    }
+    let whole = |id: &TakeId| session.take(*id).map(|take| take.place().length);
+    in_place
+        .into_iter()
+        .map(|(id, length)| (id, if whole(&id) == Some(length) { Placed::Whole } else { Placed::Part }))
+        .collect()
 }
 
 impl WholeTake {
@@ -145,8 +159,36 @@ fn empty_text(ui: &mut Ui, text: &str, theme: &Theme) {
     ui.vertical_centered(|ui| ui.label(egui::RichText::new(text).color(theme.quiet)));
 }
 
-/// Draws the hint at the left, and the switch of the trash at the right.
-fn head(ui: &mut Ui, state: &mut TakesState, context: &PanelContext<'_>) {
+/// Draws the three frames of a cell, each with its meaning.
+fn legend(ui: &mut Ui, theme: &Theme) {
+    for (placed, meaning) in
+        [(Some(Placed::Whole), "plays"), (Some(Placed::Part), "plays in part"), (None, "not on the timeline")]
+    {
+        ui.add_space(GRID);
+        let (rect, _) = ui.allocate_exact_size(vec2(20.0, 14.0), Sense::hover());
+        let (fill, stroke) = frame_of(placed, false, theme);
+        ui.painter().rect(rect, 4, fill, stroke, StrokeKind::Inside);
+        ui.label(egui::RichText::new(meaning).color(theme.quiet));
+    }
+}
+
+/// Fill and border of a cell.
+fn frame_of(placed: Option<Placed>, hot: bool, theme: &Theme) -> (Color32, Stroke) {
+    let fill = match (placed.is_some(), hot) {
+        (true, _) => mixed(theme.card, theme.accent, if hot { 0.22 } else { 0.14 }),
+        (false, true) => theme.button_hover,
+        (false, false) => theme.card,
+    };
+    let stroke = match placed {
+        Some(Placed::Whole) => Stroke::new(1.5, theme.accent),
+        Some(Placed::Part) => Stroke::new(1.0, mixed(theme.card, theme.accent, 0.6)),
+        None => Stroke::new(1.0, theme.line),
+    };
+    (fill, stroke)
+}
+
+/// Draws the hint at the left, and the buttons of the trash at the right.
+fn head(ui: &mut Ui, state: &mut TakesState, context: &mut PanelContext<'_>) {
     ui.allocate_ui_with_layout(vec2(ui.available_width(), HEAD), Layout::right_to_left(Align::Center), |ui| {
         let text = format!("Trash  {}", state.index.trashed.len());
         let safe = "Nothing is deleted: the trash is a folder in the session";
@@ -155,13 +197,21 @@ fn head(ui: &mut Ui, state: &mut TakesState, context: &PanelContext<'_>) {
         if button.show(ui, context.theme).clicked() {
             state.trash = !state.trash;
         }
-        if SAFE_MIN <= ui.available_width() {
+        if state.trash {
+            restore_all(ui, &state.index, context);
+        }
+        // The meaning of the frames comes first.
+        let safe_min = if state.trash { SAFE_MIN } else { SAFE_MIN + LEGEND_MIN };
+        if safe_min <= ui.available_width() {
             ui.add_space(GRID);
             ui.label(egui::RichText::new(safe).color(context.theme.quiet));
         }
         ui.with_layout(Layout::left_to_right(Align::Center), |ui| {
-            let text = if state.trash { "Takes in the trash" } else { "Click a take to place it" };
+            let text = if state.trash { "Takes in the trash" } else { "Click a take to use it" };
             ui.add(egui::Label::new(egui::RichText::new(text).font(Theme::medium(12.5))).truncate());
+            if !state.trash && !state.index.passes.is_empty() && LEGEND_MIN <= ui.available_width() {
+                legend(ui, context.theme);
+            }
         });
     });
 }
@@ -278,16 +328,7 @@ fn cell(
         info
     });
     let hot = response.hovered() || response.context_menu_opened();
-    let fill = match (placed.is_some(), hot) {
-        (true, _) => mixed(theme.card, theme.accent, if hot { 0.22 } else { 0.14 }),
-        (false, true) => theme.button_hover,
-        (false, false) => theme.card,
-    };
-    let stroke = match placed {
-        Some(Placed::Whole) => Stroke::new(1.5, theme.accent),
-        Some(Placed::Part) => Stroke::new(1.0, mixed(theme.card, theme.accent, 0.6)),
-        None => Stroke::new(1.0, theme.line),
-    };
+    let (fill, stroke) = frame_of(placed, hot, theme);
     ui.painter().rect(rect, 6, fill, stroke, StrokeKind::Inside);
     let length = if placed.is_some() { theme.strong } else { theme.text };
     figures(ui, rect.shrink2(vec2(10.0, 0.0)), take, length, &badge, theme);
@@ -301,7 +342,7 @@ fn cell(
         requested = Some(Edit::ChooseTake(take.id));
     }
     response.context_menu(|ui| {
-        if ui.add_enabled(!recording, egui::Button::new("Place all of it")).clicked() {
+        if ui.add_enabled(!recording, egui::Button::new("Use all of it")).clicked() {
             requested = Some(Edit::ChooseTake(take.id));
             ui.close();
         }
@@ -310,7 +351,7 @@ fn cell(
             ui.close();
         }
     });
-    let part = (placed == Some(Placed::Part)).then_some("Part of it is on the timeline. A click places all of it.");
+    let part = (placed == Some(Placed::Part)).then_some("It plays in part. A click uses all of it.");
     response.on_hover_cursor(CursorIcon::PointingHand).on_hover_ui(|ui| facts::tooltip(ui, track.name(), take, part));
     requested
 }
@@ -322,6 +363,18 @@ fn figures(ui: &Ui, rect: Rect, take: &Take, length: Color32, badge: &(String, C
     let width_max = rect.right() - left.right() - 8.0;
     let colour = theme.tint(badge.1).text;
     text_at(ui, rect.right_center(), Align2::RIGHT_CENTER, &badge.0, Theme::medium(11.5), colour, width_max);
+}
+
+/// Draws the button that restores all takes whose tracks are there, if these are several.
+fn restore_all(ui: &mut Ui, index: &Index, context: &mut PanelContext<'_>) {
+    let session = &context.snapshot.session;
+    let tracks: HashSet<TrackId> = session.track_ids().collect();
+    let has_track = |id: &TakeId| session.take(*id).is_some_and(|take| tracks.contains(&take.track));
+    let takes: Vec<TakeId> = index.trashed.iter().copied().filter(has_track).collect();
+    let button = Button::text("Restore all", "Restore all").size(0.0, HEAD).tip("Back among the takes");
+    if takes.len() > 1 && button.show(ui, context.theme).clicked() {
+        context.send(Command::Edit(Edit::UntrashTakes(takes)));
+    }
 }
 
 /// Draws the takes in the trash, the latest first.
@@ -375,7 +428,7 @@ fn trash_row(ui: &mut Ui, session: &Session, take: &Take, theme: &Theme) -> bool
         None => format!("Restore {}", take.file_name()),
     };
     let tip = if track.is_some() {
-        "Back among the takes; a click there places it on the timeline"
+        "Back among the takes; a click there uses it"
     } else {
         "Its track was taken out: undo brings both back"
     };

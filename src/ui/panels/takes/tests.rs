@@ -153,6 +153,50 @@ fn a_take_goes_to_the_trash_from_its_menu_and_is_restored_from_there() {
     assert_eq!(*asked.borrow(), expected);
 }
 
+/// A take whose parts all play was said to play in part.
+#[test]
+fn a_take_that_is_split_plays_whole_until_a_part_of_it_is_moved() {
+    let mut snapshot = passes(2, 1);
+    let id = take_of(&snapshot, 0, 1);
+    let session = Arc::make_mut(&mut snapshot.session);
+    let track = session.tracks()[0].id();
+    let region = session.tracks()[0].regions()[0].clone();
+    let right = session.split_region(region.id, region.start + Frames(region.length.0 / 2)).unwrap();
+    let placed = |session: &Session| placed_takes(session)[&id];
+    assert_eq!(placed(session), Placed::Whole);
+    session.move_region(right, track, region.end() + Frames(48_000)).unwrap();
+    assert_eq!(placed(session), Placed::Part);
+}
+
+/// A recording of 64 tracks needed 64 clicks.
+#[test]
+fn one_click_restores_all_takes_whose_tracks_are_there() {
+    let mut snapshot = passes(4, 3);
+    let ids: Vec<TakeId> = (0..4).map(|track| take_of(&snapshot, track, 1)).collect();
+    let session = Arc::make_mut(&mut snapshot.session);
+    session.trash_takes(&ids).unwrap();
+    let removed = session.tracks()[3].id();
+    session.remove_track(removed).unwrap();
+    let (mut harness, asked) = harness(snapshot);
+    harness.get_by_label("Trash").click();
+    harness.run_steps(3);
+    harness.get_by_label("Restore all").click();
+    harness.run_steps(3);
+    let wanted = ids[..3].iter().rev().copied().collect();
+    assert_eq!(*asked.borrow(), [Command::Edit(Edit::UntrashTakes(wanted))]);
+}
+
+/// Nothing said why some cells had a thin frame.
+#[test]
+fn the_frames_of_the_cells_are_explained_beside_the_hint() {
+    let (harness, _) = harness(passes(4, 3));
+    let hint = harness.get_by_label("Click a take to use it").rect();
+    for meaning in ["plays", "plays in part", "not on the timeline"] {
+        let rect = harness.get_by_label(meaning).rect();
+        assert!(hint.right() < rect.left() && rect.right() < harness.get_by_label("Trash").rect().left());
+    }
+}
+
 #[test]
 fn a_badge_names_the_loss_and_is_red_only_then() {
     let (snapshot, theme) = (passes(5, 3), Theme::dark());
