@@ -52,6 +52,7 @@ fn one(path: &Path, args: &RecoverArgs) -> Result<(), Failure> {
     }
     match unrecovered {
         0 => Ok(()),
+        1 => Err(Failure(format!("{}: one take is not recovered; see above", path.display()))),
         unrecovered => Err(Failure(format!("{}: {unrecovered} takes are not recovered; see above", path.display()))),
     }
 }
