@@ -518,8 +518,12 @@ impl Committer {
             for event in events {
                 self.send_event(event);
             }
-            if let Err(error) = filled {
-                self.on_write_failure(at, &error);
+            let take = &mut self.takes[at];
+            match filled {
+                // Such a take makes no other writes that would show that its disk accepts sound again.
+                Ok(true) if take.copies_from_session() => (take.trouble, take.failures) = (None, 0),
+                Ok(_) => {}
+                Err(error) => self.on_write_failure(at, &error),
             }
         }
         self.scratch = Some(scratch);

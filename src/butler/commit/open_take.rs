@@ -181,7 +181,8 @@ impl OpenTake {
     pub(super) fn synced(&mut self, result: Option<io::Result<()>>, spool_use: &SpoolUse) -> io::Result<()> {
         if let Some(result) = result {
             if let Err(error) = self.file_synced(result) {
-                self.damaged |= self.spool.is_none();
+                // What the mirror has copied remains a gap, and is copied again.
+                self.damaged |= self.spool.is_none() && !self.copies_from_session();
                 self.requeue_unsynced();
                 return Err(error);
             }
@@ -248,6 +249,33 @@ impl OpenTake {
                     give_back(&span, &spool_use.disk);
                 }
             }
+        }
+    }
+
+    /// Whether the take gets its sound from the session's file only. In `in-place` no memory has the sound of a span: it
+    /// lies in the session's file, and the mirror copies it from there.
+    pub(super) fn copies_from_session(&self) -> bool {
+        self.spool.is_none() && self.replica == Replica::Mirror
+    }
+
+    /// Turns the spans that have arrived into gaps of this replica. The gaps come first: a span that is not wanted any
+    /// more must be a gap.
+    pub(super) fn leave_to_gaps(&mut self, spool_use: &SpoolUse) {
+        for span in self.pending.drain(..).filter(|span| span.is_wanted(self.replica)) {
+            if let Some(pair) = &self.pair {
+                pair.add_gap(self.replica, span.offset, span.recorded_end());
+            }
+            if span.release(self.replica) {
+                give_back(&span, &spool_use.disk);
+            }
+        }
+    }
+
+    /// In `in-place`: the other replica may copy the sound before `end` from the file. It reads what the audio thread has
+    /// stored, whether or not the disk has it.
+    pub(super) fn lend_file(&self, end: SpoolByte) {
+        if let Some(pair) = self.pair.as_ref().filter(|_| self.replica == Replica::Session) {
+            pair.set_durable(self.replica, end);
         }
     }
 
@@ -381,6 +409,10 @@ impl OpenTake {
 
     /// Gives the take up. Spans that the session's file lacks stay in the spool, whatever the mirror has.
     pub(super) fn abandon(&mut self, disk: &DiskPublished) {
+        if self.spool.is_none() {
+            // The file has this sound too, although its header does not give it.
+            self.lend_file(self.collected);
+        }
         if let Some(pair) = &self.pair {
             pair.set_ended(self.replica);
         }
