@@ -2,6 +2,7 @@
 
 use super::capabilities::Capabilities;
 use super::put_back;
+use super::take_place::TakePlace;
 use crate::file_system;
 use crate::host::disk;
 use crate::limits;
@@ -28,6 +29,8 @@ const NO_RESERVE: &str = "no fallocate here: blocks are not reserved, a full dis
 pub struct TakeFile {
     /// Path of the file.
     pub path: PathBuf,
+    /// Where the session finds the file.
+    place: TakePlace,
     header: Header,
     /// For the header, which goes through the page cache: other programs see it at once, and the next sync makes it
     /// durable.
@@ -79,6 +82,7 @@ impl TakeFile {
     ) -> io::Result<TakeFile> {
         let mut take = TakeFile {
             path: plan.path.clone(),
+            place: TakePlace::of(&plan.path),
             header: plan.header.clone(),
             file: Arc::new(file),
             o_direct_file: None,
@@ -323,8 +327,8 @@ impl TakeFile {
         ))
     }
 
-    /// Ends the file: exact length, final header, durable, with a name. `frames` is the length of this file. Returns
-    /// the message for the user if the file was put back.
+    /// Ends the file: exact length, final header, durable, with a name, in its place. `frames` is the length of this file.
+    /// Returns the message for the user if the file was put back or moved back.
     pub fn finish(&mut self, frames: Frames, end: &TakeEnd) -> io::Result<Option<String>> {
         self.header.data_bytes = frames.0 * self.frame_bytes() as u64;
         self.header.bext.time_reference = end.began.0.saturating_sub(end.latency.0);
@@ -339,12 +343,12 @@ impl TakeFile {
         self.page.copy_from_slice(&*self.header.build());
         disk::write_all_at(&*self.file, &self.page, 0)?;
         disk::sync_all(&self.file)?;
-        let Some(put_back) = put_back::put_back(&self.file, &self.path, u64::MAX, true)? else {
-            return Ok(put_back::renamed_text(&self.file, &self.path));
-        };
-        let text = put_back.text();
-        self.file = Arc::new(put_back.file);
-        Ok(Some(text))
+        let put_back = put_back::put_back(&self.file, &self.path, u64::MAX, true)?;
+        let text = put_back.as_ref().map(put_back::PutBack::text);
+        if let Some(put_back) = put_back {
+            self.file = Arc::new(put_back.file);
+        }
+        Ok(self.place.bring_back(&self.file)?.or(text))
     }
 }
 
