@@ -479,6 +479,18 @@ fn a_mirror_of_takes_that_are_recorded_in_place_has_their_sound() {
 }
 
 #[test]
+fn a_pass_in_place_says_that_it_does_not_use_the_overflow_folder() {
+    let place = place();
+    for (path, is_told) in [("in-place", true), ("spool", false)] {
+        let arguments = format!("--device virtual:free --inputs 1 --seconds 1 --capture-path {path}");
+        let mut command = record(&place.path().join(path), &arguments);
+        command.arg("--overflow").arg(place.path().join("other"));
+        let run = run(command).done();
+        assert_eq!(run.err.contains("the overflow folder is not used"), is_told, "{}", run.err);
+    }
+}
+
+#[test]
 fn a_pass_with_a_mirror_is_followed_by_one_without() {
     let place = place();
     let folder = place.path().join("session");
