@@ -170,6 +170,8 @@ impl Committer {
             || WAITING_BYTES_MAX * self.takes.len() as u64 <= waiting_bytes
             || self.takes.iter().any(|take| take.end.is_some())
         {
+            // Before the writes, which make a file that was cut long again.
+            self.find_cuts();
             while self.write_some(sync) {}
         }
         if sync {
@@ -180,6 +182,14 @@ impl Committer {
         self.takes.iter_mut().for_each(|take| take.release_lent(&self.spool_use));
         self.end_takes();
         self.report_disk_is_back();
+    }
+
+    /// Reports the takes that another program has cut short.
+    fn find_cuts(&mut self) {
+        let texts: Vec<String> = self.takes.iter_mut().filter_map(OpenTake::find_cut).collect();
+        for text in texts {
+            self.send_event(DiskEvent::PutBack { replica: self.setup.replica, text });
+        }
     }
 
     /// Whether abandoned takes are as complete as they can be now. Spans that the disk rejects stay in their spools for
