@@ -6,7 +6,7 @@ use crate::butler::spool;
 use crate::recovery::extract::{Extracted, extract};
 use crate::recovery::viewpoint::Viewpoint;
 use crate::recovery::{Report, leftover, recover_from};
-use crate::session::session_file::{self, OpenSession};
+use crate::session::session_file::{self, OpenSession, unlisted_files};
 use crate::session::{Session, TakeState};
 use crate::time::{Frames, SampleRate};
 use serde_json::{Value, json};
@@ -38,6 +38,9 @@ fn one(path: &Path, args: &RecoverArgs) -> Result<(), Failure> {
     }
     for trouble in &report.troubles {
         print_stderr(&format!("caution: {}", printable(trouble)));
+    }
+    if let Some(text) = args.restore.and_then(|_| unlisted_files(path, &session)) {
+        print_stderr(&format!("caution: {}", printable(&text)));
     }
     let unrecovered = session.takes().iter().filter(|take| take.state == TakeState::Recording).count();
     if args.json {
