@@ -146,7 +146,9 @@ mod tests {
         ];
         for moves in moves {
             let rig = Rig::new();
-            moves.iter().for_each(|(from, to)| rig.rename(from, to));
+            for (from, to) in moves {
+                rig.rename(from, to);
+            }
             assert!(rig.bring_back().unwrap().contains("moved back"), "{moves:?}");
             let session = if moves.len() == 2 { "moved" } else { "session" };
             assert!(rig.has(&format!("{session}/audio/t.wav")), "{moves:?}");
