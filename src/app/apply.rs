@@ -61,6 +61,14 @@ impl Noted {
 }
 
 impl App {
+    /// Opens a session that a kept version was made again, and says which files of takes that version does not list.
+    pub(super) fn open_restored(&mut self, folder: PathBuf, unlisted: Option<String>) {
+        self.open(Some(folder));
+        if let Some(text) = unlisted {
+            self.notify(Severity::Caution, text);
+        }
+    }
+
     /// Carries out a command. The window shows the reason of a command that is refused. The reason is an event too, unless
     /// the user has only pressed a key that has no effect now.
     pub fn apply(&mut self, command: Command) {

@@ -297,7 +297,7 @@ impl App {
                 }
             }
             OpenerEvent::Listed(devices) => self.devices = Arc::new(devices),
-            OpenerEvent::Restored(Ok(folder)) => self.open(Some(folder)),
+            OpenerEvent::Restored(Ok((folder, unlisted))) => self.open_restored(folder, unlisted),
             OpenerEvent::Restored(Err(reason)) => self.notify(Severity::Caution, reason),
         }
     }

@@ -13,7 +13,7 @@ use crate::device::signal::Signal;
 use crate::device::{DeviceError, Listed, is_virtual, list};
 use crate::limits;
 use crate::session::Session;
-use crate::session::session_file::{SessionError, open_read_only, restore};
+use crate::session::session_file::{SessionError, open_read_only, restore, unlisted_files};
 use crate::time::SampleRate;
 use crossbeam_channel::{Receiver, Sender, bounded};
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -43,7 +43,8 @@ pub(super) enum OpenerEvent {
     Failed(Failed),
     Closed(Vec<Notice>),
     Listed(Vec<Listed>),
-    Restored(Result<PathBuf, String>),
+    /// The session's folder, and the sentence about files that the restored version does not list.
+    Restored(Result<(PathBuf, Option<String>), String>),
 }
 
 /// An open session with its device.
@@ -171,7 +172,11 @@ impl Opener {
     pub(super) fn restore(&mut self, folder: PathBuf, number: u32) {
         if !self.is_busy() {
             self.spawn(Task::Restore, move || {
-                OpenerEvent::Restored(restore(&folder, number).map(|()| folder).map_err(|error| error.to_string()))
+                let restored = restore(&folder, number).map_err(|error| error.to_string());
+                OpenerEvent::Restored(restored.map(|()| {
+                    let unlisted = open_read_only(&folder).ok().and_then(|session| unlisted_files(&folder, &session));
+                    (folder, unlisted)
+                }))
             });
         }
     }

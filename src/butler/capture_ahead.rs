@@ -373,15 +373,16 @@ impl Butler {
         if full != self.spool_full_reported && setup.keeps_time {
             self.spool_full_reported = full;
             let mebibytes = setup.disk.spool_bytes.load(Relaxed) >> 20;
+            let (name, reason) = match setup.capture_path {
+                CapturePath::Spool => ("spool", format!("{mebibytes} MiB are full or memory is short")),
+                CapturePath::InPlace => ("in-place", "the disk of the takes is full or memory is short".to_owned()),
+            };
+            let replica = Replica::Session;
             self.send_event(if full {
-                DiskEvent::Trouble {
-                    replica: Replica::Session,
-                    reason: format!(
-                        "spool: {mebibytes} MiB are full or memory is short; recording continues in the windows that are left"
-                    ),
-                }
+                let reason = format!("{name}: {reason}; recording continues in the windows that are left");
+                DiskEvent::Trouble { replica, reason }
             } else {
-                DiskEvent::TroubleOver { replica: Replica::Session, reason: "spool: there is room again".to_owned() }
+                DiskEvent::TroubleOver { replica, reason: format!("{name}: there is room again") }
             });
         }
     }

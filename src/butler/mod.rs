@@ -17,6 +17,7 @@ mod slot_supply;
 mod outbox;
 pub mod capture_ahead;
 pub mod take_file;
+mod take_place;
 pub mod commit;
 mod played_file;
 pub mod read_ahead;

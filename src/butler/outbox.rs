@@ -67,7 +67,7 @@ impl Outbox {
 
     /// Queues a span for the committer of each replica. If a committer has not taken its commands for a long time, the
     /// span becomes a gap of its replica, so that the queue does not grow without limit. The committer fills the gap
-    /// from the other replica later.
+    /// from the other replica later. In `in-place` the sound is in the session's file already, so the session has no gaps.
     pub(super) fn send_span(
         &mut self,
         take: TakeKey,
@@ -80,7 +80,8 @@ impl Outbox {
         for at in 0..self.replicas.len() {
             let replica = self.replicas[at];
             let stands_still = self.queues[replica.index()].waiting.len() > limits::WAITING_COMMANDS_MAX;
-            match pair.filter(|_| stands_still && span.is_wanted(replica.other())) {
+            let may_lack = replica == Replica::Mirror || span.slot().is_some();
+            match pair.filter(|_| stands_still && may_lack && span.is_wanted(replica.other())) {
                 Some(pair) => {
                     pair.add_gap(replica, span.offset, span.recorded_end());
                     span.release(replica);

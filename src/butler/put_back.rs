@@ -119,8 +119,8 @@ fn with_suffix(before: &str, name: &OsStr, after: &str) -> OsString {
     text
 }
 
-/// Gives `part` the name `name`. A file that has the name gets another one. Returns its path.
-fn take_name(folder: &Path, part: &Path, name: &OsStr) -> io::Result<Option<PathBuf>> {
+/// Gives `part` the name `name` in `folder`. A file that has the name gets another one. Returns its path.
+pub(super) fn take_name(folder: &Path, part: &Path, name: &OsStr) -> io::Result<Option<PathBuf>> {
     let path = folder.join(name);
     if rename_to_free_name(part, &path)? {
         return Ok(None);

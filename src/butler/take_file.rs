@@ -2,6 +2,7 @@
 
 use super::capabilities::Capabilities;
 use super::put_back;
+use super::take_place::TakePlace;
 use crate::file_system;
 use crate::host::disk;
 use crate::limits;
@@ -9,6 +10,7 @@ use crate::message::offset::{FileByte, FileStart, SpoolByte};
 use crate::message::replica::{FilledGap, Gap};
 use crate::message::take::{TakeEnd, TakePlan};
 use crate::time::Frames;
+use crate::wav::bext::CUT_SHORT;
 use crate::wav::header::Header;
 use memmap2::MmapMut;
 use nix::errno::Errno;
@@ -28,6 +30,8 @@ const NO_RESERVE: &str = "no fallocate here: blocks are not reserved, a full dis
 pub struct TakeFile {
     /// Path of the file.
     pub path: PathBuf,
+    /// Where the session finds the file.
+    place: TakePlace,
     header: Header,
     /// For the header, which goes through the page cache: other programs see it at once, and the next sync makes it
     /// durable.
@@ -40,6 +44,8 @@ pub struct TakeFile {
     reserved: FileByte,
     /// End of the sound in the file.
     written: FileByte,
+    /// End of what was written to the file. A file that is shorter was cut by another program.
+    stored: FileByte,
     /// End of the sound that was in the file at the last successful sync.
     durable: FileByte,
     /// End of the sound according to the header.
@@ -79,6 +85,7 @@ impl TakeFile {
     ) -> io::Result<TakeFile> {
         let mut take = TakeFile {
             path: plan.path.clone(),
+            place: TakePlace::of(&plan.path),
             header: plan.header.clone(),
             file: Arc::new(file),
             o_direct_file: None,
@@ -86,6 +93,7 @@ impl TakeFile {
             page: MmapMut::map_anon(limits::PAGE_BYTES)?,
             reserved: FileByte::DATA,
             written: FileByte::DATA,
+            stored: FileByte::DATA,
             durable: FileByte::DATA,
             header_end: FileByte::DATA,
             unsynced: false,
@@ -217,7 +225,8 @@ impl TakeFile {
     }
 
     /// The `bytes` bytes from `offset` on are written.
-    pub fn end_write(&self, offset: FileByte, bytes: u64) {
+    pub fn end_write(&mut self, offset: FileByte, bytes: u64) {
+        self.stored = self.stored.max(offset + bytes);
         if self.o_direct_file.is_none() {
             // Start writing back now: the page cache should not hold much of a take.
             crate::window::map::write_behind(&self.file, offset.0, bytes).ok();
@@ -247,6 +256,20 @@ impl TakeFile {
         self.note_written(start.to_file(filled.end()));
         self.filled.push(filled);
         Ok(())
+    }
+
+    /// The end of the sound that the file had, if another program has cut it short since the last call. That program may
+    /// also have written to the part that is left.
+    pub fn find_cut(&mut self) -> Option<FileByte> {
+        let length = FileByte(self.file.metadata().ok()?.len()).max(FileByte::DATA);
+        let had = self.stored.min(self.written);
+        self.stored = self.stored.min(length);
+        (length < had).then_some(had)
+    }
+
+    /// Sound that the header claims is gone. The header says so from now on, and a recovery lists what the file lacks.
+    pub fn note_lost_sound(&mut self) {
+        self.header.bext.note(CUT_SHORT);
     }
 
     /// End of the gaps that were written and are not durable yet; the start of the file if there is none.
@@ -306,6 +329,7 @@ impl TakeFile {
         self.file = Arc::new(put_back.file);
         self.o_direct_file = self.o_direct_file.take().and_then(|_| open_o_direct(&self.file, &self.page));
         (self.reserved, self.unsynced) = (FileByte(end), true);
+        self.stored = self.stored.min(self.reserved);
         Ok(Some(text))
     }
 
@@ -323,28 +347,34 @@ impl TakeFile {
         ))
     }
 
-    /// Ends the file: exact length, final header, durable, with a name. `frames` is the length of this file. Returns
-    /// the message for the user if the file was put back.
+    /// Ends the file: exact length, final header, durable, with a name, in its place. `frames` is the length of this file.
+    /// Returns the message for the user if the file was put back or moved back.
     pub fn finish(&mut self, frames: Frames, end: &TakeEnd) -> io::Result<Option<String>> {
         self.header.data_bytes = frames.0 * self.frame_bytes() as u64;
         self.header.bext.time_reference = end.began.0.saturating_sub(end.latency.0);
+        let bext = &mut self.header.bext;
+        let is_cut = bext.coding_history.contains(CUT_SHORT);
         if !end.history.is_empty() {
-            end.history.clone_into(&mut self.header.bext.coding_history);
+            end.history.clone_into(&mut bext.coding_history);
+        }
+        if is_cut {
+            bext.note(CUT_SHORT);
         }
         let end = self.header.file_bytes();
         // The file gets longer only if its last frames were lost and never written: they are silence. Two steps, so
         // that the pad byte is 0 and not the first byte of the part that was cut off.
         file_system::set_length(&self.file, limits::DATA_OFFSET + self.header.data_bytes)?;
         file_system::set_length(&self.file, end)?;
+        self.stored = self.stored.min(FileByte(end));
         self.page.copy_from_slice(&*self.header.build());
         disk::write_all_at(&*self.file, &self.page, 0)?;
         disk::sync_all(&self.file)?;
-        let Some(put_back) = put_back::put_back(&self.file, &self.path, u64::MAX, true)? else {
-            return Ok(put_back::renamed_text(&self.file, &self.path));
-        };
-        let text = put_back.text();
-        self.file = Arc::new(put_back.file);
-        Ok(Some(text))
+        let put_back = put_back::put_back(&self.file, &self.path, u64::MAX, true)?;
+        let text = put_back.as_ref().map(put_back::PutBack::text);
+        if let Some(put_back) = put_back {
+            self.file = Arc::new(put_back.file);
+        }
+        Ok(self.place.bring_back(&self.file)?.or(text))
     }
 }
 
@@ -411,6 +441,27 @@ mod tests {
                 "a pad byte after an odd size"
             );
         }
+    }
+
+    #[test]
+    fn a_file_that_another_program_cuts_short_is_found_once_and_one_that_it_prolongs_is_none() {
+        let folder = tempfile::tempdir().unwrap();
+        let capabilities = Capabilities::probe(&[]);
+        let ahead = Duration::from_secs(1);
+        let mut take =
+            TakeFile::create(&plan(folder.path()), FileStart::FIRST, &capabilities, ahead, &mut Vec::new()).unwrap();
+        assert_eq!(take.find_cut(), None, "it has no sound");
+        take.write_run(FileByte(4096), &mut [IoSlice::new(&[1; 12_288])]).unwrap();
+        take.note_written(FileByte(4096 + 9000));
+        assert_eq!(take.find_cut(), None);
+        let other = OpenOptions::new().write(true).open(&take.path).unwrap();
+        other.set_len(1 << 20).unwrap();
+        assert_eq!(take.find_cut(), None, "it is longer");
+        other.set_len(5000).unwrap();
+        assert_eq!(take.find_cut(), Some(FileByte(4096 + 9000)), "up to the end of the sound");
+        assert_eq!(take.find_cut(), None, "once only");
+        other.set_len(0).unwrap();
+        assert_eq!(take.find_cut(), Some(FileByte(5000)));
     }
 
     #[test]

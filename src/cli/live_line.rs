@@ -2,7 +2,7 @@
 //!
 //! The line never takes more columns than the terminal has: a longer one would scroll at each drawing, and a message
 //! above it would be gone after a few seconds. Nothing is written while the program is in the background, or if standard
-//! error is no terminal.
+//! error is no terminal, or one that knows no control sequences.
 
 use super::printable;
 use nix::unistd::{getpgrp, tcgetpgrp};
@@ -21,7 +21,7 @@ pub struct LiveLine {
 impl LiveLine {
     /// The line is shown if `wanted` and if standard error is a terminal.
     pub fn new(wanted: bool) -> LiveLine {
-        LiveLine { shown: wanted && std::io::stderr().is_terminal(), drawn: false }
+        LiveLine { shown: wanted && std::io::stderr().is_terminal() && knows_control_sequences(), drawn: false }
     }
 
     /// Columns that a line may take now. `None`: nothing is drawn.
@@ -49,6 +49,11 @@ impl LiveLine {
             write!(std::io::stderr().lock(), "\r\x1b[K").ok();
         }
     }
+}
+
+/// Whether the terminal may get control sequences. One that is called `dumb` shows them as text.
+pub fn knows_control_sequences() -> bool {
+    std::env::var_os("TERM").is_none_or(|name| name != "dumb")
 }
 
 /// Whether another job has the terminal. A terminal that does not control this process has no jobs.

@@ -120,7 +120,7 @@ pub fn run(args: &RecordArgs) -> Result<(), Failure> {
     }
     let troubled = report.takes.iter().filter(|take| take.trouble.is_some()).count();
     if troubled > 0 {
-        return Err(Failure(format!("{troubled} takes are not whole on the disk; see above")));
+        return Err(Failure(format!("{} not whole on the disk; see above", takes_are(troubled))));
     }
     if let Some(reason) = unsaved {
         return Err(Failure(format!("the takes are on the disk, but the session is not saved: {reason}")));
@@ -207,6 +207,11 @@ fn open(args: &RecordArgs) -> Result<(Control, u64), Failure> {
         print_stderr(&introduction(&control, inputs, format));
     }
     Ok((control, length))
+}
+
+/// The begin of a sentence about some takes.
+fn takes_are(number: usize) -> String {
+    if number == 1 { "one take is".to_owned() } else { format!("{number} takes are") }
 }
 
 /// Refuses a mirror or an overflow folder in a wrong place before the session's folder is made. Disks are asked on a thread

@@ -6,7 +6,7 @@ use crate::butler::spool;
 use crate::recovery::extract::{Extracted, extract};
 use crate::recovery::viewpoint::Viewpoint;
 use crate::recovery::{Report, leftover, recover_from};
-use crate::session::session_file::{self, OpenSession};
+use crate::session::session_file::{self, OpenSession, unlisted_files};
 use crate::session::{Session, TakeState};
 use crate::time::{Frames, SampleRate};
 use serde_json::{Value, json};
@@ -39,6 +39,9 @@ fn one(path: &Path, args: &RecoverArgs) -> Result<(), Failure> {
     for trouble in &report.troubles {
         print_stderr(&format!("caution: {}", printable(trouble)));
     }
+    if let Some(text) = args.restore.and_then(|_| unlisted_files(path, &session)) {
+        print_stderr(&format!("caution: {}", printable(&text)));
+    }
     let unrecovered = session.takes().iter().filter(|take| take.state == TakeState::Recording).count();
     if args.json {
         print(&json!({ "session": path.to_string_lossy(), "takes": takes(&session, &report) }).to_string());
@@ -52,6 +55,7 @@ fn one(path: &Path, args: &RecoverArgs) -> Result<(), Failure> {
     }
     match unrecovered {
         0 => Ok(()),
+        1 => Err(Failure(format!("{}: one take is not recovered; see above", path.display()))),
         unrecovered => Err(Failure(format!("{}: {unrecovered} takes are not recovered; see above", path.display()))),
     }
 }

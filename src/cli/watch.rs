@@ -1,6 +1,7 @@
 //! `faultless watch`: shows the pages of any files, or of the files that a process maps. Thread: control.
 
 use super::args::WatchArgs;
+use super::live_line::knows_control_sequences;
 use super::watch_table::table;
 use super::{Failure, end_on_signals, is_set, note_output, print, printable};
 use crate::residency::watch::{Watch, WatchSample, Watched};
@@ -34,7 +35,7 @@ pub fn run(args: &WatchArgs) -> Result<(), Failure> {
     if args.paths.is_empty() && args.pid.is_none() {
         return Err(Failure("nothing to watch: name a file, or a process with --pid".to_owned()));
     }
-    let redraws = std::io::stdout().is_terminal() && !args.json && !args.once;
+    let redraws = std::io::stdout().is_terminal() && knows_control_sequences() && !args.json && !args.once;
     let (columns, _) = size();
     let cells = if args.json { JSON_CELLS } else { columns.saturating_sub(INDENT) };
     let mut watch = Watch::new(Watched { paths: args.paths.clone(), pid: args.pid, cells });

@@ -16,6 +16,7 @@
 use super::Control;
 use super::companion::Companion;
 use super::recording::{Placement, PlacementEffect, PlacementEvent, RecordingTake, Refusal};
+use crate::butler::capabilities::CapturePath;
 use crate::host;
 use crate::message::disk::{CommitCommand, Continuation};
 use crate::message::take::{ContinuationPlan, TakeKey, TakePlan};
@@ -50,6 +51,18 @@ impl Control {
         {
             self.companions.set_overflow(dir, &self.folder, &self.session);
             self.expect_overflow();
+        }
+    }
+
+    /// Warns that a pass in `in-place` does not use the overflow folder: its windows map the first file of each take.
+    pub(super) fn tell_of_unused_overflow(&mut self) {
+        let in_place = self.running.setup.capture_path == CapturePath::InPlace;
+        if in_place && self.companions.overflow.is_some() {
+            self.caution(
+                "in-place: takes stay in their own files, and the overflow folder is not used; to use it, choose the \
+                 capture path 'spool'"
+                    .to_owned(),
+            );
         }
     }
 

@@ -58,6 +58,8 @@ pub struct ReplicaPair {
     gaps: [Mutex<Vec<Range>>; 2],
     /// Whether the committer of the replica has ended the take: nothing more becomes durable there.
     ended: [AtomicBool; 2],
+    /// Whether another program has cut a file of the replica short.
+    cut: [AtomicBool; 2],
 }
 
 /// The first byte of a range, and the byte after the last one.
@@ -122,6 +124,7 @@ impl ReplicaPair {
             durable: Default::default(),
             gaps: Default::default(),
             ended: Default::default(),
+            cut: Default::default(),
         }
     }
 
@@ -154,6 +157,21 @@ impl ReplicaPair {
     /// Everything before `end` is durable in `replica`, except for its gaps.
     pub fn set_durable(&self, replica: Replica, end: SpoolByte) {
         self.durable[replica.index()].fetch_max(end.0, Relaxed);
+    }
+
+    /// Another program has cut a file of `replica` short.
+    pub fn note_cut(&self, replica: Replica) {
+        self.cut[replica.index()].store(true, Relaxed);
+    }
+
+    /// Whether both replicas were cut short. Each may have copied silence from the other one before that was found.
+    pub fn are_both_cut(&self) -> bool {
+        self.cut.iter().all(|cut| cut.load(Relaxed))
+    }
+
+    /// Whether `replica` has durable sound.
+    pub fn has_sound(&self, replica: Replica) -> bool {
+        SpoolByte::DATA.0 < self.durable[replica.index()].load(Relaxed)
     }
 
     /// The committer of `replica` has ended the take.

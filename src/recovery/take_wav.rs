@@ -12,7 +12,7 @@ use crate::limits::{DATA_OFFSET, PAGE_BYTES};
 use crate::session::session_file::{OpenSession, SessionError, open_copy_to_write};
 use crate::session::{Session, Take, TakeState};
 use crate::time::{FramePos, Frames};
-use crate::wav::bext::{Bext, EXPORT_REMARK, coding_history_line};
+use crate::wav::bext::{Bext, CUT_SHORT, EXPORT_REMARK, coding_history_line};
 use crate::wav::header::{HEADER_BYTES, Header, has_reference, header_data_bytes, reference_in};
 use crate::wav::parse::{Encoding, Layout, parse};
 use nix::errno::Errno;
@@ -39,9 +39,9 @@ pub(super) struct TakeWav {
     header: Header,
     /// Frames that the header claims and the file has.
     pub(super) claimed: Frames,
-    /// Whether an earlier recovery has written the header, and was killed before it could save the session. Its claim then
-    /// is the length of the pass, and the file may lack sound before it.
-    was_recovered: bool,
+    /// Whether the file may lack sound that its header claims: an earlier recovery has written the header, and was killed
+    /// before it could save the session, or another program has cut the file short while it was recorded.
+    may_lack_claimed: bool,
     /// Frames of the pass before the first frame of this file.
     offset: Frames,
     /// Whole frames that fitted into the file when it was opened.
@@ -110,8 +110,8 @@ impl TakeWav {
         // A power cut can leave a header of zeros. Without an identity in it, accept only a file that has no second
         // name.
         if page.iter().all(|byte| *byte == 0) && found.nlink() == 1 {
-            let (claimed, was_recovered) = (Frames(0), false);
-            return Ok(TakeWav { file, header: fresh, claimed, was_recovered, offset, there, latency, page });
+            let (claimed, may_lack_claimed) = (Frames(0), false);
+            return Ok(TakeWav { file, header: fresh, claimed, may_lack_claimed, offset, there, latency, page });
         }
         let other = || Unusable {
             reason: format!("{}: not the file that was recorded; left as it is", name.display()),
@@ -124,8 +124,8 @@ impl TakeWav {
         };
         let bext = bext.ok_or_else(other)?;
         let claimed = Frames(bytes / fresh.frame_bytes() as u64);
-        let was_recovered = bext.coding_history.contains(RECOVERED);
-        Ok(TakeWav { file, header: Header { bext, ..fresh }, claimed, was_recovered, offset, there, latency, page })
+        let may_lack_claimed = [RECOVERED, CUT_SHORT].iter().any(|remark| bext.coding_history.contains(remark));
+        Ok(TakeWav { file, header: Header { bext, ..fresh }, claimed, may_lack_claimed, offset, there, latency, page })
     }
 
     /// Device and inode number, equal for two names of the same file.
@@ -250,9 +250,9 @@ impl TakeWav {
         Some(self.there).filter(|there| *there < frames)
     }
 
-    /// Frames of this file that its recording has claimed: they are in the file. An earlier recovery claims all frames.
+    /// Frames of this file that its recording has claimed and that are in the file. An earlier recovery claims all frames.
     fn vouched(&self) -> Frames {
-        if self.was_recovered { Frames(0) } else { self.claimed }
+        if self.may_lack_claimed { Frames(0) } else { self.claimed }
     }
 
     /// The ranges of this file up to frame `frames` that are lost if no memory is left: first frame and length. Behind the

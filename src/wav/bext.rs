@@ -17,6 +17,10 @@ pub const CODING_HISTORY_READ_BYTES_MAX: usize = 16 * 1024;
 /// tells it from that take.
 pub const EXPORT_REMARK: &str = "Faultless export";
 
+/// The remark in the coding history of a take that another program has cut short: its header claims more sound than the file
+/// has.
+pub const CUT_SHORT: &str = "cut short by another program";
+
 const DESCRIPTION: Field = Field { at: 0, bytes: 256 };
 const ORIGINATOR: Field = Field { at: 256, bytes: 32 };
 const ORIGINATOR_REFERENCE: Field = Field { at: 288, bytes: 32 };
@@ -117,6 +121,19 @@ impl Bext {
     }
 }
 
+impl Bext {
+    /// Adds a remark to the last line of the coding history, once.
+    pub fn note(&mut self, remark: &str) {
+        if self.coding_history.contains(remark) {
+            return;
+        }
+        if !self.coding_history.is_empty() {
+            self.coding_history.push_str("; ");
+        }
+        self.coding_history.push_str(remark);
+    }
+}
+
 /// A line of coding history in the form of EBU R98. `remark` becomes the text field. Its commas become semicolons,
 /// because commas separate fields.
 pub fn coding_history_line(format: TakeFormat, rate: u32, channels: u16, remark: &str) -> String {
@@ -196,6 +213,14 @@ fn text(bytes: &[u8]) -> String {
 mod tests {
     use super::*;
     use proptest::prelude::*;
+
+    #[test]
+    fn a_remark_is_added_once_to_the_last_line() {
+        let mut bext = Bext { coding_history: "A=PCM,T=Faultless".to_owned(), ..Bext::default() };
+        bext.note(CUT_SHORT);
+        bext.note(CUT_SHORT);
+        assert_eq!(bext.coding_history, format!("A=PCM,T=Faultless; {CUT_SHORT}"));
+    }
 
     #[test]
     fn accents_are_dropped_and_other_characters_become_question_marks() {

@@ -460,6 +460,36 @@ fn a_mirror_in_the_same_place_as_another_sessions_gets_a_folder_of_its_own() {
     assert_eq!(fs::read_dir(&mirrors).unwrap().count(), 2);
 }
 
+/// In `in-place` no memory has the sound, so the mirror copies it from the session's files. It had only silence, and was
+/// called whole.
+#[test]
+fn a_mirror_of_takes_that_are_recorded_in_place_has_their_sound() {
+    let place = place();
+    for (inputs, device) in [(2, "virtual"), (24, "virtual"), (3, "virtual:free")] {
+        let name = format!("{device}-{inputs}");
+        let folder = place.path().join(&name);
+        let arguments = format!("--device {device} --inputs {inputs} --seconds 3 --capture-path in-place {DEEP}");
+        let mut command = record(&folder, &arguments);
+        command.arg("--mirror").arg(place.path().join("mirror"));
+        let found = run(command).done().json();
+        assert_eq!(found["mirror"]["whole"], true, "{name}");
+        whole(&folder, inputs, 144_000);
+        whole(&place.path().join("mirror").join(&name), inputs, 144_000);
+    }
+}
+
+#[test]
+fn a_pass_in_place_says_that_it_does_not_use_the_overflow_folder() {
+    let place = place();
+    for (path, is_told) in [("in-place", true), ("spool", false)] {
+        let arguments = format!("--device virtual:free --inputs 1 --seconds 1 --capture-path {path}");
+        let mut command = record(&place.path().join(path), &arguments);
+        command.arg("--overflow").arg(place.path().join("other"));
+        let run = run(command).done();
+        assert_eq!(run.err.contains("the overflow folder is not used"), is_told, "{}", run.err);
+    }
+}
+
 #[test]
 fn a_pass_with_a_mirror_is_followed_by_one_without() {
     let place = place();

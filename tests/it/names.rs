@@ -154,6 +154,21 @@ fn a_session_of_before_the_rename_that_is_restored_lists_the_take_whole() {
     assert!(restored > 0, "a version that lists the old names was kept");
 }
 
+#[test]
+fn a_restored_version_says_which_files_of_takes_it_does_not_list() {
+    let place = place();
+    let folder = place.path().join("session");
+    run(record(&folder, "--device virtual:free --inputs 6 --seconds 0.2")).done();
+    let restore = |number: u32| run(faultless("recover", &folder, &format!("--restore {number}"))).done();
+    // The first version is that of the new session.
+    let told = restore(1).err;
+    assert!(told.contains("does not list these files") && told.contains("In 1-1.wav"), "{told}");
+    assert!(told.contains("and 2 more"), "{told}");
+    let latest = kept_versions(&folder).unwrap().iter().map(|version| version.number).max().unwrap();
+    let told = restore(latest).err;
+    assert!(!told.contains("does not list"), "every take is listed again: {told}");
+}
+
 /// The state that a kill between the rename of a file and the save of the session leaves.
 #[test]
 fn a_recording_that_was_killed_after_its_file_was_renamed_is_whole() {

@@ -8,7 +8,8 @@ use std::process::Command;
 /// if there is no `script` here.
 fn on_terminal(command: &str, folder: &Path) -> Option<String> {
     let mut script = Command::new("script");
-    script.args(["-qec", &format!("stty cols 80 rows 24; {command}"), "/dev/null"]).current_dir(folder);
+    script.args(["-qec", &format!("stty cols 80 rows 24; {command}"), "/dev/null"]);
+    script.current_dir(folder).env("TERM", "xterm");
     let found = Command::new("script").arg("--version").output().is_ok();
     found.then(|| run(script).out)
 }
@@ -49,6 +50,14 @@ fn a_recording_in_the_background_writes_no_status_line() {
     let Some(out) = on_terminal(&command, folder.path()) else { return skip("the status line", "needs script") };
     assert!(out.contains("2 takes of 0:01.500"), "{out}");
     assert_eq!(drawings(&out), Vec::<String>::new(), "{out}");
+}
+
+#[test]
+fn a_terminal_that_knows_no_control_sequences_gets_none() {
+    let folder = place();
+    let command = format!("TERM=dumb {}", recording("--device virtual --inputs 2 --seconds 1.5"));
+    let Some(out) = on_terminal(&command, folder.path()) else { return skip("the status line", "needs script") };
+    assert!(out.contains("2 takes of 0:01.500") && !out.contains('\u{1b}'), "{out}");
 }
 
 #[test]

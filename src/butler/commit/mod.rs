@@ -175,6 +175,8 @@ impl Committer {
             || WAITING_BYTES_MAX * self.takes.len() as u64 <= waiting_bytes
             || self.takes.iter().any(|take| take.end.is_some())
         {
+            // Before the writes, which make a file that was cut long again.
+            self.find_cuts();
             while self.write_some(sync) {}
         }
         if sync {
@@ -185,6 +187,14 @@ impl Committer {
         self.takes.iter_mut().for_each(|take| take.release_lent(&self.spool_use));
         self.end_takes();
         self.report_disk_is_back();
+    }
+
+    /// Reports the takes that another program has cut short.
+    fn find_cuts(&mut self) {
+        let texts: Vec<String> = self.takes.iter_mut().filter_map(OpenTake::find_cut).collect();
+        for text in texts {
+            self.send_event(DiskEvent::PutBack { replica: self.setup.replica, text });
+        }
     }
 
     /// Whether abandoned takes are as complete as they can be now. Spans that the disk rejects stay in their spools for
@@ -523,8 +533,12 @@ impl Committer {
             for event in events {
                 self.send_event(event);
             }
-            if let Err(error) = filled {
-                self.on_write_failure(at, &error);
+            let take = &mut self.takes[at];
+            match filled {
+                // Such a take makes no other writes that would show that its disk accepts sound again.
+                Ok(true) if take.copies_from_session() => (take.trouble, take.failures) = (None, 0),
+                Ok(_) => {}
+                Err(error) => self.on_write_failure(at, &error),
             }
         }
         self.scratch = Some(scratch);

@@ -15,6 +15,7 @@ use super::earlier_file::{EarlierFile, fill_gap};
 use crate::butler::spool;
 use crate::butler::take_file::TakeFile;
 use crate::host::{self, disk};
+use crate::limits;
 use crate::message::offset::{FileByte, FileStart, SpoolByte};
 use crate::message::replica::{FilledGap, Replica, ReplicaPair};
 use crate::message::span_to_commit::SpanToCommit;
@@ -86,6 +87,8 @@ pub(super) struct OpenTake {
     /// Whether a sync failed while there was no spool to write the sound from again. A later success proves nothing
     /// about that sound.
     damaged: bool,
+    /// Whether another program has cut a file of the take short, and no other replica has its sound.
+    cut: bool,
     pub(super) behind: WriteBehind,
 }
 
@@ -131,6 +134,7 @@ impl OpenTake {
             is_nameless: false,
             unreserved: false,
             damaged: false,
+            cut: false,
             behind: WriteBehind { from: FileByte::DATA },
         }
     }
@@ -181,7 +185,8 @@ impl OpenTake {
     pub(super) fn synced(&mut self, result: Option<io::Result<()>>, spool_use: &SpoolUse) -> io::Result<()> {
         if let Some(result) = result {
             if let Err(error) = self.file_synced(result) {
-                self.damaged |= self.spool.is_none();
+                // What the mirror has copied remains a gap, and is copied again.
+                self.damaged |= self.spool.is_none() && !self.copies_from_session();
                 self.requeue_unsynced();
                 return Err(error);
             }
@@ -248,6 +253,33 @@ impl OpenTake {
                     give_back(&span, &spool_use.disk);
                 }
             }
+        }
+    }
+
+    /// Whether the take gets its sound from the session's file only. In `in-place` no memory has the sound of a span: it
+    /// lies in the session's file, and the mirror copies it from there.
+    pub(super) fn copies_from_session(&self) -> bool {
+        self.spool.is_none() && self.replica == Replica::Mirror
+    }
+
+    /// Turns the spans that have arrived into gaps of this replica. The gaps come first: a span that is not wanted any
+    /// more must be a gap.
+    pub(super) fn leave_to_gaps(&mut self, spool_use: &SpoolUse) {
+        for span in self.pending.drain(..).filter(|span| span.is_wanted(self.replica)) {
+            if let Some(pair) = &self.pair {
+                pair.add_gap(self.replica, span.offset, span.recorded_end());
+            }
+            if span.release(self.replica) {
+                give_back(&span, &spool_use.disk);
+            }
+        }
+    }
+
+    /// In `in-place`: the other replica may copy the sound before `end` from the file. It reads what the audio thread has
+    /// stored, whether or not the disk has it.
+    pub(super) fn lend_file(&self, end: SpoolByte) {
+        if let Some(pair) = self.pair.as_ref().filter(|_| self.replica == Replica::Session) {
+            pair.set_durable(self.replica, end);
         }
     }
 
@@ -361,6 +393,40 @@ impl OpenTake {
         Ok(message)
     }
 
+    /// Checks the length of the file. If another program has cut it short, all of its sound is a gap, because that program
+    /// may also have written to the part that is left. Returns the message for the user.
+    pub(super) fn find_cut(&mut self) -> Option<String> {
+        let (end, start) = (self.file.find_cut()?, self.file.start());
+        if let Some(pair) = &self.pair {
+            pair.note_cut(self.replica);
+        }
+        // A gap is filled in whole pages. The take writes the page of the record position again when it is complete, so
+        // only the last page of the take belongs to the gap.
+        let (page, is_last) = (limits::PAGE_BYTES as u64, self.end.is_some() && self.pending.is_empty());
+        let end = if is_last { end } else { FileByte(end.0 / page * page) };
+        let source = self.pair.as_ref().filter(|pair| pair.has_sound(self.replica.other()) && !pair.are_both_cut());
+        let outcome = match source {
+            Some(pair) => {
+                pair.add_gap(self.replica, start.0, start.to_spool(end));
+                "its sound is copied from the other replica"
+            }
+            None => {
+                self.cut = true;
+                self.file.note_lost_sound();
+                "the sound that it had is lost, and the recording continues behind it"
+            }
+        };
+        let name = self.file.path.display();
+        Some(format!(
+            "{name}: another program cut it short; {outcome}; do not save takes in other programs while they are recorded"
+        ))
+    }
+
+    /// Whether another program has removed sound from the file that no other replica surely has.
+    pub(super) fn is_cut(&self) -> bool {
+        self.cut || self.pair.as_ref().is_some_and(|pair| pair.are_both_cut())
+    }
+
     /// Ends the file of a take that has all its spans. Returns the message for the user if the file was put back.
     pub(super) fn end_with(&mut self, end: &TakeEnd) -> io::Result<Option<String>> {
         if !self.pending.is_empty() || !self.written.is_empty() {
@@ -381,6 +447,10 @@ impl OpenTake {
 
     /// Gives the take up. Spans that the session's file lacks stay in the spool, whatever the mirror has.
     pub(super) fn abandon(&mut self, disk: &DiskPublished) {
+        if self.spool.is_none() {
+            // The file has this sound too, although its header does not give it.
+            self.lend_file(self.collected);
+        }
         if let Some(pair) = &self.pair {
             pair.set_ended(self.replica);
         }

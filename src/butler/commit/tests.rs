@@ -425,6 +425,27 @@ fn a_take_that_another_program_replaces_while_it_grows_is_put_back_under_its_nam
 }
 
 #[test]
+fn a_take_that_another_program_cuts_short_is_whole_again_from_the_mirror() {
+    for length in [0, 5000, 4096 + 12_288] {
+        let mut rig = Rig::new(4);
+        rig.captured(0);
+        rig.captured(1);
+        rig.work();
+        let other = File::options().write(true).open(&rig.plan.path).unwrap();
+        other.set_len(length).unwrap();
+        other.write_all_at(&[7; 4000], 0).unwrap();
+        rig.captured(2);
+        let events = rig.work();
+        let is_told =
+            |event: &DiskEvent| matches!(event, DiskEvent::PutBack { text, .. } if text.contains("cut it short"));
+        assert!(events.iter().any(is_told), "{length}");
+        rig.captured(3);
+        assert_eq!(rig.finish(4), (None, None));
+        assert!(claimed(&rig.plan.path) == sound(0, 4 * WINDOW), "{length}");
+    }
+}
+
+#[test]
 fn a_take_that_has_all_its_sound_does_not_continue_behind_its_end() {
     let mut rig = Rig::new(3);
     rig.captured(0);

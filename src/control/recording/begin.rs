@@ -120,6 +120,9 @@ impl Control {
         if !left_out.is_empty() && request.name_collisions == 0 {
             self.caution(format!("not recorded: {}", self.missing_inputs(&left_out)));
         }
+        if request.name_collisions == 0 {
+            self.tell_of_unused_overflow();
+        }
         let key = PassKey(self.fresh_key());
         let mirror = self.open_mirror(key, &mut takes);
         let plans = takes.iter().map(|take| take.plan.clone()).collect();

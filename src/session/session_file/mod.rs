@@ -17,6 +17,7 @@ mod replace;
 mod take_files;
 mod take_folders;
 mod trash;
+mod unlisted;
 mod unused;
 mod versions;
 #[cfg(test)]
@@ -31,6 +32,7 @@ pub use folder_watch::{FolderChange, FolderWatch};
 pub use lock::holder;
 pub use take_files::{TakeFiles, TakeFolder};
 pub use take_folders::sync_take_folders;
+pub use unlisted::unlisted_files;
 pub use versions::{KeptVersion, VERSION_COUNT_MAX, kept_versions};
 
 use super::names::{

@@ -14,7 +14,7 @@ use faultless::format::TakeFormat;
 use faultless::session::TakeState;
 use faultless::session::session_file::{is_in_use, open_read_only};
 use std::ffi::OsStr;
-use std::fs;
+use std::fs::{self, File};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
@@ -191,6 +191,54 @@ fn a_take_that_is_removed_while_it_is_recorded_is_put_back_whole() {
     let program = recording(&folder, 4);
     fs::remove_file(folder.join("audio/In 2-1.wav")).unwrap();
     assert_eq!(ended(program, &folder).takes, 4);
+}
+
+#[test]
+fn takes_whose_folder_is_moved_while_they_are_recorded_are_moved_back() {
+    for to in ["session/audio2", "audio", "moved"] {
+        let place = place();
+        let folder = place.path().join("session");
+        let program = recording(&folder, 4);
+        fs::rename(folder.join("audio"), place.path().join(to)).unwrap();
+        assert_eq!(ended(program, &folder).takes, 4, "{to}");
+        run(one_more(&folder)).done();
+        assert_eq!(check(&folder).len(), 2, "{to}");
+    }
+}
+
+#[test]
+fn a_take_that_cannot_be_moved_back_is_not_called_whole() {
+    let place = place();
+    let folder = place.path().join("session");
+    let program = recording(&folder, 2);
+    fs::rename(folder.join("audio"), place.path().join("moved")).unwrap();
+    symlink("../moved", folder.join("audio")).unwrap();
+    program.signal("TERM");
+    let run = program.wait(PATIENCE);
+    assert_eq!(run.code, Some(1), "{}", run.err);
+    assert!(run.err.contains("moved it to") && run.err.contains("not whole"), "{}", run.err);
+    fs::remove_file(folder.join("audio")).unwrap();
+    fs::rename(place.path().join("moved"), folder.join("audio")).unwrap();
+    assert_eq!(crate::util::run(faultless("recover", &folder, "")).done().code, Some(0));
+    assert_eq!(check(&folder).len(), 1, "it is whole when it is back");
+}
+
+#[test]
+fn a_take_that_another_program_cuts_short_while_it_is_recorded_is_not_called_whole() {
+    let place = place();
+    let folder = place.path().join("session");
+    let program = recording(&folder, 2);
+    File::options().write(true).open(folder.join("audio/In 2-1.wav")).unwrap().set_len(5000).unwrap();
+    await_words(&program, "cut it short");
+    program.signal("TERM");
+    let run = program.wait(PATIENCE);
+    assert_eq!(run.code, Some(1), "{}", run.err);
+    assert!(run.err.contains("In 2-1.wav") && run.err.contains("not whole"), "{}", run.err);
+    let told = crate::util::run(faultless("recover", &folder, "")).done();
+    assert!(told.out.contains("the takes list them"), "{}", told.out);
+    let session = open_read_only(&folder).unwrap();
+    let losses: Vec<bool> = session.takes().iter().map(|take| take.losses.is_empty()).collect();
+    assert_eq!(losses, [true, false], "the silence is a listed loss of the take that was cut");
 }
 
 /// Waits until a program prints `words`.
