@@ -76,7 +76,7 @@ fn a_screen_reader_ends_a_locked_recording_by_pressing_stop_twice() {
 
 #[test]
 fn a_recording_and_a_loss_are_spoken_when_they_happen() {
-    let mut rig = Rig::new("virtual:xrun=96000+480", 2);
+    let mut rig = Rig::new("virtual:xrun=192000+480", 2);
     rig.click("Record");
     rig.record_for(0.2);
     rig.until("the begin is spoken", |rig| is_spoken(rig, "Recording 2 tracks."));
@@ -128,22 +128,24 @@ fn the_tab_key_goes_through_the_window_from_the_top_to_the_bottom() {
 #[test]
 fn tab_scrolls_to_tracks_below_and_above_the_list() {
     let mut rig = Rig::new("virtual", 24);
-    rig.harness.get_by_label("Meter In 2").focus();
+    let is_visible = |rig: &Rig, name: &str| {
+        let list = rig.harness.get_by_label("Track list").rect();
+        list.contains_rect(rig.harness.get_by_label(name).rect())
+    };
+    rig.harness.get_by_label("Meter In 14").focus();
     rig.step(2);
-    for _ in 0..160 {
+    for _ in 0..70 {
         rig.press(Key::Tab);
     }
-    let name = focused_name(&rig);
-    assert!(name.contains(" In 1"), "{name}");
-    let list = rig.harness.get_by_label("Track list").rect();
-    let control = rig.harness.get_by_label(&name).rect();
-    assert!(list.contains_rect(control), "{name} {control:?} in {list:?}");
-    for _ in 0..150 {
+    assert_eq!(focused_name(&rig), "Meter In 21");
+    assert!(is_visible(&rig, "Meter In 21") && !is_visible(&rig, "Track In 2"));
+    rig.harness.get_by_label("Track In 4").focus();
+    rig.step(2);
+    for _ in 0..22 {
         rig.press_with(Modifiers::SHIFT, Key::Tab);
     }
     let name = focused_name(&rig);
-    let control = rig.harness.get_by_label(&name).rect();
-    assert!(name.ends_with("In 3") && list.contains_rect(control), "{name} {control:?} in {list:?}");
+    assert!(name.ends_with(" In 1") && is_visible(&rig, &name), "{name}");
 }
 
 /// The focus stayed behind the sheet, and Esc took it away.
@@ -162,7 +164,7 @@ fn a_sheet_takes_the_focus_keeps_it_and_gives_it_back() {
         rig.step(4);
         let is_inside = |rig: &Rig| focused(rig).is_some_and(|(_, around)| around.iter().any(|part| part == name));
         assert!(is_inside(&rig), "{name}: {:?}", focused(&rig));
-        for _ in 0..80 {
+        for _ in 0..24 {
             rig.press(Key::Tab);
             assert!(is_inside(&rig), "{name}: {:?}", focused(&rig));
         }
@@ -173,8 +175,11 @@ fn a_sheet_takes_the_focus_keeps_it_and_gives_it_back() {
         rig.step(4);
         rig.press_with(Modifiers::SHIFT, Key::Tab);
         assert!(is_inside(&rig), "{name}: {:?}", focused(&rig));
-        rig.press(Key::Escape);
-        rig.step(3);
+        // The first Esc may leave a field.
+        for _ in 0..2 {
+            rig.press(Key::Escape);
+        }
+        assert_eq!(rig.harness.state_mut().shell().overlay, Overlay::Nothing);
         assert_eq!(focused_name(&rig), "Gain In 2", "{name}: Esc");
     }
 }
