@@ -5,7 +5,7 @@ use super::panel_context::PanelContext;
 use super::panels::{doctor, events, export, stress, takes};
 use super::residency;
 use super::theme::Theme;
-use super::widget::{Button, Look, with_height};
+use super::widget::{Button, Look, mark_selected, with_height};
 use egui::{Align2, CursorIcon, Popup, Rect, Role, Sense, Ui, UiBuilder, WidgetInfo, pos2, vec2};
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -105,6 +105,7 @@ fn tabs(ui: &mut Ui, head: Rect, state: &mut BottomPanelState, context: &PanelCo
         x = rect.right() + 2.0;
         let response = ui.interact(rect, ui.scope_id().with(name), Sense::click());
         response.widget_info(|| WidgetInfo::selected(Role::Tab, true, on, name));
+        mark_selected(&response, on);
         let fill = if on {
             context.theme.button
         } else if response.hovered() {

@@ -4,6 +4,7 @@
 //! The app runs on the thread control. Nothing here waits for it, except the end of the window. eframe calls `logic`
 //! before each picture, and also while the window is hidden. `ui` draws.
 
+use super::announce;
 use super::dialog::Dialog;
 use super::effect::FrameRequest;
 use super::open_folder::FolderOpener;
@@ -21,6 +22,7 @@ use crate::link::Recorder;
 use crate::message::Motion;
 use crate::residency::sample::{Pages, View};
 use crate::residency::watcher::ResidencySamples;
+use egui::accesskit::Live;
 use egui::{Color32, Rect, Ui, UiBuilder, ViewportCommand, vec2};
 use nix::sys::resource::{UsageWho, getrusage};
 use std::io;
@@ -246,7 +248,8 @@ impl WindowFrame {
         let inner = Rect::from_min_max(rect.min + vec2(16.0, 6.0), whole.max - vec2(16.0, 0.0));
         let mut rows = ui.new_child(UiBuilder::new().max_rect(inner).id_salt("ask"));
         let added = rows.horizontal_wrapped(|ui| {
-            ui.label(egui::RichText::new(text).font(Theme::semi(13.0)).color(tint.text));
+            let label = ui.label(egui::RichText::new(text).font(Theme::semi(13.0)).color(tint.text));
+            announce::live(&label, Live::Assertive);
             add(ui)
         });
         let height = rows.min_rect().height() + 12.0;

@@ -39,7 +39,9 @@
 //! 4. An action that opens the panel, see above.
 //! 5. Data that the snapshot lacks: a field in `app/snapshot.rs`, filled in `app/build_snapshot.rs`, with an example in
 //!    `demo.rs`.
-//! 6. A picture test in `shell.rs`. Give everything that can be used an accessible name: a test looks at every tab.
+//! 6. A picture test in `shell.rs`. Give everything that can be used an accessible name: a test looks at every tab. A value that
+//!    a screen reader may set goes through `widget::adjusted`, and a sentence that it has to speak by itself through
+//!    `announce::say`.
 
 #![forbid(unsafe_code)]
 
@@ -49,6 +51,8 @@ pub mod action;
 pub mod view;
 pub mod panel_context;
 pub mod format;
+pub mod announce;
+pub mod layer_focus;
 pub mod widget;
 pub mod dialog;
 pub mod bar;

@@ -2,6 +2,7 @@
 //! may not see it, and what the last recording has made. Thread: ui.
 
 use super::action::Action;
+use super::announce;
 use super::health_line;
 use super::icon::Icon;
 use super::panel_context::PanelContext;
@@ -14,6 +15,7 @@ use crate::control::Severity;
 use crate::control::edit::Edit;
 use crate::message::Motion;
 use crate::session::Track;
+use egui::accesskit::Live;
 use egui::{Align2, Area, Frame, Margin, Rect, RichText, Stroke, Ui, vec2};
 use std::path::Path;
 
@@ -159,9 +161,9 @@ fn card<'a>(
 
 fn refused(ui: &mut Ui, refusal: &Refusal, context: &mut PanelContext<'_>) -> bool {
     sign(ui, Severity::Caution, context.theme);
-    ui.label(
-        RichText::new(sentence(&refusal.text, context.snapshot)).font(Theme::medium(12.5)).color(context.theme.text),
-    );
+    let text = sentence(&refusal.text, context.snapshot);
+    let label = ui.label(RichText::new(text).font(Theme::medium(12.5)).color(context.theme.text));
+    announce::live(&label, Live::Assertive);
     let Some(cure) = &refusal.cure else { return false };
     let label = cure.label();
     let clicked = Button::text(&label, &label).size(0.0, BUTTON).show(ui, context.theme).clicked();
@@ -173,7 +175,8 @@ fn refused(ui: &mut Ui, refusal: &Refusal, context: &mut PanelContext<'_>) -> bo
 
 fn noted(ui: &mut Ui, note: &Note, context: &PanelContext<'_>) -> bool {
     sign(ui, Severity::Info, context.theme);
-    ui.label(RichText::new(&note.text).font(Theme::medium(12.5)).color(context.theme.text));
+    let label = ui.label(RichText::new(&note.text).font(Theme::medium(12.5)).color(context.theme.text));
+    announce::live(&label, Live::Polite);
     false
 }
 
@@ -183,9 +186,11 @@ fn finished(ui: &mut Ui, made: &Made, context: &mut PanelContext<'_>) -> bool {
     sign(ui, if made.trouble.is_empty() { Severity::Info } else { Severity::Loss }, theme);
     let length = length_text(made.frames.duration(context.snapshot.transport.rate).as_secs());
     let what = format!("{}, {length}", format::count(made.files, "file"));
-    ui.label(RichText::new(what).font(Theme::semi(13.0)).color(theme.strong));
+    let label = ui.label(RichText::new(what).font(Theme::semi(13.0)).color(theme.strong));
+    announce::live(&label, Live::Polite);
     if !made.trouble.is_empty() {
-        ui.label(RichText::new(&made.trouble).color(theme.record));
+        let label = ui.label(RichText::new(&made.trouble).color(theme.record));
+        announce::live(&label, Live::Assertive);
     }
     let (place, whole) = places_text(made);
     ui.label(RichText::new(place).color(theme.quiet)).on_hover_text(whole);

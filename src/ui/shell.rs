@@ -2,22 +2,30 @@
 //! frame around the shell is in [`super::frame`]. Thread: ui.
 
 use super::action::{Action, KeyMap};
+use super::announce::Announcer;
 use super::effect::{Effect, FrameRequest, Overlay};
+use super::layer_focus::LayerFocus;
 use super::panel_context::PanelContext;
 use super::panels::{device, keys, palette, settings};
 use super::theme::{self, Theme};
 use super::view::View;
-use super::widget::focus_ring;
+use super::widget::{adjusted, focus_ring, name_part};
 use super::{bar, bottom_panel, dialog, dispatch, health_line, notes, timeline, tracks};
 use crate::app::LiveSources;
 use crate::app::command::Command;
 use crate::app::settings::ThemeChoice;
 use crate::app::snapshot::Snapshot;
-use egui::{Key, Rect, Sense, Ui, UiBuilder, pos2, vec2};
+use egui::{Key, LayerId, Rect, Role, Sense, Ui, UiBuilder, pos2, vec2};
 use std::collections::BTreeMap;
 
 /// Height that the bottom panel leaves to the timeline and the track list, in points.
 const LANES_HEIGHT_MIN: f32 = 120.0;
+
+/// Height of the open bottom panel at least, in points.
+const BOTTOM_HEIGHT_MIN: f32 = 120.0;
+
+/// Points by which an arrow key or a screen reader moves the upper edge of the bottom panel.
+const EDGE_STEP: f32 = 24.0;
 
 /// The strip between the health line and the timeline. The window's frame draws it, after the panels.
 #[derive(Default)]
@@ -62,6 +70,8 @@ pub struct Shell {
     keys_sheet: keys::KeysState,
     notes: notes::NotesState,
     pub strip: Strip,
+    announcer: Announcer,
+    layer_focus: LayerFocus,
     last_picture: LastPicture,
     /// Requests that only the window's frame can carry out. The frame takes them after each picture.
     pub frame_requests: Vec<FrameRequest>,
@@ -75,6 +85,7 @@ impl Shell {
     /// Draws everything, applies the effects of actions, and returns commands for the app.
     pub fn show(&mut self, ui: &mut Ui, snapshot: &Snapshot, live_sources: LiveSources<'_>) -> Vec<Command> {
         self.apply_settings(ui, snapshot);
+        self.layer_focus.scroll(ui.ctx());
         let theme = self.theme.clone().unwrap_or_else(Theme::dark);
         let mut commands = Vec::new();
         let mut actions = self.take_keys(ui, snapshot);
@@ -83,7 +94,7 @@ impl Shell {
         let bottom_height = if self.bottom.open {
             let above = theme::BAR + theme::HEALTH + self.strip.height + theme::RULER;
             let height_max = whole.height() - above - LANES_HEIGHT_MIN;
-            self.bottom.height.clamp(120.0, height_max.max(120.0))
+            self.bottom.height.clamp(BOTTOM_HEIGHT_MIN, height_max.max(BOTTOM_HEIGHT_MIN))
         } else {
             bottom_panel::TABS_HEIGHT
         };
@@ -112,18 +123,28 @@ impl Shell {
             actions: &mut actions,
             frame_requests: &mut self.frame_requests,
         };
-        clipped_ui(ui, "bar", bar, |ui| bar::show(ui, &mut self.bar, bar, &mut context));
-        clipped_ui(ui, "health", health, |ui| health_line::show(ui, health, &mut context));
-        clipped_ui(ui, "timeline", ruler.union(lanes), |ui| {
+        // The Tab key and screen readers follow the order of these calls.
+        clipped_ui(ui, ("bar", "Transport bar"), bar, |ui| bar::show(ui, &mut self.bar, bar, &mut context));
+        clipped_ui(ui, ("health", "Health line"), health, |ui| health_line::show(ui, health, &mut context));
+        clipped_ui(ui, ("tracks", "Tracks and their controls"), head.union(list), |ui| {
+            tracks::show(ui, &mut self.tracks, head, list, &mut context);
+        });
+        clipped_ui(ui, ("timeline", "Ruler and lanes"), ruler.union(lanes), |ui| {
             timeline::show(ui, &mut self.timeline, ruler, lanes, &mut context);
         });
-        clipped_ui(ui, "tracks", head.union(list), |ui| tracks::show(ui, &mut self.tracks, head, list, &mut context));
-        clipped_ui(ui, "lower", bottom, |ui| bottom_panel::show(ui, &mut self.bottom, &mut context));
+        clipped_ui(ui, ("lower", "Lower panel"), bottom, |ui| bottom_panel::show(ui, &mut self.bottom, &mut context));
         if self.bottom.open {
             self.bottom.height -= drag_upper_edge(ui, bottom);
         }
         notes::show(ui, &mut self.notes, lanes, &mut context);
-        self.show_overlay(ui, whole, &theme, snapshot, &keys, &mut commands, &mut actions);
+        let sheet = self.show_overlay(ui, whole, &theme, snapshot, &keys, &mut commands, &mut actions);
+        self.layer_focus.follow(ui.ctx(), sheet);
+        // The track list scrolls by itself.
+        if !self.tracks.has_focus() {
+            self.layer_focus.look(ui.ctx());
+        }
+        self.announcer.show(ui.ctx(), snapshot);
+        name_window(ui.ctx(), snapshot);
         focus_ring(ui, &theme);
         self.last_picture = LastPicture {
             typed: ui.ctx().text_edit_focused(),
@@ -262,10 +283,14 @@ impl Shell {
         keys: &KeyMap,
         commands: &mut Vec<Command>,
         actions: &mut Vec<Action>,
-    ) {
-        if self.overlay == Overlay::Nothing {
-            return;
-        }
+    ) -> Option<LayerId> {
+        let name = match self.overlay {
+            Overlay::Nothing => return None,
+            Overlay::Palette => "Search for an action",
+            Overlay::Keys => "Sheet of keys",
+            Overlay::Device => "Sheet of the device",
+            Overlay::Settings => "Sheet of settings",
+        };
         let mut context = PanelContext {
             snapshot,
             theme,
@@ -284,10 +309,11 @@ impl Shell {
         let top = (whole.height() * 0.10).min(72.0);
         // The panels behind the overlay stay in use. A click outside the overlay closes it.
         let mut open = true;
-        let area = egui::Area::new(egui::Id::unique("over"))
+        let area = egui::Area::new(egui::Id::unique(("over", name)))
             .order(egui::Order::Foreground)
             .anchor(egui::Align2::CENTER_TOP, vec2(0.0, top))
             .show(ui, |ui| {
+                name_part(ui, Role::Dialog, name, None);
                 egui::Frame::popup(ui.style()).inner_margin(16).show(ui, |ui| {
                     ui.set_width(width);
                     ui.set_max_height((whole.height() - top - 48.0).max(120.0));
@@ -310,14 +336,26 @@ impl Shell {
             self.overlay = Overlay::Nothing;
         }
         self.overlay_was_shown = self.overlay != Overlay::Nothing;
+        Some(area.response.layer_id)
     }
 }
 
-/// Draws a panel into `rect`. The panel cannot draw outside.
-fn clipped_ui(ui: &mut Ui, name: &str, rect: Rect, draw: impl FnOnce(&mut Ui)) {
-    let mut child = ui.new_child(UiBuilder::new().max_rect(rect).id_salt(name));
+/// Draws a panel into `rect`. The panel cannot draw outside. Its names: the one of its place in the layout, and the one that
+/// screen readers speak.
+fn clipped_ui(ui: &mut Ui, (salt, name): (&str, &str), rect: Rect, draw: impl FnOnce(&mut Ui)) {
+    let mut child = ui.new_child(UiBuilder::new().max_rect(rect).id_salt(salt));
     child.shrink_clip_rect(rect);
+    name_part(&child, Role::Group, name, Some(rect));
     draw(&mut child);
+}
+
+/// Names the window for screen readers: with the session, because its title has the program only.
+fn name_window(ctx: &egui::Context, snapshot: &Snapshot) {
+    let name = match snapshot.session.name() {
+        "" => "Faultless".to_owned(),
+        session => format!("Faultless, session {session}"),
+    };
+    ctx.accesskit_node_builder(egui::accesskit_root_id(), |node| node.set_label(name));
 }
 
 /// The upper edge of the bottom panel, which the user drags. Returns the points that it moved down.
@@ -325,7 +363,17 @@ fn drag_upper_edge(ui: &Ui, bottom: Rect) -> f32 {
     let rect = Rect::from_min_max(bottom.min - vec2(0.0, 3.0), pos2(bottom.right(), bottom.top() + 4.0));
     let response = ui.interact(rect, egui::Id::unique("grip"), Sense::drag());
     response.widget_info(|| egui::WidgetInfo::labeled(egui::Role::Splitter, true, "Height of the lower panel"));
-    response.on_hover_and_drag_cursor(egui::CursorIcon::ResizeVertical).drag_delta().y
+    let height = bottom.height();
+    let heights = f64::from(BOTTOM_HEIGHT_MIN)..=f64::from(ui.ctx().content_rect().height());
+    let set = adjusted(ui, &response, f64::from(height.round()), &heights, f64::from(EDGE_STEP));
+    let mut down = set.map_or(0.0, |set| height - set as f32);
+    if response.has_focus() {
+        let arrows = egui::EventFilter { vertical_arrows: true, ..Default::default() };
+        ui.memory_mut(|memory| memory.set_focus_lock_filter(response.id, arrows));
+        let presses = |key| ui.input(|input| input.num_presses(key) as f32);
+        down += (presses(Key::ArrowDown) - presses(Key::ArrowUp)) * EDGE_STEP;
+    }
+    down + response.on_hover_and_drag_cursor(egui::CursorIcon::ResizeVertical).drag_delta().y
 }
 
 #[cfg(test)]

@@ -1,13 +1,13 @@
 //! Tests of accessible names: every control has one. Thread: test.
 
 use super::rig::Rig;
-use egui::accesskit::Role;
+use egui::accesskit::{Action, Role};
 use egui_kittest::Node;
 use egui_kittest::kittest::NodeT as _;
 use faultless::ui::bottom_panel::TABS;
 use faultless::ui::effect::Overlay;
 
-/// Roles of controls.
+/// Roles of controls. Everything else that the Tab key reaches is a control too.
 const USED: &[Role] = &[
     Role::Button,
     Role::CheckBox,
@@ -26,7 +26,8 @@ const USED: &[Role] = &[
 
 fn unnamed(node: &Node<'_>, found: &mut Vec<String>, seen: &mut usize) {
     let it = node.accesskit_node();
-    if USED.contains(&it.role()) {
+    let is_reached = it.data().supports_action(Action::Focus);
+    if USED.contains(&it.role()) || is_reached {
         *seen += 1;
         let named = it.label().is_some_and(|label| !label.trim().is_empty()) || it.labelled_by().next().is_some();
         if !named {

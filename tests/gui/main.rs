@@ -6,6 +6,7 @@ mod hostile;
 mod flight;
 mod labels;
 mod notes;
+mod readers;
 mod rig;
 mod sizes;
 mod stands_still;

@@ -1,12 +1,13 @@
 #!/usr/bin/env bash
 # Opens Faultless in a real window on a screen of its own, and uses it as a person would: first start, record,
-# stop, play, residency. Checks the WAV files and that the audio thread took no fault. Then stops and kills the screen's server
-# while a window records, and a Wayland compositor too: the recording continues, and other windows show it.
+# stop, play, residency. Checks the WAV files and that the audio thread took no fault. Records and stops over AT-SPI, as a screen
+# reader does. Then stops and kills the screen's server while a window records, and a Wayland compositor too: the recording
+# continues, and other windows show it.
 #
 #   tests/gui/see.sh [FOLDER]     screenshots go to FOLDER (target/pictures/window where none is named)
 #
 # Needs Xvfb, xdotool, openbox and ImageMagick's import; says which is missing. Without Weston the part on Wayland is skipped,
-# and this is said. PROGRAM names another build than target/release/faultless; faultless-window lies beside it.
+# and without AT-SPI and its Python bindings the part of the screen reader; both are said. PROGRAM names another build than target/release/faultless; faultless-window lies beside it.
 set -euo pipefail
 cd "$(dirname "$(dirname "$(dirname "$(readlink -f "$0")")")")"
 for tool in Xvfb xdotool openbox import python3; do
@@ -157,6 +158,38 @@ for take in session["takes"]:
 print(f"{len(takes)} takes of {seconds:.2f} s, 0 faults, 0 xruns, 0 frames lost")
 P
 
+# A screen reader uses a window over AT-SPI, on a session bus of its own.
+with_a_screen_reader() {
+    local python bus=
+    for tool in dbus-daemon /usr/share/dbus-1/services/org.a11y.Bus.service; do
+        command -v $tool >/dev/null || [ -e $tool ] || { echo "skip: screen reader: $tool is not here"; return; }
+    done
+    # A Python of the user's own often lacks the bindings that the system's has.
+    for python in python3 /usr/bin/python3 none; do
+        ! "$python" tests/gui/readers.py probe >"$work/probe" 2>/dev/null || break
+    done
+    [ "$python" != none ] || { echo "skip: screen reader: python3-gi or gir1.2-atspi-2.0 is not here"; return; }
+    dbus-daemon --session --nofork --print-address=1 >"$work/bus" 2>"$work/bus-errors" &
+    bus=$!
+    pids+=("$bus")
+    for _ in $(seq 100); do [ -s "$work/bus" ] && break; sleep 0.05; done
+    local started
+    started=$(date +%s%N)
+    env "DBUS_SESSION_BUS_ADDRESS=$(cat "$work/bus")" "$program" "$work/read" --device virtual --inputs 2 >"$work/told" 2>&1 &
+    app=$!
+    pids+=("$app")
+    DBUS_SESSION_BUS_ADDRESS=$(cat "$work/bus") timeout 60 "$python" tests/gui/readers.py 2>&1 || fail "a screen reader cannot use the window"
+    shot 11-screen-reader
+    kill -TERM "$app"
+    for _ in $(seq 100); do kill -0 "$app" 2>/dev/null || break; sleep 0.1; done
+    kill -0 "$app" 2>/dev/null && fail "a window that a screen reader uses does not end"
+    for _ in $(seq 100); do [ -z "$(engines)" ] && break; sleep 0.1; done
+    kill "$bus"
+    [ "$(find "$work/read/audio" -name '*.wav' | wc -l)" = 1 ] || fail "the screen reader has not recorded one track"
+    echo "used by a screen reader for $((($(date +%s%N) - started) / 1000000)) ms"
+}
+with_a_screen_reader
+
 # The server of the screen stands still, and with it the window's thread; a signal ends the window. Then the server of the
 # screen is killed. Each time the recording continues, and another window shows it.
 export HOME=$work/home2 XDG_CONFIG_HOME=$work/config2
@@ -197,7 +230,7 @@ pids+=("$app")
 wait_for_window
 echo "the recording is shown again after $((($(date +%s%N) - started) / 1000000)) ms"
 sleep 1.5
-shot 11-again
+shot 12-again
 kill -KILL "$screen"
 wait_for_end "the window does not end with its screen"
 [ "$(engines)" = "$engine" ] && kill -0 "$engine" || fail "the engine ended with the screen"
@@ -248,7 +281,7 @@ app=$!
 pids+=("$app")
 wait_for_window
 sleep 1.5
-shot 12-on-another-screen
+shot 13-on-another-screen
 # The engine was started on the first screen; folders are opened on the one of the window.
 key ctrl+shift+o
 for _ in $(seq 100); do [ -s "$work/opened" ] && break; sleep 0.05; done

@@ -75,7 +75,16 @@ fn the_heads_of_the_panels_wrap_where_they_do_not_fit() {
     let heads: [(Tab, &[&str]); 4] = [
         (Tab::Events, &["All", "Cautions", "Losses", "Acknowledge", "Copy all", "Save report"]),
         (Tab::Stress, &["Run", "Inputs of the stress test", "Seconds of each rehearsal"]),
-        (Tab::Export, &["A file for each track", "One stereo mix", "Whole session", "Choose a folder", "Export now"]),
+        (
+            Tab::Export,
+            &[
+                "What: A file for each track",
+                "What: One stereo mix",
+                "Range: Whole session",
+                "Choose a folder",
+                "Export now",
+            ],
+        ),
         (Tab::Takes, &["Trash", "Click a take to use it"]),
     ];
     for (screen, zoom) in SIZES {
@@ -113,13 +122,13 @@ fn the_export_panel_has_its_choices_and_its_files_apart() {
         (bottom.open, bottom.tab) = (true, Tab::Export);
         rig.step(4);
         let names = [
-            "A file for each track",
-            "One stereo mix",
-            "Whole session",
-            "00:00:00.000 to 00:00:00.200",
-            "As recorded",
-            "16 bit",
-            "32-bit float",
+            "What: A file for each track",
+            "What: One stereo mix",
+            "Range: Whole session",
+            "Range: 00:00:00.000 to 00:00:00.200",
+            "Format: As recorded",
+            "Format: 16 bit",
+            "Format: 32-bit float",
             "Export folder",
             "Choose a folder",
             "Export now",

@@ -1,17 +1,24 @@
 //! The Stop button. A click stops playback. A recording is locked: it needs a long press of Stop or Esc, and a ring
-//! around the icon shows the progress of that press. Thread: ui.
+//! around the icon shows the progress of that press. A screen reader cannot hold a button, so its second press counts.
+//! Thread: ui.
 
 use crate::app::command::Command;
 use crate::app::snapshot::PassPhase;
 use crate::ui::action::Action;
+use crate::ui::announce;
 use crate::ui::icon::Icon;
 use crate::ui::panel_context::PanelContext;
 use crate::ui::theme::{Theme, mixed};
+use crate::ui::widget::is_pressed_by_reader;
 use egui::{Align2, CursorIcon, Key, Pos2, Rect, Role, Sense, Shape, Stroke, Ui, WidgetInfo, pos2, vec2};
 use std::f32::consts::TAU;
 
 /// Seconds of a long press.
 const HOLD_SECONDS: f64 = 0.8;
+
+/// Seconds after a press by a screen reader in which a second one ends the recording. One that comes sooner may be a bounce of
+/// the same press.
+const SECOND_PRESS: std::ops::Range<f64> = 0.4..8.0;
 
 /// A press of Stop or Esc.
 #[derive(Default)]
@@ -22,6 +29,8 @@ pub(super) struct Hold {
     is_done: bool,
     /// The Esc that is down closed something, and must be released before it counts here.
     pub(super) ignores_escape: bool,
+    /// Time of the first press by a screen reader, in seconds.
+    pressed_by_reader: Option<f64>,
 }
 
 impl Hold {
@@ -47,6 +56,22 @@ impl Hold {
         }
         (progress, progress >= 1.0)
     }
+
+    /// Takes a press by a screen reader. Returns whether it is the second one.
+    fn press_by_reader(&mut self, now: f64) -> bool {
+        let since = self.pressed_by_reader.map(|first| now - first);
+        match since {
+            Some(since) if SECOND_PRESS.contains(&since) => {
+                self.pressed_by_reader = None;
+                true
+            }
+            Some(since) if (0.0..SECOND_PRESS.start).contains(&since) => false,
+            _ => {
+                self.pressed_by_reader = Some(now);
+                false
+            }
+        }
+    }
 }
 
 /// Draws the button, and sends `Stop` after a click or a long press.
@@ -65,7 +90,14 @@ pub(super) fn show(ui: &Ui, hold: &mut Hold, rect: Rect, rolls: bool, context: &
     hold.ignores_escape &= escape;
     let by_key = escape && !hold.ignores_escape;
     let (progress, due) = hold.press(locked && (response.is_pointer_button_down_on() || by_key), context.now);
-    if due || (!locked && response.clicked()) {
+    let mut due = due || (!locked && response.clicked());
+    if locked && is_pressed_by_reader(ui, &response) {
+        due |= hold.press_by_reader(context.now);
+        if !due {
+            announce::say(ui.ctx(), "Recording is locked. Press Stop again to end it");
+        }
+    }
+    if due {
         context.send(Command::Stop);
     }
     if hold.is_on() {
@@ -117,5 +149,16 @@ mod tests {
         hold.press(false, 9.1);
         hold.press(true, 10.0);
         assert!(hold.press(true, 10.8).1);
+    }
+
+    #[test]
+    fn the_second_press_of_a_screen_reader_stops_unless_it_is_a_bounce_or_comes_late() {
+        let mut hold = Hold::default();
+        assert!(!hold.press_by_reader(1.0));
+        assert!(!hold.press_by_reader(1.1), "a bounce");
+        assert!(hold.press_by_reader(2.0));
+        assert!(!hold.press_by_reader(2.5), "the next recording needs two again");
+        assert!(!hold.press_by_reader(60.0), "too late");
+        assert!(hold.press_by_reader(61.0));
     }
 }

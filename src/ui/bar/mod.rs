@@ -11,7 +11,7 @@ use super::format;
 use super::icon::Icon;
 use super::panel_context::PanelContext;
 use super::theme::{Theme, mixed};
-use super::widget::{Button, Look, Meters, Named, meter_info, name_field, text_at};
+use super::widget::{Button, Look, Meters, Named, describe, meter_info, name_field, text_at};
 use crate::app::command::Command;
 use crate::app::snapshot::{PassPhase, Stage};
 use crate::control::edit::Edit;
@@ -108,6 +108,9 @@ fn session(ui: &mut Ui, state: &mut BarState, rect: Rect, context: &mut PanelCon
         return;
     }
     let below = format!("{takes} · {kind} · {rate}");
+    if !ui.ctx().text_edit_focused() {
+        describe(&response, &format!("{shown}, {takes}, {kind}, {rate}. Enter renames it"));
+    }
     let at = pos2(rect.left(), rect.top() + 46.0);
     text_at(ui, at, Align2::LEFT_CENTER, &below, Theme::font(11.5), context.theme.quiet, rect.width());
 }
@@ -192,6 +195,7 @@ fn record(ui: &mut Ui, phase: Option<PassPhase>, rect: Rect, context: &mut Panel
         format!("Record {}", format::count(armed, "armed track"))
     };
     let on = phase.is_some();
+    let tip = if on { text.to_owned() } else { context.tip(&what, Action::Record) };
     let fill = if on || enabled { theme.record } else { mixed(theme.button, theme.record, 0.25) };
     // The accessible name stays "Record". A screen reader gets the state from `on`.
     let button = Button::text("Record", if rect.width() < 100.0 { "" } else { text })
@@ -199,7 +203,7 @@ fn record(ui: &mut Ui, phase: Option<PassPhase>, rect: Rect, context: &mut Panel
         .look(Look::Filled(fill))
         .on(on)
         .enabled(enabled)
-        .tip(context.tip(&what, Action::Record));
+        .tip(tip);
     let response = button.show_in(ui, theme, rect);
     if on {
         let glow = mixed(theme.panel, theme.record, 0.30);

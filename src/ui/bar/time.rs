@@ -4,10 +4,11 @@ use crate::app::command::Command;
 use crate::app::settings::TimeFormat;
 use crate::app::settings_change::SettingsChange;
 use crate::export::position_text::parse_position;
+use crate::message::Motion;
 use crate::ui::format;
 use crate::ui::panel_context::PanelContext;
 use crate::ui::theme::Theme;
-use crate::ui::widget::{speak, text_at};
+use crate::ui::widget::{kept, speak, text_at};
 use egui::{Align2, CursorIcon, Key, Rect, Role, Sense, TextEdit, Ui, pos2, vec2};
 
 /// State that the display keeps between pictures.
@@ -25,6 +26,7 @@ const SIZES: [f32; 3] = [32.0, 21.0, 15.0];
 pub(super) fn show(ui: &mut Ui, state: &mut TimeState, space: Rect, size: usize, context: &mut PanelContext<'_>) {
     let narrow = size > 0;
     let (transport, settings) = (&context.snapshot.transport, &context.snapshot.settings);
+    let rolls = transport.motion != Motion::Stopped;
     let (at, rate, tempo) = (transport.position, transport.rate, settings.tempo);
     let (seconds, ms) = format::clock(at, rate);
     let samples = format!("{} samples", format::grouped(at.0));
@@ -47,6 +49,7 @@ pub(super) fn show(ui: &mut Ui, state: &mut TimeState, space: Rect, size: usize,
     } else {
         let response = ui.interact(main, ui.scope_id().with("time"), Sense::click());
         let spoken = format!("{large}{small}");
+        let spoken = if rolls { kept(&response, spoken) } else { spoken };
         speak(&response, Role::Button, "Time", &spoken);
         let left =
             if small.is_empty() { main.right() - 4.0 - cell * large.chars().count() as f32 } else { main.left() + 4.0 };
@@ -65,7 +68,8 @@ pub(super) fn show(ui: &mut Ui, state: &mut TimeState, space: Rect, size: usize,
     }
     let line = Rect::from_center_size(pos2(centre, space.top() + 50.0), vec2(width + 8.0, 14.0));
     let response = ui.interact(line, ui.scope_id().with("format"), Sense::click());
-    speak(&response, Role::Button, "Time format", &below);
+    let spoken = if rolls { kept(&response, below.clone()) } else { below.clone() };
+    speak(&response, Role::Button, "Time format", &spoken);
     let colour = if response.hovered() { context.theme.text } else { context.theme.quiet };
     let font = Theme::font(if narrow { 10.0 } else { 11.0 });
     text_at(ui, line.center(), Align2::CENTER_CENTER, &below, font, colour, line.width());

@@ -8,7 +8,7 @@ use crate::device::{Listed, Listing, is_virtual};
 use crate::ui::dialog::title;
 use crate::ui::panel_context::PanelContext;
 use crate::ui::theme::Theme;
-use crate::ui::widget::{Button, Look};
+use crate::ui::widget::{self, Button, Look, describe};
 use egui::{Align2, DragValue, RichText, Role, ScrollArea, Sense, Ui, WidgetInfo, vec2};
 
 /// State that the panel keeps between pictures.
@@ -174,6 +174,7 @@ fn device_line(ui: &mut Ui, title: &str, details: &str, free: bool, on: bool, co
     let sense = if free { Sense::click() } else { Sense::hover() };
     let (rect, response) = ui.allocate_exact_size(vec2(ui.available_width(), 40.0), sense);
     response.widget_info(|| WidgetInfo::selected(Role::RadioButton, free, on, title));
+    describe(&response, details);
     if on || response.hovered() && free {
         ui.painter().rect_filled(rect, 6, if on { theme.button } else { theme.line_soft });
     }
@@ -229,7 +230,7 @@ fn format_choices(ui: &mut Ui, choice: &mut Choice, context: &PanelContext<'_>) 
     ui.horizontal_wrapped(|ui| {
         ui.label("Inputs");
         let mut all = choice.inputs.is_none();
-        if ui.checkbox(&mut all, "All").changed() {
+        if ui.checkbox(&mut all, "All").accessible_name("Inputs: all").changed() {
             choice.inputs = (!all).then_some(context.snapshot.device.inputs.max(1));
         }
         if let Some(inputs) = &mut choice.inputs {
@@ -247,7 +248,7 @@ fn format_choices(ui: &mut Ui, choice: &mut Choice, context: &PanelContext<'_>) 
                 } else {
                     format!("{:.1} kHz", f64::from(rate) / 1e3)
                 };
-                ui.selectable_value(&mut choice.rate, rate, name);
+                widget::choice(ui, "Sample rate", &mut choice.rate, rate, &name);
             }
         }
     });
@@ -255,7 +256,8 @@ fn format_choices(ui: &mut Ui, choice: &mut Choice, context: &PanelContext<'_>) 
         ui.label("Period");
         for period in PERIODS {
             let ms = period as f32 * 1000.0 / choice.rate.max(1) as f32;
-            ui.selectable_value(&mut choice.period, period, format!("{period}")).on_hover_text(format!("{ms:.1} ms"));
+            let frames = widget::choice(ui, "Period", &mut choice.period, period, &period.to_string());
+            frames.on_hover_text(format!("{ms:.1} ms"));
         }
         let ms = 2000.0 * choice.period as f32 / choice.rate.max(1) as f32;
         ui.label(RichText::new(format!("frames, {ms:.1} ms in and out")).color(theme.quiet));

@@ -9,7 +9,7 @@ use crate::ui::dialog::Dialog;
 use crate::ui::format;
 use crate::ui::panel_context::PanelContext;
 use crate::ui::theme::{GRID, Theme};
-use crate::ui::widget::{Button, Look, label};
+use crate::ui::widget::{Button, Look, choice, label};
 use egui::{Frame, Margin, ProgressBar, RichText, ScrollArea, TextEdit, Ui};
 use std::path::PathBuf;
 
@@ -86,21 +86,22 @@ fn choose(ui: &mut Ui, state: &mut ExportState, context: &mut PanelContext<'_>) 
         });
     };
     line(ui, "What", &mut |ui| {
-        ui.selectable_value(&mut state.mix, false, "A file for each track");
-        ui.selectable_value(&mut state.mix, true, "One stereo mix");
+        choice(ui, "What", &mut state.mix, false, "A file for each track");
+        choice(ui, "What", &mut state.mix, true, "One stereo mix");
     });
     line(ui, "Tracks", &mut |ui| {
-        ui.selectable_value(&mut state.selected, false, "All");
+        choice(ui, "Tracks", &mut state.selected, false, "All");
         let text = match context.view.selected_tracks.len() {
             0 => "No track is selected".to_owned(),
             number => format!("The {number} selected"),
         };
-        choice(ui, &mut state.selected, !context.view.selected_tracks.is_empty(), text);
+        let has_selection = !context.view.selected_tracks.is_empty();
+        ui.add_enabled_ui(has_selection, |ui| choice(ui, "Tracks", &mut state.selected, true, &text));
     });
     state.selected &= !context.view.selected_tracks.is_empty();
     let transport = &context.snapshot.transport;
     line(ui, "Range", &mut |ui| {
-        ui.selectable_value(&mut state.ranged, false, "Whole session");
+        choice(ui, "Range", &mut state.ranged, false, "Whole session");
         let text = transport.range.map_or_else(
             || "No range is selected".to_owned(),
             |(from, to)| {
@@ -115,7 +116,8 @@ fn choose(ui: &mut Ui, state: &mut ExportState, context: &mut PanelContext<'_>) 
                 format!("{} to {}", position(from), position(to))
             },
         );
-        choice(ui, &mut state.ranged, transport.range.is_some(), text);
+        let has_range = transport.range.is_some();
+        ui.add_enabled_ui(has_range, |ui| choice(ui, "Range", &mut state.ranged, true, &text));
     });
     state.ranged &= transport.range.is_some();
     line(ui, "Format", &mut |ui| {
@@ -126,7 +128,7 @@ fn choose(ui: &mut Ui, state: &mut ExportState, context: &mut PanelContext<'_>) 
             (Some(TakeFormat::F32), "32-bit float"),
         ];
         for (format, name) in formats {
-            ui.selectable_value(&mut state.format, format, name);
+            choice(ui, "Format", &mut state.format, format, name);
         }
     });
     line(ui, "Folder", &mut |ui| {
@@ -145,13 +147,6 @@ fn choose(ui: &mut Ui, state: &mut ExportState, context: &mut PanelContext<'_>) 
         state.to = Some(folder.display().to_string());
     }
     ui.checkbox(&mut state.replace, "Replace files that are there");
-}
-
-/// A choice that is possible only if `enabled`.
-fn choice(ui: &mut Ui, value: &mut bool, enabled: bool, text: String) {
-    if ui.add_enabled(enabled, egui::Button::selectable(*value, text)).clicked() {
-        *value = true;
-    }
 }
 
 /// Draws the button and the files to write. `scrolls`: the files scroll by themselves.

@@ -6,7 +6,7 @@ use crate::ui::action::{ACTIONS, Action, Entry, parse};
 use crate::ui::dialog::title;
 use crate::ui::panel_context::PanelContext;
 use crate::ui::theme::Theme;
-use crate::ui::widget::{Button, text_at};
+use crate::ui::widget::{Button, describe, text_at};
 use egui::{Align2, CursorIcon, Event, RichText, Role, ScrollArea, Sense, Ui, WidgetInfo, vec2};
 
 /// Width in points from which the actions are in two columns.
@@ -107,6 +107,7 @@ fn action_line(ui: &mut Ui, state: &mut KeysState, entry: &Entry, context: &Pane
     let left = rect.left_center() + vec2(6.0, 0.0);
     ui.painter().text(left, Align2::LEFT_CENTER, entry.name, Theme::font(12.0), theme.text);
     let keys = if waits_for_keys { "press keys".to_owned() } else { context.keys.text(entry.action) };
+    describe(&response, if keys.is_empty() { "no keys" } else { &keys });
     let changed = context.snapshot.settings.keys.contains_key(&entry.action.id());
     let colour = if waits_for_keys || changed { theme.accent } else { theme.quiet };
     ui.painter().text(rect.right_center() - vec2(6.0, 0.0), Align2::RIGHT_CENTER, keys, Theme::font(11.5), colour);

@@ -1,10 +1,11 @@
 //! The search for an action: a user types a part of its name. Thread: ui.
 
 use crate::ui::action::{ACTIONS, Action};
+use crate::ui::announce;
 use crate::ui::icon::Icon;
 use crate::ui::panel_context::PanelContext;
 use crate::ui::theme::Theme;
-use crate::ui::widget::{Button, Look};
+use crate::ui::widget::{Button, Look, describe, mark_selected};
 use egui::{Align2, Key, Role, ScrollArea, Sense, TextEdit, Ui, WidgetInfo, vec2};
 
 /// State that the search keeps between pictures.
@@ -68,7 +69,8 @@ pub fn show(ui: &mut Ui, state: &mut PaletteState, context: &mut PanelContext<'_
         .inner;
     field.request_focus();
     let actions = matches(&state.text);
-    if field.changed() {
+    let typed = field.changed();
+    if typed {
         state.chosen = 0;
     }
     state.chosen =
@@ -81,6 +83,13 @@ pub fn show(ui: &mut Ui, state: &mut PaletteState, context: &mut PanelContext<'_
             let (rect, response) = ui.allocate_exact_size(vec2(ui.available_width(), 28.0), Sense::click());
             let chosen = at == state.chosen;
             response.widget_info(|| WidgetInfo::selected(Role::ListItem, true, chosen, action.name()));
+            mark_selected(&response, chosen);
+            let keys = context.keys.text(*action);
+            describe(&response, &keys);
+            // The focus stays in the field, so a screen reader does not see which line is chosen.
+            if chosen && (up || down || typed) {
+                announce::say(ui.ctx(), &format!("{} {keys}", action.name()));
+            }
             if chosen || response.hovered() {
                 ui.painter().rect_filled(rect, 6, context.theme.button);
             }
@@ -90,13 +99,7 @@ pub fn show(ui: &mut Ui, state: &mut PaletteState, context: &mut PanelContext<'_
             let left = rect.left_center() + vec2(10.0, 0.0);
             ui.painter().text(left, Align2::LEFT_CENTER, action.name(), Theme::font(13.0), context.theme.text);
             let right = rect.right_center() - vec2(10.0, 0.0);
-            ui.painter().text(
-                right,
-                Align2::RIGHT_CENTER,
-                context.keys.text(*action),
-                Theme::font(11.5),
-                context.theme.quiet,
-            );
+            ui.painter().text(right, Align2::RIGHT_CENTER, keys, Theme::font(11.5), context.theme.quiet);
             if response.clicked() || (chosen && enter) {
                 done = Some(*action);
             }

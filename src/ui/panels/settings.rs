@@ -9,7 +9,7 @@ use crate::ui::action::Action;
 use crate::ui::dialog::{Dialog, title};
 use crate::ui::panel_context::PanelContext;
 use crate::ui::theme::Theme;
-use crate::ui::widget::{Button, Look, label};
+use crate::ui::widget::{Button, Look, choice, label};
 use egui::{DragValue, Label, RichText, ScrollArea, Slider, TextEdit, Ui};
 use std::path::PathBuf;
 
@@ -137,7 +137,7 @@ fn recording(ui: &mut Ui, state: &mut SettingsState, settings: &mut Settings, co
         for (format, name) in
             [(TakeFormat::S16, "16 bit"), (TakeFormat::S24, "24 bit"), (TakeFormat::F32, "32-bit float")]
         {
-            ui.selectable_value(&mut settings.format, format, name);
+            choice(ui, "Format of takes", &mut settings.format, format, name);
         }
     });
     let what = match settings.capture_path {
@@ -147,8 +147,8 @@ fn recording(ui: &mut Ui, state: &mut SettingsState, settings: &mut Settings, co
         }
     };
     row(ui, "Capture path", what, context, |ui| {
-        ui.selectable_value(&mut settings.capture_path, CapturePath::Spool, "Spool");
-        ui.selectable_value(&mut settings.capture_path, CapturePath::InPlace, "In place");
+        choice(ui, "Capture path", &mut settings.capture_path, CapturePath::Spool, "Spool");
+        choice(ui, "Capture path", &mut settings.capture_path, CapturePath::InPlace, "In place");
     });
     row(
         ui,
@@ -156,9 +156,9 @@ fn recording(ui: &mut Ui, state: &mut SettingsState, settings: &mut Settings, co
         "Where a track says auto. Automatic: with more than two inputs, so that a laptop does not howl",
         context,
         |ui| {
-            ui.selectable_value(&mut settings.monitors, None, "Automatic");
-            ui.selectable_value(&mut settings.monitors, Some(true), "Yes");
-            ui.selectable_value(&mut settings.monitors, Some(false), "No");
+            for (monitors, name) in [(None, "Automatic"), (Some(true), "Yes"), (Some(false), "No")] {
+                choice(ui, "Hear armed inputs", &mut settings.monitors, monitors, name);
+            }
         },
     );
     row(ui, "Roll in before a punch", "", context, |ui| {
@@ -276,13 +276,14 @@ fn appearance(ui: &mut Ui, settings: &mut Settings, context: &mut PanelContext<'
         for (theme, name) in
             [(ThemeChoice::Dark, "Dark"), (ThemeChoice::Light, "Light"), (ThemeChoice::System, "As the desktop")]
         {
-            ui.selectable_value(&mut settings.theme, theme, name);
+            choice(ui, "Colours", &mut settings.theme, theme, name);
         }
     });
     row(ui, "Size", "", context, |ui| {
         for percent in [75_u32, 100, 125, 150, 200, 300] {
             let on = (settings.zoom * 100.0 - percent as f32).abs() < 1.0;
-            if ui.selectable_label(on, format!("{percent} %")).clicked() {
+            let name = format!("{percent} %");
+            if ui.selectable_label(on, &name).accessible_name(format!("Size: {name}")).clicked() {
                 settings.zoom = percent as f32 / 100.0;
             }
         }
@@ -290,7 +291,7 @@ fn appearance(ui: &mut Ui, settings: &mut Settings, context: &mut PanelContext<'
     row(ui, "Time", "", context, |ui| {
         for (time, name) in [(TimeFormat::Clock, "Hours"), (TimeFormat::Samples, "Samples"), (TimeFormat::Bars, "Bars")]
         {
-            ui.selectable_value(&mut settings.time, time, name);
+            choice(ui, "Time", &mut settings.time, time, name);
         }
     });
     row(ui, "Tempo", "For bars and beats", context, |ui| {

@@ -73,11 +73,7 @@ pub(super) fn show(ui: &mut Ui, state: &ResidencyState, context: &PanelContext<'
 /// Draws a card with a name and a figure. Returns its rectangle.
 fn figure(ui: &mut Ui, width: f32, name: &str, text: &str, colour: Color32, theme: &Theme) -> Rect {
     let (rect, response) = ui.allocate_exact_size(vec2(width, HEIGHT), Sense::hover());
-    response.widget_info(|| {
-        let mut info = WidgetInfo::labeled(Role::Label, true, name);
-        info.current_text_value = Some(text.to_owned());
-        info
-    });
+    response.widget_info(|| WidgetInfo::labeled(Role::Label, true, format!("{name}: {text}")));
     card(ui, rect, theme);
     let inner = rect.shrink2(vec2(11.0, 0.0));
     text_at(

@@ -4,6 +4,7 @@ use crate::app::command::Command;
 use crate::control::edit::Edit;
 use crate::session::{Marker, MarkerId};
 use crate::time::FramePos;
+use crate::ui::format;
 use crate::ui::panel_context::PanelContext;
 use crate::ui::theme::{Theme, mixed};
 use crate::ui::widget::{elided, is_drag_cancelled};
@@ -67,7 +68,9 @@ fn flag(
     let rect = Rect::from_min_size(pos2(x, ruler.top() + 3.0), vec2(galley.size().x + 12.0, 16.0));
     let response =
         ui.interact(rect.intersect(ruler), ui.scope_id().with(("marker", marker.id)), Sense::click_and_drag());
-    let label = format!("Marker {text}");
+    let settings = &context.snapshot.settings;
+    let place = format::position(marker.at, context.snapshot.session.rate(), settings.time, settings.tempo);
+    let label = format!("Marker {text} at {place}");
     response.widget_info(|| WidgetInfo::labeled(Role::Button, true, &label));
     let painter = ui.painter().with_clip_rect(ruler);
     let fill = mixed(theme.background, theme.marker, if response.hovered() { 0.45 } else { 0.28 });

@@ -13,6 +13,7 @@ mod waves;
 use super::action::Action;
 use super::panel_context::PanelContext;
 use super::theme::Theme;
+use super::widget::name_part;
 use crate::app::snapshot::{PassPhase, Stage};
 use crate::message::Motion;
 use crate::time::FramePos;
@@ -41,24 +42,28 @@ const FOLLOW: (f64, f64) = (0.92, 0.25);
 pub fn show(ui: &mut Ui, state: &mut TimelineState, ruler: Rect, lanes: Rect, context: &mut PanelContext<'_>) {
     ui.painter().rect_filled(ruler.union(lanes), 0, context.theme.background);
     follow(state, context);
-    let mut inner = ui.new_child(egui::UiBuilder::new().max_rect(lanes).id_salt("lanes"));
-    inner.shrink_clip_rect(lanes);
-    ruler::grid(&inner, lanes, context);
+    let mut picture = ui.new_child(egui::UiBuilder::new().max_rect(lanes).id_salt("picture"));
+    picture.shrink_clip_rect(lanes);
+    ruler::grid(&picture, lanes, context);
     let preview = state.pointer.preview(&context.snapshot.session);
-    lanes::draw_regions(&inner, lanes, preview, context);
-    state.waves.show(&inner, lanes, context);
-    lanes::cover_left(&inner, lanes, preview, context);
-    state.losses.show(&inner, lanes, context);
+    lanes::draw_regions(&picture, lanes, preview, context);
+    state.waves.show(&picture, lanes, context);
+    lanes::cover_left(&picture, lanes, preview, context);
+    state.losses.show(&picture, lanes, context);
     if context.snapshot.session.end() == FramePos(0) && context.snapshot.transport.pass.is_none() {
-        invitation(&inner, lanes, context);
+        invitation(&picture, lanes, context);
     }
-    state.user_moved_view |= pointer::show(&mut inner, &mut state.pointer, lanes, context);
-    pointer::overview(&mut inner, lanes, context);
-    tree::describe(&inner, lanes, state.pointer.preview(&context.snapshot.session), context);
+    // The ruler with its markers is above the controls of the lanes, also for screen readers.
     ruler::show(ui, ruler, context);
     state.user_moved_view |= pointer::scrub(ui, &mut state.pointer, ruler, context);
     range(ui, ruler, lanes, context);
     markers::show(ui, &mut state.markers, ruler, lanes, context);
+    let mut inner = ui.new_child(egui::UiBuilder::new().max_rect(lanes).id_salt("lanes"));
+    inner.shrink_clip_rect(lanes);
+    name_part(&inner, Role::List, "Region list", Some(lanes));
+    state.user_moved_view |= pointer::show(&mut inner, &mut state.pointer, lanes, context);
+    pointer::overview(&mut inner, lanes, context);
+    tree::describe(&inner, lanes, state.pointer.preview(&context.snapshot.session), context);
     playhead(ui, ruler, lanes, context);
     ui.painter().hline(ruler.x_range(), ruler.bottom() - 0.5, (1.0, context.theme.line));
 }

@@ -61,6 +61,10 @@ impl Pointer {
     }
 }
 
+/// Clicks and drags of the pointer. The Tab key passes lanes, ruler and overview by, because keys do what they do: arrows,
+/// Home and End locate, brackets make a range, plus and minus zoom.
+const POINTER_ONLY: Sense = Sense::CLICK.union(Sense::DRAG);
+
 /// The region under a point of the screen.
 fn region_at<'a>(
     session: &'a Session,
@@ -76,7 +80,7 @@ fn region_at<'a>(
 
 /// Handles the pointer in the lanes. Returns whether the user moved the view in time.
 pub(super) fn show(ui: &mut Ui, state: &mut Pointer, lanes: Rect, context: &mut PanelContext<'_>) -> bool {
-    let response = ui.interact(lanes, ui.scope_id().with("timeline"), Sense::click_and_drag());
+    let response = ui.interact(lanes, ui.scope_id().with("timeline"), POINTER_ONLY);
     response.widget_info(|| WidgetInfo::labeled(Role::Canvas, true, "Timeline"));
     let session = Arc::clone(&context.snapshot.session);
     let pointer = response.hover_pos().or(response.interact_pointer_pos());
@@ -285,7 +289,7 @@ fn wheel(ui: &Ui, lanes: Rect, context: &mut PanelContext<'_>) -> bool {
 /// Handles the pointer in the ruler: a click locates, a drag makes a range, the wheel zooms. Returns whether the wheel was
 /// used.
 pub(super) fn scrub(ui: &Ui, state: &mut Pointer, ruler: Rect, context: &mut PanelContext<'_>) -> bool {
-    let response = ui.interact(ruler, ui.scope_id().with("ruler"), Sense::click_and_drag());
+    let response = ui.interact(ruler, ui.scope_id().with("ruler"), POINTER_ONLY);
     response.widget_info(|| WidgetInfo::labeled(Role::ScrollBar, true, "Ruler"));
     let place = |at: Pos2| context.view.position_at((at.x - ruler.left()).clamp(0.0, ruler.width()));
     let pressed = ui.input(|input| input.pointer.press_origin()).map(place);
@@ -330,7 +334,7 @@ pub(super) fn overview(ui: &mut Ui, lanes: Rect, context: &mut PanelContext<'_>)
         return;
     }
     let strip = Rect::from_min_max(pos2(lanes.left(), lanes.bottom() - 9.0), lanes.max);
-    let response = ui.interact(strip, ui.scope_id().with("overview"), Sense::click_and_drag());
+    let response = ui.interact(strip, ui.scope_id().with("overview"), POINTER_ONLY);
     response.widget_info(|| WidgetInfo::labeled(Role::ScrollBar, true, "Overview"));
     let hot = response.hovered() || response.dragged();
     let x_of = |frame: f64| strip.left() + (frame / whole) as f32 * strip.width();

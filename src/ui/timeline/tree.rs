@@ -1,10 +1,14 @@
-//! The regions in view, for screen readers: one node each, named by the track and by where it plays. Thread: ui.
+//! The regions in view, for screen readers: one node each, named by the track and by where it plays. A press selects the
+//! region, and puts the playhead at its start. Thread: ui.
 
 use super::lanes::{lane_rect, rows_in_view};
 use super::pointer::Preview;
 use super::runs::{view_end, view_start};
+use crate::app::command::Command;
 use crate::ui::format;
 use crate::ui::panel_context::PanelContext;
+use crate::ui::widget::{is_pressed_by_reader, mark_selected};
+use egui::accesskit::Action;
 use egui::{Rect, Role, Sense, Ui, WidgetInfo};
 use std::sync::Arc;
 
@@ -15,7 +19,7 @@ const NODES_MAX: usize = 200;
 const WIDTH_MIN: f32 = 6.0;
 
 /// Describes the regions in view. `preview` is the one that is being dragged.
-pub(super) fn describe(ui: &Ui, lanes: Rect, preview: Option<Preview>, context: &PanelContext<'_>) {
+pub(super) fn describe(ui: &Ui, lanes: Rect, preview: Option<Preview>, context: &mut PanelContext<'_>) {
     let is_listened_to = ui.ctx().accesskit_node_builder(ui.unique_id(), |_| ()).is_some();
     if !is_listened_to {
         return;
@@ -45,7 +49,17 @@ pub(super) fn describe(ui: &Ui, lanes: Rect, preview: Option<Preview>, context: 
             let selected = context.view.selected_regions.contains(&region.id);
             let muted = if region.muted { ", muted" } else { "" };
             let name = format!("Region {}, {} to {}{muted}", track.name(), text(start), text(end));
-            response.widget_info(|| WidgetInfo::selected(Role::ListItem, true, selected, &name));
+            response.widget_info(|| WidgetInfo::labeled(Role::ListItem, true, &name));
+            mark_selected(&response, selected);
+            // Only for screen readers: the pointer belongs to the lanes.
+            ui.ctx().accesskit_node_builder(response.id, |node| node.add_action(Action::Click));
+            if is_pressed_by_reader(ui, &response) {
+                context.view.selected_regions = [region.id].into();
+                context.view.selected_tracks = [track.id()].into();
+                if context.snapshot.transport.pass.is_none() {
+                    context.send(Command::Locate(region.start));
+                }
+            }
         }
     }
 }

@@ -10,12 +10,12 @@ use super::format;
 use super::icon::Icon;
 use super::panel_context::PanelContext;
 use super::theme::Theme;
-use super::widget::{Ballistics, Meters, meter_info};
+use super::widget::{Ballistics, Meters, meter_info, name_part};
 use crate::app::command::Command;
 use crate::app::snapshot::Meter;
 use crate::control::edit::Edit;
 use crate::session::{Track, TrackId};
-use egui::{Align2, CursorIcon, Rect, Role, Sense, Ui, WidgetInfo, pos2, vec2};
+use egui::{Align2, CursorIcon, Id, Memory, Rect, Role, Sense, Ui, WidgetInfo, pos2, vec2};
 use std::collections::HashMap;
 
 /// State that the list keeps between pictures.
@@ -25,6 +25,10 @@ pub struct TracksState {
     pub rename: bool,
     /// The row whose name the user edits next, because of Tab in the name before.
     rename_row: Option<usize>,
+    /// The control that had the focus in the last picture.
+    focused: Option<Id>,
+    /// Whether that control is in a row.
+    has_focus: bool,
     meters: HashMap<TrackId, Ballistics>,
     drag: order::Drag,
 }
@@ -33,6 +37,11 @@ impl TracksState {
     /// Whether a meter still shows something.
     pub fn moves(&self) -> bool {
         self.meters.values().any(|meter| !meter.is_at_rest())
+    }
+
+    /// Whether a control of a row has the keyboard focus.
+    pub fn has_focus(&self) -> bool {
+        self.has_focus
     }
 
     /// Switches off the clip lamps.
@@ -46,19 +55,25 @@ impl TracksState {
 /// Draws the heading into `head` and the rows into `list`.
 pub fn show(ui: &mut Ui, state: &mut TracksState, head: Rect, list: Rect, context: &mut PanelContext<'_>) {
     ui.painter().rect_filled(head.union(list), 0, context.theme.panel);
+    // The heading comes first, because the Tab key and screen readers follow the order of drawing.
     let session = std::sync::Arc::clone(&context.snapshot.session);
     let tracks = session.tracks();
     update_meters(state, tracks, context);
     let row = context.view.row_height();
+    heading(ui, head, tracks, context);
     scroll(ui, list, context);
-    let first = (context.view.scroll / row) as usize;
-    let count = (list.height() / row) as usize + 2;
+    // One row more than is visible on both sides, so that Tab reaches the next one.
+    let first = ((context.view.scroll / row) as usize).saturating_sub(1);
+    let count = (list.height() / row) as usize + 3;
     let rename = std::mem::take(&mut state.rename);
     let rename_row = state.rename_row.take();
     let is_dead = context.snapshot.device.gone;
     let mut meters = Meters::default();
     let mut lanes = ui.new_child(egui::UiBuilder::new().max_rect(list).id_salt("rows"));
     lanes.shrink_clip_rect(list);
+    name_part(&lanes, Role::List, "Track list", Some(list));
+    // Screen readers leave out the rows that are not visible.
+    lanes.ctx().accesskit_node_builder(lanes.unique_id(), |node| node.set_clips_children());
     for (at, track) in tracks.iter().enumerate().skip(first).take(count) {
         let y = list.top() + at as f32 * row - context.view.scroll;
         let rect = Rect::from_min_size(pos2(list.left(), y), vec2(list.width(), row));
@@ -76,11 +91,11 @@ pub fn show(ui: &mut Ui, state: &mut TracksState, head: Rect, list: Rect, contex
         meter_button(&mut lanes, meter_rect, at, track, shown, is_dead, state);
     }
     meters.paint(lanes.painter());
+    follow_focus(&lanes, state, list, tracks.len(), context);
     order::show(&lanes, &mut state.drag, list, tracks, context);
     let below = list.top() + tracks.len() as f32 * row - context.view.scroll;
     empty_below(&lanes, Rect::from_min_max(pos2(list.left(), below.max(list.top())), list.max), context);
-    ui.painter().vline(list.right() - 0.5, head.top()..=list.bottom(), (1.0, context.theme.line));
-    heading(ui, head, tracks, context);
+    ui.painter().vline(list.right() - 0.5, list.y_range(), (1.0, context.theme.line));
 }
 
 fn update_meters(state: &mut TracksState, tracks: &[Track], context: &PanelContext<'_>) {
@@ -102,6 +117,26 @@ fn scroll(ui: &Ui, list: Rect, context: &mut PanelContext<'_>) {
         context.view.scroll -= wheel;
     }
     context.view.scroll = context.view.scroll.clamp(0.0, context.view.scroll_max());
+}
+
+/// Scrolls to the row whose control has got the focus by Tab, or by a screen reader.
+fn follow_focus(rows: &Ui, state: &mut TracksState, list: Rect, count: usize, context: &mut PanelContext<'_>) {
+    let focused = rows.memory(Memory::focused);
+    let is_of_row = |id: &Id| {
+        let parent = rows.ctx().viewport(|viewport| viewport.this_pass.widgets.get(*id).map(|widget| widget.parent_id));
+        parent == Some(rows.unique_id())
+    };
+    let in_row = focused.filter(is_of_row);
+    state.has_focus = in_row.is_some();
+    if std::mem::replace(&mut state.focused, focused) == focused || rows.input(|input| input.pointer.any_down()) {
+        return;
+    }
+    let Some(control) = in_row.and_then(|id| rows.ctx().read_response(id)) else { return };
+    let row = ((control.rect.center().y - list.top() + context.view.scroll) / context.view.row_height()).floor();
+    if row >= 0.0 && (row as usize) < count {
+        context.view.scroll_to(row as usize);
+        rows.request_repaint();
+    }
 }
 
 fn meter_button(
@@ -181,7 +216,8 @@ fn empty_below(ui: &Ui, rect: Rect, context: &mut PanelContext<'_>) {
     if rect.height() < 1.0 {
         return;
     }
-    if ui.interact(rect, ui.scope_id().with("below"), Sense::click()).clicked() {
+    // The Tab key passes it by: Ctrl+Shift+A does the same.
+    if ui.interact(rect, ui.scope_id().with("below"), Sense::CLICK).clicked() {
         context.act(Action::SelectNone);
     }
 }

@@ -7,7 +7,7 @@ use crate::session::{GAIN_DB_MAX, GAIN_DB_MIN, Monitor, Track, TrackId};
 use crate::ui::action::Action;
 use crate::ui::panel_context::PanelContext;
 use crate::ui::theme::{Theme, mixed};
-use crate::ui::widget::{Fader, Pan, name_field, pan_text, speak, toggle};
+use crate::ui::widget::{Fader, Pan, mark_selected, name_field, pan_text, speak, toggle};
 use egui::{Align2, CursorIcon, Rect, Role, Sense, Ui, WidgetInfo, pos2, vec2};
 
 /// The edit that switches something of tracks on or off.
@@ -97,6 +97,7 @@ pub(super) fn select(ui: &Ui, track: TrackId, context: &mut PanelContext<'_>) {
 fn handle(ui: &Ui, rect: Rect, at: usize, track: &Track, selected: bool, context: &mut PanelContext<'_>) {
     let response = ui.interact(rect, ui.scope_id().with(("handle", track.id())), Sense::click_and_drag());
     response.widget_info(|| WidgetInfo::selected(Role::ListItem, true, selected, format!("Track {}", track.name())));
+    mark_selected(&response, selected);
     let colour = if selected || response.hovered() { context.theme.text } else { context.theme.quiet };
     let text = (at + 1).to_string();
     let font = Theme::font((rect.height() * 0.74).min(11.0));

@@ -1,13 +1,16 @@
 //! Fader and pan control. Both take a drag, a fine drag with Shift or Ctrl, Alt and the wheel, arrow keys, and a double
 //! click for the default. Thread: ui.
 
-use super::is_drag_cancelled;
+use super::{adjusted, is_drag_cancelled};
 use crate::session::{GAIN_DB_MAX, GAIN_DB_MIN};
 use crate::ui::theme::Theme;
 use egui::{Align2, CursorIcon, Id, Key, Rect, Response, Role, Sense, Ui, WidgetInfo, pos2, vec2};
 
 /// Factor of a fine drag.
 const FINE_FACTOR: f32 = 0.1;
+
+/// Steps of a screen reader: decibels of a gain, and the part of a side of a pan.
+const READER_STEPS: (f64, f64) = (1.0, 0.05);
 
 /// A horizontal fader for a gain.
 pub struct Fader<'a> {
@@ -118,6 +121,8 @@ impl Fader<'_> {
     pub fn show(&self, ui: &mut Ui, theme: &Theme, rect: Rect, with_text: bool) -> (Response, Option<f32>) {
         let response = ui.interact(rect, ui.scope_id().with(("fader", self.salt)), Sense::click_and_drag());
         response.widget_info(|| WidgetInfo::slider(true, f64::from(self.db), self.name));
+        let gains = f64::from(GAIN_DB_MIN)..=f64::from(GAIN_DB_MAX);
+        let set = adjusted(ui, &response, f64::from(self.db), &gains, READER_STEPS.0);
         lock_arrows(ui, &response);
         let y = if with_text { rect.top() + rect.height() * 0.32 } else { rect.center().y };
         let position = position_of_db(self.db);
@@ -138,6 +143,7 @@ impl Fader<'_> {
         }
         let to = new_position(ui, &response, position, width, 0.01).map(db_of_position);
         let to = if response.double_clicked() { Some(0.0) } else { to };
+        let to = set.map(|db| db as f32).or(to);
         let text = format!("Gain {} dB. Drag, Shift for fine steps, double-click for 0 dB", db_text(self.db));
         (response.on_hover_cursor(CursorIcon::ResizeHorizontal).on_hover_text(text), to.map(|db| db.min(GAIN_DB_MAX)))
     }
@@ -152,6 +158,7 @@ impl Pan<'_> {
             info.value = Some(f64::from(self.pan));
             info
         });
+        let set = adjusted(ui, &response, f64::from(self.pan), &(-1.0..=1.0), READER_STEPS.1);
         lock_arrows(ui, &response);
         let position = f32::midpoint(self.pan, 1.0);
         let width = rect.width() - 4.0;
@@ -170,6 +177,7 @@ impl Pan<'_> {
             if pan.abs() < 0.015 { 0.0 } else { pan }
         });
         let to = if response.double_clicked() { Some(0.0) } else { to };
+        let to = set.map(|pan| pan as f32).or(to);
         let text = format!("Pan {}. Drag, Shift for fine steps, double-click for the middle", pan_text(self.pan));
         (response.on_hover_cursor(CursorIcon::ResizeHorizontal).on_hover_text(text), to)
     }

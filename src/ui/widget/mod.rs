@@ -3,11 +3,13 @@
 mod button;
 mod fader;
 mod meter;
+mod spoken;
 mod text;
 
 pub use button::{Button, Look, toggle};
 pub use fader::{Fader, Pan, db_text, pan_text};
 pub use meter::{Ballistics, FOOT_DB, Meters, height_of};
+pub use spoken::{adjusted, describe, is_pressed_by_reader, kept, mark_selected, meter_info, name_part, speak};
 pub use text::{Named, elided, name_field, text_at};
 
 use super::theme::{RADIUS, Theme};
@@ -40,37 +42,6 @@ pub fn with_height(ui: &mut Ui, name: &str, height_min: f32, add: impl FnOnce(&m
     });
 }
 
-/// Names a control for screen readers, with the text that it shows. Most screen readers speak the description, and tests
-/// read the value.
-pub fn speak(response: &Response, role: egui::Role, name: &str, text: &str) {
-    response.widget_info(|| {
-        let mut info = egui::WidgetInfo::labeled(role, true, name);
-        info.current_text_value = Some(text.to_owned());
-        info
-    });
-    response.ctx.accesskit_node_builder(response.id, |node| node.set_description(text));
-}
-
-/// Names a meter for screen readers, with its level in decibels.
-pub fn meter_info(response: &Response, name: &str, level: f32, is_dead: bool) {
-    let db = if level <= 1e-3 { FOOT_DB } else { (20.0 * level.log10()).max(FOOT_DB) };
-    response.widget_info(|| {
-        let mut info = egui::WidgetInfo::labeled(egui::Role::Meter, true, name);
-        info.value = Some(f64::from(db));
-        info
-    });
-    let text = match level {
-        _ if is_dead => "no device".to_owned(),
-        level if level <= 1e-3 => "silent".to_owned(),
-        _ => format!("{} dB", db_text(db)),
-    };
-    response.ctx.accesskit_node_builder(response.id, |node| {
-        node.set_min_numeric_value(f64::from(FOOT_DB));
-        node.set_max_numeric_value(0.0);
-        node.set_description(text);
-    });
-}
-
 /// Draws the background of a card: a box with a border.
 pub fn card(ui: &Ui, rect: Rect, theme: &Theme) {
     ui.painter().rect(rect, RADIUS, theme.card, Stroke::new(1.0, theme.line), StrokeKind::Inside);
@@ -100,4 +71,10 @@ pub fn label(ui: &mut Ui, text: &str, width: f32, colour: Color32) {
     let (rect, response) = ui.allocate_exact_size(egui::vec2(width, 24.0), egui::Sense::hover());
     response.widget_info(|| egui::WidgetInfo::labeled(egui::Role::Label, true, text));
     text_at(ui, rect.left_center(), egui::Align2::LEFT_CENTER, text, Theme::font(12.5), colour, width);
+}
+
+/// A choice of a setting. Its accessible name begins with the name of the setting, because "Yes" alone says nothing to
+/// somebody who does not see the line.
+pub fn choice<T: PartialEq>(ui: &mut Ui, setting: &str, value: &mut T, this: T, text: &str) -> Response {
+    ui.selectable_value(value, this, text).accessible_name(format!("{setting}: {text}"))
 }

@@ -1,5 +1,6 @@
 //! Text that is cut to a width, and names that a user edits in place. Thread: ui.
 
+use super::describe;
 use crate::ui::theme::Theme;
 use egui::{Align2, Color32, FontId, Galley, Key, Pos2, Rect, Response, Sense, TextEdit, Ui, text::LayoutJob};
 use std::sync::Arc;
@@ -88,6 +89,7 @@ pub fn name_field(
         info.current_text_value = Some(name.to_owned());
         info
     });
+    describe(&response, &format!("{name}. Enter renames it"));
     if ui.is_rect_visible(rect) {
         let colour = if response.hovered() { theme.strong } else { theme.text };
         text_at(ui, rect.left_center(), Align2::LEFT_CENTER, name, font, colour, rect.width());

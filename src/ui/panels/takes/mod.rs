@@ -7,7 +7,7 @@ use crate::session::{Session, Take, TakeId, TakeState, Track, TrackId};
 use crate::time::Frames;
 use crate::ui::panel_context::PanelContext;
 use crate::ui::theme::{GRID, Theme, mixed};
-use crate::ui::widget::{Button, Look, text_at};
+use crate::ui::widget::{Button, Look, describe, text_at};
 use egui::{
     Align, Align2, Color32, CursorIcon, Layout, Margin, Rect, Role, ScrollArea, Sense, Stroke, StrokeKind, Ui,
     UiBuilder, Vec2, WidgetInfo, pos2, vec2,
@@ -321,12 +321,14 @@ fn cell(
     let (rect, theme) = (position.rect, context.theme);
     let badge = facts::badge(take, theme);
     let response = ui.interact(rect, ui.scope_id().with(("take", take.id)), Sense::click());
+    let spoken = format!("{}, {}, {}", track.name(), facts::length(take), badge.0);
     response.widget_info(|| {
         let name = format!("Take {} of track {}", take.number, position.row + 1);
         let mut info = WidgetInfo::selected(Role::Button, true, placed.is_some(), name);
-        info.current_text_value = Some(format!("{}, {}, {}", track.name(), facts::length(take), badge.0));
+        info.current_text_value = Some(spoken.clone());
         info
     });
+    describe(&response, &spoken);
     let hot = response.hovered() || response.context_menu_opened();
     let (fill, stroke) = frame_of(placed, hot, theme);
     ui.painter().rect(rect, 6, fill, stroke, StrokeKind::Inside);
