@@ -5,7 +5,7 @@
 //! silent.
 
 use super::answer::answer;
-use super::source_watch::SourceNotice;
+use super::source_watch::{Look, SourceNotice};
 
 /// The inputs of this program and the ports that they were connected to.
 #[derive(Clone, Debug)]
@@ -36,13 +36,12 @@ impl JackWatch {
 
     /// Asks JACK, and connects ports again that are back. `None` if JACK does not answer or no longer has this program's
     /// inputs; the device finds that out by itself.
-    pub(super) fn look(&mut self) -> Option<Vec<SourceNotice>> {
+    pub(super) fn look(&mut self) -> Option<Look> {
         let (notices, connections) = self.judge(&answer("jack_lsp", &["-c"])?)?;
-        for (from, to) in connections {
-            // The next look shows whether it worked.
-            answer("jack_connect", &[&from, &to]);
+        for (from, to) in &connections {
+            answer("jack_connect", &[from, to]);
         }
-        Some(notices)
+        Some(Look { notices, is_gone: false, has_connected: !connections.is_empty() })
     }
 
     /// Judges the answer of `jack_lsp -c`: a line for each port, and below it an indented line for each of its connections.

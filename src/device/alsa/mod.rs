@@ -28,6 +28,8 @@ mod overwritten;
 mod recover;
 mod reserve;
 mod source_watch;
+mod server_events;
+mod question_pace;
 mod sleep;
 mod transfer;
 mod playback;
