@@ -324,7 +324,8 @@ fn a_port_of_jack_that_is_disconnected_while_it_is_recorded_is_said() {
     };
     let place = place();
     let _synth = server.synth();
-    let recorder = record_synth(&server, &place.path().join("session"), 6);
+    let folder = place.path().join("session");
+    let recorder = record_synth(&server, &folder, 6);
     std::thread::sleep(Duration::from_secs(2));
     let mut cut = Command::new("jack_disconnect");
     server.lead(cut.args(["synth:out_001", "Faultless:in_001"])).status().unwrap();
@@ -333,4 +334,10 @@ fn a_port_of_jack_that_is_disconnected_while_it_is_recorded_is_said() {
     let lost = "JACK's ports of synth were disconnected: input 2 records silence; connect them again in JACK";
     assert!(err.contains(lost), "{err}");
     assert_eq!(ended.status.code(), Some(1), "{err}");
+    // The take of this input has it in its account, also when the report is gone. The others have lost nothing.
+    for take in open_read_only(&folder).unwrap().takes() {
+        let said = &take.accounts.as_ref().unwrap().source_losses;
+        assert_eq!(said.len(), usize::from(take.inputs == [1]), "{}: {said:?}", take.file);
+        assert!(said.iter().all(|text| text.contains(lost)), "{said:?}");
+    }
 }
