@@ -22,7 +22,7 @@ pub(super) fn command(program: &str, arguments: &[&str]) -> Command {
     keep_files_from_children();
     let mut command = Command::new(program);
     command.args(arguments).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null()).process_group(0);
-    // A program translates its words, and `pactl` writes numbers with a comma where the language has one, which is not JSON.
+    // A program translates the words by which its lines are known.
     command.env("LC_ALL", "C");
     // A client of JACK starts a server where none runs, which would take the card.
     command.env("JACK_NO_START_SERVER", "1");

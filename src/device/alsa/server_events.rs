@@ -1,4 +1,4 @@
-//! Events of a sound server that may concern the source of the inputs. Thread: source-watch; source-events reads them.
+//! Events of a sound server. Thread: source-watch, reconnect; source-events reads them.
 //!
 //! A program of the server prints lines for each event as long as it runs. It must not outlive this process, and it would
 //! until it prints again. So a shell stands between: it waits at its standard input, which the kernel closes when this
@@ -42,6 +42,15 @@ pub(super) enum EventServer {
     Jack,
 }
 
+/// The events that a reader wants.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Interest {
+    /// What the inputs are connected to may have changed.
+    Connections,
+    /// A source, a sink or a port may have arrived.
+    Devices,
+}
+
 impl EventServer {
     /// The program that prints the events. `jack_evmon` would keep them until it has 4 KiB.
     fn program(self) -> &'static [&'static str] {
@@ -62,11 +71,11 @@ pub(super) struct ServerEvents {
 
 impl ServerEvents {
     /// Starts the program; `None` if the system permits no process or no thread.
-    pub(super) fn start(server: EventServer) -> Option<ServerEvents> {
-        ServerEvents::start_program(server, server.program())
+    pub(super) fn start(server: EventServer, interest: Interest) -> Option<ServerEvents> {
+        ServerEvents::start_program(Sieve::new(server, interest), server.program())
     }
 
-    fn start_program(server: EventServer, program: &[&str]) -> Option<ServerEvents> {
+    fn start_program(mut sieve: Sieve, program: &[&str]) -> Option<ServerEvents> {
         let arguments = [&["-c", GUARD, "sh"], program].concat();
         let mut guard = command("sh", &arguments).stdin(Stdio::piped()).spawn().ok()?;
         let out = guard.stdout.take();
@@ -74,7 +83,7 @@ impl ServerEvents {
         let events = ServerEvents { guard, received };
         let mut out = out?;
         let reader = move || {
-            let (mut bytes, mut lines, mut sieve) = ([0; 4096], Lines::default(), Sieve::new(server));
+            let (mut bytes, mut lines) = ([0; 4096], Lines::default());
             loop {
                 match out.read(&mut bytes) {
                     // One event that waits stands for all.
@@ -137,10 +146,11 @@ impl Lines {
     }
 }
 
-/// Finds the events that may concern the source of the inputs. The others must not count, because each question is a client
+/// Finds the events that are wanted. The others must not count, because each question is a client
 /// of the server that comes and goes, so each question would be followed by another one.
 struct Sieve {
     server: EventServer,
+    interest: Interest,
     /// The number of PipeWire's object whose lines are read.
     object: Option<u32>,
     /// The numbers of PipeWire's links. When an object is removed, only its number is printed.
@@ -148,16 +158,22 @@ struct Sieve {
 }
 
 impl Sieve {
-    fn new(server: EventServer) -> Sieve {
-        Sieve { server, object: None, links: BTreeSet::new() }
+    fn new(server: EventServer, interest: Interest) -> Sieve {
+        Sieve { server, interest, object: None, links: BTreeSet::new() }
     }
 
     fn passes(&mut self, line: &str) -> bool {
         let line = line.trim();
-        match self.server {
-            EventServer::PipeWire => self.is_of_link(line),
-            EventServer::PulseAudio => line.contains("on source-output #"),
-            EventServer::Jack => line.starts_with("Port"),
+        match (self.server, self.interest) {
+            (EventServer::PipeWire, Interest::Connections) => self.is_of_link(line),
+            (EventServer::PipeWire, Interest::Devices) => {
+                line.starts_with("\"type\":") && line.contains("PipeWire:Interface:Node\"")
+            }
+            (EventServer::PulseAudio, Interest::Connections) => line.contains("on source-output #"),
+            (EventServer::PulseAudio, Interest::Devices) => {
+                line.starts_with("Event 'new' on source #") || line.starts_with("Event 'new' on sink #")
+            }
+            (EventServer::Jack, _) => line.starts_with("Port"),
         }
     }
 
@@ -199,7 +215,7 @@ mod tests {
 
     /// The number of events in `output`.
     fn passed(server: EventServer, output: &str) -> usize {
-        let (mut lines, mut sieve, mut count) = (Lines::default(), Sieve::new(server), 0);
+        let (mut lines, mut sieve, mut count) = (Lines::default(), Sieve::new(server, Interest::Connections), 0);
         for part in output.as_bytes().chunks(7) {
             lines.feed(part, |line| count += usize::from(sieve.passes(line)));
         }
@@ -244,7 +260,7 @@ mod tests {
 
     #[test]
     fn a_server_with_many_links_and_long_lines_takes_little_memory() {
-        let mut sieve = Sieve::new(EventServer::PipeWire);
+        let mut sieve = Sieve::new(EventServer::PipeWire, Interest::Connections);
         let mut lines = Lines::default();
         for id in 0..2 * LINKS_MAX as u32 {
             lines.feed(object(id, "Link").as_bytes(), |line| sieve.passes(line));
@@ -259,10 +275,27 @@ mod tests {
         assert_eq!(count, 1);
     }
 
+    fn ports() -> Sieve {
+        Sieve::new(EventServer::Jack, Interest::Connections)
+    }
+
+    #[test]
+    fn a_source_or_sink_that_arrives_is_an_event_and_a_client_is_none() {
+        for (server, output, count) in [
+            (EventServer::PipeWire, object(51, "Client") + &object(60, "Link") + &object(61, "Node") + &removed(61), 1),
+            (EventServer::PulseAudio, "Event 'new' on source #4\nEvent 'remove' on source #4\n".to_owned(), 1),
+            (EventServer::PulseAudio, "Event 'new' on sink #4\nEvent 'new' on source-output #4\n".to_owned(), 1),
+        ] {
+            let (mut lines, mut sieve, mut passed) = (Lines::default(), Sieve::new(server, Interest::Devices), 0);
+            lines.feed(output.as_bytes(), |line| passed += usize::from(sieve.passes(line)));
+            assert_eq!(passed, count, "{output}");
+        }
+    }
+
     /// Starts `script` as the program. It writes its number into the file.
     fn started(script: &str, file: &std::path::Path) -> (ServerEvents, String) {
         let script = format!("echo $$ >{}; {script}", file.display());
-        let events = ServerEvents::start_program(EventServer::Jack, &["sh", "-c", &script]).unwrap();
+        let events = ServerEvents::start_program(ports(), &["sh", "-c", &script]).unwrap();
         let until = Instant::now() + Duration::from_secs(60);
         loop {
             let number = fs::read_to_string(file).unwrap_or_default();
@@ -315,7 +348,7 @@ mod tests {
     #[test]
     fn the_end_of_a_program_is_noticed() {
         for program in [&["true"][..], &["a-program-that-is-not-there"]] {
-            let events = ServerEvents::start_program(EventServer::Jack, program).unwrap();
+            let events = ServerEvents::start_program(ports(), program).unwrap();
             let received = events.received().recv_timeout(Duration::from_secs(60));
             assert_eq!(received, Err(RecvTimeoutError::Disconnected), "{program:?}");
         }

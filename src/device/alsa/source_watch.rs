@@ -13,7 +13,7 @@ use super::graph::{SoundServer, Source, named};
 use super::jack_watch::JackWatch;
 use super::question_pace::{Answered, QuestionPace};
 use super::reserve::is_recording;
-use super::server_events::{EventServer, ServerEvents};
+use super::server_events::{EventServer, Interest, ServerEvents};
 use crate::lock::lock;
 use crossbeam_channel::{Receiver, Sender, bounded, never, select};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -36,15 +36,22 @@ pub struct SourceNotice {
     pub text: String,
     /// Whether inputs get something else than the sound that is wanted from now on.
     pub is_loss: bool,
+    /// The inputs that it is about; `None`: all of the device.
+    pub inputs: Option<Vec<usize>>,
 }
 
 impl SourceNotice {
     pub(super) fn lost(text: String) -> SourceNotice {
-        SourceNotice { text, is_loss: true }
+        SourceNotice { text, is_loss: true, inputs: None }
     }
 
     pub(super) fn back(text: String) -> SourceNotice {
-        SourceNotice { text, is_loss: false }
+        SourceNotice { text, is_loss: false, inputs: None }
+    }
+
+    /// Whether it is about one of `inputs`.
+    pub fn concerns(&self, inputs: &[usize]) -> bool {
+        self.inputs.as_ref().is_none_or(|own| inputs.iter().any(|input| own.contains(input)))
     }
 }
 
@@ -52,8 +59,8 @@ impl SourceNotice {
 #[derive(Debug, Default)]
 pub struct SourceNews {
     waiting: Mutex<Vec<SourceNotice>>,
-    /// Inputs that are silent since an earlier look, as sentences.
-    silent: Mutex<Vec<String>>,
+    /// Sentences about the inputs that are silent since an earlier look.
+    silent: Mutex<Vec<SourceNotice>>,
     is_gone: AtomicBool,
 }
 
@@ -63,8 +70,8 @@ impl SourceNews {
         std::mem::take(&mut *lock(&self.waiting))
     }
 
-    /// The inputs that are silent as of the last look, as sentences.
-    pub fn silent(&self) -> Vec<String> {
+    /// Sentences about the inputs that are silent as of the last look.
+    pub fn silent(&self) -> Vec<SourceNotice> {
         lock(&self.silent).clone()
     }
 }
@@ -129,7 +136,7 @@ enum Wait {
 
 impl Feed {
     fn start(server: EventServer) -> Feed {
-        Feed { server, running: ServerEvents::start(server), starts: 1, started: Instant::now() }
+        Feed { server, running: ServerEvents::start(server, Interest::Connections), starts: 1, started: Instant::now() }
     }
 
     /// Starts the program again, if it has ended and it is time. A program that ends again and again is left alone.
@@ -140,7 +147,7 @@ impl Feed {
         }
         self.starts += 1;
         self.started = now;
-        self.running = ServerEvents::start(self.server);
+        self.running = ServerEvents::start(self.server, Interest::Connections);
         self.running.is_some()
     }
 
