@@ -102,7 +102,7 @@ impl LostDevice {
 fn look_for_device(spec: &DeviceSpec, first: Duration, answer_sender: &Sender<Answer>, stopped: &Receiver<()>) {
     let (mut pause, mut partial_looks, mut reported) = (first, 0, None);
     let mut arrival = None;
-    while await_attempt(stopped, pause, arrival.as_mut()) {
+    while await_attempt(stopped, pause, arrival.as_mut().filter(|_| partial_looks == 0)) {
         // A source that is moved is back at once. Later the server's events are waited for.
         if pause == PAUSE_MAX && arrival.is_none() {
             arrival = Arrival::watch(&spec.name);

@@ -13,24 +13,29 @@ pub struct Arrival {
     server: EventServer,
     events: Option<ServerEvents>,
     starts: u32,
+    /// Attempts that are made without another event.
+    attempts: u32,
 }
 
 /// Number of times that the program which prints the events is started.
 const STARTS_MAX: u32 = 3;
 
+/// Attempts after an event: a source that has just arrived may not be ready.
+const ATTEMPTS: u32 = 4;
+
 impl Arrival {
     /// Reads the events of the server of `name`; `None` if it is no source or sink that a server has by this name.
     pub fn watch(name: &str) -> Option<Arrival> {
         let server = server_of(name)?;
-        Some(Arrival { server, events: ServerEvents::start(server, Interest::Devices), starts: 1 })
+        Some(Arrival { server, events: ServerEvents::start(server, Interest::Devices), starts: 1, attempts: 0 })
     }
 
     /// Whether the device may be there, because something has arrived since the last call. Where no events can be read it may
     /// be there at any time.
     pub fn may_be_there(&mut self) -> bool {
         match self.events.as_ref().map(|events| events.received().try_recv()) {
-            Some(Ok(())) => true,
-            Some(Err(TryRecvError::Empty)) => false,
+            Some(Ok(())) => self.is_worth_an_attempt(true),
+            Some(Err(TryRecvError::Empty)) => self.is_worth_an_attempt(false),
             Some(Err(TryRecvError::Disconnected)) | None => {
                 self.events = None;
                 if self.starts < STARTS_MAX {
@@ -40,6 +45,13 @@ impl Arrival {
                 true
             }
         }
+    }
+
+    fn is_worth_an_attempt(&mut self, has_arrived: bool) -> bool {
+        self.attempts = if has_arrived { ATTEMPTS } else { self.attempts };
+        let is_worth = 0 < self.attempts;
+        self.attempts = self.attempts.saturating_sub(1);
+        is_worth
     }
 }
 
@@ -55,6 +67,16 @@ fn server_of(name: &str) -> Option<EventServer> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_source_that_has_just_arrived_is_tried_a_few_times() {
+        let mut arrival = Arrival { server: EventServer::PipeWire, events: None, starts: STARTS_MAX, attempts: 0 };
+        let mut tries = |has_arrived: bool| arrival.is_worth_an_attempt(has_arrived);
+        assert_eq!(
+            [false, true, false, false, false, false, true].map(&mut tries),
+            [false, true, true, true, true, false, true]
+        );
+    }
 
     #[test]
     fn only_a_device_that_a_server_has_by_its_name_is_waited_for() {
