@@ -45,7 +45,7 @@ pub(super) enum EventServer {
 /// The events that a reader wants.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Interest {
-    /// What the inputs are connected to may have changed.
+    /// The connections of the inputs may have changed.
     Connections,
     /// A source, a sink or a port may have arrived.
     Devices,
