@@ -11,6 +11,7 @@ use crate::export::{self, ExportOptions};
 use crate::format::TakeFormat;
 use crate::session::{Session, TrackId};
 use crate::time::FramePos;
+use crate::window::process::keep_files_from_children;
 use crossbeam_channel::{Receiver, Sender, bounded};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -368,6 +369,7 @@ fn stress(
     send: &dyn Fn(JobEvent),
 ) -> Result<(), String> {
     let kinds: Vec<String> = request.kinds.iter().map(StressKind::to_string).collect();
+    keep_files_from_children();
     let mut child = std::process::Command::new(program)
         .arg("stress")
         .arg(scratch)

@@ -7,7 +7,7 @@
 
 use super::recording::LatencyRest;
 use super::{Control, Notice, Severity};
-use crate::device::{self, Device, DeviceError, DeviceFacts, DeviceSpec};
+use crate::device::{self, Arrival, Device, DeviceError, DeviceFacts, DeviceSpec};
 use crate::flight::record::Kind;
 use crate::host::{self, Thread};
 use crate::lock::lock;
@@ -26,6 +26,9 @@ const PAUSE_FIRST: Duration = Duration::from_millis(20);
 
 /// The longest pause between two attempts.
 const PAUSE_MAX: Duration = Duration::from_millis(640);
+
+/// The longest time without an attempt while a sound server is to say that its device is there. An event can be missed.
+const WAIT_MAX: Duration = Duration::from_secs(10);
 
 /// Attempts in a row at which a device with fewer channels than before is left alone. While a card is being plugged in,
 /// some of its channels may appear later.
@@ -98,7 +101,12 @@ impl LostDevice {
 /// Tries to open the device until that works or the sender of `stopped` is dropped.
 fn look_for_device(spec: &DeviceSpec, first: Duration, answer_sender: &Sender<Answer>, stopped: &Receiver<()>) {
     let (mut pause, mut partial_looks, mut reported) = (first, 0, None);
-    while host::receive_timeout(stopped, pause) == Err(RecvTimeoutError::Timeout) {
+    let mut arrival = None;
+    while await_attempt(stopped, pause, arrival.as_mut().filter(|_| partial_looks == 0)) {
+        // A source that is moved is back at once. Later the server's events are waited for.
+        if pause == PAUSE_MAX && arrival.is_none() {
+            arrival = Arrival::watch(&spec.name);
+        }
         pause = (2 * pause).min(PAUSE_MAX);
         let error = match device::open(spec) {
             Ok(device) => return hand_over(device, answer_sender),
@@ -124,6 +132,18 @@ fn look_for_device(spec: &DeviceSpec, first: Duration, answer_sender: &Sender<An
             answer_sender.try_send(Answer::Blocked(reason_blocked(&error))).ok();
         }
     }
+}
+
+/// Waits until it is time for the next attempt. Returns `false` if there is to be none.
+fn await_attempt(stopped: &Receiver<()>, pause: Duration, mut arrival: Option<&mut Arrival>) -> bool {
+    let mut waited = Duration::ZERO;
+    while host::receive_timeout(stopped, pause) == Err(RecvTimeoutError::Timeout) {
+        waited += pause;
+        if WAIT_MAX <= waited || arrival.as_mut().is_none_or(|arrival| arrival.may_be_there()) {
+            return true;
+        }
+    }
+    false
 }
 
 fn hand_over(device: Box<dyn Device>, answer_sender: &Sender<Answer>) {

@@ -21,26 +21,23 @@ impl Control {
             silent = news.silent();
         }
         let notices = news.take();
-        silent.retain(|text| notices.iter().all(|notice| notice.text != *text));
-        for text in silent {
-            self.tell_of_source(SourceNotice { text, is_loss: true });
-        }
-        for notice in notices {
+        silent.retain(|silent| notices.iter().all(|notice| notice.text != silent.text));
+        for notice in silent.into_iter().chain(notices) {
             self.tell_of_source(notice);
         }
     }
 
-    fn tell_of_source(&mut self, SourceNotice { text, is_loss }: SourceNotice) {
+    fn tell_of_source(&mut self, notice: SourceNotice) {
         let recorded = Some(self.published().pass_frames.load(Relaxed)).filter(|frames| *frames != NO_PASS);
         let rate = self.running.device.rate;
         let text = match recorded {
-            Some(frames) => format!("{}: {text}", Clock(Frames(frames).duration(rate))),
-            None => text,
+            Some(frames) => format!("{}: {}", Clock(Frames(frames).duration(rate)), notice.text),
+            None => notice.text.clone(),
         };
-        if let Some(pass) = self.pass.as_mut().filter(|pass| is_loss && pass.source_losses.len() < LINES_MAX) {
-            pass.source_losses.push(text.clone());
+        let severity = if notice.is_loss { Severity::Caution } else { Severity::Info };
+        if let Some(pass) = self.pass.as_mut().filter(|pass| notice.is_loss && pass.source_losses.len() < LINES_MAX) {
+            pass.source_losses.push(SourceNotice { text: text.clone(), ..notice });
         }
-        let severity = if is_loss { Severity::Caution } else { Severity::Info };
         self.notify(Kind::Notice, severity, text, &[]);
     }
 }

@@ -14,7 +14,9 @@ pub mod signal;
 pub mod virtual_device;
 
 pub use crate::host::monotonic;
-pub use alsa::{Abilities, Cards, Listed, Listing, cards, jack_card, keep_cards, list, list_cards, server_default};
+pub use alsa::{
+    Abilities, Arrival, Cards, Listed, Listing, cards, jack_card, keep_cards, list, list_cards, server_default,
+};
 pub use alsa::{SourceNews, SourceNotice};
 
 use crate::format::DeviceFormat;

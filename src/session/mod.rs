@@ -331,6 +331,10 @@ pub struct TakeAccounts {
     pub capture_path: String,
     /// Name of the device.
     pub device: String,
+    /// Sentences about the source of its inputs that a sound server took away, each with its time in the pass. From then on
+    /// the take may have silence, or the sound of another source.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub source_losses: Vec<String>,
     #[serde(flatten)]
     pub(crate) other: Other,
 }

@@ -419,6 +419,20 @@ fn losses_beyond_the_list_are_counted() {
     assert_eq!((take.losses.len(), take.losses_unlisted), (LOSS_COUNT_MAX, 5));
 }
 
+/// The account of a take that was half silence, because its JACK client had ended, said nothing about it.
+#[test]
+fn an_account_keeps_sentences_about_a_lost_source_and_earlier_files_have_none() {
+    let (mut session, _, takes) = one_track_and_takes(&[100]);
+    let text = "0:03.000: the JACK client\nsynth has ended".to_owned();
+    let accounts = TakeAccounts { source_losses: vec![text; LOSS_COUNT_MAX + 1], ..TakeAccounts::default() };
+    session.finish_take(takes[0], Frames(100), TakeState::Complete, Some(accounts)).expect("take");
+    let kept = session.take(takes[0]).and_then(|take| take.accounts.clone()).expect("account");
+    assert_eq!(kept.source_losses, vec!["0:03.000: the JACK client synth has ended"; LOSS_COUNT_MAX]);
+    let earlier = serde_json::to_string(&TakeAccounts::default()).expect("JSON");
+    assert!(!earlier.contains("source_losses"), "{earlier}");
+    assert_eq!(serde_json::from_str::<TakeAccounts>(&earlier).expect("JSON"), TakeAccounts::default());
+}
+
 #[test]
 fn a_loss_that_is_reported_twice_is_listed_once() {
     let (mut session, _, takes) = one_track_and_takes(&[100]);

@@ -1,8 +1,9 @@
 //! Populates the program's own memory before the audio thread uses it: code, data, heap and the audio thread's stack.
-//! Thread: control, opener and reconnect (memory), audio (its stack, once, before the device starts).
+//! Thread: control, opener and reconnect (memory), audio (its stack, once, before the device starts), any that starts a
+//! program ([`keep_files_from_children`]).
 #![expect(
     unsafe_code,
-    reason = "advice on address ranges that the program owns; the environment before a second thread"
+    reason = "advice on address ranges that the program owns; the environment before a second thread; a flag of open files"
 )]
 
 use crate::host;
@@ -69,6 +70,16 @@ pub fn limit_arenas() {
     // SAFETY: sets a number of the allocator.
     unsafe {
         libc::mallopt(libc::M_ARENA_MAX, ARENAS_MAX);
+    }
+}
+
+/// Keeps the open files of this process from the programs that it starts. Call it before each of them. JACK's library opens
+/// its sockets without the mark that does this, and JACK's server believes in a client until the last process that has its
+/// socket has closed it. Kernels before 5.11 do not know the call.
+pub fn keep_files_from_children() {
+    // SAFETY: marks descriptors and touches no memory. The mark has no effect before a program is started.
+    unsafe {
+        libc::syscall(libc::SYS_close_range, 3, libc::c_uint::MAX, libc::CLOSE_RANGE_CLOEXEC);
     }
 }
 

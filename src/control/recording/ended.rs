@@ -86,6 +86,8 @@ impl Control {
         let troubles: Vec<bool> =
             take.earlier_files.iter().map(|file| file.trouble.is_some()).chain([trouble.is_some()]).collect();
         let has_several_files = spans.len() > 1;
+        let concern = run.source_losses.iter().filter(|loss| loss.concerns(&take.inputs));
+        let source_losses = concern.map(|loss| loss.text.clone()).collect();
         // If the kernel's fault counts are unknown, leave the accounts out. A zero would claim that there were no
         // faults.
         let measured = run.audio_report.as_ref().filter(|audio_report| audio_report.faults().is_some());
@@ -97,6 +99,7 @@ impl Control {
             cycle_us_max: audio_report.cycle_us_max.ceil() as u64,
             capture_path: self.running.setup.capture_path.to_string(),
             device: self.running.device.name.clone(),
+            source_losses,
             ..TakeAccounts::default()
         });
         for ((id, from, to), troubled) in spans.into_iter().zip(troubles) {
@@ -193,7 +196,7 @@ impl Control {
             page_faults,
             takes,
             latency: run.latency.report(),
-            source_losses: run.source_losses.clone(),
+            source_losses: run.source_losses.iter().map(|loss| loss.text.clone()).collect(),
             lead_frames_min: (lead != u64::MAX).then_some(lead),
             commit_us_max: disk.commit_us_max.load(Relaxed),
             period_us: self.running.device.period_frames as f64 / f64::from(self.running.device.rate.0.max(1)) * 1e6,

@@ -8,6 +8,7 @@ use crate::control::Control;
 use crate::control::mirror::PassMirror;
 use crate::control::overflow::{EarlierFile, Listing};
 use crate::control::report::{AudioReport, Reading};
+use crate::device::SourceNotice;
 use crate::message::published::NO_PASS;
 use crate::message::spool_file::ProgressFile;
 use crate::message::take::{PassKey, TakePlan};
@@ -61,7 +62,7 @@ pub struct RecordingPass {
     pub(super) losses: ReportedLosses,
     pub(super) absent_inputs: AbsentInputs,
     /// Sentences about the source of the inputs that a sound server took away.
-    pub(in crate::control) source_losses: Vec<String>,
+    pub(in crate::control) source_losses: Vec<SourceNotice>,
     /// Inputs that were silent before the pass are said at its begin.
     pub(in crate::control) has_told_of_silence: bool,
     pub(in crate::control) latency: PassLatency,

@@ -5,7 +5,7 @@
 //! silent.
 
 use super::answer::answer;
-use super::source_watch::SourceNotice;
+use super::source_watch::{Look, SourceNotice};
 
 /// The inputs of this program and the ports that they were connected to.
 #[derive(Clone, Debug)]
@@ -36,13 +36,12 @@ impl JackWatch {
 
     /// Asks JACK, and connects ports again that are back. `None` if JACK does not answer or no longer has this program's
     /// inputs; the device finds that out by itself.
-    pub(super) fn look(&mut self) -> Option<Vec<SourceNotice>> {
+    pub(super) fn look(&mut self) -> Option<Look> {
         let (notices, connections) = self.judge(&answer("jack_lsp", &["-c"])?)?;
-        for (from, to) in connections {
-            // The next look shows whether it worked.
-            answer("jack_connect", &[&from, &to]);
+        for (from, to) in &connections {
+            answer("jack_connect", &[from, to]);
         }
-        Some(notices)
+        Some(Look { notices, is_gone: false, has_connected: !connections.is_empty() })
     }
 
     /// Judges the answer of `jack_lsp -c`: a line for each port, and below it an indented line for each of its connections.
@@ -74,7 +73,7 @@ impl JackWatch {
             }
             input.is_fed = is_fed;
         }
-        let mut notices: Vec<SourceNotice> = self.losses(&lost).into_iter().map(SourceNotice::lost).collect();
+        let mut notices: Vec<SourceNotice> = self.losses(&lost);
         for (client, channels) in self.by_client(&found) {
             let (inputs, are) = (numbered(&channels), if channels.len() == 1 { "is" } else { "are" });
             notices
@@ -83,23 +82,24 @@ impl JackWatch {
         Some((notices, connections))
     }
 
-    /// The inputs that are silent now, as sentences.
-    pub(super) fn silent(&self) -> Vec<String> {
+    /// Sentences about the inputs that are silent now.
+    pub(super) fn silent(&self) -> Vec<SourceNotice> {
         let silent: Vec<usize> = (0..self.inputs.len()).filter(|channel| !self.inputs[*channel].is_fed).collect();
         self.losses(&silent)
     }
 
-    fn losses(&self, channels: &[usize]) -> Vec<String> {
+    fn losses(&self, channels: &[usize]) -> Vec<SourceNotice> {
         let sentence = |(client, channels): (&str, Vec<usize>)| {
             let has_ended = channels.iter().all(|channel| self.inputs[*channel].has_vanished);
             let (inputs, records) = (numbered(&channels), if channels.len() == 1 { "records" } else { "record" });
-            if has_ended {
+            let text = if has_ended {
                 format!("the JACK client {client} has ended: {inputs} {records} silence until it is back")
             } else {
                 format!(
                     "JACK's ports of {client} were disconnected: {inputs} {records} silence; connect them again in JACK"
                 )
-            }
+            };
+            SourceNotice { inputs: Some(channels), ..SourceNotice::lost(text) }
         };
         self.by_client(channels).into_iter().map(sentence).collect()
     }
@@ -160,7 +160,8 @@ mod tests {
         assert_eq!(texts(&notices), ["the JACK client synth has ended: inputs 1 to 2 record silence until it is back"]);
         assert!(connections.is_empty());
         assert_eq!(watch.judge(ENDED), Some((Vec::new(), Vec::new())));
-        assert_eq!(watch.silent(), texts(&notices));
+        assert_eq!(watch.silent(), notices);
+        assert!(notices[0].concerns(&[1, 2]) && !notices[0].concerns(&[2]));
         let (notices, connections) = watch.judge(BACK).unwrap();
         let pair = |from: &str, to: &str| (from.to_owned(), to.to_owned());
         let wanted = [pair("synth:out_000", "Faultless-01:in_000"), pair("synth:out_001", "Faultless-01:in_001")];

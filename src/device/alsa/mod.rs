@@ -28,10 +28,14 @@ mod overwritten;
 mod recover;
 mod reserve;
 mod source_watch;
+mod server_events;
+mod question_pace;
+mod arrival;
 mod sleep;
 mod transfer;
 mod playback;
 
+pub use arrival::Arrival;
 pub use jack::jack_card;
 use list::offer_server;
 pub use list::{Abilities, Listed, Listing, list_cards, server_default};

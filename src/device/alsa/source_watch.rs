@@ -2,8 +2,8 @@
 //! [`SourceNews::take`]: control).
 //!
 //! A program's stream on a sound server runs on when its source is gone. JACK gives silence. PipeWire and PulseAudio give
-//! the sound of another source. None of them reports an error. So a thread asks the server what the inputs are connected
-//! to, each second while something is recorded.
+//! the sound of another source. None of them reports an error to the stream. So a thread reads the server's events, and asks
+//! what the inputs are connected to when there was one. Where no events can be read, it asks now and then.
 //!
 //! A source that the user has named must not be replaced by another one. If it is, the device is given up and searched for
 //! by its name, and the time until then is silence that is listed as lost. Where the user has left the choice to the server,
@@ -11,24 +11,23 @@
 
 use super::graph::{SoundServer, Source, named};
 use super::jack_watch::JackWatch;
+use super::question_pace::{Answered, QuestionPace};
 use super::reserve::is_recording;
+use super::server_events::{EventServer, Interest, ServerEvents};
 use crate::lock::lock;
+use crossbeam_channel::{Receiver, Sender, bounded, never, select};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-/// Time between two looks at [`is_recording`].
-const PACE: Duration = Duration::from_millis(250);
+/// Time between two looks at [`is_recording`] while no events are read.
+const RECORDING_PACE: Duration = Duration::from_secs(1);
 
-/// Time between two questions while something is recorded, and before the first one.
-const PAUSE_RECORDING: Duration = Duration::from_secs(1);
+/// Number of times that the program which prints the events is started for a device.
+const STARTS_MAX: u32 = 3;
 
-/// Time between two questions while nothing is recorded.
-const PAUSE_IDLE: Duration = Duration::from_secs(5);
-
-/// Questions without an answer after which no more are asked: the server's program is not installed.
-const BLIND_LOOKS_MAX: u32 = 5;
+/// Time between two starts of it.
+const START_PAUSE: Duration = Duration::from_secs(10);
 
 /// A sentence about the source of the inputs.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -37,15 +36,22 @@ pub struct SourceNotice {
     pub text: String,
     /// Whether inputs get something else than the sound that is wanted from now on.
     pub is_loss: bool,
+    /// The inputs that it is about; `None`: all of the device.
+    pub inputs: Option<Vec<usize>>,
 }
 
 impl SourceNotice {
     pub(super) fn lost(text: String) -> SourceNotice {
-        SourceNotice { text, is_loss: true }
+        SourceNotice { text, is_loss: true, inputs: None }
     }
 
     pub(super) fn back(text: String) -> SourceNotice {
-        SourceNotice { text, is_loss: false }
+        SourceNotice { text, is_loss: false, inputs: None }
+    }
+
+    /// Whether it is about one of `inputs`.
+    pub fn concerns(&self, inputs: &[usize]) -> bool {
+        self.inputs.as_ref().is_none_or(|own| inputs.iter().any(|input| own.contains(input)))
     }
 }
 
@@ -53,8 +59,8 @@ impl SourceNotice {
 #[derive(Debug, Default)]
 pub struct SourceNews {
     waiting: Mutex<Vec<SourceNotice>>,
-    /// Inputs that are silent since an earlier look, as sentences.
-    silent: Mutex<Vec<String>>,
+    /// Sentences about the inputs that are silent since an earlier look.
+    silent: Mutex<Vec<SourceNotice>>,
     is_gone: AtomicBool,
 }
 
@@ -64,8 +70,8 @@ impl SourceNews {
         std::mem::take(&mut *lock(&self.waiting))
     }
 
-    /// The inputs that are silent as of the last look, as sentences.
-    pub fn silent(&self) -> Vec<String> {
+    /// Sentences about the inputs that are silent as of the last look.
+    pub fn silent(&self) -> Vec<SourceNotice> {
         lock(&self.silent).clone()
     }
 }
@@ -98,7 +104,7 @@ impl SourceWatch {
     /// Starts the thread; `None` if the system gives none.
     pub(super) fn start(watched: Watched) -> Option<SourceWatch> {
         let news = Arc::new(SourceNews::default());
-        let (end, ended) = channel();
+        let (end, ended) = bounded(0);
         let of_thread = Arc::clone(&news);
         let thread = std::thread::Builder::new().name("source-watch".to_owned());
         thread.spawn(move || watch(watched, &of_thread, &ended)).ok()?;
@@ -111,36 +117,134 @@ impl SourceWatch {
     }
 }
 
+/// The events of a server, as long as they can be read.
+struct Feed {
+    server: EventServer,
+    running: Option<ServerEvents>,
+    starts: u32,
+    started: Instant,
+}
+
+/// The end of a wait.
+enum Wait {
+    Over,
+    Event,
+    /// The program that prints the events has ended.
+    EventsEnded,
+    DeviceClosed,
+}
+
+impl Feed {
+    fn start(server: EventServer) -> Feed {
+        Feed { server, running: ServerEvents::start(server, Interest::Connections), starts: 1, started: Instant::now() }
+    }
+
+    /// Starts the program again, if it has ended and it is time. A program that ends again and again is left alone.
+    fn start_again(&mut self) -> bool {
+        let now = Instant::now();
+        if self.running.is_some() || STARTS_MAX <= self.starts || now < self.started + START_PAUSE {
+            return false;
+        }
+        self.starts += 1;
+        self.started = now;
+        self.running = ServerEvents::start(self.server, Interest::Connections);
+        self.running.is_some()
+    }
+
+    /// Ends the program for good.
+    fn give_up(&mut self) {
+        self.starts = STARTS_MAX;
+        self.running = None;
+    }
+
+    fn wait(&self, ended: &Receiver<()>, limit: Duration) -> Wait {
+        let none = never();
+        let received = self.running.as_ref().map_or(&none, ServerEvents::received);
+        select! {
+            recv(ended) -> _ => Wait::DeviceClosed,
+            recv(received) -> event => if event.is_ok() { Wait::Event } else { Wait::EventsEnded },
+            default(limit) => Wait::Over,
+        }
+    }
+}
+
 /// The body of the thread.
 fn watch(mut watched: Watched, news: &SourceNews, ended: &Receiver<()>) {
-    // The first question comes early: a source that changes later is compared with its answer.
-    let mut rested = PAUSE_IDLE.saturating_sub(PAUSE_RECORDING);
-    let mut blind_looks = 0;
-    while ended.recv_timeout(PACE) == Err(RecvTimeoutError::Timeout) {
-        rested += PACE;
-        if rested < if is_recording() { PAUSE_RECORDING } else { PAUSE_IDLE } {
+    let mut feed = Feed::start(watched.server());
+    let mut pace = QuestionPace::new(Instant::now(), feed.running.is_some());
+    loop {
+        pace.set_records(is_recording());
+        let rest = pace.due().saturating_duration_since(Instant::now());
+        let limit = if feed.running.is_some() { rest } else { rest.min(RECORDING_PACE) };
+        match feed.wait(ended, limit) {
+            Wait::DeviceClosed => return,
+            Wait::Event => pace.event(Instant::now()),
+            Wait::EventsEnded => {
+                feed.running = None;
+                pace.set_has_events(false);
+            }
+            Wait::Over => {}
+        }
+        if Instant::now() < pace.due() {
             continue;
         }
-        rested = Duration::ZERO;
-        let looked = match &mut watched {
-            Watched::Jack(jack) => jack.look().map(|notices| (notices, false)),
-            Watched::Stream(stream) => stream.look(),
-        };
-        let Some((mut notices, is_gone)) = looked else {
-            blind_looks += 1;
-            if BLIND_LOOKS_MAX <= blind_looks {
-                return;
-            }
-            continue;
-        };
-        blind_looks = 0;
+        if pace.is_deaf() {
+            feed.give_up();
+            pace.set_has_events(false);
+        }
+        let announced = pace.begin();
+        let looked = watched.look();
+        let answered = looked.as_ref().map_or(Answered::Nothing, Look::answered);
+        pace.end(Instant::now(), announced, answered);
+        let Some(mut look) = looked else { continue };
         if let Watched::Jack(jack) = &watched {
             *lock(&news.silent) = jack.silent();
         }
-        lock(&news.waiting).append(&mut notices);
-        if is_gone {
+        lock(&news.waiting).append(&mut look.notices);
+        if look.is_gone {
             news.is_gone.store(true, Ordering::Relaxed);
             return;
+        }
+        // A server that answers is there, so its events may be too.
+        if feed.start_again() {
+            pace.set_has_events(true);
+        }
+    }
+}
+
+/// The answer of a server.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(super) struct Look {
+    pub(super) notices: Vec<SourceNotice>,
+    /// The source that the user has named was replaced.
+    pub(super) is_gone: bool,
+    /// Ports were connected again, or it was tried. The next look shows whether it worked.
+    pub(super) has_connected: bool,
+}
+
+impl Look {
+    fn answered(&self) -> Answered {
+        match (self.notices.is_empty(), self.has_connected) {
+            (_, true) => Answered::Unsettled,
+            (false, false) => Answered::Changed,
+            (true, false) => Answered::Same,
+        }
+    }
+}
+
+impl Watched {
+    fn server(&self) -> EventServer {
+        match self {
+            Watched::Jack(_) => EventServer::Jack,
+            Watched::Stream(StreamWatch { server: SoundServer::PipeWire, .. }) => EventServer::PipeWire,
+            Watched::Stream(StreamWatch { server: SoundServer::PulseAudio, .. }) => EventServer::PulseAudio,
+        }
+    }
+
+    fn look(&mut self) -> Option<Look> {
+        match self {
+            Watched::Jack(jack) => jack.look(),
+            Watched::Stream(stream) => stream.look(),
         }
     }
 }
@@ -150,13 +254,14 @@ impl StreamWatch {
         StreamWatch { server, named: named(pcm).map(|(_, name)| name.to_owned()), before: Vec::new() }
     }
 
-    /// Asks the server. The notices, and whether the source that the user has named was replaced. `None`: the server does
-    /// not answer or does not know the stream.
-    fn look(&mut self) -> Option<(Vec<SourceNotice>, bool)> {
+    /// Asks the server. `None`: the server does not answer or does not know the stream.
+    fn look(&mut self) -> Option<Look> {
         let sources = self.server.sources_of(std::process::id())?;
-        Some(self.judge(sources))
+        let (notices, is_gone) = self.judge(sources);
+        Some(Look { notices, is_gone, has_connected: false })
     }
 
+    /// The notices, and whether the source that the user has named was replaced.
     fn judge(&mut self, sources: Vec<Source>) -> (Vec<SourceNotice>, bool) {
         // A stream without a source gets no frames, and the device notices that.
         if sources.is_empty() {
@@ -230,7 +335,7 @@ mod tests {
     #[test]
     fn a_watch_ends_with_its_device() {
         let news = SourceNews::default();
-        let (end, ended) = channel();
+        let (end, ended) = bounded(0);
         drop(end);
         watch(Watched::Stream(StreamWatch::new(SoundServer::PipeWire, "default")), &news, &ended);
         assert!(news.take().is_empty());

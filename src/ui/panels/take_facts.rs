@@ -28,7 +28,8 @@ fn lost_time(take: &Take) -> String {
     format::micros(lost(take) as f64 * 1e6 / f64::from(take.rate.0.max(1)))
 }
 
-/// The quality of the recording in a few words, and its colour. Loss, xruns and a take in recording are red.
+/// The quality of the recording in a few words, and its colour. Loss, xruns and a take in recording are red. A take that may
+/// have silence or other sound in place of its source's, as a sound server gave it, is no good one either.
 pub fn badge(take: &Take, theme: &Theme) -> (String, Color32) {
     if take.state == TakeState::Recording {
         return ("recording".to_owned(), theme.record);
@@ -43,6 +44,9 @@ pub fn badge(take: &Take, theme: &Theme) -> (String, Color32) {
             _ => ("no figures".to_owned(), theme.quiet),
         };
     };
+    if !accounts.source_losses.is_empty() {
+        return ("source lost".to_owned(), theme.caution);
+    }
     let faults = accounts.minor_faults.saturating_add(accounts.major_faults);
     match (accounts.xruns, faults) {
         (0, 0) => ("0 faults".to_owned(), theme.good),
@@ -69,6 +73,7 @@ fn lines(take: &Take) -> Vec<(&'static str, String)> {
         lines.push(("Worst cycle", format::micros(accounts.cycle_us_max as f64)));
         lines.push(("Capture path", accounts.capture_path.clone()));
         lines.push(("Device", accounts.device.clone()));
+        lines.extend(accounts.source_losses.iter().map(|text| ("Source lost", text.clone())));
     }
     if lost(take) > 0 || take.accounts.is_some() {
         let frames = format::grouped(lost(take));

@@ -8,6 +8,7 @@ use faultless::device::signal::{RAMP_CHANNEL_STEP, ramp};
 use faultless::session::session_file::open_read_only;
 use serde_json::Value;
 use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::Duration;
@@ -324,7 +325,8 @@ fn a_port_of_jack_that_is_disconnected_while_it_is_recorded_is_said() {
     };
     let place = place();
     let _synth = server.synth();
-    let recorder = record_synth(&server, &place.path().join("session"), 6);
+    let folder = place.path().join("session");
+    let recorder = record_synth(&server, &folder, 6);
     std::thread::sleep(Duration::from_secs(2));
     let mut cut = Command::new("jack_disconnect");
     server.lead(cut.args(["synth:out_001", "Faultless:in_001"])).status().unwrap();
@@ -333,4 +335,107 @@ fn a_port_of_jack_that_is_disconnected_while_it_is_recorded_is_said() {
     let lost = "JACK's ports of synth were disconnected: input 2 records silence; connect them again in JACK";
     assert!(err.contains(lost), "{err}");
     assert_eq!(ended.status.code(), Some(1), "{err}");
+    // The take of this input has it in its account, also when the report is gone. The others have lost nothing.
+    for take in open_read_only(&folder).unwrap().takes() {
+        let said = &take.accounts.as_ref().unwrap().source_losses;
+        assert_eq!(said.len(), usize::from(take.inputs == [1]), "{}: {said:?}", take.file);
+        assert!(said.iter().all(|text| text.contains(lost)), "{said:?}");
+    }
+}
+
+/// A folder for the begin of PATH, in which `name` is `script`. `$0.real` is the program itself.
+fn in_place_of(name: &str, script: &str) -> TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let real = std::env::split_paths(&path).map(|folder| folder.join(name)).find(|program| program.exists()).unwrap();
+    std::os::unix::fs::symlink(real, folder.path().join(format!("{name}.real"))).unwrap();
+    let program = folder.path().join(name);
+    fs::write(&program, format!("#!/bin/sh\n{script}\n")).unwrap();
+    fs::set_permissions(&program, fs::Permissions::from_mode(0o755)).unwrap();
+    folder
+}
+
+fn with_path(recorder: &mut Command, folder: &Path) {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let folders = std::iter::once(folder.to_path_buf()).chain(std::env::split_paths(&path));
+    recorder.env("PATH", std::env::join_paths(folders).unwrap());
+}
+
+/// It was asked each second, which cost more than 1 % of a core.
+#[test]
+fn a_jack_at_which_nothing_happens_is_asked_twice_in_eleven_seconds() {
+    const NAME: &str = "servers::jack::a_jack_at_which_nothing_happens_is_asked_twice_in_eleven_seconds";
+    let server = match with_ports().and_then(|server| installed(&["jack_evmon", "stdbuf"]).map(|()| server)) {
+        Ok(server) => server,
+        Err(reason) => return skip(NAME, &reason),
+    };
+    let place = place();
+    let counted = in_place_of("jack_lsp", "echo \"$1\" >>\"$0.asked\"; exec \"$0.real\" \"$@\"");
+    let mut recorder =
+        faultless("record", &place.path().join("session"), "--json --device alsa:jack:CLIENT=system,- --seconds 11");
+    with_path(server.lead(&mut recorder), counted.path());
+    let ended = run(recorder).done();
+    let asked = fs::read_to_string(counted.path().join("jack_lsp.asked")).unwrap();
+    let questions = asked.lines().filter(|line| *line == "-c").count();
+    assert!((1..=3).contains(&questions), "{asked}{}", ended.err);
+}
+
+#[test]
+fn a_port_of_jack_that_is_disconnected_is_said_where_no_events_can_be_read() {
+    const NAME: &str = "servers::jack::a_port_of_jack_that_is_disconnected_is_said_where_no_events_can_be_read";
+    let needs = ["jack_disconnect", "jack_evmon"];
+    let server = match with_ports().and_then(|server| installed(&needs).map(|()| server)) {
+        Ok(server) => server,
+        Err(reason) => return skip(NAME, &reason),
+    };
+    let place = place();
+    let _synth = server.synth();
+    let without = in_place_of("jack_evmon", "exit 1");
+    let arguments = "--json --device alsa:jack:CLIENT=synth,- --seconds 14";
+    let mut recorder = faultless("record", &place.path().join("session"), arguments);
+    with_path(server.lead(&mut recorder), without.path());
+    let recorder = recorder.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    std::thread::sleep(Duration::from_secs(2));
+    let mut cut = Command::new("jack_disconnect");
+    server.lead(cut.args(["synth:out_001", "Faultless:in_001"])).status().unwrap();
+    let (_, err, status) = report_of(recorder);
+    assert!(err.contains("JACK's ports of synth were disconnected: input 2 records silence"), "{err}");
+    assert_eq!(status, Some(1), "{err}");
+}
+
+/// The processes below `pid` that are not ended.
+fn below(pid: u32) -> Vec<u32> {
+    let children = fs::read_dir(format!("/proc/{pid}/task")).into_iter().flatten().flatten().flat_map(|thread| {
+        let text = fs::read_to_string(thread.path().join("children")).unwrap_or_default();
+        text.split_whitespace().filter_map(|number| number.parse().ok()).collect::<Vec<u32>>()
+    });
+    children.flat_map(|child| std::iter::once(child).chain(below(child))).collect()
+}
+
+#[test]
+fn the_program_that_prints_jacks_events_ends_with_a_recorder_that_is_killed() {
+    const NAME: &str = "servers::jack::the_program_that_prints_jacks_events_ends_with_a_recorder_that_is_killed";
+    let server = match with_ports().and_then(|server| installed(&["jack_evmon", "stdbuf"]).map(|()| server)) {
+        Ok(server) => server,
+        Err(reason) => return skip(NAME, &reason),
+    };
+    if !Path::new("/proc/self/task").join(std::process::id().to_string()).join("children").exists() {
+        return skip(NAME, "the kernel does not list the children of a process");
+    }
+    let place = place();
+    let arguments = "--json --device alsa:jack:CLIENT=system,- --seconds 60";
+    let mut recorder = faultless("record", &place.path().join("session"), arguments);
+    let mut recorder = server.lead(&mut recorder).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+    let name = |pid: u32| fs::read_to_string(format!("/proc/{pid}/comm")).unwrap_or_default();
+    let mut processes = Vec::new();
+    await_ready("the program that prints JACK's events", || {
+        processes = below(recorder.id());
+        processes.iter().any(|pid| name(*pid) == "jack_evmon\n")
+    });
+    recorder.kill().unwrap();
+    recorder.wait().unwrap();
+    // An ended process that nobody has waited for has a state and no memory.
+    let runs =
+        |pid: &u32| fs::read_to_string(format!("/proc/{pid}/statm")).is_ok_and(|memory| !memory.starts_with('0'));
+    await_ready("the end of these programs", || !processes.iter().any(runs));
 }

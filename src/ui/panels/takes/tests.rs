@@ -204,6 +204,10 @@ fn a_badge_names_the_loss_and_is_red_only_then() {
     assert_eq!(badge(0, 3), ("0 faults".to_owned(), theme.good));
     assert_eq!(badge(1, 3), ("85 ms lost".to_owned(), theme.record));
     assert_eq!(badge(4, 2), ("3 faults".to_owned(), theme.caution));
+    // It had silence to its end, and no fault.
+    let mut take = snapshot.session.take(take_of(&snapshot, 0, 3)).unwrap().clone();
+    take.accounts.as_mut().unwrap().source_losses = vec!["0:03.000: the JACK client synth has ended".to_owned()];
+    assert_eq!(facts::badge(&take, &theme), ("source lost".to_owned(), theme.caution));
 }
 
 #[test]

@@ -1,0 +1,94 @@
+//! Waits for a device of a sound server that is not there. Thread: reconnect.
+//!
+//! Each attempt to open such a device starts programs that ask the server, and it may be away for hours. The server's events
+//! say when an attempt is worth it. JACK's devices have no such wait: their PCM stays open when their client ends.
+
+use super::graph::{SoundServer, named};
+use super::name::split_names;
+use super::server_events::{EventServer, Interest, ServerEvents};
+use crossbeam_channel::TryRecvError;
+
+/// The events of the server that a device belongs to. Dropping it ends the program that prints them.
+pub struct Arrival {
+    server: EventServer,
+    events: Option<ServerEvents>,
+    starts: u32,
+    /// Attempts that are made without another event.
+    attempts: u32,
+}
+
+/// Number of times that the program which prints the events is started.
+const STARTS_MAX: u32 = 3;
+
+/// Attempts after an event: a source that has just arrived may not be ready.
+const ATTEMPTS: u32 = 4;
+
+impl Arrival {
+    /// Reads the events of the server of `name`; `None` if it is no source or sink that a server has by this name.
+    pub fn watch(name: &str) -> Option<Arrival> {
+        let server = server_of(name)?;
+        Some(Arrival { server, events: ServerEvents::start(server, Interest::Devices), starts: 1, attempts: 0 })
+    }
+
+    /// Whether the device may be there, because something has arrived since the last call. Where no events can be read it may
+    /// be there at any time.
+    pub fn may_be_there(&mut self) -> bool {
+        match self.events.as_ref().map(|events| events.received().try_recv()) {
+            Some(Ok(())) => self.is_worth_an_attempt(true),
+            Some(Err(TryRecvError::Empty)) => self.is_worth_an_attempt(false),
+            Some(Err(TryRecvError::Disconnected)) | None => {
+                self.events = None;
+                if self.starts < STARTS_MAX {
+                    self.starts += 1;
+                    self.events = ServerEvents::start(self.server, Interest::Devices);
+                }
+                true
+            }
+        }
+    }
+
+    fn is_worth_an_attempt(&mut self, has_arrived: bool) -> bool {
+        self.attempts = if has_arrived { ATTEMPTS } else { self.attempts };
+        let is_worth = 0 < self.attempts;
+        self.attempts = self.attempts.saturating_sub(1);
+        is_worth
+    }
+}
+
+fn server_of(name: &str) -> Option<EventServer> {
+    let (inputs, outputs) = split_names(name.strip_prefix("alsa:")?);
+    let (server, _) = named(inputs).or_else(|| named(outputs))?;
+    Some(match server {
+        SoundServer::PipeWire => EventServer::PipeWire,
+        SoundServer::PulseAudio => EventServer::PulseAudio,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_source_that_has_just_arrived_is_tried_a_few_times() {
+        let mut arrival = Arrival { server: EventServer::PipeWire, events: None, starts: STARTS_MAX, attempts: 0 };
+        let mut tries = |has_arrived: bool| arrival.is_worth_an_attempt(has_arrived);
+        assert_eq!(
+            [false, true, false, false, false, false, true].map(&mut tries),
+            [false, true, true, true, true, false, true]
+        );
+    }
+
+    #[test]
+    fn only_a_device_that_a_server_has_by_its_name_is_waited_for() {
+        for (name, server) in [
+            ("alsa:pipewire:NODE=umc,CHANNELS=8,-", Some(EventServer::PipeWire)),
+            ("alsa:-,pulse:DEVICE=null", Some(EventServer::PulseAudio)),
+            ("alsa:hw:0,1", None),
+            ("alsa:default", None),
+            ("alsa:jack:CLIENT=synth", None),
+            ("virtual", None),
+        ] {
+            assert_eq!(server_of(name), server, "{name}");
+        }
+    }
+}
