@@ -42,4 +42,4 @@ pub use pass_report::{PassReport, TakeReport, counted};
 pub(super) use continuation::{Placement, PlacementEffect, PlacementEvent, Refusal};
 pub(super) use latency::LatencyRest;
 pub(super) use machine::Event;
-pub(super) use pass::{RecordingTake, track_name};
+pub(super) use pass::{RecordingTake, take_description, track_name};
