@@ -7,7 +7,7 @@ use super::panel_context::PanelContext;
 use super::panels::{device, keys, palette, settings};
 use super::theme::{self, Theme};
 use super::view::View;
-use super::widget::focus_ring;
+use super::widget::{focus_ring, value_before_cancelled_drag};
 use super::{bar, bottom_panel, dialog, dispatch, health_line, notes, timeline, tracks};
 use crate::app::LiveSources;
 use crate::app::command::Command;
@@ -120,7 +120,7 @@ impl Shell {
         clipped_ui(ui, "tracks", head.union(list), |ui| tracks::show(ui, &mut self.tracks, head, list, &mut context));
         clipped_ui(ui, "lower", bottom, |ui| bottom_panel::show(ui, &mut self.bottom, &mut context));
         if self.bottom.open {
-            self.bottom.height -= drag_upper_edge(ui, bottom);
+            self.bottom.height = drag_upper_edge(ui, bottom, self.bottom.height);
         }
         notes::show(ui, &mut self.notes, lanes, &mut context);
         self.show_overlay(ui, whole, &theme, snapshot, &keys, &mut commands, &mut actions);
@@ -201,6 +201,10 @@ impl Shell {
             Effect::ToggleTab(tab) => self.bottom.toggle(tab),
             Effect::ToggleBottomPanel => self.bottom.open = !self.bottom.open,
             Effect::ToggleFreeze => self.bottom.residency.toggle_freeze(),
+            Effect::ShowNextFault => {
+                (self.bottom.open, self.bottom.tab) = (true, bottom_panel::Tab::Residency);
+                self.bottom.residency.show_next_fault();
+            }
             Effect::ToggleOverlay(overlay) if self.overlay == overlay => self.overlay = Overlay::Nothing,
             Effect::ToggleOverlay(overlay) => self.overlay = overlay,
             Effect::EditSessionName => self.bar.rename = true,
@@ -320,12 +324,14 @@ fn clipped_ui(ui: &mut Ui, name: &str, rect: Rect, draw: impl FnOnce(&mut Ui)) {
     draw(&mut child);
 }
 
-/// The upper edge of the bottom panel, which the user drags. Returns the points that it moved down.
-fn drag_upper_edge(ui: &Ui, bottom: Rect) -> f32 {
+/// The upper edge of the bottom panel, which the user drags. Returns the height of the panel, which was `height`. Esc brings
+/// the height before the drag back.
+fn drag_upper_edge(ui: &Ui, bottom: Rect, height: f32) -> f32 {
     let rect = Rect::from_min_max(bottom.min - vec2(0.0, 3.0), pos2(bottom.right(), bottom.top() + 4.0));
     let response = ui.interact(rect, egui::Id::unique("grip"), Sense::drag());
     response.widget_info(|| egui::WidgetInfo::labeled(egui::Role::Splitter, true, "Height of the lower panel"));
-    response.on_hover_and_drag_cursor(egui::CursorIcon::ResizeVertical).drag_delta().y
+    let response = response.on_hover_and_drag_cursor(egui::CursorIcon::ResizeVertical);
+    value_before_cancelled_drag(&response, height).unwrap_or(height - response.drag_delta().y)
 }
 
 #[cfg(test)]
