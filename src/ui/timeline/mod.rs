@@ -46,14 +46,13 @@ pub fn show(ui: &mut Ui, state: &mut TimelineState, ruler: Rect, lanes: Rect, co
     ruler::grid(&inner, lanes, context);
     let preview = state.pointer.preview(&context.snapshot.session);
     lanes::draw_regions(&inner, lanes, preview, context);
-    state.waves.show(&inner, lanes, context);
-    lanes::cover_left(&inner, lanes, preview, context);
+    state.waves.show(&inner, lanes, preview, context);
     state.losses.show(&inner, lanes, context);
     if context.snapshot.session.end() == FramePos(0) && context.snapshot.transport.pass.is_none() {
         invitation(&inner, lanes, context);
     }
-    state.user_moved_view |= pointer::show(&mut inner, &mut state.pointer, lanes, context);
-    pointer::overview(&mut inner, lanes, context);
+    pointer::show(&mut inner, &mut state.pointer, lanes, &mut state.user_moved_view, context);
+    pointer::overview(&mut inner, lanes, &mut state.user_moved_view, context);
     tree::describe(&inner, lanes, state.pointer.preview(&context.snapshot.session), context);
     ruler::show(ui, ruler, context);
     state.user_moved_view |= pointer::scrub(ui, &mut state.pointer, ruler, context);
