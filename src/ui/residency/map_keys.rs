@@ -15,6 +15,8 @@ pub(super) fn steer(ui: &Ui, response: &Response, state: &mut ResidencyState, sa
     let asks = std::mem::take(&mut state.asks_for_fault);
     if asks {
         response.request_focus();
+        // In a low window the map can be out of sight.
+        response.scroll_to_me(None);
     } else if !response.has_focus() {
         return;
     }

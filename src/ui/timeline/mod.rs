@@ -47,7 +47,7 @@ pub fn show(ui: &mut Ui, state: &mut TimelineState, ruler: Rect, lanes: Rect, co
     let preview = state.pointer.preview(&context.snapshot.session);
     lanes::draw_regions(&inner, lanes, preview, context);
     state.waves.show(&inner, lanes, preview, context);
-    state.losses.show(&inner, lanes, context);
+    state.losses.show(&inner, lanes, preview, context);
     if context.snapshot.session.end() == FramePos(0) && context.snapshot.transport.pass.is_none() {
         invitation(&inner, lanes, context);
     }
