@@ -218,7 +218,7 @@ pub fn set_names(page: &mut [u8; HEADER_BYTES], description: &str, track_name: &
     if header_data_bytes(page).is_none() {
         return false;
     }
-    let (bext, fmt, name) = (chunk_in(page, b"bext"), chunk_in(page, b"fmt "), chunk_in(page, b"iXML"));
+    let (bext, fmt, name) = (chunk_in(page, *b"bext"), chunk_in(page, *b"fmt "), chunk_in(page, *b"iXML"));
     let Some(bext) = bext.filter(|bext| bext.start == BEXT_AT + CHUNK_HEAD_BYTES && bext::FIXED_BYTES <= bext.len())
     else {
         return false;
@@ -238,13 +238,13 @@ pub fn set_names(page: &mut [u8; HEADER_BYTES], description: &str, track_name: &
 }
 
 /// The payload of a chunk in a page that [`Header::build`] has built.
-fn chunk_in(page: &[u8; HEADER_BYTES], id: &[u8; 4]) -> Option<Range<usize>> {
+fn chunk_in(page: &[u8; HEADER_BYTES], id: [u8; 4]) -> Option<Range<usize>> {
     let mut at = RIFF_HEAD_BYTES;
     loop {
         let head = page.get(at..at + CHUNK_HEAD_BYTES)?;
         let bytes = u32::from_le_bytes(*head.last_chunk()?) as usize;
         let payload = at + CHUNK_HEAD_BYTES..(at + CHUNK_HEAD_BYTES).checked_add(bytes)?;
-        if head.starts_with(id) {
+        if head.starts_with(&id) {
             return (payload.end <= HEADER_BYTES).then_some(payload);
         }
         at = payload.end;

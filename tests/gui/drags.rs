@@ -4,6 +4,7 @@ use super::rig::Rig;
 use egui::{ColorImage, ImageData, Key, Rect, pos2, vec2};
 use egui_kittest::kittest::Queryable as _;
 use faultless::session::Region;
+use faultless::ui::bottom_panel::Tab;
 use faultless::ui::effect::Overlay;
 use std::sync::Arc;
 
@@ -149,6 +150,28 @@ fn escape_brings_back_the_height_of_the_lower_panel_and_the_view_of_the_timeline
     assert!((start(&mut rig) - before).abs() < 1.0);
     rig.drag(from, to);
     assert!(before + 1000.0 < start(&mut rig), "without Esc it is scrolled");
+}
+
+#[test]
+fn escape_makes_the_map_live_again_that_a_drag_in_the_graphs_has_frozen() {
+    let mut rig = recorded();
+    let bottom = &mut rig.harness.state_mut().shell().bottom;
+    (bottom.open, bottom.tab) = (true, Tab::Residency);
+    rig.until("the graphs have figures", |rig| {
+        rig.harness.query_by_label_contains("Late wake-up, last minute: max ").is_some()
+    });
+    let is_frozen = |rig: &Rig| rig.harness.query_by_label("Look back").is_some();
+    let graphs = rig.harness.get_by_label("Figures over the last minute").rect();
+    let to = graphs.center() + vec2(80.0, 0.0);
+    rig.hold_drag(graphs.center(), to);
+    rig.step(1);
+    assert!(is_frozen(&rig));
+    rig.press(Key::Escape);
+    assert!(!is_frozen(&rig));
+    rig.release(to);
+    assert!(!is_frozen(&rig));
+    rig.drag(graphs.center(), to);
+    assert!(is_frozen(&rig), "without Esc it stays frozen");
 }
 
 /// The image of the waveforms, if the last picture has drawn it again.

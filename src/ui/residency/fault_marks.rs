@@ -58,7 +58,7 @@ pub(super) fn story(faults: &[SeenFault], row: &Row, byte: u64, sample: &Sample,
         lines.push(format!("{ago:.1} s ago, {}, {cost} (monotonic {seconds}.{micros:06})", kind(fault.kind)));
         let page = grouped(byte / PAGE_BYTES as u64);
         let (byte, address, cause) = (grouped(*byte), fault.address, cause(fault.cause));
-        lines.push(format!("page {page}, byte {byte}, address {address:#x}: {cause}"));
+        lines.push(format!("page {page}, byte {byte} at {address:#x}: {cause}"));
         let by = if fault.in_kernel { "in a system call of" } else { "by" };
         lines.push(format!("{by} {}, instruction {:#x}", fault.code, fault.instruction));
     }
@@ -133,10 +133,10 @@ mod tests {
             [
                 "2 page faults of the audio thread here",
                 "1.0 s ago, minor: no disk, 3.5 µs (monotonic 99.000007)",
-                "page 5, byte 21\u{a0}000, address 0x7f0000001000: write-protected (inferred)",
+                "page 5, byte 21\u{a0}000 at 0x7f0000001000: write-protected (inferred)",
                 "by engine::convert (tile.rs:80), instruction 0x5500",
                 "10.0 s ago, minor: no disk, 3.5 µs (monotonic 90.000007)",
-                "page 4, byte 17\u{a0}000, address 0x7f0000001000: write-protected (inferred)",
+                "page 4, byte 17\u{a0}000 at 0x7f0000001000: write-protected (inferred)",
                 "by engine::convert (tile.rs:80), instruction 0x5500",
             ]
         );
