@@ -1,6 +1,6 @@
 //! The last minute as a trace: cycles and wake-ups of the audio thread, windows, commits, syncs, page faults, passes and
-//! events, and the syncs and writeback of other programs, in the format of Chrome's and Perfetto's trace viewers. Thread: control names the sources; any other thread
-//! gathers and writes.
+//! events, and the syncs and writeback of other programs, in the format of Chrome's and Perfetto's trace viewers. Thread:
+//! control names the sources; any other thread gathers and writes.
 //!
 //! All times are of the monotonic clock. The events of the flight recorder have the wall clock; they are moved by the
 //! difference of the two clocks at the moment of the trace, so a change of the wall clock in the last minute misplaces
@@ -11,7 +11,7 @@ use crate::control::Control;
 use crate::device::monotonic;
 use crate::flight::Events;
 use crate::flight::record::{Kind, Record};
-use crate::limits::TRACE_MS;
+use crate::limits::{FAULTS_KEPT, TRACE_MS};
 use crate::message::cycle_log::Cycle;
 use crate::message::published::Published;
 use crate::residency::disk_work::DiskWork;
@@ -174,6 +174,7 @@ impl Trace {
                 "program": concat!("faultless ", env!("CARGO_PKG_VERSION")),
                 "device": plain(&self.device),
                 "period_frames": self.period_frames,
+                "has_all_page_faults": self.has_all_faults(),
                 "no_page_faults_because": self.no_faults_because.as_deref().map(plain),
                 "no_work_of_others_because": self.no_others_because.as_deref().map(plain),
                 "records_of_others_lost": self.others_lost,
@@ -198,7 +199,13 @@ impl Trace {
     pub fn summary(&self) -> String {
         let seconds = (self.now_ns - self.origin_ns().min(self.now_ns)) as f64 / 1e9;
         let (cycles, windows, faults) = (self.cycles.len(), self.windows.len(), self.faults.len());
-        format!("{seconds:.1} s, {cycles} cycles, {windows} steps of windows, {faults} page faults")
+        let last = if self.has_all_faults() { "" } else { "the last " };
+        format!("{seconds:.1} s, {cycles} cycles, {windows} steps of windows, {last}{faults} page faults")
+    }
+
+    /// Whether the trace has every page fault of its time. The log keeps a limited number; the graphs count all.
+    fn has_all_faults(&self) -> bool {
+        self.faults.len() < FAULTS_KEPT
     }
 
     /// Writes the trace to a new file. Makes its folder if that is missing.
@@ -445,6 +452,19 @@ mod tests {
         let events = json["traceEvents"].as_array().unwrap();
         assert!(events.iter().any(|event| event["name"] == "fsync: a?[31m?"));
         assert!(events.iter().any(|event| event["args"]["text"] == "C:\\"), "the text is what it was");
+    }
+
+    /// The sentence about a trace counted the faults that it had, of seven times as many.
+    #[test]
+    fn a_trace_says_if_older_page_faults_are_not_in_it() {
+        let mut storm = trace();
+        assert!(storm.summary().ends_with(", 1 page faults"), "{}", storm.summary());
+        storm.faults = vec![storm.faults[0].clone(); FAULTS_KEPT];
+        assert!(storm.summary().ends_with(", the last 1024 page faults"), "{}", storm.summary());
+        let mut bytes = Vec::new();
+        storm.write(&mut bytes).unwrap();
+        let json: Value = serde_json::from_slice(&bytes).unwrap();
+        assert_eq!(json["otherData"]["has_all_page_faults"], false);
     }
 
     #[test]
