@@ -6,15 +6,20 @@
 //! mirror. Each keeps the number of its take. No file is replaced. A kill between a rename and the save that lists the new
 //! name costs nothing: the next opening of the session finds the file by the identity that it carries
 //! (`recovery::found_files`). The same holds for an older session.json that the user restores.
+//!
+//! Then each file gets the new names in its header too, in `bext` and iXML. They have places of fixed length there, and one
+//! write of the page changes nothing else, so a kill or a power cut leaves a header that can be read. A header that cannot be
+//! written keeps the old names, which is reported; nothing depends on them.
 
 use super::Control;
-use super::recording::{RecordingPass, RecordingTake};
-use crate::host;
+use super::recording::{RecordingPass, RecordingTake, take_description};
+use crate::host::{self, disk};
 use crate::recovery::found_files::is_file_of;
 use crate::session::file_name::{TakenNames, take_file_name};
 use crate::session::names::audio_path;
 use crate::session::session_file::{TakeFiles, TakeFolder};
 use crate::session::{Session, Take, TakeId, Track};
+use crate::wav::header::{HEADER_BYTES, has_reference, set_names};
 use crossbeam_channel::{Receiver, Sender, TryRecvError, bounded};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -50,10 +55,18 @@ struct FileToName {
     identity: Uuid,
     from: String,
     to: String,
+    /// Name of the track, and description of the recording, for the header.
+    track: String,
+    description: String,
 }
 
-/// A take by its index, and why its files keep their names.
-type Answer = (usize, Result<(), String>);
+/// An answer of the thread.
+enum Answer {
+    /// A take by its index, and why its files keep their names.
+    Files(usize, Result<(), String>),
+    /// Why a header keeps its names.
+    OldHeader(String),
+}
 
 impl NamingJobs {
     /// Whether control waits for no job.
@@ -112,7 +125,8 @@ impl Control {
         if files.is_empty() {
             return false;
         }
-        let (sender, answers) = bounded(files.len());
+        // An answer for each take, and one for each header.
+        let (sender, answers) = bounded(files.len() + files.iter().map(Vec::len).sum::<usize>());
         let is_given_up = Arc::new(AtomicBool::new(false));
         let (given_up, session) = (Arc::clone(&is_given_up), self.session.id);
         let thread = host::spawn("take-names", STACK_BYTES, move || name_takes(session, &files, &sender, &given_up));
@@ -126,15 +140,16 @@ impl Control {
 
     /// Lists the names that files have got, and reports those that could not get one.
     pub(super) fn poll_naming(&mut self) {
-        let (mut listed, mut refused) = (Vec::new(), Vec::new());
+        let (mut listed, mut refused, mut old_headers) = (Vec::new(), Vec::new(), Vec::new());
         self.naming.jobs.retain_mut(|job| {
             loop {
                 match job.answers.try_recv() {
-                    Ok((take, Ok(()))) => listed.append(&mut job.takes[take]),
-                    Ok((take, Err(reason))) => {
+                    Ok(Answer::Files(take, Ok(()))) => listed.append(&mut job.takes[take]),
+                    Ok(Answer::Files(take, Err(reason))) => {
                         job.takes[take].clear();
                         refused.push(reason);
                     }
+                    Ok(Answer::OldHeader(reason)) => old_headers.push(reason),
                     Err(TryRecvError::Empty) => return true,
                     Err(TryRecvError::Disconnected) => return false,
                 }
@@ -150,6 +165,9 @@ impl Control {
         }
         for reason in refused {
             self.caution(format!("{reason}; the take keeps its name"));
+        }
+        for reason in old_headers {
+            self.caution(format!("{reason}; its header keeps the old name of the track"));
         }
         if is_changed {
             self.players_outdated = self.playback_enabled;
@@ -189,7 +207,14 @@ fn plan(run: &RecordingPass, take: &RecordingTake, session: &Session, own: &Path
         if names.contains(&to) && from.to_lowercase() != to.to_lowercase() {
             return Plan::Taken(part.path(), audio_path(&to));
         }
-        let file = |folder: PathBuf| FileToName { folder, identity: part.uuid, from: from.clone(), to: to.clone() };
+        let file = |folder: PathBuf| FileToName {
+            folder,
+            identity: part.uuid,
+            from: from.clone(),
+            to: to.clone(),
+            track: name.to_owned(),
+            description: take_description(name, part.number),
+        };
         // The mirror has the whole pass in one file, with the name and the identity of the first one. It comes first,
         // because its disk is the more likely one to fail.
         if let Some(mirror) = run.mirror.folder().filter(|_| index == 0) {
@@ -204,25 +229,34 @@ fn plan(run: &RecordingPass, take: &RecordingTake, session: &Session, own: &Path
     if files.is_empty() { Plan::Fits } else { Plan::Rename(listed, files) }
 }
 
-/// Gives the files of all takes their new names, and makes the names durable.
+/// Gives the files of all takes their new names, and makes the names durable. Then gives the files the names in their headers.
 fn name_takes(session: Uuid, takes: &[Vec<FileToName>], answers: &Sender<Answer>, is_given_up: &AtomicBool) {
-    let mut folders: Vec<&Path> = Vec::new();
+    let mut named: Vec<&FileToName> = Vec::new();
     for (index, files) in takes.iter().enumerate() {
         if is_given_up.load(Relaxed) {
             break;
         }
-        let named = name_take(session, files, is_given_up);
-        if named.is_ok() {
-            folders.extend(files.iter().map(|file| file.folder.as_path()));
+        let result = name_take(session, files, is_given_up);
+        if result.is_ok() {
+            named.extend(files);
         }
-        // There is a place for each take.
-        answers.try_send((index, named)).ok();
+        // There is a place for each answer.
+        answers.try_send(Answer::Files(index, result)).ok();
     }
+    let mut folders: Vec<&Path> = named.iter().map(|file| file.folder.as_path()).collect();
     folders.sort_unstable();
     folders.dedup();
     for folder in folders {
         // Without this, a power cut may leave a file with its old name. The next opening finds it.
         TakeFiles::with_copy_of(folder, session).and_then(|files| files.sync()).ok();
+    }
+    for file in named {
+        if is_given_up.load(Relaxed) {
+            break;
+        }
+        if let Err(reason) = name_header(session, file) {
+            answers.try_send(Answer::OldHeader(reason)).ok();
+        }
     }
 }
 
@@ -252,6 +286,24 @@ fn name_file(session: Uuid, file: &FileToName, from: &str, to: &str) -> Result<(
     files.rename(from, to).map_err(|error| error.to_string())
 }
 
+/// Gives a file that has its new name the names in its header, and makes them durable.
+fn name_header(session: Uuid, file: &FileToName) -> Result<(), String> {
+    let failed = |error: &dyn std::fmt::Display| format!("{}: {error}", file.path(&file.to));
+    let files = TakeFiles::with_copy_of(&file.folder, session).map_err(|error| error.to_string())?;
+    let opened = files.open_to_write(&file.to).map_err(|error| error.to_string())?;
+    let opened = opened.ok_or_else(|| failed(&"it is gone"))?;
+    let mut page = Box::new([0; HEADER_BYTES]);
+    disk::read_exact_at(&opened, &mut page[..], 0).map_err(|error| failed(&error))?;
+    if !has_reference(&page[..], &file.identity.simple().to_string()) {
+        return Err(failed(&"it is not the file that was recorded"));
+    }
+    if !set_names(&mut page, &file.description, &file.track) {
+        return Err(failed(&"its header has no place for the name"));
+    }
+    // One write of the page that holds the header, as at each sync.
+    disk::write_all_at(&opened, &page[..], 0).and_then(|()| disk::sync_data(&opened)).map_err(|error| failed(&error))
+}
+
 impl FileToName {
     fn path(&self, name: &str) -> String {
         self.folder.join(audio_path(name)).display().to_string()
@@ -266,7 +318,9 @@ mod tests {
     use crate::time::SampleRate;
     use crate::wav::bext::Bext;
     use crate::wav::header::Header;
+    use crate::wav::parse::parse;
     use std::fs;
+    use std::io::Cursor;
 
     const IDENTITY: Uuid = Uuid::from_u128(7);
 
@@ -284,9 +338,16 @@ mod tests {
             let (_, session) = OpenSession::create(&own, "Test", SampleRate(48_000), TakeFormat::S24).unwrap();
             drop(OpenSession::open_on_other_disk(&mirror, &session).unwrap());
             let bext = Bext { originator_reference: IDENTITY.simple().to_string(), ..Bext::default() };
-            let header = Header { bext, ..Header::new(1, 48_000, TakeFormat::S24) };
+            let header = Header { bext, track_name: "In 1".to_owned(), ..Header::new(1, 48_000, TakeFormat::S24) };
             let (from, to) = ("In 1-1.wav".to_owned(), "Kick-1.wav".to_owned());
-            let file = |folder| FileToName { folder, identity: IDENTITY, from: from.clone(), to: to.clone() };
+            let file = |folder| FileToName {
+                folder,
+                identity: IDENTITY,
+                from: from.clone(),
+                to: to.clone(),
+                track: "Kick".to_owned(),
+                description: "Kick take 1".to_owned(),
+            };
             let files = vec![file(mirror), file(own)];
             for file in &files {
                 fs::write(file.path(&file.from), &header.build()[..]).unwrap();
@@ -315,6 +376,32 @@ mod tests {
         let scene = Scene::new();
         scene.name().unwrap();
         assert_eq!(scene.names(), [["Kick-1.wav"], ["Kick-1.wav"]]);
+    }
+
+    /// The description in the header, and whether its iXML has the name of the track.
+    fn names_in(path: &str, track: &str) -> (String, bool) {
+        let bytes = fs::read(path).unwrap();
+        let layout = parse(&mut Cursor::new(&bytes), HEADER_BYTES as u64).unwrap();
+        let name = format!("<NAME>{track}</NAME>");
+        (layout.bext.unwrap().description, String::from_utf8_lossy(&bytes).contains(&name))
+    }
+
+    #[test]
+    fn all_files_of_a_take_get_the_new_name_in_their_headers_and_a_foreign_file_of_that_name_is_left_alone() {
+        let scene = Scene::new();
+        scene.name().unwrap();
+        for file in &scene.files {
+            name_header(scene.session, file).unwrap();
+            assert_eq!(names_in(&file.path(&file.to), "Kick"), ("Kick take 1".to_owned(), true));
+        }
+        let path = scene.files[1].path("Kick-1.wav");
+        let foreign = vec![7; 5000];
+        fs::write(&path, &foreign).unwrap();
+        name_header(scene.session, &scene.files[1]).unwrap_err();
+        assert_eq!(fs::read(&path).unwrap(), foreign);
+        fs::remove_file(&path).unwrap();
+        let reason = name_header(scene.session, &scene.files[1]).unwrap_err();
+        assert!(reason.contains("Kick-1.wav") && !Path::new(&path).exists(), "{reason}");
     }
 
     #[test]

@@ -4,3 +4,4 @@ pub mod bench;
 pub mod doctor;
 pub mod stress;
 pub mod trace;
+mod trace_lanes;

@@ -1,19 +1,20 @@
 //! The last minute as a trace: cycles and wake-ups of the audio thread, windows, commits, syncs, page faults, passes and
-//! events, and the syncs and writeback of other programs, in the format of Chrome's and Perfetto's trace viewers. Thread: control names the sources; any other thread
-//! gathers and writes.
+//! events, and the syncs and writeback of other programs, in the format of Chrome's and Perfetto's trace viewers. Thread:
+//! control names the sources; any other thread gathers and writes.
 //!
 //! All times are of the monotonic clock. The events of the flight recorder have the wall clock; they are moved by the
 //! difference of the two clocks at the moment of the trace, so a change of the wall clock in the last minute misplaces
 //! them.
 
+use super::trace_lanes::{AUDIO, EVENTS, Entry, FAULTS, LANES, LATE, Lanes, PASSES, PROCESS, ViewerJson, plain};
 use crate::control::Control;
 use crate::device::monotonic;
 use crate::flight::Events;
 use crate::flight::record::{Kind, Record};
-use crate::limits::TRACE_MS;
+use crate::limits::{FAULTS_KEPT, TRACE_MS};
 use crate::message::cycle_log::Cycle;
 use crate::message::published::Published;
-use crate::residency::disk_work::{DiskWork, WorkKind};
+use crate::residency::disk_work::DiskWork;
 use crate::residency::faults::{Fault, FaultKind, FaultLog};
 use crate::residency::ledger::Ledger;
 use crate::residency::rates::RatePoint;
@@ -24,38 +25,6 @@ use std::collections::HashMap;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-
-/// The process number of all lanes.
-const PROCESS: u32 = 1;
-
-/// The lanes of the trace, in their order on the screen.
-const LANES: [(u32, &str); 13] = [
-    (AUDIO, "audio thread: cycles"),
-    (LATE, "audio thread: late wake-ups"),
-    (FAULTS, "audio thread: page faults"),
-    (HANDED_OVER, "butler: windows handed over"),
-    (GIVEN_BACK, "audio thread: windows given back"),
-    (COMMITS, "committer: writes"),
-    (DURABLE, "committer: durable"),
-    (SYNCS, "committer: syncs"),
-    (PASSES, "passes"),
-    (EVENTS, "events"),
-    (OTHERS, "syncs and writeback by others"),
-    (OTHERS + 1, "syncs and writeback by others, at the same time"),
-    (OTHERS + 2, "syncs and writeback by others, at the same time"),
-];
-
-const AUDIO: u32 = 1;
-const LATE: u32 = 2;
-const FAULTS: u32 = 3;
-const HANDED_OVER: u32 = 4;
-const GIVEN_BACK: u32 = 5;
-const COMMITS: u32 = 6;
-const DURABLE: u32 = 7;
-const SYNCS: u32 = 8;
-const PASSES: u32 = 9;
-const EVENTS: u32 = 10;
-const OTHERS: u32 = 11;
 
 /// Everything that a trace shows, as plain values.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
@@ -98,23 +67,6 @@ pub struct TracedStep {
     /// Range of the file, or of its spool, in bytes.
     pub byte: u64,
     pub bytes: u64,
-}
-
-/// One event of the format, by the names of its fields there. Times are in microseconds.
-#[derive(Debug, Serialize)]
-struct Entry {
-    name: String,
-    #[serde(rename = "ph")]
-    phase: &'static str,
-    ts: f64,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    dur: Option<f64>,
-    pid: u32,
-    tid: u32,
-    /// The scope of a moment: its thread.
-    #[serde(rename = "s", skip_serializing_if = "Option::is_none")]
-    scope: Option<&'static str>,
-    args: Value,
 }
 
 /// Name of the file of a trace that is made now.
@@ -220,23 +172,24 @@ impl Trace {
             "displayTimeUnit": "ms",
             "otherData": {
                 "program": concat!("faultless ", env!("CARGO_PKG_VERSION")),
-                "device": self.device,
+                "device": plain(&self.device),
                 "period_frames": self.period_frames,
-                "no_page_faults_because": self.no_faults_because,
-                "no_work_of_others_because": self.no_others_because,
+                "has_all_page_faults": self.has_all_faults(),
+                "no_page_faults_because": self.no_faults_because.as_deref().map(plain),
+                "no_work_of_others_because": self.no_others_because.as_deref().map(plain),
                 "records_of_others_lost": self.others_lost,
             },
             "traceEvents": null,
         });
         // The events are written one by one: a minute of them is many megabytes as a document.
         let text = document.to_string();
-        let (head, tail) = text.split_once("null}").map_or((text.as_str(), ""), |(head, _)| (head, "}"));
+        let (head, tail) = text.strip_suffix("null}").map_or((text.as_str(), ""), |head| (head, "}"));
         to.write_all(head.as_bytes())?;
         let mut separator = b"[".as_slice();
         for entry in self.entries() {
             to.write_all(separator)?;
             separator = b",\n";
-            serde_json::to_writer(&mut *to, &entry)?;
+            entry.serialize(&mut serde_json::Serializer::with_formatter(&mut *to, ViewerJson))?;
         }
         to.write_all(b"]")?;
         to.write_all(tail.as_bytes())
@@ -246,7 +199,13 @@ impl Trace {
     pub fn summary(&self) -> String {
         let seconds = (self.now_ns - self.origin_ns().min(self.now_ns)) as f64 / 1e9;
         let (cycles, windows, faults) = (self.cycles.len(), self.windows.len(), self.faults.len());
-        format!("{seconds:.1} s, {cycles} cycles, {windows} steps of windows, {faults} page faults")
+        let last = if self.has_all_faults() { "" } else { "the last " };
+        format!("{seconds:.1} s, {cycles} cycles, {windows} steps of windows, {last}{faults} page faults")
+    }
+
+    /// Whether the trace has every page fault of its time. The log keeps a limited number; the graphs count all.
+    fn has_all_faults(&self) -> bool {
+        self.faults.len() < FAULTS_KEPT
     }
 
     /// Writes the trace to a new file. Makes its folder if that is missing.
@@ -272,7 +231,18 @@ impl Trace {
                 FaultKind::Major => "major fault",
                 FaultKind::Refused => "no page",
             };
-            let args = json!({ "text": fault.text(), "address": format!("{:#x}", fault.address), "fault": fault });
+            // Addresses of the kernel are beyond the signed numbers of 64 bits, which some viewers have only.
+            let args = json!({
+                "text": fault.text(),
+                "address": format!("{:#x}", fault.address),
+                "instruction": format!("{:#x}", fault.instruction),
+                "code": fault.code,
+                "in_kernel": fault.in_kernel,
+                "kind": fault.kind,
+                "cause": fault.cause,
+                "cost_us": fault.cost_us,
+                "place": fault.place,
+            });
             lane.slice(FAULTS, name, fault.at_ns.saturating_sub(cost_ns), fault.at_ns, args);
         }
         for event in &self.windows {
@@ -288,8 +258,8 @@ impl Trace {
         let about = |name: &str, tid: u32, args: Value| Entry {
             name: name.to_owned(),
             phase: "M",
-            ts: 0.0,
-            dur: None,
+            at_ns: 0,
+            took_ns: None,
             pid: PROCESS,
             tid,
             scope: None,
@@ -345,123 +315,12 @@ impl Trace {
     }
 }
 
-/// The entries of all lanes.
-struct Lanes {
-    origin_ns: u64,
-    entries: Vec<Entry>,
-}
-
-impl Lanes {
-    fn us(&self, at_ns: u64) -> f64 {
-        at_ns.saturating_sub(self.origin_ns) as f64 / 1e3
-    }
-
-    fn slice(&mut self, tid: u32, name: &str, from_ns: u64, to_ns: u64, args: Value) {
-        let (ts, end) = (self.us(from_ns), self.us(to_ns));
-        self.add(tid, name, "X", ts, Some((end - ts).max(0.0)), args);
-    }
-
-    fn moment(&mut self, tid: u32, name: &str, at_ns: u64, args: Value) {
-        let ts = self.us(at_ns);
-        self.add(tid, name, "i", ts, None, args);
-    }
-
-    fn add(&mut self, tid: u32, name: &str, phase: &'static str, ts: f64, dur: Option<f64>, args: Value) {
-        let scope = dur.is_none().then_some("t");
-        self.entries.push(Entry { name: name.to_owned(), phase, ts, dur, pid: PROCESS, tid, scope, args });
-    }
-
-    /// The figures as counters: the viewers draw one graph for each name.
-    fn rates(&mut self, at_ns: u64, point: &RatePoint) {
-        let counters = [
-            (
-                "dirty bytes",
-                json!({ "takes": point.dirty_bytes, "other": other(point.machine_dirty_bytes, point.dirty_bytes) }),
-            ),
-            (
-                "writeback bytes",
-                json!({ "takes": point.writeback_bytes, "other": other(point.machine_writeback_bytes, point.writeback_bytes) }),
-            ),
-            (
-                "page faults",
-                json!({ "minor": point.minor_faults.unwrap_or(0), "major": point.major_faults.unwrap_or(0) }),
-            ),
-            ("run delay us", json!({ "audio thread": point.run_delay_us.unwrap_or(0.0) })),
-        ];
-        let ts = self.us(at_ns);
-        for (name, args) in counters {
-            let (name, phase) = (name.to_owned(), "C");
-            self.entries.push(Entry { name, phase, ts, dur: None, pid: PROCESS, tid: 0, scope: None, args });
-        }
-    }
-
-    fn window(&mut self, event: &TracedStep, file: &str) {
-        let args = json!({ "file": file, "byte": event.byte, "bytes": event.bytes });
-        let (tid, name) = match event.step {
-            WindowStep::HandedOver => (HANDED_OVER, "capture window"),
-            WindowStep::PlaybackHandedOver => (HANDED_OVER, "playback window"),
-            WindowStep::GivenBack => (GIVEN_BACK, "capture window"),
-            WindowStep::PlaybackGivenBack => (GIVEN_BACK, "playback window"),
-            WindowStep::Committed => (COMMITS, "write"),
-            WindowStep::Durable => (DURABLE, "durable"),
-            WindowStep::Synced => (SYNCS, "sync"),
-        };
-        if event.took_ns == 0 {
-            self.moment(tid, name, event.at_ns, args);
-        } else {
-            self.slice(tid, name, event.at_ns.saturating_sub(event.took_ns), event.at_ns, args);
-        }
-    }
-
-    /// Work of others by the name of its program. A sync and the writeback that it waits for take place at the same time,
-    /// so each piece has a lane that is free when it begins. Writeback of one take is a moment within that of its run.
-    fn work_of_others(&mut self, all: &[DiskWork]) {
-        let mut all: Vec<&DiskWork> = all.iter().collect();
-        all.sort_by_key(|work| work.at_ns.saturating_sub(work.took_ns));
-        let mut ends_ns = [0_u64; 3];
-        for work in all {
-            let name = match work.kind {
-                WorkKind::Writeback | WorkKind::TakeWriteback => format!("writeback: {}", work.program_name()),
-                WorkKind::FileSync | WorkKind::SystemSync => format!("{}: {}", work.word, work.program_name()),
-            };
-            let args = json!({ "text": work.text(), "work": work });
-            if work.took_ns == 0 || work.kind == WorkKind::TakeWriteback {
-                self.moment(OTHERS, &name, work.at_ns, args);
-                continue;
-            }
-            let began_ns = work.at_ns.saturating_sub(work.took_ns);
-            let free = ends_ns.iter().position(|end| *end <= began_ns).unwrap_or(ends_ns.len() - 1);
-            ends_ns[free] = work.at_ns;
-            self.slice(OTHERS + free as u32, &name, began_ns, work.at_ns, args);
-        }
-    }
-
-    /// The entries in the order of their begins. Slices of a lane follow each other: one that was measured to begin
-    /// before the end of its predecessor begins there.
-    fn without_overlaps(mut self) -> Vec<Entry> {
-        self.entries.sort_by(|a, b| a.ts.total_cmp(&b.ts));
-        let mut ends = [0.0_f64; LANES.len() + 1];
-        for entry in &mut self.entries {
-            let (Some(dur), Some(end)) = (&mut entry.dur, ends.get_mut(entry.tid as usize)) else { continue };
-            let until = (entry.ts + *dur).max(*end);
-            entry.ts = entry.ts.max(*end);
-            *dur = until - entry.ts;
-            *end = until;
-        }
-        self.entries.sort_by(|a, b| a.ts.total_cmp(&b.ts));
-        self.entries
-    }
-}
-
-/// The bytes of the machine without those of the takes.
-fn other(machine: u64, takes: u64) -> u64 {
-    machine.saturating_sub(takes)
-}
-
 #[cfg(test)]
 mod tests {
+    use super::super::trace_lanes::OTHERS;
     use super::*;
     use crate::flight::record::Severity;
+    use crate::residency::disk_work::WorkKind;
     use crate::residency::disk_work::tests::work;
     use crate::residency::faults::{FaultCause, FaultPlace};
 
@@ -547,6 +406,73 @@ mod tests {
         let mut open = trace();
         open.events.truncate(1);
         assert!(parsed(&open).iter().any(|event| event["name"] == "pass" && event["dur"].as_f64() > Some(900_000.0)));
+    }
+
+    /// A duration was the difference of two floating-point numbers, so it could be 2.9e-11, which a viewer reads as 2 µs. The
+    /// next slice then overlapped, and the viewer left it out.
+    #[test]
+    fn times_are_whole_nanoseconds_and_slices_that_follow_each_other_at_once_are_a_nanosecond_apart() {
+        let mut close = trace();
+        let cycle = |at: u64| Cycle { begin_ns: 1_000_000_000 + at * 333_337, length_ns: 333_337, late_ns: 0 };
+        close.cycles = (0..3000).map(cycle).collect();
+        let mut bytes = Vec::new();
+        close.write(&mut bytes).unwrap();
+        let text = String::from_utf8(bytes).unwrap();
+        let digits = |key: &str| -> Vec<String> {
+            let of = |behind: &str| behind.split([',', '}']).next().unwrap_or_default().to_owned();
+            text.split(&format!("\"{key}\":")).skip(1).map(of).collect()
+        };
+        for time in digits("ts").iter().chain(&digits("dur")) {
+            let decimals = time.split_once('.').unwrap().1;
+            assert!(decimals.len() <= 3 && time.chars().all(|c| c.is_ascii_digit() || c == '.'), "{time}");
+        }
+        let events = parsed(&close);
+        let cut_off = |event: &Value, key: &str| (event[key].as_f64().unwrap() * 1000.0) as i64;
+        let mut end = 0;
+        for cycle in events.iter().filter(|event| event["name"] == "cycle") {
+            assert!(end <= cut_off(cycle, "ts"), "{cycle}");
+            end = cut_off(cycle, "ts") + cut_off(cycle, "dur");
+        }
+    }
+
+    /// A viewer refuses a whole file for a control character in a name, and loses the rest of one behind a text that ends with
+    /// a backslash.
+    #[test]
+    fn names_with_control_characters_and_texts_that_end_with_a_backslash_can_be_read_by_viewers() {
+        let mut odd = trace();
+        odd.device = "null}\u{7f}\\".to_owned();
+        odd.others[0].program = "a\u{1b}[31m\\".to_owned();
+        odd.events[0].1.text = "C:\\".to_owned();
+        let mut bytes = Vec::new();
+        odd.write(&mut bytes).unwrap();
+        let text = String::from_utf8(bytes.clone()).unwrap();
+        assert!(!text.contains("\\\\") && !text.contains('\u{7f}'), "{text}");
+        let json: Value = serde_json::from_slice(&bytes).unwrap();
+        assert_eq!(json["otherData"]["device"], "null}??");
+        let events = json["traceEvents"].as_array().unwrap();
+        assert!(events.iter().any(|event| event["name"] == "fsync: a?[31m?"));
+        assert!(events.iter().any(|event| event["args"]["text"] == "C:\\"), "the text is what it was");
+    }
+
+    /// The sentence about a trace counted the faults that it had, of seven times as many.
+    #[test]
+    fn a_trace_says_if_older_page_faults_are_not_in_it() {
+        let mut storm = trace();
+        assert!(storm.summary().ends_with(", 1 page faults"), "{}", storm.summary());
+        storm.faults = vec![storm.faults[0].clone(); FAULTS_KEPT];
+        assert!(storm.summary().ends_with(", the last 1024 page faults"), "{}", storm.summary());
+        let mut bytes = Vec::new();
+        storm.write(&mut bytes).unwrap();
+        let json: Value = serde_json::from_slice(&bytes).unwrap();
+        assert_eq!(json["otherData"]["has_all_page_faults"], false);
+    }
+
+    #[test]
+    fn the_addresses_of_a_fault_in_the_kernel_are_texts() {
+        let mut deep = trace();
+        deep.faults[0].instruction = 0xffff_ffff_8100_0000;
+        let event = parsed(&deep).into_iter().find(|event| event["name"] == "minor fault").unwrap();
+        assert_eq!(event["args"]["instruction"], "0xffffffff81000000");
     }
 
     #[test]

@@ -16,6 +16,10 @@ use std::sync::{Arc, Mutex, OnceLock, Weak};
 /// Stories that are kept. The user looks at one page at a time.
 const STORIES_MAX: usize = 64;
 
+/// Age up to which the story of an earlier sample stands for that of a page, in milliseconds. A live map has its next sample
+/// before the engine has answered about the last one.
+const STORY_AGE_MS: u64 = 1000;
+
 /// A page at a time: the sample's stamp, the row, the byte.
 type Page = (u64, RowKey, u64);
 
@@ -43,6 +47,17 @@ struct State {
     /// The last syncs and writeback by others, at most [`DISK_WORK_KEPT`].
     disk_work: VecDeque<SeenWork>,
     no_disk_work_because: Option<Arc<str>>,
+}
+
+impl State {
+    /// The story of a page as of the latest earlier sample whose story has come. Empty if that is too old.
+    fn earlier_story(&self, (at, key, byte): Page) -> Vec<String> {
+        let is_near = |page: &&Page| {
+            (page.1, page.2) == (key, byte) && at.checked_sub(page.0).is_some_and(|age| age <= STORY_AGE_MS)
+        };
+        let latest = self.stories.keys().filter(is_near).max_by_key(|page| page.0);
+        latest.and_then(|page| self.stories.get(page)).cloned().unwrap_or_default()
+    }
 }
 
 impl RemoteSamples {
@@ -161,9 +176,39 @@ impl ResidencySamples for RemoteSamples {
                 state.stories.remove(&old);
             }
             state.asked.push_back(page);
+            let earlier = state.earlier_story(page);
             drop(state);
             self.request(Request::Story { at: page.0, key: page.1, byte: page.2 });
+            return earlier;
         }
-        Vec::new()
+        state.earlier_story(page)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::message::take::TakeKey;
+    use crate::residency::sample::tests::{row, sample};
+    use crate::residency::state::{Cell, Kernel, PageState};
+    use uuid::Uuid;
+
+    /// The card of a page in a live map had no history: each picture asked about a newer sample.
+    #[test]
+    fn the_story_of_a_page_in_a_live_map_is_that_of_an_earlier_sample_until_its_own_comes() {
+        let samples = RemoteSamples::default();
+        let key = RowKey::Take { uuid: Uuid::from_u128(7), key: TakeKey(1) };
+        let cells = || vec![Cell::new(PageState::Locked, Kernel::Mapped, false); 4];
+        let at = |ms: u64| sample(ms, row(key, 8192, 4096, cells()));
+        assert!(samples.page_story_at(&at(1000), &key, 9000).is_empty());
+        samples.tell(1000, key, 8192, vec!["supplied".to_owned()]);
+        assert_eq!(samples.page_story_at(&at(1083), &key, 9000), ["supplied"]);
+        assert_eq!(samples.page_story_at(&at(1083), &key, 9000), ["supplied"], "asked, and not answered yet");
+        samples.tell(1083, key, 8192, vec!["filled".to_owned()]);
+        assert_eq!(samples.page_story_at(&at(1166), &key, 9000), ["filled"]);
+        assert_eq!(samples.page_story_at(&at(1000), &key, 9000), ["supplied"], "each sample has its own");
+        assert!(samples.page_story_at(&at(990), &key, 9000).is_empty(), "nothing from later");
+        assert!(samples.page_story_at(&at(3000), &key, 9000).is_empty(), "nothing old");
+        assert!(samples.page_story_at(&at(1166), &key, 20_000).is_empty(), "not that of another page");
     }
 }

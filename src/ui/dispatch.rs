@@ -89,6 +89,7 @@ pub fn dispatch(action: Action, snapshot: &Snapshot, view: &View) -> Vec<Effect>
         Action::Export => vec![Effect::ToggleTab(Tab::Export)],
         Action::Lower => vec![Effect::ToggleBottomPanel],
         Action::Freeze => vec![Effect::ToggleFreeze],
+        Action::NextFault => vec![Effect::ShowNextFault],
         Action::Device => vec![Effect::ToggleOverlay(Overlay::Device)],
         Action::Settings => vec![Effect::ToggleOverlay(Overlay::Settings)],
         Action::Theme => vec![change_settings(snapshot, switch_theme)],

@@ -22,6 +22,8 @@ pub enum Effect {
     ToggleBottomPanel,
     /// Freeze the residency map, or let it follow the watcher again.
     ToggleFreeze,
+    /// Show the next page fault in the residency map.
+    ShowNextFault,
     /// Open an overlay in place of the open one; close it if it is the open one.
     ToggleOverlay(Overlay),
     /// Start to edit the session's name in the transport bar.

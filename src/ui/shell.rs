@@ -9,7 +9,7 @@ use super::panel_context::PanelContext;
 use super::panels::{device, keys, palette, settings};
 use super::theme::{self, Theme};
 use super::view::View;
-use super::widget::{adjusted, focus_ring, name_part};
+use super::widget::{adjusted, focus_ring, name_part, value_before_cancelled_drag};
 use super::{bar, bottom_panel, dialog, dispatch, health_line, notes, timeline, tracks};
 use crate::app::LiveSources;
 use crate::app::command::Command;
@@ -134,7 +134,7 @@ impl Shell {
         });
         clipped_ui(ui, ("lower", "Lower panel"), bottom, |ui| bottom_panel::show(ui, &mut self.bottom, &mut context));
         if self.bottom.open {
-            self.bottom.height -= drag_upper_edge(ui, bottom);
+            self.bottom.height = drag_upper_edge(ui, bottom, self.bottom.height);
         }
         notes::show(ui, &mut self.notes, lanes, &mut context);
         let sheet = self.show_overlay(ui, whole, &theme, snapshot, &keys, &mut commands, &mut actions);
@@ -222,6 +222,10 @@ impl Shell {
             Effect::ToggleTab(tab) => self.bottom.toggle(tab),
             Effect::ToggleBottomPanel => self.bottom.open = !self.bottom.open,
             Effect::ToggleFreeze => self.bottom.residency.toggle_freeze(),
+            Effect::ShowNextFault => {
+                (self.bottom.open, self.bottom.tab) = (true, bottom_panel::Tab::Residency);
+                self.bottom.residency.show_next_fault();
+            }
             Effect::ToggleOverlay(overlay) if self.overlay == overlay => self.overlay = Overlay::Nothing,
             Effect::ToggleOverlay(overlay) => self.overlay = overlay,
             Effect::EditSessionName => self.bar.rename = true,
@@ -358,22 +362,27 @@ fn name_window(ctx: &egui::Context, snapshot: &Snapshot) {
     ctx.accesskit_node_builder(egui::accesskit_root_id(), |node| node.set_label(name));
 }
 
-/// The upper edge of the bottom panel, which the user drags. Returns the points that it moved down.
-fn drag_upper_edge(ui: &Ui, bottom: Rect) -> f32 {
+/// The upper edge of the bottom panel, which the user drags. Returns the height of the panel, which was `height`. Esc brings
+/// the height before the drag back.
+fn drag_upper_edge(ui: &Ui, bottom: Rect, height: f32) -> f32 {
     let rect = Rect::from_min_max(bottom.min - vec2(0.0, 3.0), pos2(bottom.right(), bottom.top() + 4.0));
     let response = ui.interact(rect, egui::Id::unique("grip"), Sense::drag());
     response.widget_info(|| egui::WidgetInfo::labeled(egui::Role::Splitter, true, "Height of the lower panel"));
-    let height = bottom.height();
+    let response = response.on_hover_and_drag_cursor(egui::CursorIcon::ResizeVertical);
+    if let Some(before) = value_before_cancelled_drag(&response, height) {
+        return before;
+    }
+    let shown = bottom.height();
     let heights = f64::from(BOTTOM_HEIGHT_MIN)..=f64::from(ui.ctx().content_rect().height());
-    let set = adjusted(ui, &response, f64::from(height.round()), &heights, f64::from(EDGE_STEP));
-    let mut down = set.map_or(0.0, |set| height - set as f32);
+    let set = adjusted(ui, &response, f64::from(shown.round()), &heights, f64::from(EDGE_STEP));
+    let mut up = set.map_or(0.0, |set| set as f32 - shown);
     if response.has_focus() {
         let arrows = egui::EventFilter { vertical_arrows: true, ..Default::default() };
         ui.memory_mut(|memory| memory.set_focus_lock_filter(response.id, arrows));
         let presses = |key| ui.input(|input| input.num_presses(key) as f32);
-        down += (presses(Key::ArrowDown) - presses(Key::ArrowUp)) * EDGE_STEP;
+        up += (presses(Key::ArrowUp) - presses(Key::ArrowDown)) * EDGE_STEP;
     }
-    down + response.on_hover_and_drag_cursor(egui::CursorIcon::ResizeVertical).drag_delta().y
+    height + up - response.drag_delta().y
 }
 
 #[cfg(test)]

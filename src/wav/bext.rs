@@ -134,6 +134,12 @@ impl Bext {
     }
 }
 
+/// Changes the description in a payload. It must have the fixed part.
+pub fn set_description(payload: &mut [u8], description: &str) {
+    payload[DESCRIPTION.at..DESCRIPTION.at + DESCRIPTION.bytes].fill(0);
+    put_text(payload, DESCRIPTION, description);
+}
+
 /// A line of coding history in the form of EBU R98. `remark` becomes the text field. Its commas become semicolons,
 /// because commas separate fields.
 pub fn coding_history_line(format: TakeFormat, rate: u32, channels: u16, remark: &str) -> String {

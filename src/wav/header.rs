@@ -7,7 +7,7 @@
 //! | 48 | `bext` | 602 and the coding history (EBU Tech 3285) |
 //! | | `fmt ` | 16: plain PCM; 18: float; 40: extensible, for more than two channels |
 //! | | `fact` | 4: frames; float only |
-//! | | `iXML` | the track's name, if it is not empty and fits |
+//! | | `iXML` | the track's name, if it is not empty and fits; padded to its maximum length |
 //! | | `JUNK` | zeros |
 //! | 4088 | `data` | the sound, from byte 4096 |
 //!
@@ -18,6 +18,7 @@ use crate::limits::{CHANNEL_COUNT_MAX, DATA_OFFSET, RATE_HZ_MAX, RIFF_BYTES_MAX}
 use crate::wav::bext::{self, Bext};
 use crate::wav::ixml;
 use crate::wav::parse::{SUBFORMAT_TAIL, TAG_EXTENSIBLE};
+use std::ops::Range;
 
 /// Bytes of the page.
 pub const HEADER_BYTES: usize = DATA_OFFSET as usize;
@@ -53,6 +54,7 @@ const IXML_BYTES_MAX: usize = HEADER_BYTES
     - CHUNK_HEAD_BYTES // of the padding
     - CHUNK_HEAD_BYTES; // of the sound
 const _: () = assert!(IXML_BYTES_MAX >= 1024, "a track's name has room");
+const _: () = assert!(IXML_BYTES_MAX.is_multiple_of(2), "the chunk needs no pad byte");
 const _: () = assert!(
     RATE_HZ_MAX as u64 * CHANNEL_COUNT_MAX as u64 * 4 <= u32::MAX as u64,
     "bytes a second fit into their field"
@@ -115,8 +117,10 @@ impl Header {
             page.chunk(*b"fact", &short(frames).to_le_bytes());
         }
         if !self.track_name.is_empty() {
-            let xml = ixml::build(&self.track_name, self.channels);
+            let mut xml = ixml::build(&self.track_name, self.channels);
             if xml.len() <= IXML_BYTES_MAX {
+                // The spaces leave room for another name, see `set_names`.
+                xml.resize(IXML_BYTES_MAX, b' ');
                 page.chunk(*b"iXML", &xml);
             }
         }
@@ -204,6 +208,47 @@ pub fn reference_in(page: &[u8]) -> Option<&[u8]> {
 /// Whether a page that [`Header::build`] has built has this originator reference.
 pub fn has_reference(page: &[u8], reference: &str) -> bool {
     reference_in(page).is_some_and(|found| found.starts_with(reference.as_bytes()))
+}
+
+/// Gives a page that [`Header::build`] has built another description and another name of the track. Both have a place of fixed
+/// length, so no chunk changes its place or its length: a page that a power cut leaves with sectors of both versions can be
+/// read. Returns whether the page has the new names. It is unchanged if it was not built so, or if the name does not fit.
+pub fn set_names(page: &mut [u8; HEADER_BYTES], description: &str, track_name: &str) -> bool {
+    const BEXT_AT: usize = RIFF_HEAD_BYTES + CHUNK_HEAD_BYTES + DS64_BYTES;
+    if header_data_bytes(page).is_none() {
+        return false;
+    }
+    let (bext, fmt, name) = (chunk_in(page, *b"bext"), chunk_in(page, *b"fmt "), chunk_in(page, *b"iXML"));
+    let Some(bext) = bext.filter(|bext| bext.start == BEXT_AT + CHUNK_HEAD_BYTES && bext::FIXED_BYTES <= bext.len())
+    else {
+        return false;
+    };
+    // A page without that chunk had a name that did not fit.
+    if let Some(name) = name {
+        let channels = fmt.and_then(|fmt| page.get(fmt.start + 2..)?.first_chunk::<2>().copied());
+        let mut xml = ixml::build(track_name, u16::from_le_bytes(channels.unwrap_or_default()));
+        if name.len() < xml.len() {
+            return false;
+        }
+        xml.resize(name.len(), b' ');
+        page[name].copy_from_slice(&xml);
+    }
+    bext::set_description(&mut page[bext], description);
+    true
+}
+
+/// The payload of a chunk in a page that [`Header::build`] has built.
+fn chunk_in(page: &[u8; HEADER_BYTES], id: [u8; 4]) -> Option<Range<usize>> {
+    let mut at = RIFF_HEAD_BYTES;
+    loop {
+        let head = page.get(at..at + CHUNK_HEAD_BYTES)?;
+        let bytes = u32::from_le_bytes(*head.last_chunk()?) as usize;
+        let payload = at + CHUNK_HEAD_BYTES..(at + CHUNK_HEAD_BYTES).checked_add(bytes)?;
+        if head.starts_with(&id) {
+            return (payload.end <= HEADER_BYTES).then_some(payload);
+        }
+        at = payload.end;
+    }
 }
 
 /// The page while it is being filled.
@@ -302,6 +347,49 @@ mod tests {
         let page = header.build();
         assert!(!page.windows(4).any(|w| w == b"iXML"));
         assert!(page.windows(2_000).any(|w| w.iter().all(|&b| b == b'h')));
+    }
+
+    /// A take whose file was renamed kept the old name of its track in its header.
+    #[test]
+    fn a_header_with_other_names_is_the_one_that_would_have_been_built_with_them() {
+        for (format, channels) in [(TakeFormat::S24, 1), (TakeFormat::F32, 2)] {
+            let named = |name: &str| {
+                let bext = Bext {
+                    description: format!("{name} take 3"),
+                    coding_history: "A=PCM,F=48000".to_owned(),
+                    originator_reference: "0123456789abcdef0123456789abcdef".to_owned(),
+                    ..Bext::default()
+                };
+                let header = Header {
+                    bext,
+                    track_name: name.to_owned(),
+                    data_bytes: 600,
+                    ..Header::new(channels, 48_000, format)
+                };
+                header.build()
+            };
+            let names = ["In 1", "Kick & \"Snare\" <left>", "x", &"声".repeat(60)];
+            for (from, to) in names.iter().flat_map(|from| names.iter().map(move |to| (from, to))) {
+                let mut page = named(from);
+                assert!(set_names(&mut page, &format!("{to} take 3"), to));
+                assert!(page == named(to), "{from} to {to}");
+                // A power cut leaves each sector of the old or of the new page.
+                let (old, new) = (named(from), named(to));
+                for torn_at in (512..HEADER_BYTES).step_by(512) {
+                    let torn = [&old[..torn_at], &new[torn_at..]].concat();
+                    let layout = parse(&mut Cursor::new(&torn), HEADER_BYTES as u64 + 600).unwrap();
+                    assert_eq!((layout.channels, layout.data_offset, layout.data_bytes), (channels, DATA_OFFSET, 600));
+                    assert!(has_reference(&torn, "0123456789abcdef0123456789abcdef"));
+                }
+            }
+            let (mut page, before) = (named("In 1"), named("In 1"));
+            assert!(!set_names(&mut page, "long", &"n".repeat(4000)) && page == before, "it does not fit");
+        }
+        let mut foreign = Box::new([0; HEADER_BYTES]);
+        assert!(!set_names(&mut foreign, "a", "b") && *foreign == [0; HEADER_BYTES]);
+        let mut nameless = Header { data_bytes: 6, ..Header::new(1, 48_000, TakeFormat::S24) }.build();
+        assert!(set_names(&mut nameless, "Kick take 1", "Kick"));
+        assert!(!nameless.windows(4).any(|bytes| bytes == b"iXML"), "it has no place for a name of the track");
     }
 
     /// The payload of the `fmt ` chunk of a page.

@@ -1,10 +1,12 @@
 //! Tests of drags: what is dragged follows the pointer, the edit is sent at the release, and Esc cancels. Thread: test.
 
 use super::rig::Rig;
-use egui::{Key, Rect, pos2, vec2};
+use egui::{ColorImage, ImageData, Key, Rect, pos2, vec2};
 use egui_kittest::kittest::Queryable as _;
 use faultless::session::Region;
+use faultless::ui::bottom_panel::Tab;
 use faultless::ui::effect::Overlay;
+use std::sync::Arc;
 
 /// A window with two tracks, each with a take of a second.
 fn recorded() -> Rig {
@@ -110,4 +112,111 @@ fn escape_cancels_a_range_a_marker_and_a_fader() {
     rig.release(to);
     let after = rig.session().tracks()[0].gain_db();
     assert!((after - gain).abs() < 0.05, "{after}");
+}
+
+/// Esc ended these drags and left what they had moved where it was.
+#[test]
+fn escape_brings_back_the_height_of_the_lower_panel_and_the_view_of_the_timeline() {
+    let mut rig = recorded();
+    rig.harness.state_mut().shell().bottom.open = true;
+    rig.step(3);
+    let height = |rig: &mut Rig| rig.harness.state_mut().shell().bottom.height;
+    let before = height(&mut rig);
+    let grip = rig.harness.get_by_label("Height of the lower panel").rect().center();
+    let to = grip + vec2(0.0, 60.0);
+    rig.hold_drag(grip, to);
+    assert!(height(&mut rig) < before - 40.0, "{} of {before}", height(&mut rig));
+    rig.press(Key::Escape);
+    assert!((height(&mut rig) - before).abs() < 0.5, "{} of {before}", height(&mut rig));
+    rig.release(to);
+    assert!((height(&mut rig) - before).abs() < 0.5);
+    rig.drag(grip, to);
+    assert!(height(&mut rig) < before - 40.0, "without Esc it has the new height");
+
+    for _ in 0..4 {
+        rig.press(Key::Plus);
+    }
+    let start = |rig: &mut Rig| rig.harness.state_mut().shell().view.start;
+    let before = start(&mut rig);
+    let strip = rig.harness.get_by_label("Overview").rect();
+    // The grip of the strip is where the view is. A drag moves the view by as much, wherever it begins.
+    let (from, to) = (strip.left_center() + vec2(12.0, 0.0), strip.left_center() + vec2(140.0, 0.0));
+    rig.hold_drag(from, to);
+    let moved = start(&mut rig);
+    assert!(before + 1000.0 < moved, "{moved} of {before}");
+    rig.press(Key::Escape);
+    assert!((start(&mut rig) - before).abs() < 1.0, "{} of {before}", start(&mut rig));
+    rig.release(to);
+    assert!((start(&mut rig) - before).abs() < 1.0);
+    rig.drag(from, to);
+    assert!(before + 1000.0 < start(&mut rig), "without Esc it is scrolled");
+}
+
+#[test]
+fn escape_makes_the_map_live_again_that_a_drag_in_the_graphs_has_frozen() {
+    let mut rig = recorded();
+    let bottom = &mut rig.harness.state_mut().shell().bottom;
+    (bottom.open, bottom.tab) = (true, Tab::Residency);
+    rig.until("the graphs have figures", |rig| {
+        rig.harness.query_by_label_contains("Late wake-up, last minute: max ").is_some()
+    });
+    let is_frozen = |rig: &Rig| rig.harness.query_by_label("Look back").is_some();
+    let graphs = rig.harness.get_by_label("Figures over the last minute").rect();
+    let to = graphs.center() + vec2(80.0, 0.0);
+    rig.hold_drag(graphs.center(), to);
+    rig.step(1);
+    assert!(is_frozen(&rig));
+    rig.press(Key::Escape);
+    assert!(!is_frozen(&rig));
+    rig.release(to);
+    assert!(!is_frozen(&rig));
+    rig.drag(graphs.center(), to);
+    assert!(is_frozen(&rig), "without Esc it stays frozen");
+}
+
+/// The image of the waveforms, if the last picture has drawn it again.
+fn drawn_waves(rig: &Rig) -> Option<Arc<ColorImage>> {
+    let textures = rig.harness.ctx.tex_manager();
+    let textures = textures.read();
+    let mut drawn = rig.harness.output().textures_delta.set.iter();
+    let is_waves = |id| textures.meta(id).is_some_and(|texture| texture.name == "waves");
+    let (_, deltas) = drawn.find(|(id, _)| is_waves(**id))?;
+    let ImageData::Color(image) = &deltas.iter().rev().find(|delta| delta.pos.is_none())?.image;
+    Some(Arc::clone(image))
+}
+
+/// The columns of the image that have something in the rows of `lane`.
+fn filled_columns(image: &ColorImage, lane: Rect, timeline: Rect) -> Vec<usize> {
+    let rows =
+        (lane.top() - timeline.top()).max(0.0) as usize..((lane.bottom() - timeline.top()) as usize).min(image.size[1]);
+    let is_filled = |x: &usize| rows.clone().any(|y| image.pixels[y * image.size[0] + x].a() > 0);
+    (0..image.size[0]).filter(is_filled).collect()
+}
+
+/// The waveform stood still during a trim, and only the box changed.
+#[test]
+fn the_waveform_of_a_region_is_drawn_again_while_it_is_trimmed_and_moved() {
+    let mut rig = recorded();
+    let timeline = rig.harness.get_by_label("Timeline").rect();
+    let rect = shown(&rig);
+    let edge = pos2(rect.right() - 1.0, rect.center().y);
+    let half = edge - vec2(rect.width() / 2.0, 0.0);
+    rig.hold_drag(edge, half);
+    rig.until("the waveform of the trimmed region is drawn", |rig| {
+        let end = (shown(rig).right() - timeline.left()) as usize;
+        let columns = drawn_waves(rig).map(|image| filled_columns(&image, rect, timeline));
+        columns.and_then(|columns| columns.last().copied()).is_some_and(|last| last.abs_diff(end) < 6)
+    });
+    rig.press(Key::Escape);
+    rig.release(half);
+
+    let to = rect.center() + vec2(200.0, 0.0);
+    rig.hold_drag(rect.center(), to);
+    rig.until("the waveform of the moved region is drawn", |rig| {
+        let begin = (shown(rig).left() - timeline.left()) as usize;
+        let columns = drawn_waves(rig).map(|image| filled_columns(&image, rect, timeline));
+        columns.and_then(|columns| columns.first().copied()).is_some_and(|first| first.abs_diff(begin) < 6)
+    });
+    rig.press(Key::Escape);
+    rig.release(to);
 }

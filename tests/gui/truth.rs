@@ -305,6 +305,30 @@ fn the_last_minute_of_residency_is_there_after_a_stop_although_nobody_looked() {
     assert!(!is_shown(&rig, "Close the page's card"), "Esc closes it, too");
 }
 
+/// Only a pointer could pin a page.
+#[test]
+fn keys_reach_the_pages_of_the_map_and_the_card_can_be_read_aloud() {
+    let mut rig = Rig::new("virtual", 2);
+    rig.click("Record");
+    rig.record_for(1.5);
+    rig.stop();
+    rig.press_with(Modifiers::CTRL, Key::G);
+    rig.until("the map is shown", |rig| is_shown(rig, "Residency map"));
+    rig.step(3);
+    assert!(!is_shown(&rig, "Close the page's card"), "there was no page fault");
+    rig.press(Key::Enter);
+    rig.until("a page is pinned", |rig| is_shown(rig, "Close the page's card"));
+    let first = rig.value("Card of the page");
+    assert!(first.starts_with("In 1, page ") && first.contains("In 1-1.wav"), "{first}");
+    rig.press(Key::ArrowLeft);
+    let before = rig.value("Card of the page");
+    assert!(before.starts_with("In 1, page ") && before.lines().next() != first.lines().next(), "{before}");
+    rig.press(Key::ArrowDown);
+    assert!(rig.value("Card of the page").starts_with("In 2, page "), "{}", rig.value("Card of the page"));
+    rig.press(Key::Enter);
+    assert!(!is_shown(&rig, "Close the page's card"), "Enter closes the card");
+}
+
 #[test]
 fn the_graphs_show_the_last_minute_freeze_the_map_where_they_are_clicked_and_a_trace_is_saved() {
     let mut rig = Rig::new("virtual", 2);

@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, reason = "a test may fail")]
 
 use crate::util::{DEEP, PATIENCE, place, record, skip, start};
+use crate::viewers::refused;
 use faultless::file_system::name_of;
 use faultless::residency::disk_work_reader;
 use serde_json::Value;
@@ -49,7 +50,9 @@ fn syncs_by_another_program_and_the_writeback_of_takes_are_in_the_trace_with_the
         std::thread::sleep(Duration::from_millis(200));
     }
     recorder.wait(PATIENCE).done();
-    let trace: Value = serde_json::from_slice(&fs::read(&path).unwrap()).unwrap();
+    let bytes = fs::read(&path).unwrap();
+    assert_eq!(refused(&bytes), Vec::<String>::new());
+    let trace: Value = serde_json::from_slice(&bytes).unwrap();
     assert_eq!(trace["otherData"]["no_work_of_others_because"], Value::Null);
     let events = trace["traceEvents"].as_array().unwrap();
     let works: Vec<&Value> =

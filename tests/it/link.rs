@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "a test may fail")]
 
 use crate::util::{Checked, PATIENCE, Run, Started, check, place, run, skip_part, start};
+use crate::viewers::refused;
 use faultless::app::command::Command as Request;
 use faultless::app::handle::Phase;
 use faultless::app::live::LiveReader;
@@ -637,7 +638,9 @@ fn a_trace_of_a_recording_that_runs_is_written_and_the_recording_does_not_notice
     };
     let told = trace(Some(&path)).done().out;
     assert!(told.contains("one.json: ") && told.contains(" cycles, "), "{told}");
-    let json: serde_json::Value = serde_json::from_slice(&fs::read(&path).unwrap()).unwrap();
+    let bytes = fs::read(&path).unwrap();
+    assert_eq!(refused(&bytes), Vec::<String>::new());
+    let json: serde_json::Value = serde_json::from_slice(&bytes).unwrap();
     let events = json["traceEvents"].as_array().unwrap();
     let count = |name: &str| events.iter().filter(|event| event["name"] == name).count();
     assert!(40 < count("cycle") && 0 < count("capture window") && 0 < count("sync"), "{}", events.len());

@@ -58,6 +58,8 @@ mod tidy;
 mod util;
 // Syncs and writeback by other programs.
 mod disk_work;
+// The rules by which trace viewers read a trace.
+mod viewers;
 // Traces, and page faults with the memory that they hit.
 mod traced;
 // The watcher's samples of real recordings and playback.

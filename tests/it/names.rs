@@ -11,7 +11,9 @@ use faultless::format::TakeFormat;
 use faultless::session::session_file::{kept_versions, open_read_only, restore};
 use faultless::session::{Take, TakeState, TrackId};
 use faultless::time::Frames;
+use faultless::wav::parse::parse;
 use std::fs;
+use std::io::Cursor;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
@@ -90,6 +92,17 @@ fn a_track_that_is_renamed_while_it_is_recorded_gives_its_file_the_new_name() {
     let mirror = mirror.join("session");
     for folder in [&folder, &mirror] {
         assert_eq!(listed(folder), names, "{}", folder.display());
+        // The header has the name too.
+        for (file, track, description) in
+            [(0, "Kick in", "Kick in take 1"), (1, "In 2", "In 2 take 1"), (5, "Vox/left", "Vox/left take 2")]
+        {
+            let bytes = fs::read(folder.join("audio").join(names[file])).unwrap();
+            let layout = parse(&mut Cursor::new(&bytes), bytes.len() as u64).unwrap();
+            assert_eq!(layout.bext.unwrap().description, description);
+            let xml = String::from_utf8_lossy(&bytes[..4096]);
+            assert_eq!(xml.matches("<NAME>").count(), 1);
+            assert!(xml.contains(&format!("<NAME>{track}</NAME>")), "{track}");
+        }
         let mut sorted = names.map(str::to_owned);
         sorted.sort();
         assert_eq!(wavs(folder), sorted, "{}", folder.display());

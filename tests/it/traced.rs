@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, reason = "a test may fail")]
 
 use crate::util::{DEEP, PATIENCE, place, record, run, skip_part, start};
+use crate::viewers::refused;
 use serde_json::Value;
 use std::fs::File;
 use std::time::{Duration, Instant};
@@ -12,7 +13,9 @@ fn the_trace_of_a_recording_has_its_cycles_windows_writes_and_pass_in_order() {
     let path = folder.path().join("trace.json");
     let arguments = format!("--device virtual --inputs 3 --seconds 3 {DEEP} --trace {}", path.display());
     let json = run(record(&folder.path().join("s"), &arguments)).done().json();
-    let trace: Value = serde_json::from_slice(&std::fs::read(&path).unwrap()).unwrap();
+    let bytes = std::fs::read(&path).unwrap();
+    assert_eq!(refused(&bytes), Vec::<String>::new());
+    let trace: Value = serde_json::from_slice(&bytes).unwrap();
     assert_eq!((&trace["displayTimeUnit"], &trace["otherData"]["device"]), (&"ms".into(), &"virtual".into()));
     let events = trace["traceEvents"].as_array().unwrap();
     let named = |name: &'static str| events.iter().filter(move |event| event["name"] == name);
@@ -46,8 +49,9 @@ fn the_trace_of_a_recording_has_its_cycles_windows_writes_and_pass_in_order() {
 #[test]
 fn the_faults_of_an_in_place_recording_are_listed_with_track_and_page() {
     let folder = place();
-    let session = folder.path().join("s");
-    let arguments = format!("--device virtual --inputs 4 --seconds 6 --capture-path in-place {DEEP}");
+    let (session, path) = (folder.path().join("s"), folder.path().join("trace.json"));
+    let arguments =
+        format!("--device virtual --inputs 4 --seconds 6 --capture-path in-place {DEEP} --trace {}", path.display());
     let recorder = start(record(&session, &arguments));
     let until = Instant::now() + Duration::from_secs(4);
     while Instant::now() < until {
@@ -57,6 +61,8 @@ fn the_faults_of_an_in_place_recording_are_listed_with_track_and_page() {
         std::thread::sleep(Duration::from_millis(100));
     }
     let json = recorder.wait(PATIENCE).done().json();
+    // A storm of faults, and writes that take long, are in the trace too.
+    assert_eq!(refused(&std::fs::read(&path).unwrap()), Vec::<String>::new());
     let (audio, report) = (&json["audio_thread"], &json["page_faults"]);
     let counted = audio["minor_faults"].as_u64().unwrap() + audio["major_faults"].as_u64().unwrap();
     let number = |name: &str| report[name].as_u64().unwrap();

@@ -3,7 +3,7 @@
 use super::continuation::Placement;
 use super::losses::{AbsentInputs, ReportedLosses};
 use super::machine::Event;
-use super::pass::{PassMachine, PassRequest, RecordingPass, RecordingTake, track_name};
+use super::pass::{PassMachine, PassRequest, RecordingPass, RecordingTake, take_description, track_name};
 use super::pass_report::counted;
 use crate::control::{Control, ControlError};
 use crate::host;
@@ -239,7 +239,7 @@ impl Control {
             let place = take.place();
             let header = Header {
                 bext: Bext {
-                    description: format!("{} take {}", track_name(&self.session, id), take.number),
+                    description: take_description(&track_name(&self.session, id), take.number),
                     originator: "Faultless".to_owned(),
                     originator_reference: identity.simple().to_string(),
                     date: now.strftime("%Y-%m-%d").to_string(),

@@ -43,4 +43,4 @@ pub(super) use continuation::{Placement, PlacementEffect, PlacementEvent, Refusa
 pub(super) use latency::LatencyRest;
 pub(super) use losses::SavedLosses;
 pub(super) use machine::Event;
-pub(super) use pass::{RecordingTake, track_name};
+pub(super) use pass::{RecordingTake, take_description, track_name};

@@ -129,6 +129,10 @@ impl RecordingPass {
     }
 }
 
+pub(in crate::control) fn take_description(track: &str, number: u32) -> String {
+    format!("{track} take {number}")
+}
+
 pub(in crate::control) fn track_name(session: &Session, take: TakeId) -> String {
     let track = session.take(take).and_then(|take| session.track(take.track));
     track.map_or_else(|| "a track that was removed".to_owned(), |track| track.name().to_owned())

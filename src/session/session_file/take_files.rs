@@ -84,6 +84,11 @@ impl TakeFiles {
         }
     }
 
+    /// Opens a file in `audio/` to read and write. `None` if there is none.
+    pub fn open_to_write(&self, name: &str) -> Result<Option<File>, SessionError> {
+        self.audio()?.open_file_to_write(name)
+    }
+
     /// Gives a file in `audio/` another name, and never replaces a file. Where the file system cannot do that in one step,
     /// this is an error. [`TakeFiles::sync`] makes the name durable.
     pub fn rename(&self, from: &str, to: &str) -> Result<(), SessionError> {

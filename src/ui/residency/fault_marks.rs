@@ -28,14 +28,18 @@ pub(super) fn cells(faults: &[SeenFault], row: &Row, sample: &Sample) -> Vec<u64
     cells
 }
 
-/// The bytes of the cell that contains `byte`.
+/// The bytes of the cell that contains `byte`. A page that has left the map at the left has a cell there too.
 fn cell_of(row: &Row, byte: u64) -> Range<u64> {
     let size = row.bytes_per_cell.max(1);
-    let first = row.first_byte + byte.saturating_sub(row.first_byte) / size * size;
+    let first = match byte.checked_sub(row.first_byte) {
+        Some(offset) => row.first_byte + offset / size * size,
+        None => row.first_byte.saturating_sub((row.first_byte - byte).div_ceil(size) * size),
+    };
     first..first + size
 }
 
-/// The last `most` faults of the cell that contains `byte`, two lines for each. The first line says how many there are.
+/// The last `most` faults of the cell that contains `byte`, three lines for each: when and how, where, and by which code. The
+/// first line says how many there are.
 pub(super) fn story(faults: &[SeenFault], row: &Row, byte: u64, sample: &Sample, most: usize) -> Vec<String> {
     let cell = cell_of(row, byte);
     let found: Vec<_> = of_row(faults, row, sample).filter(|(byte, _)| cell.contains(byte)).collect();
@@ -48,11 +52,15 @@ pub(super) fn story(faults: &[SeenFault], row: &Row, byte: u64, sample: &Sample,
     for (byte, seen) in found.iter().rev().take(most) {
         let fault = &seen.fault;
         let ago = seen.at.age_ms(sample.at).unwrap_or(0) as f64 / 1000.0;
-        let cost = fault.cost_us.map_or_else(|| "cost not known".to_owned(), |us| format!("cost {us:.1} µs"));
+        let cost = fault.cost_us.map_or_else(|| "cost not known".to_owned(), |us| format!("{us:.1} µs"));
+        // Kernel traces have the seconds of the monotonic clock.
+        let (seconds, micros) = (fault.at_ns / 1_000_000_000, fault.at_ns / 1000 % 1_000_000);
+        lines.push(format!("{ago:.1} s ago, {}, {cost} (monotonic {seconds}.{micros:06})", kind(fault.kind)));
         let page = grouped(byte / PAGE_BYTES as u64);
-        lines.push(format!("{ago:.1} s before: page {page}, byte {}, {}", grouped(*byte), kind(fault.kind)));
+        let (byte, address, cause) = (grouped(*byte), fault.address, cause(fault.cause));
+        lines.push(format!("page {page}, byte {byte} at {address:#x}: {cause}"));
         let by = if fault.in_kernel { "in a system call of" } else { "by" };
-        lines.push(format!("    {}, {cost}, {by} {}", cause(fault.cause), fault.code));
+        lines.push(format!("{by} {}, instruction {:#x}", fault.code, fault.instruction));
     }
     lines
 }
@@ -89,7 +97,13 @@ mod tests {
     const TAKE: Uuid = Uuid::from_u128(7);
 
     fn seen(number: u64, at: u64, place: FaultPlace) -> SeenFault {
-        let fault = Fault { code: "engine::convert (tile.rs:80)".to_owned(), ..fault(0, place) };
+        let fault = Fault {
+            at_ns: at * 1_000_000 + 7000,
+            address: 0x7f00_0000_1000,
+            instruction: 0x5500,
+            code: "engine::convert (tile.rs:80)".to_owned(),
+            ..fault(0, place)
+        };
         SeenFault { number, at: Stamp(at), fault: Arc::new(fault) }
     }
 
@@ -118,12 +132,27 @@ mod tests {
             story,
             [
                 "2 page faults of the audio thread here",
-                "1.0 s before: page 5, byte 21\u{a0}000, minor: no disk",
-                "    write-protected (inferred), cost 3.5 µs, by engine::convert (tile.rs:80)",
-                "10.0 s before: page 4, byte 17\u{a0}000, minor: no disk",
-                "    write-protected (inferred), cost 3.5 µs, by engine::convert (tile.rs:80)",
+                "1.0 s ago, minor: no disk, 3.5 µs (monotonic 99.000007)",
+                "page 5, byte 21\u{a0}000 at 0x7f0000001000: write-protected (inferred)",
+                "by engine::convert (tile.rs:80), instruction 0x5500",
+                "10.0 s ago, minor: no disk, 3.5 µs (monotonic 90.000007)",
+                "page 4, byte 17\u{a0}000 at 0x7f0000001000: write-protected (inferred)",
+                "by engine::convert (tile.rs:80), instruction 0x5500",
             ]
         );
         assert!(super::story(&faults, &row, 8192, &sample, 5).is_empty());
+    }
+
+    /// The card of a page told the faults of the leftmost cell when the page had left the map.
+    #[test]
+    fn a_pinned_page_that_has_left_the_map_keeps_its_own_faults() {
+        let locked = vec![Cell::new(PageState::Locked, Kernel::Mapped, false); 4];
+        let row = row(RowKey::Take { uuid: TAKE, key: TakeKey(1) }, 81_920, 8192, locked);
+        let sample = sample(100_000, row.clone());
+        let faults = [in_take(1, 90_000, TAKE, 17_000), in_take(2, 99_000, TAKE, 83_000)];
+        let own = story(&faults, &row, 16_384, &sample, 5);
+        assert!(own[0].starts_with("1 page fault") && own[2].starts_with("page 4, "), "{own:?}");
+        assert!(story(&faults, &row, 8192, &sample, 5).is_empty());
+        assert_eq!(cell_of(&row, 81_919), 73_728..81_920);
     }
 }

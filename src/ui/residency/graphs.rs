@@ -10,7 +10,7 @@ use crate::residency::sample::Sample;
 use crate::residency::watcher::ResidencySamples;
 use crate::ui::panel_context::PanelContext;
 use crate::ui::theme::{Theme, mixed};
-use crate::ui::widget::{Button, text_at};
+use crate::ui::widget::{Button, text_at, value_before_cancelled_drag};
 use egui::{
     Align2, Color32, CursorIcon, EventFilter, Key, Rect, Response, Role, Sense, Shape, Stroke, Ui, UiBuilder,
     WidgetInfo, pos2, vec2,
@@ -125,7 +125,8 @@ fn nearest(samples: &[Arc<Sample>], at_ms: u64) -> usize {
     if apart(before) < apart(after) { before } else { after }
 }
 
-/// A click or a drag in the graphs freezes the map at that moment. Arrow keys move a frozen map from sample to sample.
+/// A click or a drag in the graphs freezes the map at that moment. Arrow keys move a frozen map from sample to sample. Esc
+/// during a drag shows the moment before the drag again, or makes a map live that the drag has frozen.
 fn look_back(
     ui: &Ui,
     state: &mut ResidencyState,
@@ -134,6 +135,12 @@ fn look_back(
     layout: &Layout,
     context: &PanelContext<'_>,
 ) {
+    let shown = state.frozen.as_ref().map(|(_, at)| *at);
+    match (value_before_cancelled_drag(response, shown), &mut state.frozen) {
+        (Some(Some(before)), Some((samples, at))) => *at = before.min(samples.len().saturating_sub(1)),
+        (Some(None), frozen) => *frozen = None,
+        _ => {}
+    }
     let pointer = response.interact_pointer_pos().filter(|_| response.clicked() || response.dragged());
     if let Some(at) = pointer {
         let moment = axis.moment(f64::from((at.x - layout.plot.left()) / layout.plot.width()));

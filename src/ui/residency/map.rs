@@ -1,7 +1,7 @@
 //! The residency map: one row for each track, one cell for one or several pages. It is one texture, which is drawn
 //! again for each new sample. Thread: ui.
 
-use super::{NAMES, ResidencyState, fault_marks, story};
+use super::{NAMES, ResidencyState, fault_marks, map_keys, story};
 use crate::app::report::track_name;
 use crate::residency::faults::SeenFault;
 use crate::residency::sample::{Pages, Row, Sample};
@@ -10,8 +10,8 @@ use crate::ui::panel_context::PanelContext;
 use crate::ui::theme::{Theme, mixed};
 use crate::ui::widget::text_at;
 use egui::{
-    Align2, Color32, ColorImage, Mesh, Painter, Rect, Role, Sense, Shape, Stroke, StrokeKind, TextureHandle,
-    TextureOptions, Ui, WidgetInfo, pos2, vec2,
+    Align2, Color32, ColorImage, Mesh, Painter, PointerButton, Rect, Role, Sense, Shape, Stroke, StrokeKind,
+    TextureHandle, TextureOptions, Ui, WidgetInfo, pos2, vec2,
 };
 use std::sync::Arc;
 
@@ -133,9 +133,10 @@ pub(super) fn show(
         info
     });
     let page = response.hover_pos().and_then(|at| page_at(at, sample, &layout));
-    if response.clicked() {
+    if response.clicked_by(PointerButton::Primary) {
         state.pinned = page.map(|(row, byte)| (row.key, byte));
     }
+    map_keys::steer(ui, &response, state, sample);
     if let Some((key, byte)) = state.pinned {
         if let Some((index, row)) = sample.rows.iter().enumerate().find(|(_, row)| row.key == key) {
             let x = x_of(row, byte, &layout);

@@ -5,6 +5,7 @@ mod cards;
 mod fault_marks;
 mod graphs;
 mod map;
+mod map_keys;
 mod other_files;
 mod others;
 mod recent_events;
@@ -70,6 +71,8 @@ pub struct ResidencyState {
     saver: ReportSaver,
     /// Request to freeze or unfreeze. The next picture takes it.
     freeze_clicked: bool,
+    /// Request to pin the next page with page faults. The next picture takes it.
+    asks_for_fault: bool,
     /// Whether the legend fits into the row of the tabs.
     legend_fits: bool,
     /// The last sample that had rows, for the time after a stop.
@@ -124,6 +127,12 @@ impl ResidencyState {
     /// Freezes the map, so that the user can look back over the last minute; or makes a frozen map live again.
     pub fn toggle_freeze(&mut self) {
         self.freeze_clicked = true;
+    }
+
+    /// Pins the next page with page faults.
+    pub fn show_next_fault(&mut self) {
+        self.other_files.show_takes();
+        self.asks_for_fault = true;
     }
 
     /// The panel is not visible any more, and the watcher has no view. The next picture of the panel requests one.

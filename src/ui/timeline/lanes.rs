@@ -112,26 +112,6 @@ pub(super) fn draw_regions(ui: &Ui, lanes: Rect, preview: Option<Preview>, conte
     }
 }
 
-/// Covers the waveform where a dragged region was and would not be any more.
-pub(super) fn cover_left(ui: &Ui, lanes: Rect, preview: Option<Preview>, context: &PanelContext<'_>) {
-    let Some(preview) = preview else { return };
-    let tracks = context.snapshot.session.tracks();
-    let found = tracks.iter().enumerate().find_map(|(row, track)| {
-        let region = track.regions().iter().find(|region| region.id == preview.region)?;
-        Some((row, region))
-    });
-    let Some((row, region)) = found else { return };
-    let lane = lane_rect(lanes, row, context);
-    let colour = context.theme.background.gamma_multiply(0.75);
-    let before = (region.start, preview.start.min(region.end()));
-    let after = (preview.end.max(region.start), region.end());
-    for (from, to) in [before, after].into_iter().filter(|(from, to)| from < to) {
-        let x = |at: FramePos| (lanes.left() + context.view.x_of(at)).clamp(lanes.left(), lanes.right());
-        let rect = Rect::from_x_y_ranges(x(from)..=x(to), lane.top() + 2.0..=lane.bottom() - 2.0);
-        ui.painter().rect_filled(rect, 0, colour);
-    }
-}
-
 /// Draws the blocks of regions. All narrow ones are one mesh.
 struct BlockPainter<'a> {
     ui: &'a Ui,

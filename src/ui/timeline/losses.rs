@@ -4,6 +4,7 @@
 //! marks in view, and marks that lie in the same pixels are one hatch.
 
 use super::lanes::{self, lane_rect, rows_in_view};
+use super::pointer::Preview;
 use super::runs::{view_end, view_start};
 use crate::app::snapshot::PassPhase;
 use crate::session::{Session, Take, TakeId, Track, TrackId};
@@ -33,6 +34,8 @@ pub(super) struct Losses {
     /// The takes that list losses, and the indices of the losses in the order of time.
     lossy: HashMap<TakeId, (Take, Vec<usize>)>,
     marks: HashMap<TrackId, Vec<Mark>>,
+    /// The region that was being dragged when the marks of its track were placed.
+    preview: Option<Preview>,
 }
 
 /// A loss on the timeline.
@@ -47,10 +50,11 @@ struct Mark {
 }
 
 impl Losses {
-    /// Draws the lost ranges of all lanes in view.
-    pub(super) fn show(&mut self, ui: &Ui, lanes: Rect, context: &PanelContext<'_>) {
+    /// Draws the lost ranges of all lanes in view. `preview` is the region that is being dragged, as it would be.
+    pub(super) fn show(&mut self, ui: &Ui, lanes: Rect, preview: Option<Preview>, context: &PanelContext<'_>) {
         let session = Arc::clone(&context.snapshot.session);
         self.update(&session, context.snapshot.revision);
+        self.place_again(&session, preview);
         let rows = rows_in_view(lanes, context);
         let pixel = 1.0 / ui.pixels_per_point();
         let live = live_spans(context, pixel);
@@ -104,28 +108,48 @@ impl Losses {
         }
     }
 
+    /// Forgets the marks of the track whose region is, or was, being dragged, if the drag has changed something.
+    fn place_again(&mut self, session: &Session, preview: Option<Preview>) {
+        if self.preview == preview || self.lossy.is_empty() {
+            return;
+        }
+        for dragged in [self.preview, preview].into_iter().flatten() {
+            if let Some((track, _)) = session.region(dragged.region) {
+                self.marks.remove(&track.id());
+            }
+        }
+        self.preview = preview;
+    }
+
     /// The marks of a track, sorted by start.
     fn marks_of(&mut self, track: &Track) -> &[Mark] {
-        let lossy = &self.lossy;
+        let (lossy, preview) = (&self.lossy, self.preview);
         self.marks.entry(track.id()).or_insert_with(|| {
             let mut marks = Vec::new();
             for region in track.regions() {
                 let Some((take, order)) = lossy.get(&region.take) else { continue };
-                let end = region.take_start + region.length;
-                let first = order.partition_point(|at| take.losses[*at].at < region.take_start);
+                let dragged = preview.filter(|preview| preview.region == region.id);
+                let (start, take_start, length) = dragged
+                    .map_or((region.start, region.take_start, region.length), |to| {
+                        (to.start, to.take_start, to.end.since(to.start))
+                    });
+                let end = take_start + length;
+                let first = order.partition_point(|at| take.losses[*at].at < take_start);
                 // The loss before may reach into the region. Losses of a take do not overlap.
                 for at in &order[first.saturating_sub(1)..] {
                     let loss = &take.losses[*at];
                     if end <= loss.at {
                         break;
                     }
-                    let (from, to) = (loss.at.max(region.take_start), (loss.at + loss.frames).min(end));
+                    let (from, to) = (loss.at.max(take_start), (loss.at + loss.frames).min(end));
                     if from <= to {
-                        let [from, to] = [from, to].map(|at| region.start + at.since(region.take_start));
+                        let [from, to] = [from, to].map(|at| start + at.since(take_start));
                         marks.push(Mark { from, to, reach: to, take: region.take, loss: *at });
                     }
                 }
             }
+            // A dragged region can lie behind the next one.
+            marks.sort_by_key(|mark| mark.from);
             for at in 1..marks.len() {
                 marks[at].reach = marks[at].reach.max(marks[at - 1].reach);
             }

@@ -47,9 +47,8 @@ pub fn show(ui: &mut Ui, state: &mut TimelineState, ruler: Rect, lanes: Rect, co
     ruler::grid(&picture, lanes, context);
     let preview = state.pointer.preview(&context.snapshot.session);
     lanes::draw_regions(&picture, lanes, preview, context);
-    state.waves.show(&picture, lanes, context);
-    lanes::cover_left(&picture, lanes, preview, context);
-    state.losses.show(&picture, lanes, context);
+    state.waves.show(&picture, lanes, preview, context);
+    state.losses.show(&picture, lanes, preview, context);
     if context.snapshot.session.end() == FramePos(0) && context.snapshot.transport.pass.is_none() {
         invitation(&picture, lanes, context);
     }
@@ -61,8 +60,8 @@ pub fn show(ui: &mut Ui, state: &mut TimelineState, ruler: Rect, lanes: Rect, co
     let mut inner = ui.new_child(egui::UiBuilder::new().max_rect(lanes).id_salt("lanes"));
     inner.shrink_clip_rect(lanes);
     name_part(&inner, Role::List, "Region list", Some(lanes));
-    state.user_moved_view |= pointer::show(&mut inner, &mut state.pointer, lanes, context);
-    pointer::overview(&mut inner, lanes, context);
+    pointer::show(&mut inner, &mut state.pointer, lanes, &mut state.user_moved_view, context);
+    pointer::overview(&mut inner, lanes, &mut state.user_moved_view, context);
     tree::describe(&inner, lanes, state.pointer.preview(&context.snapshot.session), context);
     playhead(ui, ruler, lanes, context);
     ui.painter().hline(ruler.x_range(), ruler.bottom() - 0.5, (1.0, context.theme.line));

@@ -4,9 +4,8 @@ use crate::app::command::Command;
 use crate::control::edit::Edit;
 use crate::session::{Region, RegionId, Session, TrackId};
 use crate::time::{FramePos, Frames};
-use crate::ui::action::Action;
 use crate::ui::panel_context::PanelContext;
-use crate::ui::widget::is_drag_cancelled;
+use crate::ui::widget::{is_drag_cancelled, value_before_cancelled_drag};
 use egui::{CursorIcon, PointerButton, Pos2, Rect, Response, Role, Sense, Ui, WidgetInfo, pos2, vec2};
 use std::sync::Arc;
 
@@ -46,6 +45,8 @@ pub(super) struct Preview {
     pub(super) region: RegionId,
     pub(super) start: FramePos,
     pub(super) end: FramePos,
+    /// Position inside the take of the frame that plays at `start`.
+    pub(super) take_start: FramePos,
 }
 
 impl Pointer {
@@ -57,7 +58,13 @@ impl Pointer {
             Drag::TrimEnd(region, to) => (region, trimmed(session, region, |of| (of.start, to))?),
             Drag::Range(_) | Drag::RangeEdge(_) => return None,
         };
-        Some(Preview { region, start, end })
+        let (_, of) = session.region(region)?;
+        // A region that moves plays the same frames. A trimmed one leaves its frames where they are.
+        let take_start = match self.drag? {
+            Drag::Move { .. } => of.take_start,
+            _ => FramePos((of.take_start.0 + start.0).saturating_sub(of.start.0)),
+        };
+        Some(Preview { region, start, end, take_start })
     }
 }
 
@@ -78,8 +85,14 @@ fn region_at<'a>(
     Some((track.id(), region))
 }
 
-/// Handles the pointer in the lanes. Returns whether the user moved the view in time.
-pub(super) fn show(ui: &mut Ui, state: &mut Pointer, lanes: Rect, context: &mut PanelContext<'_>) -> bool {
+/// Handles the pointer in the lanes. Sets `has_moved` if the user moves the view in time.
+pub(super) fn show(
+    ui: &mut Ui,
+    state: &mut Pointer,
+    lanes: Rect,
+    has_moved: &mut bool,
+    context: &mut PanelContext<'_>,
+) {
     let response = ui.interact(lanes, ui.scope_id().with("timeline"), POINTER_ONLY);
     response.widget_info(|| WidgetInfo::labeled(Role::Canvas, true, "Timeline"));
     let session = Arc::clone(&context.snapshot.session);
@@ -107,8 +120,8 @@ pub(super) fn show(ui: &mut Ui, state: &mut Pointer, lanes: Rect, context: &mut 
     if let Some(region) = state.menu {
         response.context_menu(|ui| menu(ui, region, &session, context));
     }
-    let panned = pan(&response, context);
-    wheel(ui, lanes, context) || panned
+    pan(&response, has_moved, context);
+    *has_moved |= wheel(ui, lanes, context);
 }
 
 fn cursor(ui: &Ui, session: &Session, at: Pos2, lanes: Rect, context: &PanelContext<'_>) {
@@ -253,15 +266,20 @@ fn menu(ui: &mut Ui, id: RegionId, session: &Session, context: &mut PanelContext
     }
 }
 
-/// Scrolls in both directions with the middle button. Returns whether it did.
-fn pan(response: &Response, context: &mut PanelContext<'_>) -> bool {
+/// Scrolls in both directions with the middle button. Esc scrolls back.
+fn pan(response: &Response, has_moved: &mut bool, context: &mut PanelContext<'_>) {
+    let pans = response.drag_started_by(PointerButton::Middle) || response.dragged_by(PointerButton::Middle);
+    let place = (pans, context.view.start, context.view.scroll, *has_moved);
+    if let Some((true, start, scroll, had_moved)) = value_before_cancelled_drag(response, place) {
+        (context.view.start, context.view.scroll, *has_moved) = (start, scroll, had_moved);
+    }
     if !response.dragged_by(PointerButton::Middle) {
-        return false;
+        return;
     }
     let by = response.drag_delta();
     context.view.start = (context.view.start - f64::from(by.x) * context.view.frames_per_point).max(0.0);
     context.view.scroll -= by.y;
-    true
+    *has_moved = true;
 }
 
 /// Scrolls rows with the wheel and time with Shift; Ctrl zooms at the pointer. Returns whether the view moved in time.
@@ -326,8 +344,9 @@ pub(super) fn scrub(ui: &Ui, state: &mut Pointer, ruler: Rect, context: &mut Pan
     wheel != 0.0
 }
 
-/// Draws the overview at the lower edge: the strip is the whole session, its bright part the view. A drag scrolls.
-pub(super) fn overview(ui: &mut Ui, lanes: Rect, context: &mut PanelContext<'_>) {
+/// Draws the overview at the lower edge: the strip is the whole session, its bright part the view. A drag scrolls, and Esc
+/// scrolls back. Sets `has_moved` if the user moves the view.
+pub(super) fn overview(ui: &mut Ui, lanes: Rect, has_moved: &mut bool, context: &mut PanelContext<'_>) {
     let end = context.snapshot.session.end().max(context.snapshot.transport.position).0 as f64;
     let whole = end.max(context.view.start + context.view.frames());
     if end <= context.view.frames() && context.view.start < 1.0 {
@@ -336,6 +355,9 @@ pub(super) fn overview(ui: &mut Ui, lanes: Rect, context: &mut PanelContext<'_>)
     let strip = Rect::from_min_max(pos2(lanes.left(), lanes.bottom() - 9.0), lanes.max);
     let response = ui.interact(strip, ui.scope_id().with("overview"), POINTER_ONLY);
     response.widget_info(|| WidgetInfo::labeled(Role::ScrollBar, true, "Overview"));
+    if let Some(before) = value_before_cancelled_drag(&response, (context.view.start, *has_moved)) {
+        (context.view.start, *has_moved) = before;
+    }
     let hot = response.hovered() || response.dragged();
     let x_of = |frame: f64| strip.left() + (frame / whole) as f32 * strip.width();
     let from = x_of(context.view.start);
@@ -351,8 +373,6 @@ pub(super) fn overview(ui: &mut Ui, lanes: Rect, context: &mut PanelContext<'_>)
         } else {
             (f64::from((at.x - strip.left()) / strip.width()) * whole - context.view.frames() / 2.0).max(0.0)
         };
-        if response.drag_started() {
-            context.act(Action::SelectNone);
-        }
+        *has_moved = true;
     }
 }

@@ -1,6 +1,7 @@
 //! The waveforms of all lanes. They are drawn into one texture, and only changed columns are drawn again. Thread: ui.
 
 use super::lanes::{self, RecordedBlock};
+use super::pointer::Preview;
 use super::runs::{view_end, view_start};
 use super::short_regions::ShortRegions;
 use crate::peaks::{Column, PeakStore, Quality, Span};
@@ -27,6 +28,8 @@ struct Key {
     row: f32,
     revision: u64,
     dark: bool,
+    /// The region that is being dragged.
+    preview: Option<Preview>,
 }
 
 /// The texture, and the facts about its last drawing.
@@ -51,8 +54,8 @@ pub(super) struct Waves {
 }
 
 impl Waves {
-    /// Updates the texture and draws it over the lanes.
-    pub(super) fn show(&mut self, ui: &Ui, lanes: Rect, context: &mut PanelContext<'_>) {
+    /// Updates the texture and draws it over the lanes. `preview` is the region that is being dragged, as it would be.
+    pub(super) fn show(&mut self, ui: &Ui, lanes: Rect, preview: Option<Preview>, context: &mut PanelContext<'_>) {
         let scale = ui.pixels_per_point();
         let size =
             [lanes.width() + 1.0, lanes.height()].map(|side| ((side * scale).ceil() as usize).clamp(1, SIDE_MAX));
@@ -69,10 +72,11 @@ impl Waves {
             row: context.view.row_height(),
             revision: context.snapshot.revision,
             dark: context.theme.dark,
+            preview,
         };
         let live = context.snapshot.transport.pass.is_some();
         if self.key.as_ref() != Some(&key) {
-            self.draw_all(lanes, size, scale, true, context);
+            self.draw_all(lanes, size, scale, (true, preview), context);
             self.upload(ui, None);
         } else if generation != self.generation || live || self.is_coarse {
             if live && !self.is_coarse && !context.waves.as_deref().is_some_and(crate::peaks::PeakStore::is_busy) {
@@ -83,7 +87,7 @@ impl Waves {
                     self.upload(ui, Some(changed));
                 }
             } else if generation != self.generation {
-                self.draw_all(lanes, size, scale, false, context);
+                self.draw_all(lanes, size, scale, (false, preview), context);
                 self.upload(ui, None);
             }
         }
@@ -98,8 +102,16 @@ impl Waves {
         ui.painter().add(Shape::mesh(mesh));
     }
 
-    /// Draws the whole image. `moved`: not only the peaks have changed since the last drawing.
-    fn draw_all(&mut self, lanes: Rect, size: [usize; 2], scale: f32, moved: bool, context: &mut PanelContext<'_>) {
+    /// Draws the whole image. `moved`: not only the peaks have changed since the last drawing. `preview` is the region that is
+    /// being dragged.
+    fn draw_all(
+        &mut self,
+        lanes: Rect,
+        size: [usize; 2],
+        scale: f32,
+        (moved, preview): (bool, Option<Preview>),
+        context: &mut PanelContext<'_>,
+    ) {
         let mut image = match self.image.take() {
             Some(mut image) if image.size == size => {
                 image.pixels.fill(Color32::TRANSPARENT);
@@ -117,7 +129,7 @@ impl Waves {
         for row in lanes::rows_in_view(lanes, context) {
             let Some(track) = session.tracks().get(row) else { continue };
             let band = band(row, lanes, scale, size[1], context);
-            self.draw_regions(&mut image, &session, track, &band, &grid, context);
+            self.draw_regions(&mut image, &session, track, (&band, &grid, preview), context);
             if let Some(block) = lanes::recorded_block(track, context) {
                 self.draw_recorded(&mut image, &session, track, &block, &band, 0, &grid, context);
             }
@@ -149,41 +161,31 @@ impl Waves {
         (from < self.live_end.min(width)).then_some((from, self.live_end.min(width)))
     }
 
-    /// Draws the regions of a track. Regions of a few columns are collected first, because several can share a column.
+    /// Draws the regions of a track. Regions of a few columns are collected first, because several can share a column. The
+    /// region that is being dragged is drawn last, as it would be, in place of what is below it.
     fn draw_regions(
         &mut self,
         image: &mut ColorImage,
         session: &Session,
         track: &Track,
-        band: &Band,
-        grid: &Grid,
+        (band, grid, preview): (&Band, &Grid, Option<Preview>),
         context: &mut PanelContext<'_>,
     ) {
-        let Some(peaks) = context.waves.as_deref_mut() else { return };
         let mut found: Option<&Take> = None;
         self.short.clear(image.size[0]);
+        let is_dragged = |region: &Region| preview.is_some_and(|preview| preview.region == region.id);
         for region in track.regions_in(view_start(context.view), view_end(context.view)) {
             let take = found.filter(|take| take.id == region.take).or_else(|| session.take(region.take));
-            let Some(take) = take else { continue };
+            let Some(take) = take.filter(|_| !is_dragged(region)) else { continue };
             found = Some(take);
             if ShortRegions::is_short(region, grid.frames_per_column) {
+                let Some(peaks) = context.waves.as_deref_mut() else { return };
                 let quality = self.short.add(region, take, grid, peaks);
                 self.is_coarse |= quality == Quality::Coarse;
                 continue;
             }
-            let colour = context.theme.track(track.colour);
-            let colour = if track.mute || region.muted { colour.gamma_multiply(MUTED) } else { colour };
-            let span = TakeSpan::of_region(region);
-            let columns = grid.columns_of(&span, 0, image.size[0]);
-            for channel in 0..take.channels.max(1) as usize {
-                let quality = span.read(take, channel, &columns, grid, peaks, &mut self.columns);
-                self.is_coarse |= quality == Quality::Coarse;
-                join(&mut self.columns, grid.frames_per_column);
-                let part = band.channel(channel, take.channels.max(1) as usize, grid.scale);
-                for (x, column) in columns.clone().zip(&self.columns) {
-                    draw_column(image, x, *column, &part, colour, context.theme.record);
-                }
-            }
+            let colour = region_colour(track, region, context);
+            self.draw_span(image, take, &TakeSpan::of_region(region), (band, grid, colour), context);
         }
         let colour = context.theme.track(track.colour);
         for (x, column) in self.short.columns() {
@@ -191,6 +193,36 @@ impl Waves {
             for (channel, side) in column.sides().iter().enumerate() {
                 let part = band.channel(channel, column.sides().len(), grid.scale);
                 draw_column(image, x, *side, &part, colour, context.theme.record);
+            }
+        }
+        let dragged = preview.zip(track.regions().iter().find(|region| is_dragged(region)));
+        if let Some((preview, region)) = dragged
+            && let Some(take) = session.take(region.take)
+        {
+            let span = TakeSpan::of_preview(&preview);
+            clear(image, &grid.columns_of(&span, 0, image.size[0]), band);
+            self.draw_span(image, take, &span, (band, grid, region_colour(track, region, context)), context);
+        }
+    }
+
+    /// Draws a span of a take.
+    fn draw_span(
+        &mut self,
+        image: &mut ColorImage,
+        take: &Take,
+        span: &TakeSpan,
+        (band, grid, colour): (&Band, &Grid, Color32),
+        context: &mut PanelContext<'_>,
+    ) {
+        let Some(peaks) = context.waves.as_deref_mut() else { return };
+        let columns = grid.columns_of(span, 0, image.size[0]);
+        for channel in 0..take.channels.max(1) as usize {
+            let quality = span.read(take, channel, &columns, grid, peaks, &mut self.columns);
+            self.is_coarse |= quality == Quality::Coarse;
+            join(&mut self.columns, grid.frames_per_column);
+            let part = band.channel(channel, take.channels.max(1) as usize, grid.scale);
+            for (x, column) in columns.clone().zip(&self.columns) {
+                draw_column(image, x, *column, &part, colour, context.theme.record);
             }
         }
     }
@@ -217,10 +249,7 @@ impl Waves {
             return;
         }
         self.live_end = self.live_end.max(columns.end);
-        let width = image.size[0];
-        for y in band.from..band.to {
-            image.pixels[y * width + columns.start..y * width + columns.end].fill(Color32::TRANSPARENT);
-        }
+        clear(image, &columns, band);
         let colour = context.theme.track(track.colour);
         let colour = if track.mute { colour.gamma_multiply(MUTED) } else { colour };
         for channel in 0..take.channels.max(1) as usize {
@@ -291,6 +320,10 @@ impl TakeSpan {
         TakeSpan { start: region.start, length: region.length, take_start: region.take_start }
     }
 
+    fn of_preview(preview: &Preview) -> TakeSpan {
+        TakeSpan { start: preview.start, length: preview.end.since(preview.start), take_start: preview.take_start }
+    }
+
     /// Reads the columns of a channel into `out`. They show no sound beyond the ends of the span.
     fn read(
         &self,
@@ -352,6 +385,20 @@ struct ChannelBand {
     middle: f32,
     /// Rows from silence to full scale.
     half: f32,
+}
+
+/// The colour of the waveform of a region.
+fn region_colour(track: &Track, region: &Region, context: &PanelContext<'_>) -> Color32 {
+    let colour = context.theme.track(track.colour);
+    if track.mute || region.muted { colour.gamma_multiply(MUTED) } else { colour }
+}
+
+/// Removes everything in these columns of a lane.
+fn clear(image: &mut ColorImage, columns: &std::ops::Range<usize>, band: &Band) {
+    let width = image.size[0];
+    for y in band.from..band.to {
+        image.pixels[y * width + columns.start..y * width + columns.end].fill(Color32::TRANSPARENT);
+    }
 }
 
 /// Draws a column of a waveform, in the colour `clip` if it has a sample at full scale.

@@ -1,7 +1,7 @@
 //! Fader and pan control. Both take a drag, a fine drag with Shift or Ctrl, Alt and the wheel, arrow keys, and a double
 //! click for the default. Thread: ui.
 
-use super::{adjusted, is_drag_cancelled};
+use super::{adjusted, value_before_cancelled_drag};
 use crate::session::{GAIN_DB_MAX, GAIN_DB_MIN};
 use crate::ui::theme::Theme;
 use egui::{Align2, CursorIcon, Id, Key, Rect, Response, Role, Sense, Ui, WidgetInfo, pos2, vec2};
@@ -71,15 +71,11 @@ pub fn pan_text(pan: f32) -> String {
 /// New position, 0 to 1, if the user moved the slider by drag, wheel or keys in this picture.
 fn new_position(ui: &Ui, response: &Response, position: f32, width: f32, key_step: f32) -> Option<f32> {
     let dragged_to: Id = response.id.with("held");
-    let before: Id = response.id.with("before");
     if response.drag_started() {
-        ui.data_mut(|data| {
-            data.insert_temp(dragged_to, position);
-            data.insert_temp(before, position);
-        });
+        ui.data_mut(|data| data.insert_temp(dragged_to, position));
     }
-    if is_drag_cancelled(response) {
-        return ui.data(|data| data.get_temp(before));
+    if let Some(before) = value_before_cancelled_drag(response, position) {
+        return Some(before);
     }
     if response.dragged() {
         let fine = ui.input(|input| input.modifiers.shift || input.modifiers.ctrl);

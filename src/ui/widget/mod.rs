@@ -14,7 +14,7 @@ pub use text::{Named, elided, name_field, text_at};
 
 use super::theme::{RADIUS, Theme};
 use crate::control::Severity;
-use egui::{Color32, Key, Rect, Response, ScrollArea, Sense, Stroke, StrokeKind, Ui, UiBuilder, vec2};
+use egui::{Color32, Id, Key, Rect, Response, ScrollArea, Sense, Stroke, StrokeKind, Ui, UiBuilder, vec2};
 
 /// Draws a ring around the control that has the keyboard focus, whichever it is. Call it after all controls.
 pub fn focus_ring(ui: &Ui, theme: &Theme) {
@@ -29,6 +29,19 @@ pub fn focus_ring(ui: &Ui, theme: &Theme) {
 /// released.
 pub fn is_drag_cancelled(response: &Response) -> bool {
     response.drag_stopped() && response.ctx.input(|input| input.key_pressed(Key::Escape))
+}
+
+/// Remembers `value` when a drag of the control begins. Returns that value if the user has just cancelled the drag with Esc.
+/// Call it before the drag changes the value.
+pub fn value_before_cancelled_drag<T: Clone + Send + Sync + 'static>(response: &Response, value: T) -> Option<T> {
+    let before: Id = response.id.with("before the drag");
+    if response.drag_started() {
+        response.ctx.data_mut(|data| data.insert_temp(before, value));
+    }
+    if !is_drag_cancelled(response) {
+        return None;
+    }
+    response.ctx.data(|data| data.get_temp(before))
 }
 
 /// Draws a panel that needs `height_min` points of height. Where there is less, the panel scrolls.
