@@ -44,6 +44,7 @@ pub(super) enum Answered {
 
 /// The pace of the questions.
 #[derive(Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a finding of its own, and any set of them can hold")]
 pub(super) struct QuestionPace {
     /// Events of the server are read.
     has_events: bool,
