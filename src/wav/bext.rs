@@ -119,9 +119,7 @@ impl Bext {
             coding_history: text(history).replace("\r\n", "\n").trim_end_matches('\n').to_owned(),
         })
     }
-}
 
-impl Bext {
     /// Adds a remark to the last line of the coding history, once.
     pub fn note(&mut self, remark: &str) {
         if self.coding_history.contains(remark) {
