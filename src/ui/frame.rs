@@ -9,7 +9,7 @@ use super::dialog::Dialog;
 use super::effect::FrameRequest;
 use super::open_folder::FolderOpener;
 use super::pace::Pace;
-use super::shell::{Shell, Strip};
+use super::shell::{Shell, Strip, title_of};
 use super::theme::Theme;
 use super::widget::{Button, Look};
 use crate::app::command::Command;
@@ -96,13 +96,6 @@ pub struct WindowFrame {
     has_size: bool,
     /// The title that the window has.
     title: String,
-}
-
-/// The title of the window: the session, so that a user finds the window among others.
-fn title_of(snapshot: &Snapshot) -> String {
-    let name = snapshot.session.name();
-    let records = if snapshot.transport.pass.is_some() { "Recording: " } else { "" };
-    if name.is_empty() { "Faultless".to_owned() } else { format!("{records}{name} - Faultless") }
 }
 
 /// Wakes the window of `ctx`.

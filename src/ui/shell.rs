@@ -353,13 +353,16 @@ fn clipped_ui(ui: &mut Ui, (salt, name): (&str, &str), rect: Rect, draw: impl Fn
     draw(&mut child);
 }
 
-/// Names the window for screen readers: with the session, because its title has the program only.
+/// The title of the window: the session, so that a user finds the window among others.
+pub(super) fn title_of(snapshot: &Snapshot) -> String {
+    let name = snapshot.session.name();
+    let records = if snapshot.transport.pass.is_some() { "Recording: " } else { "" };
+    if name.is_empty() { "Faultless".to_owned() } else { format!("{records}{name} - Faultless") }
+}
+
+/// Names the window for screen readers as its title does.
 fn name_window(ctx: &egui::Context, snapshot: &Snapshot) {
-    let name = match snapshot.session.name() {
-        "" => "Faultless".to_owned(),
-        session => format!("Faultless, session {session}"),
-    };
-    ctx.accesskit_node_builder(egui::accesskit_root_id(), |node| node.set_label(name));
+    ctx.accesskit_node_builder(egui::accesskit_root_id(), |node| node.set_label(title_of(snapshot)));
 }
 
 /// The upper edge of the bottom panel, which the user drags. Returns the height of the panel, which was `height`. Esc brings

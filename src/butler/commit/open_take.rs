@@ -185,7 +185,7 @@ impl OpenTake {
     pub(super) fn synced(&mut self, result: Option<io::Result<()>>, spool_use: &SpoolUse) -> io::Result<()> {
         if let Some(result) = result {
             if let Err(error) = self.file_synced(result) {
-                // What the mirror has copied remains a gap, and is copied again.
+                // A range that the mirror has copied remains a gap, and is copied again.
                 self.damaged |= self.spool.is_none() && !self.copies_from_session();
                 self.requeue_unsynced();
                 return Err(error);
