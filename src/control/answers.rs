@@ -24,11 +24,13 @@ impl Control {
             AudioEvent::Lost { at, frames: Frames(0), cause, .. } => self.inputs_were_late(at, cause),
             AudioEvent::Lost { at, frames, recorded, cause } => {
                 self.device_lost(at, frames, &cause.to_string());
+                self.loss_listed(frames);
                 self.frames_were_lost(at, LostFrames { times: 1, frames, recorded, cause });
             }
             AudioEvent::PlaybackXrun { at } => self.outputs_were_late(at),
             AudioEvent::Overrun { capture, at, frames } => {
                 self.take_lost(capture, at, frames);
+                self.loss_listed(frames);
                 let name = self.pass.as_ref().map_or_else(String::new, |pass| pass.take_name(capture, &self.session));
                 let text = format!("{name} {}: {} not recorded (no window); silence", clock(at), frames.text(rate));
                 self.notify(Kind::Overrun, Severity::Loss, text, &[("at", at.0), ("frames", frames.0)]);

@@ -90,7 +90,7 @@ use crate::threads::{self, Threads, ThreadsError, ThreadsSetup};
 use crate::time::{FramePos, SampleRate};
 use companion::Companions;
 use playback::Players;
-use recording::{Event, PassReport, RecordingPass, SavedLosses};
+use recording::{Event, PassReport, RecordingPass};
 use report::Reading;
 use session_saver::SessionSaver;
 use std::collections::VecDeque;
@@ -181,7 +181,8 @@ pub struct Control {
     /// They are removed when that revision is durable.
     finished_memory: Vec<(u64, MemoryFiles)>,
     save_pace: saving::SavePace,
-    saved_losses: SavedLosses,
+    /// The revision of the session in which a loss was listed last.
+    losses_listed_in: u64,
     save_watch: saving::SaveWatch,
     /// Whether tracks play, and their players follow the session.
     playback_enabled: bool,
@@ -268,7 +269,7 @@ impl Control {
             undo_steps: edit::UndoSteps::default(),
             finished_memory: Vec::new(),
             save_pace: saving::SavePace::default(),
-            saved_losses: SavedLosses::default(),
+            losses_listed_in: 0,
             save_watch: saving::SaveWatch::default(),
             playback_enabled: false,
             auto_monitoring: true,

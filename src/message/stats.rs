@@ -2,7 +2,7 @@
 
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
-/// The numbers that butler, committers and read-ahead publish, and one that control publishes for them. Maxima are those of the whole run.
+/// The numbers that butler, committers and read-ahead publish, and two that control publishes. Maxima are those of the whole run.
 #[derive(Debug, Default)]
 pub struct DiskPublished {
     /// Butler: frames of lead of the take that has least. `u64::MAX` while no pass is recorded.
@@ -27,8 +27,10 @@ pub struct DiskPublished {
     pub sync_us_max: AtomicU64,
     /// Milliseconds from the program's start to the begin of the last sync that made every take durable.
     pub durable_ms: AtomicU64,
-    /// Control: the value of [`Published::losses`](super::published::Published::losses) when all of them were listed in a
-    /// session on a disk.
+    /// Control: frames of the losses that it has listed. If as many as [`Published::losses`](super::published::Published)
+    /// counts, none is on its way.
+    pub losses_listed: AtomicU64,
+    /// Control: the frames that were lost when all losses were listed in a session on a disk.
     pub losses_saved: AtomicU64,
     /// The longest time in which the butler made one window, in microseconds.
     pub supply_us_max: AtomicU64,

@@ -3,7 +3,7 @@
 
 use super::pass::{RecordingPass, RecordingTake};
 use crate::control::Control;
-use crate::host::{self, disk};
+use crate::host::disk;
 use crate::message::Pass;
 use crate::recovery::cause_of_absence;
 use crate::recovery::page_losses::{OVERRUN, losses_of};
@@ -16,10 +16,6 @@ use std::time::{Duration, Instant};
 /// save in this time.
 const SAVE_INTERVAL: Duration = Duration::from_secs(1);
 
-/// Time after which control knows a loss that the audio thread has counted. Its event comes at the next cycle in which
-/// nothing is lost, and no device has a longer cycle.
-const SETTLE_TIME: Duration = Duration::from_millis(250);
-
 /// Lost ranges of a pass that are kept for display.
 const LOSSES_SHOWN: usize = 1000;
 
@@ -30,29 +26,6 @@ pub(super) struct ReportedLosses {
     pub(super) shown: Vec<(FramePos, Frames)>,
     is_save_due: bool,
     saved_at: Option<Instant>,
-}
-
-/// Whether all losses are saved. The committers wait for that before a header claims what lies behind a loss.
-#[derive(Default)]
-pub(in crate::control) struct SavedLosses {
-    /// The lost frames that the audio thread had counted at the last look.
-    counted: u64,
-    /// Since when it counts no more. `None`: all its losses are listed.
-    since: Option<Instant>,
-    /// The revision of the session in which a loss was listed last.
-    listed_in: u64,
-}
-
-impl SavedLosses {
-    /// `counted`: the lost frames that the audio thread has counted. `durable`: the last revision on a disk. Returns whether
-    /// that revision lists all of them.
-    fn look(&mut self, counted: u64, durable: u64, now: Instant) -> bool {
-        if counted != self.counted {
-            (self.counted, self.since) = (counted, Some(now));
-        }
-        let is_listed = self.since.is_none_or(|since| SETTLE_TIME <= now.saturating_duration_since(since));
-        is_listed && self.listed_in <= durable
-    }
 }
 
 /// The inputs that the device lacks since it came back, in frames of the pass.
@@ -148,7 +121,7 @@ impl Control {
                 self.session.list_open_loss(id, first, &cause_of_absence(input as u64)).ok();
             }
         }
-        self.saved_losses.listed_in = self.session.revision();
+        self.losses_listed_in = self.session.revision();
     }
 
     /// A device was found that replaces the one that went away at frame `at` of the pass. Its inputs are written down before
@@ -170,7 +143,7 @@ impl Control {
                 self.session.list_loss(id, FramePos(first.since(from).0), end.since(first), cause).ok();
             }
         }
-        self.saved_losses.listed_in = self.session.revision();
+        self.losses_listed_in = self.session.revision();
     }
 
     /// Lists the losses of a progress page that were not reported.
@@ -204,20 +177,24 @@ impl Control {
         }
     }
 
-    /// Publishes for the committers that all losses are saved. Called after the events of the audio thread.
-    pub(in crate::control) fn publish_saved_losses(&mut self) {
-        let (counted, durable) = (self.running.published.losses(), self.recoverable_revision());
-        if self.saved_losses.look(counted, durable, host::now()) {
-            self.running.disk.losses_saved.store(counted, Release);
+    /// A loss of so many frames is listed in the session that is in memory, if it lies in a pass.
+    pub(in crate::control) fn loss_listed(&mut self, frames: Frames) {
+        self.running.disk.losses_listed.fetch_add(frames.0, Relaxed);
+    }
+
+    /// Publishes for the committers that all losses are saved.
+    pub(in crate::control) fn publish_saved_losses(&self) {
+        let (counted, disk) = (self.running.published.losses(), &self.running.disk);
+        if disk.losses_listed.load(Relaxed) == counted && self.losses_listed_in <= self.recoverable_revision() {
+            disk.losses_saved.store(counted, Release);
         }
     }
 
     /// Saves the losses of a pass that has ended. Its takes end when they are saved.
     pub(super) fn save_last_losses(&mut self) {
-        let counted = self.running.published.losses();
-        if self.running.disk.losses_saved.load(Relaxed) != counted {
+        if self.running.disk.losses_saved.load(Relaxed) != self.running.published.losses() {
             self.save_at_once();
-            self.saved_losses = SavedLosses { counted, since: None, listed_in: self.session.revision() };
+            self.losses_listed_in = self.session.revision();
         }
     }
 
@@ -287,19 +264,5 @@ mod tests {
         assert_eq!(ranges(&[0]), [(0, 40, 50)]);
         assert_eq!(ranges(&[1]), [(1, 10, 40), (1, 40, 50), (1, 90, 100)]);
         assert_eq!(absent.ranges(&[1], FramePos(20)).len(), 1, "the pass has ended before");
-    }
-    #[test]
-    fn losses_are_saved_when_the_events_of_all_have_come_and_the_session_that_lists_them_is_on_a_disk() {
-        let start = Instant::now();
-        let at = |ms| start + Duration::from_millis(ms);
-        let mut losses = SavedLosses::default();
-        assert!(losses.look(0, 0, at(0)), "there are none");
-        assert!(!losses.look(64, 0, at(10)), "the event may be on its way");
-        losses.listed_in = 3;
-        assert!(!losses.look(64, 2, at(400)), "it is not on the disk");
-        assert!(losses.look(64, 3, at(500)));
-        assert!(!losses.look(128, 3, at(510)) && !losses.look(192, 3, at(750)), "an overrun lasts");
-        losses.listed_in = 4;
-        assert!(!losses.look(192, 4, at(990)) && losses.look(192, 4, at(1000)));
     }
 }

@@ -41,6 +41,5 @@ pub use pass_report::{PassReport, TakeReport, counted};
 
 pub(super) use continuation::{Placement, PlacementEffect, PlacementEvent, Refusal};
 pub(super) use latency::LatencyRest;
-pub(super) use losses::SavedLosses;
 pub(super) use machine::Event;
 pub(super) use pass::{RecordingTake, take_description, track_name};
