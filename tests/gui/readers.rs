@@ -237,7 +237,7 @@ fn the_window_names_and_markers_say_which_session_track_and_place_they_mean() {
     assert_eq!(rig.harness.root().accesskit_node().label().as_deref(), Some("Evening - Faultless"));
     rig.harness.get_by_label("Marker 1 at 00:00:00.000");
     let spoken = |rig: &Rig, label: &str| rig.harness.get_by_label(label).accesskit_node().description();
-    assert!(spoken(&rig, "Session name").is_some_and(|text| text.starts_with("Evening, Nothing recorded yet, 24-bit")));
+    assert!(spoken(&rig, "Session name").is_some_and(|text| text.starts_with("Evening, Empty, 24-bit")));
     assert!(spoken(&rig, "Name Kick").is_some_and(|text| text.starts_with("Kick. ")));
     let bottom = &mut rig.harness.state_mut().shell().bottom;
     (bottom.open, bottom.tab) = (true, Tab::Residency);

@@ -133,7 +133,7 @@ fn run(ui: &mut Ui, state: &StressState, context: &mut PanelContext<'_>) {
 fn summary(rows: &[Row]) -> String {
     let of = |verdict: Verdict| rows.iter().filter(move |row| row.verdict == verdict);
     let (passed, skipped) = (of(Verdict::Passed).count(), of(Verdict::Skipped).count());
-    let failed: Vec<String> = of(Verdict::Failed).map(|row| row.stress.to_string()).collect();
+    let failed: Vec<&str> = of(Verdict::Failed).map(|row| row.stress.title()).collect();
     let left_out = if skipped > 0 { format!("; {skipped} skipped") } else { String::new() };
     if failed.is_empty() {
         format!("Passed: {passed} of {}, no fault, nothing lost that was not taken away{left_out}", rows.len())
@@ -250,7 +250,7 @@ mod tests {
         let row = |stress: StressKind, verdict: Verdict| Row { stress, verdict, reason: String::new(), figures: None };
         let rows = [row(StressKind::Sync, Verdict::Passed), row(StressKind::Freeze, Verdict::Skipped)];
         assert_eq!(summary(&rows), "Passed: 1 of 2, no fault, nothing lost that was not taken away; 1 skipped");
-        assert_eq!(summary(&[row(StressKind::Sync, Verdict::Failed)]), "Not passed: sync");
+        assert_eq!(summary(&[row(StressKind::Sync, Verdict::Failed)]), "Not passed: constant sync");
     }
 
     #[test]
