@@ -190,11 +190,11 @@ mod tests {
         let mut snapshot = demo::stopped(1, 10);
         let session = std::sync::Arc::make_mut(&mut snapshot.session);
         let whole = session.tracks()[0].regions()[0].clone();
-        let at = FramePos((whole.start.0 + whole.end().0) / 2);
+        let at = FramePos(u64::midpoint(whole.start.0, whole.end().0));
         let edges = |session: &crate::session::Session| {
             let ctx = egui::Context::default();
             let mut count = 0;
-            let _ = ctx.run_ui(egui::RawInput::default(), |ui| {
+            drop(ctx.run_ui(egui::RawInput::default(), |ui| {
                 let mut blocks = BlockPainter::new(ui, 1.0);
                 let theme = Theme::dark();
                 for region in session.tracks()[0].regions() {
@@ -205,7 +205,7 @@ mod tests {
                 }
                 let lines = blocks.narrow.vertices.iter().filter(|vertex| vertex.color == theme.accent);
                 count = lines.count() / 4;
-            });
+            }));
             count
         };
         assert_eq!(edges(session), 1);

@@ -73,7 +73,7 @@ pub fn show(ui: &mut Ui, state: &mut TracksState, head: Rect, list: Rect, contex
     lanes.shrink_clip_rect(list);
     name_part(&lanes, Role::List, "Track list", Some(list));
     // Screen readers leave out the rows that are not visible.
-    lanes.ctx().accesskit_node_builder(lanes.unique_id(), |node| node.set_clips_children());
+    lanes.ctx().accesskit_node_builder(lanes.unique_id(), egui::accesskit::Node::set_clips_children);
     for (at, track) in tracks.iter().enumerate().skip(first).take(count) {
         let y = list.top() + at as f32 * row - context.view.scroll;
         let rect = Rect::from_min_size(pos2(list.left(), y), vec2(list.width(), row));

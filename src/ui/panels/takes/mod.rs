@@ -98,7 +98,7 @@ fn placed_takes(session: &Session) -> HashMap<TakeId, Placed> {
     let mut in_place: HashMap<TakeId, Frames> = HashMap::new();
     for region in session.tracks().iter().flat_map(Track::regions).filter(|region| !region.muted) {
         let length = in_place.entry(region.take).or_default();
-        let place = session.take(region.take).map(|take| take.place());
+        let place = session.take(region.take).map(Take::place);
         // A part that was not moved is as far from its first frame of the take as the whole take is.
         if place.is_some_and(|place| region.start.0 + place.take_start.0 == place.start.0 + region.take_start.0) {
             *length += region.length;
