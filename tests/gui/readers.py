@@ -61,7 +61,7 @@ def window():
     for at in range(desktop.get_child_count()):
         application = desktop.get_child_at_index(at)
         for frame in nodes(application) if application else ():
-            if frame.get_role_name() == "frame" and (frame.get_name() or "").startswith("Faultless, session "):
+            if frame.get_role_name() == "frame" and (frame.get_name() or "").endswith(" - Faultless"):
                 return frame
     return None
 
