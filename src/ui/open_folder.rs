@@ -53,14 +53,14 @@ impl FolderOpener {
         }
     }
 
-    /// A sentence about a folder that was not opened. Each is returned once.
+    /// The message about a folder that was not opened. Each message is returned once.
     pub fn failure(&self) -> Option<String> {
         self.failures.try_recv().ok()
     }
 }
 
-/// A sentence about a folder that was not opened. The reason of the launcher is told only if it is a sentence: some of them
-/// print a command line and an exit status.
+/// The message about a folder that was not opened. It contains the launcher's reason only if that is a sentence, because some
+/// launchers give a command line and an exit status.
 fn failure_text(folder: &Path, error: &io::Error) -> String {
     let reason = error.to_string();
     let reason = if reason.starts_with("Launcher ") { String::new() } else { format!(" ({reason})") };

@@ -22,7 +22,7 @@ use std::time::Duration;
 /// pauses of the threads.
 const CUT_COSTS: Duration = Duration::from_millis(2_000);
 
-/// What it may cost more after a loss: headers wait so long for a session that lists it.
+/// The time that a power cut may cost in addition after a loss. Headers wait at most so long for the save that lists the loss.
 const LOSS_COSTS: Duration = Duration::from_secs(3);
 
 /// For how long the disks must have had no trouble before a power cut, so that [`CUT_COSTS`] is the limit.

@@ -5,7 +5,7 @@
 
 use super::graph::{SoundServer, named};
 use super::name::split_names;
-use super::server_events::{EventServer, Interest, ServerEvents};
+use super::server_events::{EventServer, Interest, STARTS_MAX, ServerEvents};
 use crossbeam_channel::TryRecvError;
 
 /// The events of the server that a device belongs to. Dropping it ends the program that prints them.
@@ -16,9 +16,6 @@ pub struct Arrival {
     /// Attempts that are made without another event.
     attempts: u32,
 }
-
-/// Number of times that the program which prints the events is started.
-const STARTS_MAX: u32 = 3;
 
 /// Attempts after an event: a source that has just arrived may not be ready.
 const ATTEMPTS: u32 = 4;

@@ -25,6 +25,9 @@ if kill $!; then
 fi
 ";
 
+/// Number of times that a reader starts the program. One that ends again and again cannot be read.
+pub(super) const STARTS_MAX: u32 = 3;
+
 /// Time for the guard to end the program. It takes 1 s if the program hangs.
 const END_PATIENCE: Duration = Duration::from_secs(3);
 

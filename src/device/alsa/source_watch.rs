@@ -13,7 +13,7 @@ use super::graph::{SoundServer, Source, named};
 use super::jack_watch::JackWatch;
 use super::question_pace::{Answered, QuestionPace};
 use super::reserve::is_recording;
-use super::server_events::{EventServer, Interest, ServerEvents};
+use super::server_events::{EventServer, Interest, STARTS_MAX, ServerEvents};
 use crate::lock::lock;
 use crossbeam_channel::{Receiver, Sender, bounded, never, select};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -22,9 +22,6 @@ use std::time::{Duration, Instant};
 
 /// Time between two looks at [`is_recording`] while no events are read.
 const RECORDING_PACE: Duration = Duration::from_secs(1);
-
-/// Number of times that the program which prints the events is started for a device.
-const STARTS_MAX: u32 = 3;
 
 /// Time between two starts of it.
 const START_PAUSE: Duration = Duration::from_secs(10);

@@ -143,7 +143,7 @@ mod tests {
         assert!(super::story(&faults, &row, 8192, &sample, 5).is_empty());
     }
 
-    /// The card of a page told the faults of the leftmost cell when the page had left the map.
+    /// The card of a page showed the faults of the leftmost cell when the page had left the map.
     #[test]
     fn a_pinned_page_that_has_left_the_map_keeps_its_own_faults() {
         let locked = vec![Cell::new(PageState::Locked, Kernel::Mapped, false); 4];
