@@ -32,6 +32,9 @@ const HZ: u32 = 12;
 /// Time behind and ahead of the heads that the map shows, in milliseconds.
 const AROUND_MS: (u32, u32) = (2400, 1300);
 
+/// A pass needs this long at the most from the end of its first take to the end of its last one, in milliseconds.
+const ENDING_MS: u64 = 5000;
+
 /// Width of a cell, in points.
 const CELL: f32 = 7.0;
 /// Width of the track names at the left of the map, in points.
@@ -325,6 +328,20 @@ fn shown(state: &ResidencyState) -> Option<Arc<Sample>> {
     state.sample.as_ref().filter(has_rows).or(state.last_with_rows.as_ref()).cloned()
 }
 
+/// The sample that a stop leaves on the screen: of `kept` and the `next` one. Takes end one after the other, so the last
+/// sample with rows may lack most of them. One that only lacks rows of `kept` replaces it after [`ENDING_MS`].
+fn at_stop(kept: Option<Arc<Sample>>, next: Arc<Sample>) -> Option<Arc<Sample>> {
+    if next.rows.is_empty() {
+        return kept;
+    }
+    let Some(kept) = kept else { return Some(next) };
+    let mut rows = kept.rows.iter();
+    let lacks_rows = next.rows.len() < kept.rows.len()
+        && next.rows.iter().all(|row| rows.any(|of_kept| of_kept.key == row.key))
+        && kept.at.age_ms(next.at).is_some_and(|age| age < ENDING_MS);
+    Some(if lacks_rows { kept } else { next })
+}
+
 /// Requests samples that fit the width of the map, and takes the latest one.
 fn update_sample(state: &mut ResidencyState, map: Rect, context: &PanelContext<'_>) {
     let Some(watcher) = context.watcher else {
@@ -349,7 +366,7 @@ fn update_sample(state: &mut ResidencyState, map: Rect, context: &PanelContext<'
         };
     }
     if state.last_with_rows.is_none() {
-        state.last_with_rows = watcher.history().pop();
+        state.last_with_rows = watcher.history().into_iter().fold(None, at_stop);
     }
     if let Some((samples, at)) = &state.frozen {
         state.sample = samples.get(*at).cloned();
@@ -365,9 +382,41 @@ fn update_sample(state: &mut ResidencyState, map: Rect, context: &PanelContext<'
         state.no_faults_because = watcher.no_faults_because();
         state.disk_work = watcher.disk_work();
         state.no_disk_work_because = watcher.no_disk_work_because();
-        if !latest.rows.is_empty() {
-            state.last_with_rows = Some(Arc::clone(&latest));
-        }
+        state.last_with_rows = at_stop(state.last_with_rows.take(), Arc::clone(&latest));
         state.sample = Some(latest);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::residency::sample::tests::{row, sample};
+
+    /// A sample with the rows of these slots.
+    fn of(at_ms: u64, slots: &[usize]) -> Arc<Sample> {
+        let rows = slots.iter().map(|slot| row(RowKey::Slot(*slot), 0, 4096, Vec::new())).collect();
+        let first = row(RowKey::Slot(0), 0, 4096, Vec::new());
+        Arc::new(Sample { rows, ..sample(at_ms, first) })
+    }
+
+    /// The rows that are left after these samples, and the time of their sample.
+    fn left(samples: &[Arc<Sample>]) -> Option<(usize, u64)> {
+        let sample = samples.iter().cloned().fold(None, at_stop)?;
+        Some((sample.rows.len(), sample.at.0))
+    }
+
+    #[test]
+    fn a_stop_leaves_the_rows_of_all_takes_although_they_end_one_after_the_other() {
+        assert_eq!(left(&[of(0, &[])]), None);
+        let stop = [of(0, &[1, 2, 3]), of(80, &[1, 2, 3]), of(160, &[2, 3]), of(240, &[3]), of(320, &[])];
+        assert_eq!(left(&stop), Some((3, 80)));
+        assert_eq!(left(&[&stop[..], &[of(9000, &[4, 5])]].concat()), Some((2, 9000)), "other rows are another pass");
+        assert_eq!(left(&[of(0, &[1, 2, 3]), of(80, &[2, 4])]), Some((2, 80)));
+    }
+
+    #[test]
+    fn a_take_that_ends_long_before_the_stop_is_not_left() {
+        let hour = [of(0, &[1, 2, 3]), of(80, &[1, 3]), of(ENDING_MS, &[1, 3]), of(3_600_000, &[1, 3])];
+        assert_eq!(left(&hour), Some((2, 3_600_000)));
     }
 }
