@@ -45,6 +45,8 @@ pub(crate) struct Evidence {
     pub(crate) power_cut: bool,
     /// The fewest inputs that a device had during the run.
     pub(crate) inputs_min: Option<usize>,
+    /// Whether the program has said a loss or a caution, or has given lost frames in a report.
+    pub(crate) was_told: bool,
 }
 
 /// Judges a session folder. Returns every offence as a sentence.
@@ -81,6 +83,9 @@ pub(crate) fn judge(folder: &Path, others: &[PathBuf], evidence: &Evidence) -> V
             uncovered.entry(*pass).or_default().extend(ranges(found.uncovered));
             silent.entry(*pass).or_default().extend(ranges(found.silent));
         }
+    }
+    if !evidence.was_told && silent.values().any(|ranges| !ranges.is_empty()) {
+        offences.push("sound is missing, and the program has said nothing of it".to_owned());
     }
     for (pass, ranges) in uncovered {
         let tracks = takes.keys().filter(|(number, _)| *number == pass).count();
@@ -240,7 +245,6 @@ fn check_sound(
         offences.push(format!("{name}: cannot be read: {error}"));
         return found;
     }
-    let lost = lost_frames(take);
     // An input that a device did not have any more is silent, and its take lists that. A kill may come before the list.
     let is_reported = evidence.passes.iter().any(|pass| pass.number == take.pass && pass.frames.is_some());
     let inputs_min = evidence.inputs_min.filter(|_| !is_reported);
@@ -262,7 +266,7 @@ fn check_sound(
             if value == 0 {
                 expected = None;
                 zeros[at] += 1;
-                if heard(*input) && !lost.covers(at as u64) {
+                if heard(*input) && !is_listed(take, at as u64) {
                     zeros[at] |= UNCOVERED;
                 }
                 continue;
@@ -286,7 +290,7 @@ fn check_sound(
                 }
             };
             // The edge of a page that was never written may lie within a frame. The frame counts as lost then.
-            let is_torn = value != want && lost.covers(at as u64);
+            let is_torn = value != want && (take.losses_unlisted > 0 || is_listed(take, at as u64));
             if value != want && !is_torn && wrong.is_none() {
                 wrong = Some((at as u64, value, want));
             }
@@ -301,6 +305,10 @@ fn check_sound(
         if state & UNCOVERED != 0 {
             extend(&mut found.uncovered, place);
         }
+    }
+    // Each loss that is only counted may be one silence.
+    if found.uncovered.len() as u64 <= take.losses_unlisted {
+        found.uncovered.clear();
     }
     if let Some((at, value, want)) = wrong {
         let shift = value - want;
@@ -338,22 +346,9 @@ fn device_frame(value: i32, input: u32) -> i64 {
     (i64::from(value) + (1 << 23) - (u64::from(input) * RAMP_CHANNEL_STEP) as i64).rem_euclid(1 << 24)
 }
 
-/// The frames of a take that its losses cover.
-struct LostFrames {
-    ranges: Vec<(u64, u64)>,
-    /// Whether there are losses that are counted only.
-    any: bool,
-}
-
-impl LostFrames {
-    fn covers(&self, frame: u64) -> bool {
-        self.any || self.ranges.iter().any(|(from, to)| (*from..*to).contains(&frame))
-    }
-}
-
-fn lost_frames(take: &Take) -> LostFrames {
-    let ranges = take.losses.iter().map(|loss| (loss.at.0, loss.at.0 + loss.frames.0)).collect();
-    LostFrames { ranges, any: take.losses_unlisted > 0 }
+/// Whether a loss that the take lists covers a frame.
+fn is_listed(take: &Take, frame: u64) -> bool {
+    take.losses.iter().any(|loss| (loss.at.0..loss.at.0 + loss.frames.0).contains(&frame))
 }
 
 /// A pass that was seen is in the session with all its tracks and its length.
