@@ -47,8 +47,10 @@ fn a_spool_that_is_rejected_is_named_and_left_alone() {
     hostile("frames of nothing", |scene| rewrite(scene, "\"frame_bytes\":3", "\"frame_bytes\":0"));
     hostile("a newer one", |scene| rewrite(scene, "spool\":2", "spool\":9"));
     let header = |scene: &Scene, at: u64| {
-        let file = OpenOptions::new().write(true).open(scene.spool(0)).unwrap();
-        file.write_all_at(&[77], crate::spool_index::HEADER_AT + at).unwrap();
+        let file = OpenOptions::new().read(true).write(true).open(scene.spool(0)).unwrap();
+        let (at, mut byte) = (crate::spool_index::HEADER_AT + at, [0]);
+        file.read_exact_at(&mut byte, at).unwrap();
+        file.write_all_at(&[!byte[0]], at).unwrap();
         scene.spool(0)
     };
     hostile("an index of another kind", |scene| header(scene, 0));
