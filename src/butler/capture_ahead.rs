@@ -501,10 +501,13 @@ impl PreparedTake {
         let bytes = window.frames.0 as usize * self.frame_bytes;
         let recorded_bytes = window.recorded.0 as usize * self.frame_bytes;
         self.entry.collected(offset, recorded_bytes, window.touched);
-        let span = SpanToCommit::new(offset, bytes, recorded_bytes, window.touched, replicas);
+        let mut span = SpanToCommit::new(offset, bytes, recorded_bytes, window.touched, replicas);
         match &mut self.backing {
             Backing::Spool(supply) => span.in_slot(supply.captured(slot, offset, window.map, unmap)),
-            Backing::Take(_) => span,
+            Backing::Take(_) => {
+                span.is_cut = window.map.is_broken();
+                span
+            }
         }
     }
 }
@@ -516,7 +519,7 @@ fn map_in_place(file: &File, span: &plan::PlannedSpan, setup: &ButlerSetup) -> i
         // A page after the end of the file cannot be touched. The committer is about to reserve it.
         return Err(io::ErrorKind::WouldBlock.into());
     }
-    let mut map = Mapping::writable(file, span.offset.0, span.bytes)?;
+    let mut map = Mapping::of_take(file, span.offset.0, span.bytes)?;
     map.populate(setup.capabilities.populate)?;
     map.lock(&setup.budget);
     Ok(map)

@@ -10,7 +10,7 @@ use crate::message::offset::{FileByte, FileStart, SpoolByte};
 use crate::message::replica::{FilledGap, Gap};
 use crate::message::take::{TakeEnd, TakePlan};
 use crate::time::Frames;
-use crate::wav::bext::CUT_SHORT;
+use crate::wav::bext::CHANGED_BY_OTHERS;
 use crate::wav::header::Header;
 use memmap2::MmapMut;
 use nix::errno::Errno;
@@ -25,6 +25,18 @@ use std::time::Duration;
 
 /// The note for file systems on which blocks cannot be reserved.
 const NO_RESERVE: &str = "no fallocate here: blocks are not reserved, a full disk is noticed late";
+
+/// Bytes of a header that tell it from every other one.
+const HEADER_START_BYTES: usize = 128;
+
+/// A change of a file by another program.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Change {
+    /// The end of the sound that the file had.
+    pub had: FileByte,
+    /// Whether the file is shorter. Otherwise the program has written to it.
+    pub is_shorter: bool,
+}
 
 /// The WAV file of an open take.
 pub struct TakeFile {
@@ -50,6 +62,8 @@ pub struct TakeFile {
     durable: FileByte,
     /// End of the sound according to the header.
     header_end: FileByte,
+    /// Whether the last header that was written is surely the one in `page`.
+    header_is_known: bool,
     /// Whether sound was written since the last successful sync.
     unsynced: bool,
     /// Where the sound of this file begins in the take.
@@ -96,6 +110,7 @@ impl TakeFile {
             stored: FileByte::DATA,
             durable: FileByte::DATA,
             header_end: FileByte::DATA,
+            header_is_known: false,
             unsynced: false,
             start,
             filled: Vec::new(),
@@ -224,6 +239,11 @@ impl TakeFile {
         if bytes == 0 { Err(io::ErrorKind::WriteZero.into()) } else { Ok(bytes as u64) }
     }
 
+    /// The sound before `end` was stored through a mapping of the file, in `in-place`.
+    pub fn note_stored(&mut self, end: FileByte) {
+        self.stored = self.stored.max(end);
+    }
+
     /// The `bytes` bytes from `offset` on are written.
     pub fn end_write(&mut self, offset: FileByte, bytes: u64) {
         self.stored = self.stored.max(offset + bytes);
@@ -258,18 +278,38 @@ impl TakeFile {
         Ok(())
     }
 
-    /// The end of the sound that the file had, if another program has cut it short since the last call. That program may
-    /// also have written to the part that is left.
-    pub fn find_cut(&mut self) -> Option<FileByte> {
+    /// Whether another program has changed the file since the last call, as far as its length and its header show. `is_cut`: an
+    /// access to a mapping of the file has found that it is shorter.
+    pub fn find_change(&mut self, is_cut: bool) -> Option<Change> {
         let length = FileByte(self.file.metadata().ok()?.len()).max(FileByte::DATA);
         let had = self.stored.min(self.written);
+        let is_shorter = is_cut || length < had;
         self.stored = self.stored.min(length);
-        (length < had).then_some(had)
+        if is_shorter {
+            // The blocks behind the cut are not reserved any more.
+            let page = limits::PAGE_BYTES as u64;
+            self.reserved = self.reserved.min(FileByte(length.0 / page * page));
+        }
+        let has_other_header = self.header_is_known && !self.has_own_header();
+        self.header_is_known &= !has_other_header;
+        (is_shorter || has_other_header).then_some(Change { had, is_shorter })
+    }
+
+    /// Whether the header is the one that was written last. A program that saves an older copy over the file, or a file of its
+    /// own, leaves another one.
+    fn has_own_header(&self) -> bool {
+        // The length of the sound is there, and changes with each header.
+        let mut start = [0; HEADER_START_BYTES];
+        match disk::read_exact_at(&self.file, &mut start, 0) {
+            Ok(()) => start == self.page[..HEADER_START_BYTES],
+            // A file that is shorter is found by its length. An error of the disk says nothing about other programs.
+            Err(_) => true,
+        }
     }
 
     /// Sound that the header claims is gone. The header says so from now on, and a recovery lists what the file lacks.
     pub fn note_lost_sound(&mut self) {
-        self.header.bext.note(CUT_SHORT);
+        self.header.bext.note(CHANGED_BY_OTHERS);
     }
 
     /// End of the gaps that were written and are not durable yet; the start of the file if there is none.
@@ -287,7 +327,9 @@ impl TakeFile {
         let frame_bytes = self.frame_bytes() as u64;
         self.header.data_bytes = (end - FileByte::DATA) / frame_bytes * frame_bytes;
         self.page.copy_from_slice(&*self.header.build());
+        self.header_is_known = false;
         disk::write_all_at(&*self.file, &self.page, 0)?;
+        self.header_is_known = true;
         self.header_end = end;
         if self.o_direct_file.is_some() {
             // Only the header goes through the page cache, and its page contains no sound.
@@ -353,12 +395,12 @@ impl TakeFile {
         self.header.data_bytes = frames.0 * self.frame_bytes() as u64;
         self.header.bext.time_reference = end.began.0.saturating_sub(end.latency.0);
         let bext = &mut self.header.bext;
-        let is_cut = bext.coding_history.contains(CUT_SHORT);
+        let is_cut = bext.coding_history.contains(CHANGED_BY_OTHERS);
         if !end.history.is_empty() {
             end.history.clone_into(&mut bext.coding_history);
         }
         if is_cut {
-            bext.note(CUT_SHORT);
+            bext.note(CHANGED_BY_OTHERS);
         }
         let end = self.header.file_bytes();
         // The file gets longer only if its last frames were lost and never written: they are silence. Two steps, so
@@ -367,7 +409,9 @@ impl TakeFile {
         file_system::set_length(&self.file, end)?;
         self.stored = self.stored.min(FileByte(end));
         self.page.copy_from_slice(&*self.header.build());
+        self.header_is_known = false;
         disk::write_all_at(&*self.file, &self.page, 0)?;
+        self.header_is_known = true;
         disk::sync_all(&self.file)?;
         let put_back = put_back::put_back(&self.file, &self.path, u64::MAX, true)?;
         let text = put_back.as_ref().map(put_back::PutBack::text);
@@ -444,24 +488,35 @@ mod tests {
     }
 
     #[test]
-    fn a_file_that_another_program_cuts_short_is_found_once_and_one_that_it_prolongs_is_none() {
+    fn a_file_that_another_program_cuts_short_or_writes_to_is_found_once_and_one_that_it_prolongs_is_none() {
         let folder = tempfile::tempdir().unwrap();
         let capabilities = Capabilities::probe(&[]);
         let ahead = Duration::from_secs(1);
         let mut take =
             TakeFile::create(&plan(folder.path()), FileStart::FIRST, &capabilities, ahead, &mut Vec::new()).unwrap();
-        assert_eq!(take.find_cut(), None, "it has no sound");
+        assert_eq!(take.find_change(false), None, "it has no sound");
         take.write_run(FileByte(4096), &mut [IoSlice::new(&[1; 12_288])]).unwrap();
         take.note_written(FileByte(4096 + 9000));
-        assert_eq!(take.find_cut(), None);
+        assert_eq!(take.find_change(false), None);
         let other = OpenOptions::new().write(true).open(&take.path).unwrap();
         other.set_len(1 << 20).unwrap();
-        assert_eq!(take.find_cut(), None, "it is longer");
+        assert_eq!(take.find_change(false), None, "it is longer");
         other.set_len(5000).unwrap();
-        assert_eq!(take.find_cut(), Some(FileByte(4096 + 9000)), "up to the end of the sound");
-        assert_eq!(take.find_cut(), None, "once only");
+        let cut = |had| Some(Change { had: FileByte(had), is_shorter: true });
+        assert_eq!(take.find_change(false), cut(4096 + 9000), "up to the end of the sound");
+        assert_eq!(take.find_change(false), None, "once only");
         other.set_len(0).unwrap();
-        assert_eq!(take.find_cut(), Some(FileByte(5000)));
+        assert_eq!(take.find_change(false), cut(5000));
+        // An older copy of the take is saved over it: a header that claims less.
+        take.write_header(FileByte(4096 + 3000)).unwrap();
+        let older = std::fs::read(&take.path).unwrap();
+        take.write_header(FileByte(4096 + 6000)).unwrap();
+        assert_eq!(take.find_change(false), None);
+        std::fs::write(&take.path, &older).unwrap();
+        assert_eq!(take.find_change(false).map(|change| change.is_shorter), Some(false));
+        assert_eq!(take.find_change(false), None, "once only");
+        take.write_header(FileByte(4096 + 6000)).unwrap();
+        assert_eq!(take.find_change(false), None);
     }
 
     #[test]

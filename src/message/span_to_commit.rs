@@ -22,6 +22,9 @@ pub struct SpanToCommit {
     pub recorded_bytes: usize,
     /// Whether the audio thread wrote to the span. An untouched span is silence, which the file already contains.
     pub touched: bool,
+    /// Whether another program has cut the file short in which the span was recorded, in `in-place`. Some of the sound is in
+    /// no file then.
+    pub is_cut: bool,
     /// Whether the span has a mapping. Always false in `in-place`.
     pub is_mapped: bool,
     /// The slot with the sound. `None` in `in-place`, and when the sound is not wanted any more.
@@ -44,6 +47,7 @@ impl SpanToCommit {
             bytes,
             recorded_bytes,
             touched,
+            is_cut: false,
             is_mapped: false,
             slot: Mutex::default(),
             wanted: wanted.into(),

@@ -27,7 +27,7 @@ use std::path::{Path, PathBuf};
 const PIECE_BYTES: usize = 1 << 20;
 
 /// A position beyond the end of any file.
-const BEYOND_ANY_FILE: u64 = i64::MAX as u64;
+pub(super) const BEYOND_ANY_FILE: u64 = i64::MAX as u64;
 
 /// Why a file is not accepted.
 #[derive(Debug, Clone, PartialEq, Eq)]

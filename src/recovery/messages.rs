@@ -68,6 +68,10 @@ pub fn cause_of_absence(input: u64) -> String {
     format!("the device came back without input {}", input.saturating_add(1))
 }
 
+/// Why the memory of a pass counts as gone although a file of its name is there.
+pub(super) const NOT_BELIEVED: &str =
+    "it is kept, but not believed, see above; its sound can be taken out: faultless recover --extract FOLDER";
+
 /// The message for a take that is left as it is.
 pub(super) fn left_alone(reason: &str, spool: Option<&FoundSpool>) -> String {
     match spool {

@@ -26,6 +26,7 @@ pub mod found_files;
 pub mod leftover;
 pub mod length;
 pub mod viewpoint;
+mod damage;
 mod take_wav;
 mod next_file;
 pub mod page_losses;

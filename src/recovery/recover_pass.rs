@@ -77,10 +77,16 @@ impl PassRecovery<'_> {
         });
         let cut_off: Vec<&Take> = takes.iter().filter(|take| take.state == TakeState::Recording).collect();
         let mut spools = Vec::with_capacity(cut_off.len());
+        let mut is_rejected = false;
         for take in &cut_off {
-            spools.push(self.spool_of(first_take_of_track(&takes, take))?);
+            let told = self.troubles.len();
+            let spool = self.spool_of(first_take_of_track(&takes, take))?;
+            is_rejected |= spool.is_none() && told < self.troubles.len();
+            spools.push(spool);
         }
         let memory_gone = self.memory_gone(&cut_off, &spools, progress_page.as_ref())?;
+        let memory_gone =
+            memory_gone.map(|reason| if is_rejected { messages::NOT_BELIEVED.to_owned() } else { reason });
         self.next_files_are_listed(cut_off.len(), &spools)?;
         let has_evidence = spools.iter().any(Option::is_some) || has_frames(progress.as_ref(), &takes);
         let Some((mut cut_takes, absent)) = self.open_files(&takes, cut_off, spools) else { return self.pass(pass) };
@@ -180,7 +186,7 @@ impl PassRecovery<'_> {
         &self,
         take: Take,
         first: Uuid,
-        wav: TakeWav,
+        mut wav: TakeWav,
         spool: Option<FoundSpool>,
         mirror: Option<TakeWav>,
     ) -> CutTake {
@@ -188,6 +194,10 @@ impl PassRecovery<'_> {
         let until = next.map(|next| next.offset);
         let next_is_away = next.is_some_and(|next| TakeWav::open(self.store, self.session, next).is_err());
         let (mirror_trouble, from_memory) = (None, Frames(0));
+        if let Some(spool) = &spool {
+            // A spool that cannot be read is said where its sound is copied.
+            wav.compare_with_memory(spool).ok();
+        }
         CutTake { take, wav, spool, mirror, mirror_trouble, first, until, next_is_away, from_memory }
     }
 
@@ -236,6 +246,7 @@ impl PassRecovery<'_> {
             mark_recovered(&mut recovered, cut, outcome).map_err(|error| error.to_string())?;
             missing = missing.max(note_losses(&mut recovered, cut, outcome));
             absent = absent.max(note_absent_inputs(&mut recovered, cut, outcome));
+            recovered.account_for_listed_losses(cut.take.id).map_err(|error| error.to_string())?;
         }
         (self.hook)(Step::Session).map_err(|error| messages::at(self.store.path(), &error))?;
         self.store.save(&recovered).map_err(|error| error.to_string())?;
@@ -543,7 +554,7 @@ fn note_absent_inputs(session: &mut Session, cut: &CutTake, outcome: &PassOutcom
 }
 
 /// Writes the losses of the pass, and sound that is neither in the file nor in memory, into a take. Returns the number of
-/// frames that are missing though there was a spool.
+/// frames that are missing although the memory of the pass was found, or although it was recorded in place.
 fn note_losses(session: &mut Session, cut: &CutTake, outcome: &PassOutcome) -> Frames {
     let (id, progress) = (cut.take.id, &outcome.progress);
     let (first, frames) = (FramePos(cut.take.offset.0), cut.frames(outcome.frames));
@@ -554,19 +565,19 @@ fn note_losses(session: &mut Session, cut: &CutTake, outcome: &PassOutcome) -> F
         }
     }
     session.raise_unlisted_losses(id, progress.losses.saturating_sub(progress.marks.len() as u64)).ok();
-    let Some(spool) = &cut.spool else {
-        let lost =
-            if outcome.all_on_disk { Vec::new() } else { cut.wav.lost_without_memory(frames).unwrap_or_default() };
-        for (at, frames) in lost {
-            session.list_loss(id, FramePos(at.0), frames, "what was in memory is gone").ok();
-        }
-        return Frames(0);
-    };
-    let missing = cut.wav.missing(frames, spool, cut.mirror.as_ref()).unwrap_or_default();
-    let mut sum = Frames(0);
-    for (at, frames) in missing {
-        session.list_loss(id, FramePos(at.0), frames, "neither on the disk nor in memory").ok();
-        sum += frames;
+    let before = session.frames_lost_of(id);
+    for (at, frames) in cut.wav.lost_by_others(frames, cut.spool.as_ref()).unwrap_or_default() {
+        session.list_loss(id, FramePos(at.0), frames, "another program changed the file").ok();
     }
-    sum
+    let changed = session.frames_lost_of(id) - before;
+    let (lost, cause) = match &cut.spool {
+        Some(spool) => (cut.wav.missing(frames, spool, cut.mirror.as_ref()), "neither on the disk nor in memory"),
+        None if outcome.all_on_disk => return changed,
+        None => (cut.wav.lost_without_memory(frames), "what was in memory is gone"),
+    };
+    for (at, frames) in lost.unwrap_or_default() {
+        session.list_loss(id, FramePos(at.0), frames, cause).ok();
+    }
+    // Without a spool the message of the pass says that its memory is gone.
+    if cut.spool.is_some() { session.frames_lost_of(id) - before } else { changed }
 }

@@ -4,7 +4,8 @@
 //! take's identity. Every byte has only one place, so an interrupted recovery is completed by another one.
 
 use super::Step;
-use super::evidence::{Extent, FoundSpool};
+use super::damage::{is_copy, restored_pages, zero_runs};
+use super::evidence::{BEYOND_ANY_FILE, Extent, FoundSpool};
 use super::found_files::find_replica;
 use crate::file_system::{OpenError, open_regular, set_length};
 use crate::host::disk;
@@ -12,7 +13,7 @@ use crate::limits::{DATA_OFFSET, PAGE_BYTES};
 use crate::session::session_file::{OpenSession, SessionError, open_copy_to_write};
 use crate::session::{Session, Take, TakeState};
 use crate::time::{FramePos, Frames};
-use crate::wav::bext::{Bext, CUT_SHORT, EXPORT_REMARK, coding_history_line};
+use crate::wav::bext::{Bext, CHANGED_BY_OTHERS, EXPORT_REMARK, coding_history_line};
 use crate::wav::header::{HEADER_BYTES, Header, has_reference, header_data_bytes, reference_in};
 use crate::wav::parse::{Encoding, Layout, parse};
 use nix::errno::Errno;
@@ -32,6 +33,12 @@ const UNFINISHED: &str = "being recorded";
 /// Part of the coding history of a take that a recovery has finished.
 const RECOVERED: &str = "cut off and recovered";
 
+/// A header claims the durable sound of the last sync or the one before. It can wait three seconds for the list of losses.
+const HEADER_LAG_SECONDS: u64 = 6;
+
+/// So many frames of zeros in a file that another program has changed count as lost.
+const ZERO_FRAMES_LEAST: Frames = Frames(64);
+
 /// The file of a take that was cut off.
 #[derive(Debug)]
 pub(super) struct TakeWav {
@@ -40,8 +47,10 @@ pub(super) struct TakeWav {
     /// Frames that the header claims and the file has.
     pub(super) claimed: Frames,
     /// Whether the file may lack sound that its header claims: an earlier recovery has written the header, and was killed
-    /// before it could save the session, or another program has cut the file short while it was recorded.
+    /// before it could save the session, or another program has changed the file while it was recorded.
     may_lack_claimed: bool,
+    /// Whether something says that another program has changed the file while it was recorded.
+    is_changed: bool,
     /// Frames of the pass before the first frame of this file.
     offset: Frames,
     /// Whole frames that fitted into the file when it was opened.
@@ -110,8 +119,9 @@ impl TakeWav {
         // A power cut can leave a header of zeros. Without an identity in it, accept only a file that has no second
         // name.
         if page.iter().all(|byte| *byte == 0) && found.nlink() == 1 {
-            let (claimed, may_lack_claimed) = (Frames(0), false);
-            return Ok(TakeWav { file, header: fresh, claimed, may_lack_claimed, offset, there, latency, page });
+            let (claimed, header) = (Frames(0), fresh);
+            let (may_lack_claimed, is_changed) = (false, is_copy(&file, take));
+            return Ok(TakeWav { file, header, claimed, may_lack_claimed, is_changed, offset, there, latency, page });
         }
         let other = || Unusable {
             reason: format!("{}: not the file that was recorded; left as it is", name.display()),
@@ -124,8 +134,11 @@ impl TakeWav {
         };
         let bext = bext.ok_or_else(other)?;
         let claimed = Frames(bytes / fresh.frame_bytes() as u64);
-        let may_lack_claimed = [RECOVERED, CUT_SHORT].iter().any(|remark| bext.coding_history.contains(remark));
-        Ok(TakeWav { file, header: Header { bext, ..fresh }, claimed, may_lack_claimed, offset, there, latency, page })
+        let was_changed = bext.coding_history.contains(CHANGED_BY_OTHERS);
+        let may_lack_claimed = was_changed || bext.coding_history.contains(RECOVERED);
+        let is_changed = was_changed || is_copy(&file, take);
+        let header = Header { bext, ..fresh };
+        Ok(TakeWav { file, header, claimed, may_lack_claimed, is_changed, offset, there, latency, page })
     }
 
     /// Device and inode number, equal for two names of the same file.
@@ -170,6 +183,7 @@ impl TakeWav {
         began: FramePos,
         hook: &mut dyn FnMut(Step) -> io::Result<()>,
     ) -> io::Result<()> {
+        self.silence_torn_frames(frames)?;
         let header = &mut self.header;
         header.data_bytes = frames.0 * header.frame_bytes() as u64;
         header.bext.time_reference = (began + self.offset).0.saturating_sub(self.latency.0);
@@ -178,6 +192,9 @@ impl TakeWav {
         if history.is_empty() || history.contains(UNFINISHED) {
             let remark = format!("Faultless; {RECOVERED}");
             *history = coding_history_line(header.format, header.rate, header.channels, &remark);
+        }
+        if self.is_changed {
+            header.bext.note(CHANGED_BY_OTHERS);
         }
         hook(Step::Length)?;
         // In two steps, so that the pad byte is zero and not the first byte after the cut.
@@ -214,20 +231,25 @@ impl TakeWav {
         Ok(true)
     }
 
-    /// Copies sound from the other replica into the holes of this file, up to its `frames` frames. Holes are gaps: when
+    /// Copies sound from the other replica where this file has zeros instead, up to its `frames` frames. These are gaps: when
     /// more than half of the spool was in use, the committer that was ahead freed spans that this replica still needed,
     /// or the butler did so because a committer took no commands. The program was killed before this replica's
-    /// committer filled the gaps.
+    /// committer filled the gaps. Or another program has removed the sound.
     pub(super) fn fill_holes_from(
         &self,
         other: &TakeWav,
         frames: Frames,
         hook: &mut dyn FnMut(Step) -> io::Result<()>,
     ) -> io::Result<()> {
-        let holes = holes(&self.file, DATA_OFFSET, DATA_OFFSET + self.bytes_of(frames))?;
-        let mut piece = piece_for(&holes);
+        let (claim, end) =
+            (DATA_OFFSET + self.bytes_of(self.vouched().min(frames)), DATA_OFFSET + self.bytes_of(frames));
+        let claim = claim / PAGE_BYTES as u64 * PAGE_BYTES as u64;
+        // Behind the claim every byte is compared, because a file system need not know which parts were never written.
+        let mut gaps = holes(&self.file, DATA_OFFSET, claim)?;
+        gaps.extend(Some((claim, end)).filter(|(claim, end)| claim < end));
+        let (mut piece, mut ours) = (piece_for(&gaps), piece_for(&gaps));
         let mut wrote = false;
-        for (start, hole) in holes {
+        for (start, hole) in gaps {
             for at in (start..hole).step_by(PIECE_BYTES) {
                 let theirs = (at + self.offset_bytes())
                     .checked_sub(other.offset_bytes())
@@ -235,9 +257,10 @@ impl TakeWav {
                 let Some(theirs) = theirs else { continue };
                 let piece = &mut piece[..(hole - at).min(PIECE_BYTES as u64) as usize];
                 let read = disk::read_at(&other.file, piece, theirs)?;
-                for (from, run) in runs_of_sound(&piece[..read]) {
+                let there = disk::read_at(&self.file, &mut ours[..read], at)?;
+                for pages in restored_pages(&ours[..there], &piece[..read]) {
                     hook(Step::Sound)?;
-                    disk::write_all_at(&self.file, run, at + from as u64)?;
+                    disk::write_all_at(&self.file, &piece[pages.clone()], at + pages.start as u64)?;
                     wrote = true;
                 }
             }
@@ -261,7 +284,8 @@ impl TakeWav {
     pub(super) fn lost_without_memory(&self, frames: Frames) -> io::Result<Vec<(Frames, Frames)>> {
         let byte = |frame: Frames| DATA_OFFSET + self.bytes_of(frame);
         let claimed = self.claimed.min(frames);
-        let mut lost = self.in_frames(holes(&self.file, byte(self.vouched().min(claimed)), byte(claimed))?);
+        let never_written = holes(&self.file, byte(self.vouched().min(claimed)), byte(claimed))?;
+        let mut lost = self.in_frames(never_written);
         if claimed < frames {
             let frame = |at: u64| Frames((at - DATA_OFFSET) / self.header.frame_bytes() as u64).max(claimed);
             let hole = holes(&self.file, byte(claimed), byte(frames))?.first().map(|(start, _)| frame(*start));
@@ -296,6 +320,50 @@ impl TakeWav {
             missing = without(missing, there.into_iter());
         }
         Ok(self.in_frames(missing))
+    }
+
+    /// The ranges of this file up to frame `frames` that are lost because another program has changed the file: first frame and
+    /// length. Silence counts as lost where that program may have written, because nothing tells the two apart.
+    pub(super) fn lost_by_others(
+        &self,
+        frames: Frames,
+        spool: Option<&FoundSpool>,
+    ) -> io::Result<Vec<(Frames, Frames)>> {
+        let in_memory = spool.map_or(Ok(Vec::new()), |spool| self.extents(spool, frames))?;
+        let here = |(start, end): Extent| (start - self.offset_bytes(), end - self.offset_bytes());
+        let lost = without(self.zeros_of_others(frames)?, in_memory.into_iter().map(here));
+        let (frame_bytes, byte) = (self.header.frame_bytes() as u64, |at: u64| at - DATA_OFFSET);
+        let whole = |(start, end): Extent| (byte(start) / frame_bytes, byte(end).div_ceil(frame_bytes));
+        Ok(lost.into_iter().map(whole).map(|(from, to)| (Frames(from), Frames(to - from))).collect())
+    }
+
+    /// Runs of zeros in the part of this file that another program may have changed. None if nothing says that one did.
+    fn zeros_of_others(&self, frames: Frames) -> io::Result<Vec<Extent>> {
+        let byte = |frames: Frames| DATA_OFFSET + self.bytes_of(frames);
+        let least = self.bytes_of(ZERO_FRAMES_LEAST);
+        if self.is_changed { zero_runs(&self.file, byte(self.vouched()), byte(frames), least) } else { Ok(Vec::new()) }
+    }
+
+    /// Makes silence of the frames of which another program has left a part: they are at the edges of its zeros.
+    fn silence_torn_frames(&self, frames: Frames) -> io::Result<()> {
+        let frame_bytes = self.header.frame_bytes() as u64;
+        for (start, end) in self.zeros_of_others(frames)? {
+            let (start, end) = (start - DATA_OFFSET, end - DATA_OFFSET);
+            for (from, to) in [(start / frame_bytes * frame_bytes, start), (end, end.next_multiple_of(frame_bytes))] {
+                disk::write_all_at(&self.file, &vec![0; (to - from) as usize], DATA_OFFSET + from)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Compares the header with the memory of the take. A header claims what was durable a moment before the memory begins.
+    /// One that claims much less is of an older copy of the file.
+    pub(super) fn compare_with_memory(&mut self, spool: &FoundSpool) -> io::Result<()> {
+        let first = spool.extents(BEYOND_ANY_FILE)?.first().map_or(0, |(start, _)| *start);
+        let lag_max = self.bytes_of(Frames(HEADER_LAG_SECONDS * u64::from(self.header.rate)));
+        let claimed = DATA_OFFSET + self.bytes_of(self.offset + self.claimed);
+        self.is_changed |= claimed + lag_max < first;
+        Ok(())
     }
 
     /// Ranges of bytes of this file as first frame and length.

@@ -399,6 +399,15 @@ impl Session {
         Frames(losses.iter().map(|loss| loss.frames.0).sum())
     }
 
+    /// Has the accounts of a take count at least the frames of the losses that it lists. A take without accounts stays so.
+    pub fn account_for_listed_losses(&mut self, id: TakeId) -> Result<(), EditError> {
+        let lost = self.frames_lost_of(id).0;
+        if let Some(accounts) = &mut self.take_mut(id)?.accounts {
+            accounts.frames_lost = accounts.frames_lost.max(lost);
+        }
+        Ok(())
+    }
+
     /// Removes the losses of a take that is being recorded, because a more exact list of them follows.
     pub fn clear_losses(&mut self, id: TakeId) -> Result<(), EditError> {
         let take = self.take_mut(id)?;

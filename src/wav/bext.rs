@@ -17,9 +17,9 @@ pub const CODING_HISTORY_READ_BYTES_MAX: usize = 16 * 1024;
 /// tells it from that take.
 pub const EXPORT_REMARK: &str = "Faultless export";
 
-/// The remark in the coding history of a take that another program has cut short: its header claims more sound than the file
-/// has.
-pub const CUT_SHORT: &str = "cut short by another program";
+/// The remark in the coding history of a take that another program has changed while it was recorded: its header claims sound
+/// that the file may lack.
+pub const CHANGED_BY_OTHERS: &str = "changed by another program";
 
 const DESCRIPTION: Field = Field { at: 0, bytes: 256 };
 const ORIGINATOR: Field = Field { at: 256, bytes: 32 };
@@ -221,9 +221,9 @@ mod tests {
     #[test]
     fn a_remark_is_added_once_to_the_last_line() {
         let mut bext = Bext { coding_history: "A=PCM,T=Faultless".to_owned(), ..Bext::default() };
-        bext.note(CUT_SHORT);
-        bext.note(CUT_SHORT);
-        assert_eq!(bext.coding_history, format!("A=PCM,T=Faultless; {CUT_SHORT}"));
+        bext.note(CHANGED_BY_OTHERS);
+        bext.note(CHANGED_BY_OTHERS);
+        assert_eq!(bext.coding_history, format!("A=PCM,T=Faultless; {CHANGED_BY_OTHERS}"));
     }
 
     #[test]

@@ -1,5 +1,6 @@
-//! The SIGBUS handler for mapped files that another process cuts short: the missing page reads as zeros, the mapping is
-//! marked, the program continues. Thread: any (the handler runs on the thread that accessed the page).
+//! The SIGBUS handler for mapped files that another process cuts short: the missing page becomes memory of zeros, the mapping
+//! is marked, the program continues. What is stored to that memory is in no file. Thread: any (the handler runs on the thread
+//! that accessed the page).
 #![expect(unsafe_code, reason = "a signal handler")]
 
 use crate::limits::{GUARDED_MAPPINGS_MAX, PAGE_BYTES};
@@ -11,12 +12,18 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 struct Slot {
     start: AtomicUsize,
     end: AtomicUsize,
+    is_writable: AtomicBool,
     hit: AtomicBool,
 }
 
-static SLOTS: [Slot; GUARDED_MAPPINGS_MAX] =
-    [const { Slot { start: AtomicUsize::new(0), end: AtomicUsize::new(0), hit: AtomicBool::new(false) } };
-        GUARDED_MAPPINGS_MAX];
+static SLOTS: [Slot; GUARDED_MAPPINGS_MAX] = [const {
+    Slot {
+        start: AtomicUsize::new(0),
+        end: AtomicUsize::new(0),
+        is_writable: AtomicBool::new(false),
+        hit: AtomicBool::new(false),
+    }
+}; GUARDED_MAPPINGS_MAX];
 
 /// Index at which the next search for a free slot begins.
 static NEXT: AtomicUsize = AtomicUsize::new(0);
@@ -35,7 +42,7 @@ const CLAIMED: usize = 1;
 
 impl Guard {
     /// Registers `bytes` bytes from address `start`. `None`: [`GUARDED_MAPPINGS_MAX`] mappings are registered.
-    pub fn new(start: usize, bytes: usize) -> Option<Guard> {
+    pub fn new(start: usize, bytes: usize, is_writable: bool) -> Option<Guard> {
         INSTALLED.call_once(install);
         let from = NEXT.fetch_add(1, Ordering::Relaxed);
         (0..GUARDED_MAPPINGS_MAX).map(|step| (from + step) % GUARDED_MAPPINGS_MAX).find_map(|slot| {
@@ -43,6 +50,7 @@ impl Guard {
             cell.start.compare_exchange(0, CLAIMED, Ordering::Acquire, Ordering::Relaxed).ok()?;
             cell.hit.store(false, Ordering::Relaxed);
             cell.end.store(start + bytes, Ordering::Relaxed);
+            cell.is_writable.store(is_writable, Ordering::Relaxed);
             USED.fetch_max(slot + 1, Ordering::Relaxed);
             // Release: a thread that sees this start also sees the end that belongs to it.
             cell.start.store(start, Ordering::Release);
@@ -85,13 +93,14 @@ extern "C" fn on_sigbus(_: i32, info: *mut libc::siginfo_t, _: *mut libc::c_void
     if let Some(slot) = hit {
         slot.hit.store(true, Ordering::Relaxed);
         let page = address & !(PAGE_BYTES - 1);
+        let write = if slot.is_writable.load(Ordering::Relaxed) { libc::PROT_WRITE } else { 0 };
         // SAFETY: the page lies in one of the registered mappings, which are mapped. Replacing it by a page of zeros
         // takes nothing from anyone else.
         let done = unsafe {
             libc::mmap(
                 page as *mut libc::c_void,
                 PAGE_BYTES,
-                libc::PROT_READ,
+                libc::PROT_READ | write,
                 libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_FIXED,
                 -1,
                 0,

@@ -33,8 +33,8 @@ pub enum Populate {
 ///
 /// Another process can change a file or cut it short while it is mapped. Capture maps only spool files, which this
 /// program made with mode 0600, and in `in-place` WAV files that it has just created and preallocated. Playback never
-/// hands out a reference into the memory: [`Mapping::copy_out`] copies, and [`Guard`] turns the SIGBUS of a file cut
-/// short into zeros.
+/// hands out a reference into the memory: [`Mapping::copy_out`] copies. [`Guard`] handles the SIGBUS of a file cut short: the
+/// missing page is memory of zeros then, also for a store in `in-place`.
 #[derive(Debug)]
 pub struct Mapping {
     // Field order is drop order: the guard ends before the memory is unmapped, and the grant is given back after the
@@ -54,12 +54,21 @@ impl Mapping {
         Ok(Mapping { guard: None, raw, grant: None, writable: true })
     }
 
+    /// Like [`Mapping::writable`], for the WAV file of a take, which another program can cut short. A page that is missing
+    /// then is memory that is in no file, and sets [`Mapping::is_broken`].
+    pub fn of_take(file: &File, offset: u64, bytes: usize) -> io::Result<Mapping> {
+        let mut map = Mapping::writable(file, offset, bytes)?;
+        // Without a place for it, a file that is cut short ends the program.
+        map.guard = Guard::new(map.address(), bytes, true);
+        Ok(map)
+    }
+
     /// Maps `bytes` bytes of `file` from `offset` for reading. Both must be whole pages. A missing page reads as zeros
     /// and sets [`Mapping::is_broken`].
     pub fn readable(file: &File, offset: u64, bytes: usize) -> io::Result<Mapping> {
         check_span(offset, bytes)?;
         let raw = MmapOptions::new().offset(offset).len(bytes).map_raw_read_only(file)?;
-        let guard = Guard::new(raw.as_ptr() as usize, bytes)
+        let guard = Guard::new(raw.as_ptr() as usize, bytes, false)
             .ok_or_else(|| io::Error::other("more playback windows than the program has room for"))?;
         Ok(Mapping { guard: Some(guard), raw, grant: None, writable: false })
     }
@@ -254,6 +263,19 @@ pub fn write_behind(file: &File, offset: u64, bytes: u64) -> io::Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_store_behind_the_cut_of_a_take_is_kept_apart_and_noted() {
+        let file = file(16_384);
+        let mut map = Mapping::of_take(&file, 4096, 8192).unwrap();
+        map.bytes_mut().fill(7);
+        assert!(!map.is_broken());
+        file.set_len(5000).unwrap();
+        map.bytes_mut()[100..8000].fill(9);
+        assert!(map.is_broken(), "the second page is gone");
+        assert_eq!(map.bytes_mut()[5000], 9);
+        assert_eq!(file.metadata().unwrap().len(), 5000);
+    }
 
     fn file(bytes: u64) -> File {
         let file = tempfile::tempfile().unwrap();

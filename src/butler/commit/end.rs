@@ -78,7 +78,7 @@ impl Committer {
                 "{name}: the disk failed while sound was made durable; parts of the take may be missing, listen to it and replace the disk",
             )),
             Ok(()) if take.is_cut() => Some(format!(
-                "{name}: another program cut it short while it was recorded; sound is missing or is not the take's; listen to it",
+                "{name}: another program changed it while it was recorded; sound is missing or is not the take's; listen to it",
             )),
             Ok(()) => {
                 // Without the page, a recovery would not know the device's losses. Without the spool, it would report that

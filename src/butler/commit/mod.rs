@@ -176,7 +176,7 @@ impl Committer {
             || self.takes.iter().any(|take| take.end.is_some())
         {
             // Before the writes, which make a file that was cut long again.
-            self.find_cuts();
+            self.find_changes();
             while self.write_some(sync) {}
         }
         if sync {
@@ -189,9 +189,9 @@ impl Committer {
         self.report_disk_is_back();
     }
 
-    /// Reports the takes that another program has cut short.
-    fn find_cuts(&mut self) {
-        let texts: Vec<String> = self.takes.iter_mut().filter_map(OpenTake::find_cut).collect();
+    /// Reports the takes that another program has changed.
+    fn find_changes(&mut self) {
+        let texts: Vec<String> = self.takes.iter_mut().filter_map(OpenTake::find_change).collect();
         for text in texts {
             self.send_event(DiskEvent::PutBack { replica: self.setup.replica, text });
         }

@@ -13,7 +13,7 @@
 use super::SpoolUse;
 use super::earlier_file::{EarlierFile, fill_gap};
 use crate::butler::spool;
-use crate::butler::take_file::TakeFile;
+use crate::butler::take_file::{Change, TakeFile};
 use crate::host::{self, disk};
 use crate::limits;
 use crate::message::offset::{FileByte, FileStart, SpoolByte};
@@ -89,6 +89,8 @@ pub(super) struct OpenTake {
     damaged: bool,
     /// Whether another program has cut a file of the take short, and no other replica has its sound.
     cut: bool,
+    /// Whether a window in the file met a page that is gone, because another program has cut the file short.
+    met_cut: bool,
     pub(super) behind: WriteBehind,
 }
 
@@ -135,6 +137,7 @@ impl OpenTake {
             unreserved: false,
             damaged: false,
             cut: false,
+            met_cut: false,
             behind: WriteBehind { from: FileByte::DATA },
         }
     }
@@ -145,6 +148,7 @@ impl OpenTake {
 
     pub(super) fn add_pending(&mut self, span: Arc<SpanToCommit>) {
         self.collected = self.collected.max(span.end());
+        self.met_cut |= span.is_cut && self.replica == Replica::Session;
         self.pending.push_back(span);
     }
 
@@ -393,12 +397,18 @@ impl OpenTake {
         Ok(message)
     }
 
-    /// Checks the length of the file. If another program has cut it short, all of its sound is a gap, because that program
-    /// may also have written to the part that is left. Returns the message for the user.
-    pub(super) fn find_cut(&mut self) -> Option<String> {
-        let (end, start) = (self.file.find_cut()?, self.file.start());
+    /// Checks the length and the header of the file. If another program has cut it short or written to it, all of its sound is
+    /// a gap, because nobody knows which part that program has changed. Returns the message for the user.
+    pub(super) fn find_change(&mut self) -> Option<String> {
+        let met_cut = std::mem::take(&mut self.met_cut);
+        let Change { had: end, is_shorter } = self.file.find_change(met_cut)?;
+        let start = self.file.start();
         if let Some(pair) = &self.pair {
             pair.note_cut(self.replica);
+            if met_cut {
+                // Sound that was to be copied from this file is in no file.
+                pair.note_cut(self.replica.other());
+            }
         }
         // A gap is filled in whole pages. The take writes the page of the record position again when it is complete, so
         // only the last page of the take belongs to the gap.
@@ -413,16 +423,16 @@ impl OpenTake {
             None => {
                 self.cut = true;
                 self.file.note_lost_sound();
-                "the sound that it had is lost, and the recording continues behind it"
+                "sound that it had may be lost, and the recording continues behind it"
             }
         };
-        let name = self.file.path.display();
+        let (name, deed) = (self.file.path.display(), if is_shorter { "cut it short" } else { "wrote to it" });
         Some(format!(
-            "{name}: another program cut it short; {outcome}; do not save takes in other programs while they are recorded"
+            "{name}: another program {deed}; {outcome}; do not save takes in other programs while they are recorded"
         ))
     }
 
-    /// Whether another program has removed sound from the file that no other replica surely has.
+    /// Whether another program has changed the file, and no other replica surely has its sound.
     pub(super) fn is_cut(&self) -> bool {
         self.cut || self.pair.as_ref().is_some_and(|pair| pair.are_both_cut())
     }

@@ -10,6 +10,7 @@ use super::{OpenTake, SpoolUse};
 use crate::host;
 use crate::limits;
 use crate::message::offset::{FileByte, SpoolByte};
+use crate::message::replica::Replica;
 use crate::message::spool_file::{CapturedSlot, HeldParts, SpoolFile};
 use crate::window::map::Mapping;
 use memmap2::MmapMut;
@@ -260,7 +261,11 @@ impl OpenTake {
             }
             if span.recorded_bytes > 0 {
                 // Sound ends at the record position. The rest of a window that was ready ahead must not enter a header.
-                self.file.note_written(self.file.start().to_file(span.recorded_end()));
+                let end = self.file.start().to_file(span.recorded_end());
+                self.file.note_written(end);
+                if self.spool.is_none() && self.replica == Replica::Session {
+                    self.file.note_stored(end);
+                }
             }
             spool_use.disk.committed_bytes.fetch_add(span.bytes as u64, Relaxed);
             self.written.push_back(span);

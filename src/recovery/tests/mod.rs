@@ -7,6 +7,7 @@ mod extracting;
 mod foreign;
 mod hostile;
 mod killed;
+mod mirrored;
 mod overruns;
 mod renamed;
 mod slots;

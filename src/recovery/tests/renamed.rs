@@ -135,21 +135,7 @@ fn a_file_that_a_restored_session_lists_and_that_is_in_the_trash_comes_back() {
 
 #[test]
 fn the_replica_of_a_take_in_a_mirror_is_found_by_its_identity_too() {
-    let scene = Scene::bare(2);
-    let mirror = scene.folder.path().join("mirror");
-    let (_, session) = OpenSession::open(&scene.root()).unwrap();
-    drop(OpenSession::open_on_other_disk(&mirror, &session).unwrap());
-    let mut scene = scene;
-    for (index, cut) in TWO.into_iter().enumerate() {
-        scene.write_wav(index, cut, cut.committed * WINDOW);
-        let name = scene.plans[index].path.file_name().unwrap().to_owned();
-        let replica = mirror.join("audio").join(name);
-        fs::copy(&scene.plans[index].path, &replica).unwrap();
-        let own = scene.plans[index].path.clone();
-        scene.plans[index].pair = Some(std::sync::Arc::new(crate::message::replica::ReplicaPair::new(own, replica)));
-        scene.write_spool(index, cut.committed, FRAMES);
-    }
-    scene.write_progress(FRAMES, true, &[]);
+    let (scene, mirror) = Scene::mirrored(&TWO, FRAMES);
     // The program was killed when it had renamed one file of two.
     fs::rename(mirror.join("audio/In 1-1.wav"), mirror.join("audio/Kick-1.wav")).unwrap();
     let (report, session) = scene.recover();

@@ -2,6 +2,7 @@
 //! moved, removed or has a strange name, and file systems that lack something. Thread: test.
 #![allow(clippy::unwrap_used, reason = "a test may fail")]
 
+mod changed;
 mod served;
 
 use crate::record::{await_sound, setup};
@@ -14,7 +15,7 @@ use faultless::format::TakeFormat;
 use faultless::session::TakeState;
 use faultless::session::session_file::{is_in_use, open_read_only};
 use std::ffi::OsStr;
-use std::fs::{self, File};
+use std::fs;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
@@ -221,24 +222,6 @@ fn a_take_that_cannot_be_moved_back_is_not_called_whole() {
     fs::rename(place.path().join("moved"), folder.join("audio")).unwrap();
     assert_eq!(crate::util::run(faultless("recover", &folder, "")).done().code, Some(0));
     assert_eq!(check(&folder).len(), 1, "it is whole when it is back");
-}
-
-#[test]
-fn a_take_that_another_program_cuts_short_while_it_is_recorded_is_not_called_whole() {
-    let place = place();
-    let folder = place.path().join("session");
-    let program = recording(&folder, 2);
-    File::options().write(true).open(folder.join("audio/In 2-1.wav")).unwrap().set_len(5000).unwrap();
-    await_words(&program, "cut it short");
-    program.signal("TERM");
-    let run = program.wait(PATIENCE);
-    assert_eq!(run.code, Some(1), "{}", run.err);
-    assert!(run.err.contains("In 2-1.wav") && run.err.contains("not whole"), "{}", run.err);
-    let told = crate::util::run(faultless("recover", &folder, "")).done();
-    assert!(told.out.contains("the takes list them"), "{}", told.out);
-    let session = open_read_only(&folder).unwrap();
-    let losses: Vec<bool> = session.takes().iter().map(|take| take.losses.is_empty()).collect();
-    assert_eq!(losses, [true, false], "the silence is a listed loss of the take that was cut");
 }
 
 /// Waits until a program prints `words`.
