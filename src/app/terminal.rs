@@ -90,6 +90,12 @@ impl TerminalApp {
         self.turns.latest.inputs.iter().map(|meter| meter.peak).collect()
     }
 
+    /// Recording time that the disk has room for, as windows show it. A thread of its own asks the disk.
+    pub fn time_left(&self) -> Option<Duration> {
+        let seconds = self.turns.latest.disk_space.as_ref()?.seconds;
+        Duration::try_from_secs_f64(seconds).ok()
+    }
+
     /// The next notice that the terminal has not shown, the oldest first.
     pub fn take_notice(&mut self) -> Option<Notice> {
         self.for_terminal().notices.pop_front()

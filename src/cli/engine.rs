@@ -5,7 +5,7 @@
 //! some seconds, when a window or `faultless stop` closes it, or by a signal.
 
 use super::args::WindowArgs;
-use super::{Failure, print_stderr, printable};
+use super::{Failure, output, print_stderr, printable};
 use crate::app::handle::{AppHandle, CLOSE_LIMIT};
 use crate::app::{DeviceWish, Options, Wake};
 use crate::limits;
@@ -23,6 +23,8 @@ pub fn run(args: &WindowArgs) -> Result<(), Failure> {
     // The end of the window's terminal must not end the recording. A shell that starts this mode by hand has made a
     // group of it already; then there is nothing to do.
     nix::unistd::setsid().ok();
+    // A terminal that takes no text must not delay the end of the engine.
+    output::start();
     let place = Place::make().map_err(|error| Failure(format!("the recorder's socket cannot be made: {error}")))?;
     let bells = Bells::default();
     let app = AppHandle::start(options(args, bells.wake()))?;
@@ -63,7 +65,7 @@ fn close_on_signals(app: AppHandle) -> Result<(), Failure> {
         }
         if !app.close_within(CLOSE_LIMIT) {
             print_stderr(&format!("faultless: {NOT_CLOSED}"));
-            std::process::exit(1);
+            output::exit(1);
         }
     })?;
     Ok(())

@@ -2,7 +2,7 @@
 
 use super::args::{BenchArgs, BenchMode, DevicesArgs, DoctorArgs, ExportArgs, ResidencyArgs, SamplesArgs};
 use super::live_line::LiveLine;
-use super::{Failure, end_on_signals, print, print_stderr, printable, unfinished_pass};
+use super::{Failure, end_on_signals, output, print, print_stderr, printable, unfinished_pass};
 use crate::butler::spool;
 use crate::device::{Listed, Listing, cards, list};
 use crate::diagnostics::bench;
@@ -20,6 +20,7 @@ use serde_json::{Value, json};
 /// Runs `faultless export`.
 pub fn export(args: &ExportArgs) -> Result<(), Failure> {
     let stop_flag = end_on_signals();
+    output::start();
     let mut session = open_read_only(&args.session)?;
     let searched = find_files(&args.session, &mut session);
     for note in searched.found.iter().chain(&searched.troubles) {
@@ -48,8 +49,8 @@ pub fn export(args: &ExportArgs) -> Result<(), Failure> {
     for note in plan.notes.iter().chain(&unfinished) {
         print_stderr(&format!("note: {}", printable(note)));
     }
-    let mut live = LiveLine::new(!args.json);
-    let outcome = write_files(&plan.files, &mut |progress| show(&mut live, &progress), &stop_flag);
+    let live = LiveLine::new(!args.json);
+    let outcome = write_files(&plan.files, &mut |progress| show(&live, &progress), &stop_flag);
     live.clear();
     let outcome = outcome?;
     for problem in &outcome.problems {
@@ -70,7 +71,7 @@ pub fn export(args: &ExportArgs) -> Result<(), Failure> {
     }
 }
 
-fn show(live: &mut LiveLine, progress: &Progress<'_>) {
+fn show(live: &LiveLine, progress: &Progress<'_>) {
     let percent = progress.frames.0 * 100 / progress.frames_total.0.max(1);
     let name = progress.file.file_name().unwrap_or_default().to_string_lossy();
     let (at, of) = (progress.file_index + 1, progress.file_count);
@@ -170,8 +171,9 @@ pub fn bench(args: &BenchArgs) -> Result<(), Failure> {
 
 fn samples(args: &SamplesArgs) -> Result<(), Failure> {
     let stop_flag = end_on_signals();
+    output::start();
     let options = SampleOptions { period: args.period, seconds: args.seconds };
-    let mut live = LiveLine::new(!args.json);
+    let live = LiveLine::new(!args.json);
     let report = bench::samples::run(options, &mut |step| live.draw(step), &stop_flag);
     live.clear();
     let report = report?;
@@ -181,6 +183,7 @@ fn samples(args: &SamplesArgs) -> Result<(), Failure> {
 
 fn residency(args: &ResidencyArgs) -> Result<(), Failure> {
     let stop_flag = end_on_signals();
+    output::start();
     let mut options = bench::Options::new(args.dir.clone());
     if let Some((folder, _)) = spool::folder() {
         options.spool_dir = folder;
@@ -189,7 +192,7 @@ fn residency(args: &ResidencyArgs) -> Result<(), Failure> {
     options.period = args.period;
     options.seconds = args.seconds;
     options.load = args.load.parse()?;
-    let mut live = LiveLine::new(!args.json);
+    let live = LiveLine::new(!args.json);
     let report = bench::run(&options, &mut |step| live.draw(step), &stop_flag);
     live.clear();
     let report = report?;

@@ -1,12 +1,13 @@
-//! A line on the terminal that is redrawn in place. Thread: control.
+//! A line on the terminal that is redrawn in place. Thread: control gives the text; output, see [`super::output`], asks the
+//! terminal for its width and draws.
 //!
 //! The line never takes more columns than the terminal has: a longer one would scroll at each drawing, and a message
 //! above it would be gone after a few seconds. Nothing is written while the program is in the background, or if standard
 //! error is no terminal, or one that knows no control sequences.
 
+use super::output::{self, is_in_background};
 use super::printable;
-use nix::unistd::{getpgrp, tcgetpgrp};
-use std::io::{IsTerminal, Write};
+use std::io::IsTerminal;
 use terminal_size::terminal_size_of;
 
 /// Columns of a terminal that does not tell its width.
@@ -15,50 +16,56 @@ const COLUMNS_DEFAULT: usize = 80;
 /// A line that is redrawn in place.
 pub struct LiveLine {
     shown: bool,
-    drawn: bool,
 }
 
 impl LiveLine {
     /// The line is shown if `wanted` and if standard error is a terminal.
     pub fn new(wanted: bool) -> LiveLine {
-        LiveLine { shown: wanted && std::io::stderr().is_terminal() && knows_control_sequences(), drawn: false }
+        LiveLine { shown: wanted && std::io::stderr().is_terminal() && knows_control_sequences() }
     }
 
-    /// Columns that a line may take now. `None`: nothing is drawn.
-    pub fn columns(&self) -> Option<usize> {
-        if !self.shown || is_in_background() {
-            return None;
-        }
-        let width = terminal_size_of(std::io::stderr()).map_or(COLUMNS_DEFAULT, |(width, _)| usize::from(width.0));
-        // Some terminals go to the next line when the last column is written. A terminal of 0 columns knows no width.
-        Some(if width == 0 { COLUMNS_DEFAULT } else { width } - 1)
+    /// Whether drawings can be seen.
+    pub fn is_shown(&self) -> bool {
+        self.shown
     }
 
-    /// Draws `text`, cut to the terminal's width.
-    pub fn draw(&mut self, text: &str) {
-        if let Some(columns) = self.columns() {
-            let text = printable(text);
-            write!(std::io::stderr().lock(), "\r{}\x1b[K", cut(&text, columns)).ok();
-            self.drawn = true;
+    /// Draws `text`, cut to the terminal's width. Does not wait for the terminal.
+    pub fn draw(&self, text: &str) {
+        let text = text.to_owned();
+        self.draw_fitted(move |_| text);
+    }
+
+    /// Draws the text that `fitted` makes for the number of columns. Does not wait for the terminal.
+    pub fn draw_fitted(&self, fitted: impl FnOnce(usize) -> String + Send + 'static) {
+        if self.shown {
+            output::draw(Box::new(move || {
+                let columns = columns()?;
+                Some(format!("\r{}\x1b[K", cut(&printable(&fitted(columns)), columns)))
+            }));
         }
     }
 
-    /// Erases the line, so that an ordinary line can be printed.
-    pub fn clear(&mut self) {
-        if std::mem::take(&mut self.drawn) && !is_in_background() {
-            write!(std::io::stderr().lock(), "\r\x1b[K").ok();
+    /// Erases the line.
+    pub fn clear(&self) {
+        if self.shown {
+            output::erase();
         }
     }
+}
+
+/// Columns that a line may take now. `None`: nothing is drawn.
+fn columns() -> Option<usize> {
+    if is_in_background() {
+        return None;
+    }
+    let width = terminal_size_of(std::io::stderr()).map_or(COLUMNS_DEFAULT, |(width, _)| usize::from(width.0));
+    // Some terminals go to the next line when the last column is written. A terminal of 0 columns knows no width.
+    Some(if width == 0 { COLUMNS_DEFAULT } else { width } - 1)
 }
 
 /// Whether the terminal may get control sequences. One that is called `dumb` shows them as text.
 pub fn knows_control_sequences() -> bool {
     std::env::var_os("TERM").is_none_or(|name| name != "dumb")
-}
-
-/// Whether another job has the terminal. A terminal that does not control this process has no jobs.
-fn is_in_background() -> bool {
-    tcgetpgrp(std::io::stderr()).is_ok_and(|group| group != getpgrp())
 }
 
 /// Columns that a text takes, at least. A character that may be wide counts as wide.

@@ -8,6 +8,7 @@ pub mod choose;
 pub mod engine;
 pub mod inspect;
 pub mod live_line;
+pub mod output;
 pub mod play;
 pub mod record;
 pub mod recover;
@@ -34,6 +35,7 @@ use crate::session::session_file::is_in_use;
 use crate::window::process::{limit_arenas, set_unset_variable};
 use args::{Cli, Mode};
 use clap::Parser;
+use output::Target;
 use std::fmt::Display;
 use std::io::{ErrorKind, Write};
 use std::path::Path;
@@ -75,6 +77,12 @@ pub fn main() -> ExitCode {
 /// Reads the arguments of a program and does its work. Returns its exit status.
 fn run_program<A: Parser>(work: impl FnOnce(A) -> Result<(), Failure>) -> ExitCode {
     process::prepare();
+    let code = outcome_code(work);
+    output::flush();
+    code
+}
+
+fn outcome_code<A: Parser>(work: impl FnOnce(A) -> Result<(), Failure>) -> ExitCode {
     let arguments = match A::try_parse() {
         Ok(arguments) => arguments,
         Err(error) if error.use_stderr() => {
@@ -89,6 +97,8 @@ fn run_program<A: Parser>(work: impl FnOnce(A) -> Result<(), Failure>) -> ExitCo
         }
     };
     let outcome = work(arguments);
+    // An error of standard output is known when everything is written.
+    output::flush();
     exit_code(outcome, OUTPUT_FAILURE.get())
 }
 
@@ -104,7 +114,7 @@ fn exit_code(outcome: Result<(), Failure>, output_failure: Option<&String>) -> E
             reason
         }
     };
-    print_stderr(&format!("faultless: {}", printable(&reason)));
+    output::write(Target::Messages, format!("faultless: {}\n", printable(&reason)), true);
     ExitCode::FAILURE
 }
 
@@ -135,15 +145,15 @@ pub fn printable(text: &str) -> String {
     text.replace(char::is_control, "\u{fffd}")
 }
 
-/// Prints a line on standard error. Errors of writing are ignored.
+/// Prints a line on standard error. Errors of writing are ignored. After [`output::start`] it does not wait.
 pub fn print_stderr(line: &str) {
-    writeln!(std::io::stderr().lock(), "{line}").ok();
+    output::write(Target::Messages, format!("{line}\n"), false);
 }
 
-/// Prints a line on standard output. An error of writing does not end a recording: the program tells it at its end.
+/// Prints a line on standard output. An error of writing does not end a recording: the program tells it at its end. After
+/// [`output::start`] it does not wait.
 pub fn print(line: &str) {
-    let mut out = std::io::stdout().lock();
-    note_output(writeln!(out, "{line}").and_then(|()| out.flush()));
+    output::write(Target::Results, format!("{line}\n"), true);
 }
 
 /// Advice about takes of the session that are not finished or not listed, as the end of a sentence. `None`: all are.

@@ -3,7 +3,7 @@
 use super::args::PlayArgs;
 use super::record::show_notices;
 use super::status::StatusLine;
-use super::{Failure, choose, end_on_signals, is_set, print, print_stderr, unfinished_pass};
+use super::{Failure, choose, end_on_signals, is_set, output, print, print_stderr, unfinished_pass};
 use crate::butler::capabilities::CapturePath;
 use crate::control::report::{AudioReport, Reading};
 use crate::control::setup::Side;
@@ -30,6 +30,7 @@ const SILENT_PER_SECOND: u64 = 2;
 /// Plays until the end or until a signal.
 pub fn run(args: &PlayArgs) -> Result<(), Failure> {
     let stop_flag = end_on_signals();
+    output::start();
     let session = open_read_only(&args.session)?;
     let rate = session.rate();
     let from = args.from.as_ref().map(|text| parse_position(text, rate)).transpose()?.unwrap_or_default().0;
@@ -60,7 +61,7 @@ pub fn run(args: &PlayArgs) -> Result<(), Failure> {
     let deadline = Instant::now() + WINDOWS_TIMEOUT;
     while !control.is_ready_to_roll() {
         control.poll();
-        show_notices(|| control.take_notice(), &mut line);
+        show_notices(|| control.take_notice());
         if deadline < Instant::now() || is_set(&stop_flag) {
             return Err(Failure(format!("{}: the disk does not deliver its takes", args.session.display())));
         }
@@ -72,7 +73,7 @@ pub fn run(args: &PlayArgs) -> Result<(), Failure> {
     let (mut rolled, mut loss) = (false, None);
     loop {
         control.poll();
-        loss = show_notices(|| control.take_notice(), &mut line).or(loss);
+        loss = show_notices(|| control.take_notice()).or(loss);
         line.draw_playing(&control);
         let motion = control.published().motion();
         rolled |= motion == Motion::Rolling;

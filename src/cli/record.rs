@@ -2,7 +2,7 @@
 
 use super::args::RecordArgs;
 use super::status::StatusLine;
-use super::{Failure, choose, end_on_signals, folder_above_check, is_set, print, print_stderr, printable};
+use super::{Failure, choose, end_on_signals, folder_above_check, is_set, output, print, print_stderr, printable};
 use crate::app::settings::{store_offset, stored_offset};
 use crate::app::terminal::TerminalApp;
 use crate::butler::capabilities::CapturePath;
@@ -48,6 +48,7 @@ const SAVE_PACE: Duration = Duration::from_millis(5);
 /// Records until `--seconds` are over or a signal comes.
 pub fn run(args: &RecordArgs) -> Result<(), Failure> {
     let stop_flag = end_on_signals();
+    output::start();
     if let Some(path) = args.trace.as_deref().filter(|path| path.symlink_metadata().is_ok()) {
         return Err(Failure(format!("--trace {}: the file is there already; name a new one", path.display())));
     }
@@ -62,8 +63,8 @@ pub fn run(args: &RecordArgs) -> Result<(), Failure> {
     let mut line = StatusLine::new(!args.json);
     if args.play_along {
         app.control().load_players();
-        wait_for_windows(&mut app, &mut line);
-        wait_for_latency(&mut app, &mut line);
+        wait_for_windows(&mut app);
+        wait_for_latency(&mut app);
     }
     app.control().record(Frames(length))?;
     let observed = wait_for_end(&mut app, &mut line, &stop_flag);
@@ -82,7 +83,7 @@ pub fn run(args: &RecordArgs) -> Result<(), Failure> {
     let (rate, folder) = (running.device.rate, control.folder().join(AUDIO));
     let device = running.device.name.clone();
     let finished = app.take_report();
-    let unsaved = await_saved(&mut app, &mut line);
+    let unsaved = await_saved(&mut app);
     let whole_run = counters_of_run(app.control());
     let trace_problem = args.trace.as_deref().and_then(|path| save_trace(app.control(), path).err());
     let was_stopped = is_set(&stop_flag) || app.is_stopped();
@@ -90,9 +91,7 @@ pub fn run(args: &RecordArgs) -> Result<(), Failure> {
     if let Some(server) = server {
         server.tell_end();
     }
-    for notice in notices {
-        print_notice(&notice);
-    }
+    notices.iter().for_each(print_notice);
     let Some(report) = finished.or_else(|| reports.into_iter().next()) else {
         let what = if observed.began { "it is not finished" } else { "nothing was recorded" };
         return Err(Failure(format!("{}: {what}{}", args.session.display(), observed.reason())));
@@ -306,7 +305,7 @@ fn wait_for_end(app: &mut TerminalApp, line: &mut StatusLine, stop_flag: &Atomic
     while app.control().is_recording() {
         observed.began |= app.control().pass_reading().is_some();
         app.turn(line.pace());
-        observed.loss = show_notices(|| app.take_notice(), line).or(observed.loss);
+        observed.loss = show_notices(|| app.take_notice()).or(observed.loss);
         if drawn_at.is_none_or(|at| line.pace() <= at.elapsed()) {
             line.draw_recording(app);
             drawn_at = Some(Instant::now());
@@ -325,11 +324,11 @@ fn wait_for_end(app: &mut TerminalApp, line: &mut StatusLine, stop_flag: &Atomic
 }
 
 /// Waits until the session is saved. If saves keep failing, returns the reason.
-fn await_saved(app: &mut TerminalApp, line: &mut StatusLine) -> Option<String> {
+fn await_saved(app: &mut TerminalApp) -> Option<String> {
     let mut failing_since = None;
     loop {
         app.turn(SAVE_PACE);
-        show_notices(|| app.take_notice(), line);
+        show_notices(|| app.take_notice());
         match app.control().save_state() {
             SaveState::Saved => return None,
             SaveState::Pending => {}
@@ -380,27 +379,26 @@ fn merged(mut head: Value, tail: Value) -> Value {
 
 /// Waits until the device tells one latency for a while, so that a short take is placed right too. An idle PulseAudio tells
 /// too long a latency in its first second and a half.
-fn wait_for_latency(app: &mut TerminalApp, line: &mut StatusLine) {
+fn wait_for_latency(app: &mut TerminalApp) {
     let deadline = Instant::now() + LATENCY_TIMEOUT;
     while !app.control().latency_is_settled() && Instant::now() < deadline {
         app.turn(SAVE_PACE);
-        show_notices(|| app.take_notice(), line);
+        show_notices(|| app.take_notice());
     }
 }
 
-fn wait_for_windows(app: &mut TerminalApp, line: &mut StatusLine) {
+fn wait_for_windows(app: &mut TerminalApp) {
     let deadline = Instant::now() + WINDOWS_TIMEOUT;
     while !app.control().is_ready_to_roll() && Instant::now() < deadline {
         app.turn(SAVE_PACE);
-        show_notices(|| app.take_notice(), line);
+        show_notices(|| app.take_notice());
     }
 }
 
 /// Prints all new notices, which `next` returns one by one. Returns the text of the last loss.
-pub fn show_notices(mut next: impl FnMut() -> Option<Notice>, line: &mut StatusLine) -> Option<String> {
+pub fn show_notices(mut next: impl FnMut() -> Option<Notice>) -> Option<String> {
     let mut loss = None;
     while let Some(notice) = next() {
-        line.clear();
         print_notice(&notice);
         if notice.severity == Severity::Loss {
             loss = Some(notice.text);

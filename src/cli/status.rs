@@ -1,12 +1,12 @@
-//! The live status line on a terminal. Thread: control.
+//! The live status line on a terminal. Thread: control reads the figures; output fits them into the terminal's width.
+//!
+//! No disk is asked here: a disk that does not answer would make control wait.
 
 use super::live_line::{LiveLine, columns_of};
 use crate::app::terminal::TerminalApp;
 use crate::control::{Control, report};
-use crate::limits;
 use crate::message::published::{MeterCell, NO_PASS};
 use crate::time::{Clock, Frames};
-use nix::sys::statvfs::statvfs;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
@@ -32,20 +32,24 @@ impl StatusLine {
 
     /// Draws the line of a recording.
     pub fn draw_recording(&mut self, app: &mut TerminalApp) {
-        let Some(columns) = self.0.columns() else { return };
-        let (head, facts) = recording_facts(app.control());
+        if !self.0.is_shown() {
+            return;
+        }
+        let (head, facts) = recording_facts(app);
         let peaks = if facts.is_empty() { Vec::new() } else { app.input_peaks() };
-        self.0.draw(&fitted(&head, &peaks, facts, columns));
+        self.0.draw_fitted(move |columns| fitted(&head, &peaks, facts, columns));
     }
 
     /// Draws the line of playback.
     pub fn draw_playing(&mut self, control: &Control) {
-        let Some(columns) = self.0.columns() else { return };
+        if !self.0.is_shown() {
+            return;
+        }
         let (head, peaks, facts) = playing_facts(control);
-        self.0.draw(&fitted(&head, &peaks, facts, columns));
+        self.0.draw_fitted(move |columns| fitted(&head, &peaks, facts, columns));
     }
 
-    /// Erases the line, so that an ordinary line can be printed.
+    /// Erases the line.
     pub fn clear(&mut self) {
         self.0.clear();
     }
@@ -55,7 +59,9 @@ impl StatusLine {
 type Fact = (u8, String);
 
 /// The beginning of the line, and the words behind the meters; before the first frame there are none.
-fn recording_facts(control: &Control) -> (String, Vec<Fact>) {
+fn recording_facts(app: &mut TerminalApp) -> (String, Vec<Fact>) {
+    let left = app.time_left().map_or_else(|| "?".to_owned(), rough_duration);
+    let control = app.control();
     let (running, published) = (control.running(), control.published());
     let rate = running.device.rate;
     let frames = published.pass_frames.load(Relaxed);
@@ -70,7 +76,7 @@ fn recording_facts(control: &Control) -> (String, Vec<Fact>) {
         (1, format!("{} xruns", published.xruns.load(Relaxed))),
         (0, format!("{} lost", published.frames_lost.load(Relaxed) + published.frames_overrun.load(Relaxed))),
         (4, format!("{faults} faults")),
-        (2, format!("{} left", time_left(control).map_or_else(|| "?".to_owned(), rough_duration))),
+        (2, format!("{left} left")),
     ];
     (format!("● {}", Clock(Frames(frames).duration(rate))), facts)
 }
@@ -116,21 +122,8 @@ fn bar(peak: f32) -> char {
     }
 }
 
-/// Recording time for the armed tracks on the session's disk.
-pub fn time_left(control: &Control) -> Option<Duration> {
-    // A file system that does not know its size reports zero blocks.
-    let stat = statvfs(control.folder()).ok().filter(|stat| stat.blocks() > 0)?;
-    let free = stat.blocks_available() * stat.fragment_size();
-    let session = control.session();
-    let channels: u64 =
-        session.tracks().iter().filter(|track| track.armed).map(|track| track.inputs().len() as u64).sum();
-    let bytes_per_second = channels * session.format.bytes() as u64 * u64::from(session.rate().0);
-    // Add the space that is reserved for open takes. The disk counts it as used, but on average half of it is empty.
-    Some(Duration::from_secs(free.checked_div(bytes_per_second)? + limits::RESERVE_SECONDS / 2))
-}
-
 /// A duration as `9 h 12 min`, `12 min` or `45 s`.
-pub fn rough_duration(time: Duration) -> String {
+fn rough_duration(time: Duration) -> String {
     let seconds = time.as_secs();
     match (seconds / 3600, seconds / 60 % 60) {
         (0, 0) => format!("{seconds} s"),

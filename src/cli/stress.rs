@@ -2,7 +2,7 @@
 
 use super::args::StressArgs;
 use super::live_line::LiveLine;
-use super::{Failure, end_on_signals, print, print_stderr};
+use super::{Failure, end_on_signals, output, print, print_stderr};
 use crate::diagnostics::stress::sheet::Verdict;
 use crate::diagnostics::stress::{self, Options, Update};
 use serde_json::json;
@@ -13,6 +13,7 @@ use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 /// Runs the stress test.
 pub fn run(args: &StressArgs) -> Result<(), Failure> {
     let stop_flag = end_on_signals();
+    output::start();
     let options = Options {
         scratch: args.scratch.clone(),
         kinds: stress::kinds(&args.stress).map_err(|reason| Failure(format!("--stress {reason}")))?,
@@ -26,7 +27,7 @@ pub fn run(args: &StressArgs) -> Result<(), Failure> {
     if args.told {
         stop_at_end_of_input(&stop_flag);
     }
-    let mut line = LiveLine::new(!args.json && !args.told);
+    let line = LiveLine::new(!args.json && !args.told);
     let mut show = |update: Update<'_>| match update {
         Update::Doing { fraction, doing } if args.told => {
             print(&json!({ "part": fraction, "doing": doing }).to_string());
@@ -34,7 +35,6 @@ pub fn run(args: &StressArgs) -> Result<(), Failure> {
         Update::Row(row) if args.told => print(&json!({ "row": row }).to_string()),
         Update::Doing { fraction, doing } => line.draw(&format!("{:3.0} %  {doing}", 100.0 * fraction)),
         Update::Row(row) => {
-            line.clear();
             print_stderr(&format!("{}: {} {}", row.stress, row.verdict, row.reason));
         }
     };

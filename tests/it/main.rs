@@ -52,6 +52,8 @@ mod link;
 mod programs;
 // The terminal and the user's environment: the status line, jobs in the background, the umask.
 mod terminal;
+// A terminal that takes no text delays neither the recording nor its end.
+mod stopped_terminal;
 // The house rules, checked on the source text: imports, headers, unsafe, lengths, leftovers, dead files.
 mod tidy;
 // Helpers of the end-to-end tests: the program, sessions, the ramp.

@@ -216,6 +216,7 @@ const DIRECTION: &[(&str, &[&str])] = &[
             "window",
             "rt",
             "session",
+            "lock",
             "time",
             "format",
             "limits",

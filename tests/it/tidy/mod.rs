@@ -12,6 +12,7 @@ mod planted;
 mod prose;
 mod read;
 mod realtime;
+mod terminal;
 
 use read::{blank, closing, is_word, paths_from, words};
 use std::collections::BTreeSet;
