@@ -81,8 +81,9 @@ pub(super) fn texel(
         PageState::Silent => x == w / 2,
         PageState::Free => edge,
         PageState::WriteProtected => {
-            let across = x * h / w.max(1);
-            across.abs_diff(y) <= 1 || (across + y).abs_diff(h.saturating_sub(2)) <= 1
+            // In a low row a thick cross would fill the cell, and the cell would be white.
+            let (across, thick) = (x * h / w.max(1), usize::from(8 < h));
+            across.abs_diff(y) <= thick || (across + y).abs_diff(h.saturating_sub(2)) <= thick
         }
         _ => false,
     };
@@ -406,6 +407,16 @@ mod tests {
                 }
             }
         }
+    }
+
+    /// With 24 rows, write-protected pages were white, and no state of the legend is.
+    #[test]
+    fn a_write_protected_page_is_red_in_a_low_row_too() {
+        let theme = Theme::dark();
+        let texels = (0..3).flat_map(|y| (0..9).map(move |x| (x, y)));
+        let colours = texels.map(|at| texel(PageState::WriteProtected, false, at, (10, 4), &theme));
+        let red = colours.filter(|colour| *colour == theme.heat.write_protected).count();
+        assert!(27 < 2 * red, "{red} of 27 are red");
     }
 
     /// While a track was recorded over its own playback, two rows had its name.
