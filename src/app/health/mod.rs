@@ -36,7 +36,7 @@ pub(super) struct HealthInput<'a> {
     pub(super) alarm: Option<&'a EventEntry>,
     /// The last entry with a headline that the user has not acknowledged.
     pub(super) standing: Option<&'a EventEntry>,
-    /// What was recovered at the start, if the user has not acknowledged it.
+    /// The notice about a recovery at the start, if the user has not acknowledged it.
     pub(super) recovered: Option<&'a EventEntry>,
     /// Why the audio thread has no real-time priority, and how to change that.
     pub(super) no_real_time: Option<(&'a str, Option<&'a str>)>,
