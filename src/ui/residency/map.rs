@@ -81,9 +81,9 @@ pub(super) fn texel(
         PageState::Silent => x == w / 2,
         PageState::Free => edge,
         PageState::WriteProtected => {
-            // In a low row a thick cross would fill the cell, and the cell would be white.
-            let (across, thick) = (x * h / w.max(1), usize::from(8 < h));
-            across.abs_diff(y) <= thick || (across + y).abs_diff(h.saturating_sub(2)) <= thick
+            // In a low row a cross would fill the cell, and the cell would be white. It has a thin stroke instead.
+            let (across, is_low) = (x * h / w.max(1), h <= 8);
+            across.abs_diff(y) <= usize::from(!is_low) || (!is_low && (across + y).abs_diff(h.saturating_sub(2)) <= 1)
         }
         _ => false,
     };
