@@ -7,7 +7,7 @@ use super::build_snapshot::{TransportRequests, has_inputs, recordable};
 use super::command::Command;
 use super::jobs::{ExportRequest, StressRequest};
 use super::settings_change::SettingsChange;
-use super::snapshot::{Cure, EventEntry, Note, Refusal};
+use super::snapshot::{Cure, EventEntry, Note, Refusal, Stage};
 use super::{App, OpenState};
 use crate::control::edit::Edit;
 use crate::control::recording::counted;
@@ -80,7 +80,7 @@ impl App {
             | Command::PlayOrStop
             | Command::Locate(_)
             | Command::ToStart
-            | Command::ToEnd => self.is_recording(),
+            | Command::ToEnd => self.is_recording() || matches!(self.state, OpenState::Empty(Stage::Opening)),
             _ => false,
         };
         let is_user = !matches!(command, Command::Notice(..) | Command::RescanDevices | Command::Settings(_));
@@ -199,7 +199,7 @@ impl App {
                     let (tracks, rate) = (control.session().tracks().len(), control.session().rate().0);
                     self.jobs.doctor(control.folder().to_path_buf(), tracks, rate, self.settings.format);
                 }
-                OpenState::Empty(_) => return Err(nothing_open()),
+                OpenState::Empty(stage) => return Err(nothing_open(stage)),
             },
             Command::Stress(request) => self.stress(request),
             Command::CancelStress => self.jobs.cancel_stress(),
@@ -229,7 +229,7 @@ impl App {
     ) -> Result<(), ControlError> {
         match &mut self.state {
             OpenState::Open(control) => work(control, &mut self.transport),
-            OpenState::Empty(_) => Err(nothing_open()),
+            OpenState::Empty(stage) => Err(nothing_open(stage)),
         }
     }
 
@@ -334,8 +334,12 @@ impl App {
 }
 
 /// The reason why nothing can be done while no session and no device is open.
-fn nothing_open() -> ControlError {
-    ControlError::State("no session and no device is open; choose a device, or open a session".to_owned())
+fn nothing_open(stage: &Stage) -> ControlError {
+    let text = match stage {
+        Stage::Opening => "still opening; press again when it is open",
+        _ => "no session and no device is open; choose a device, or open a session",
+    };
+    ControlError::State(text.to_owned())
 }
 
 /// The reason why the transport does not obey during a pass.
@@ -471,6 +475,18 @@ mod tests {
         assert_eq!((unseen(&app), app.notices[0].seen), (1, false));
         app.apply(Command::AcknowledgeLine);
         assert_eq!(unseen(&app), 0);
+    }
+
+    /// The card said "no session and no device is open; choose a device", and so did an event.
+    #[test]
+    fn a_key_while_the_session_opens_is_answered_and_is_no_event() {
+        let folder = tempfile::tempdir().unwrap();
+        let config = (Some(folder.path().to_path_buf()), super::super::settings::DamagedFile::Leave);
+        let (store, settings, _) = super::super::settings::SettingsStore::load(config.0, config.1, Arc::new(|| ()));
+        let mut app = App::empty(super::super::Options::default(), Arc::new(|| ()), (store, settings.into(), None));
+        app.apply(Command::Record);
+        let refusal = app.answers.refusal.as_ref().map(|refusal| refusal.text.as_str());
+        assert_eq!((refusal, app.notices.len()), (Some("still opening; press again when it is open"), 0));
     }
 
     /// Markers were numbered by place: one that was dropped earlier in the song renamed all later ones.

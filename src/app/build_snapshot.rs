@@ -2,7 +2,9 @@
 
 use super::health::{self, HealthInput, Inputs};
 use super::live::{Playhead, Shape};
-use super::snapshot::{DeviceView, DiskSpace, EngineFigures, Meter, Meters, PassView, Snapshot, Stage, Transport};
+use super::snapshot::{
+    DeviceView, DiskSpace, EngineFigures, EventEntry, Meter, Meters, PassView, Snapshot, Stage, Transport, WAS_CUT_OFF,
+};
 use super::{App, OpenState};
 use crate::butler::capabilities::CapturePath;
 use crate::control::recording::PassStatus;
@@ -177,7 +179,11 @@ impl App {
             return Some(DiskSpace { free_bytes, seconds: room_ms as f64 / 1000.0, disk });
         }
         let header_bytes = DATA_OFFSET * session.tracks().len() as u64;
-        let seconds = free_bytes.saturating_sub(header_bytes) as f64 / bytes_per_second(snapshot);
+        let device_inputs = match &self.state {
+            OpenState::Open(control) => control.inputs_now(),
+            OpenState::Empty(_) => usize::MAX,
+        };
+        let seconds = free_bytes.saturating_sub(header_bytes) as f64 / bytes_per_second(snapshot, device_inputs);
         Some(DiskSpace { free_bytes, seconds, disk })
     }
 
@@ -190,6 +196,8 @@ impl App {
         let gone = control.is_device_gone();
         let alarm = self.notices.iter().rev().find(|entry| entry.severity == Severity::Loss && !entry.seen);
         let standing = self.notices.iter().rev().find(|entry| entry.headline.is_some() && !entry.seen);
+        let was_cut_off = |entry: &&EventEntry| entry.headline.as_deref() == Some(WAS_CUT_OFF) && !entry.seen;
+        let recovered = self.notices.iter().rev().find(was_cut_off);
         let scheduling = &control.running().scheduling;
         let session = &snapshot.session;
         let armed = session.tracks().iter().filter(|track| track.armed).count();
@@ -206,11 +214,12 @@ impl App {
             figures,
             disk_space: snapshot.disk_space.as_ref(),
             inputs: inputs(session, control.inputs_now()),
-            memory_seconds: memory_seconds(snapshot),
+            memory_seconds: memory_seconds(snapshot, control.inputs_now()),
             continues_in: control.continues_in().and(control.overflow()).and_then(Result::ok),
             has_overflow: control.overflow().is_some_and(|folder| folder.is_ok()),
             rate: session.rate(),
             standing,
+            recovered,
             alarm: alarm.filter(|_| unseen == 0),
             no_real_time: scheduling.reason().map(|reason| (reason, scheduling.fix())),
             windows_unlocked: control.running().disk.windows_unlocked.load(Relaxed),
@@ -257,6 +266,7 @@ fn closed(snapshot: &Snapshot) -> HealthInput<'_> {
         rate: snapshot.session.rate(),
         alarm: None,
         standing: None,
+        recovered: None,
         no_real_time: None,
         windows_unlocked: 0,
         disk: None,
@@ -266,14 +276,21 @@ fn closed(snapshot: &Snapshot) -> HealthInput<'_> {
     }
 }
 
-/// Bytes of a second of the present recording; without one, of the armed tracks, or of all tracks if none is armed.
-fn bytes_per_second(snapshot: &Snapshot) -> f64 {
+/// Bytes of a second of the present recording; without one, of the armed tracks, or of all tracks if none is armed. A track
+/// whose inputs a device with `device_inputs` lacks would not be recorded, so it does not count, unless all are such tracks.
+fn bytes_per_second(snapshot: &Snapshot, device_inputs: usize) -> f64 {
     let session = &snapshot.session;
     let channels = match &snapshot.transport.pass {
         Some(pass) => {
             pass.takes.iter().filter_map(|(id, _)| session.track(*id)).map(|track| track.inputs().len()).sum()
         }
-        None => recordable(session).map(|track| track.inputs().len()).sum::<usize>(),
+        None => {
+            let of = |device_inputs: usize| -> usize {
+                let tracks = recordable(session).filter(|track| has_inputs(track, device_inputs));
+                tracks.map(|track| track.inputs().len()).sum()
+            };
+            Some(of(device_inputs)).filter(|channels| 0 < *channels).unwrap_or_else(|| of(usize::MAX))
+        }
     };
     (channels.max(1) * session.format.bytes()) as f64 * f64::from(session.rate().0)
 }
@@ -296,10 +313,10 @@ fn inputs(session: &Session, device: usize) -> Inputs {
 }
 
 /// Seconds of sound that still fit into memory.
-fn memory_seconds(snapshot: &Snapshot) -> Option<f64> {
+fn memory_seconds(snapshot: &Snapshot, device_inputs: usize) -> Option<f64> {
     let figures = &snapshot.figures;
     let free = figures.spool_bytes_max.saturating_sub(figures.spool_bytes);
-    (figures.spool_bytes_max > 0).then(|| free as f64 / bytes_per_second(snapshot))
+    (figures.spool_bytes_max > 0).then(|| free as f64 / bytes_per_second(snapshot, device_inputs))
 }
 
 fn transport(control: &Control, pass: Option<PassStatus>, requests: &TransportRequests) -> Transport {
@@ -430,6 +447,21 @@ fn frames_lost(published: &Published, base: Option<&Reading>) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::format::TakeFormat;
+    use crate::time::SampleRate;
+
+    /// With 24 armed tracks at a device of 8 inputs, the time left was a third of the true one.
+    #[test]
+    fn tracks_whose_inputs_the_device_lacks_take_no_room_on_the_disk() {
+        let mut session = Session::new(uuid::Uuid::nil(), "gig", "", SampleRate(48_000), TakeFormat::S24);
+        for input in 0..24 {
+            session.add_track(&format!("In {input}"), &[input]).unwrap();
+        }
+        let snapshot = Snapshot { session: Arc::new(session), ..Snapshot::empty() };
+        let bytes = |device_inputs| bytes_per_second(&snapshot, device_inputs) as u64;
+        assert_eq!([bytes(8), bytes(24), bytes(usize::MAX)], [8, 24, 24].map(|tracks| tracks * 3 * 48_000));
+        assert_eq!(bytes(0), 24 * 3 * 48_000, "Record would record nothing: the room is that of all tracks");
+    }
 
     #[test]
     fn frames_that_an_earlier_pass_lost_do_not_count_as_those_of_the_present_one() {

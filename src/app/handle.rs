@@ -255,6 +255,22 @@ mod tests {
         drop(thaw);
     }
 
+    /// The Events panel showed what happened before the session was open, and its file of events did not have it.
+    #[test]
+    fn what_happened_before_the_session_was_open_is_among_its_events() {
+        let home = tempfile::tempdir().unwrap();
+        std::fs::create_dir(home.path().join("config")).unwrap();
+        std::fs::write(home.path().join("config/settings.json"), "no settings").unwrap();
+        let app = AppHandle::start(options(home.path(), "virtual")).unwrap();
+        let open = until(&app, "it is open", |snapshot| snapshot.stage == Stage::Open);
+        let aside = "it was put aside as";
+        assert!(open.notices.iter().any(|notice| notice.text.contains(aside)), "{:?}", open.notices);
+        // A session that nobody has changed would be removed.
+        assert!(app.apply(Command::Marker) && app.close_within(PATIENCE));
+        let events = std::fs::read_to_string(open.folder.join("events.jsonl")).unwrap();
+        assert_eq!(events.matches(aside).count(), 1, "{events}");
+    }
+
     #[test]
     fn the_last_handle_that_is_dropped_ends_the_pass() {
         let home = tempfile::tempdir().unwrap();

@@ -30,7 +30,7 @@ pub mod terminal;
 mod trace_requests;
 pub mod waves;
 
-use crate::app::snapshot::{EventEntry, Made, Snapshot, Stage};
+use crate::app::snapshot::{EventEntry, Made, Snapshot, Stage, WAS_CUT_OFF};
 use crate::butler::capabilities::CapturePath;
 use crate::control::{Control, Notice, Severity};
 use crate::diagnostics::trace::{Trace, TraceSources};
@@ -39,7 +39,6 @@ use crate::message::disk::DiskEvent;
 use crate::message::published::Published;
 use crate::peaks::PeakStore;
 use crate::residency::watcher::{ResidencySamples, Watcher};
-use crate::session::session_file;
 use build_snapshot::{SessionInfo, TransportRequests};
 use crossbeam_channel::Receiver;
 use disk_watch::DiskWatch;
@@ -48,7 +47,7 @@ use jobs::Jobs;
 use opener::{OpenRequest, Opener, OpenerEvent};
 use report::ReportFigures;
 use settings::{Settings, SettingsStore};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use terminal::ForTerminal;
@@ -119,6 +118,9 @@ enum OpenState {
 /// Notices that are kept for the Events panel.
 const NOTICES_MAX: usize = 500;
 
+/// Notices that are kept for the events of the next session that opens.
+const UNKEPT_MAX: usize = 64;
+
 /// Interval of polls while a pass is being prepared. Its steps wait for each other.
 const PREPARING_POLL: Duration = Duration::from_millis(5);
 /// Interval of polls while something moves.
@@ -164,6 +166,8 @@ pub struct App {
     made: Option<Made>,
     /// The folder whose disk is watched.
     watched: PathBuf,
+    /// Notices that came while no session was open. They become events of the next one.
+    unkept: Vec<(Severity, String)>,
     /// Notices and reports for the terminal that owns the recording; `None`: windows own everything.
     terminal: Option<ForTerminal>,
 }
@@ -206,6 +210,7 @@ impl App {
             answers: apply::Answers::default(),
             made: None,
             watched: PathBuf::new(),
+            unkept: Vec::new(),
             terminal: None,
             options,
         };
@@ -311,7 +316,8 @@ impl App {
         while let Some(report) = control.take_report() {
             self.transport.replays = true;
             self.made = made::made(control.session(), control.folder(), &report);
-            reports.push((report.severity(), report.summary(control.running().device.rate)));
+            let summary = report.summary(control.running().device.rate);
+            reports.push((report.severity(), summary, report.headline()));
             if let Some(terminal) = &mut self.terminal {
                 terminal.reports.push_back(report);
             }
@@ -352,8 +358,7 @@ impl App {
         if let Some(text) = not_begun {
             self.refuse(text, None);
         }
-        for (severity, text) in reports {
-            let headline = (severity == Severity::Caution).then(|| "Not without trouble.".to_owned());
+        for (severity, text, headline) in reports {
             self.push_entry(Notice { severity, text }, headline);
         }
     }
@@ -394,8 +399,11 @@ impl App {
         self.earlier = Arc::new(past_events::earlier(&control.events()));
         let recovered: Vec<Notice> = std::iter::from_fn(|| control.take_recovery_notice()).collect();
         self.state = OpenState::Open(control);
+        for (severity, text) in std::mem::take(&mut self.unkept) {
+            self.keep_event(severity, &text);
+        }
         for notice in recovered {
-            self.push_entry(notice, Some("A recording was cut off.".to_owned()));
+            self.push_entry(notice, Some(WAS_CUT_OFF.to_owned()));
         }
         for note in notes {
             if note.contains("test tones") {
@@ -432,19 +440,24 @@ impl App {
         }
     }
 
-    /// Shows a notice and, while a session is open, records it as an event of the session.
-    pub fn notify(&mut self, severity: Severity, text: String) {
-        if let OpenState::Open(control) = &mut self.state {
-            control.keep_event(severity, &text);
+    /// Records an event of the session. While none is open, keeps it for the next one that opens.
+    fn keep_event(&mut self, severity: Severity, text: &str) {
+        match &mut self.state {
+            OpenState::Open(control) => control.keep_event(severity, text),
+            OpenState::Empty(_) if self.unkept.len() < UNKEPT_MAX => self.unkept.push((severity, text.to_owned())),
+            OpenState::Empty(_) => {}
         }
+    }
+
+    /// Shows a notice and records it as an event of the session.
+    pub fn notify(&mut self, severity: Severity, text: String) {
+        self.keep_event(severity, &text);
         self.push_notice(Notice { severity, text });
     }
 
     /// Shows a caution in the status line, too, until the user has read it.
     fn notify_in_line(&mut self, headline: &str, text: String) {
-        if let OpenState::Open(control) = &mut self.state {
-            control.keep_event(Severity::Caution, &text);
-        }
+        self.keep_event(Severity::Caution, &text);
         self.push_entry(Notice { severity: Severity::Caution, text }, Some(headline.to_owned()));
     }
 
@@ -579,11 +592,4 @@ fn push(entries: &mut Arc<Vec<EventEntry>>, entry: EventEntry) {
         entries.remove(0);
     }
     entries.push(entry);
-}
-
-/// The kept versions of a damaged session, latest first.
-fn versions(folder: &Path) -> Vec<session_file::KeptVersion> {
-    let mut versions = session_file::kept_versions(folder).unwrap_or_default();
-    versions.reverse();
-    versions
 }

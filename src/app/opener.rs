@@ -4,7 +4,7 @@
 use super::naming;
 use super::settings::Settings;
 use super::snapshot::Stage;
-use super::{DeviceWish, Wake, versions};
+use super::{DeviceWish, Wake};
 use crate::butler::capabilities::CapturePath;
 use crate::control::report::Reading;
 use crate::control::setup::{self, DeviceRequest, UserLimits};
@@ -13,7 +13,7 @@ use crate::device::signal::Signal;
 use crate::device::{DeviceError, Listed, is_virtual, list};
 use crate::limits;
 use crate::session::Session;
-use crate::session::session_file::{SessionError, open_read_only, restore, unlisted_files};
+use crate::session::session_file::{KeptVersion, SessionError, kept_versions, open_read_only, restore, unlisted_files};
 use crate::time::SampleRate;
 use crossbeam_channel::{Receiver, Sender, bounded};
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -319,6 +319,13 @@ fn title_of(name: &str, inputs: usize) -> String {
     let found = exact.or_else(|| listed.iter().find(|listed| listed.is_opened_by(name)));
     let found = found.map(|listed| listed.title.clone());
     found.unwrap_or_else(|| name.strip_prefix("alsa:").unwrap_or(name).to_owned())
+}
+
+/// The kept versions of a damaged session, latest first.
+fn versions(folder: &Path) -> Vec<KeptVersion> {
+    let mut versions = kept_versions(folder).unwrap_or_default();
+    versions.reverse();
+    versions
 }
 
 #[cfg(test)]

@@ -224,6 +224,13 @@ pub struct Health {
     pub safety: Vec<String>,
 }
 
+/// The first words of the event about a recorder that has died. The window writes it, and the status line adds to it what
+/// the next recorder has recovered.
+pub const RECORDER_ENDED: &str = "The recorder ended unexpectedly";
+
+/// The headline of the notice about a recording that was recovered at the start.
+pub const WAS_CUT_OFF: &str = "A recording was cut off.";
+
 /// A button next to an advice, by its effect.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Cure {
@@ -421,7 +428,7 @@ impl Snapshot {
             tracks: Vec::new(),
             master: [Meter::default(); 2],
             device: DeviceView::default(),
-            health: Health::default(),
+            health: Health { head: "Opening.".to_owned(), ..Health::default() },
             refusal: None,
             note: None,
             made: None,

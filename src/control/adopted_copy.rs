@@ -2,6 +2,7 @@
 //! does not. Thread: the saver of that folder reads the copy and recovers its takes; control takes them over.
 
 use super::Control;
+use super::recording::counted;
 use crate::butler::spool;
 use crate::recovery::Report;
 use crate::recovery::copy::{may_have_sound, recover_copy};
@@ -66,6 +67,13 @@ impl AdoptedCopy {
     }
 }
 
+/// The notice about takes that were taken over.
+fn adopted_text(folder: &str, count: usize) -> String {
+    let (were, them) = if count == 1 { ("was", "it") } else { ("were", "them") };
+    let takes = counted(count as u64, "take");
+    format!("{folder}: {takes} of this session that it did not list {were} found here; it lists {them} now")
+}
+
 impl Control {
     /// Takes over the takes that only the copy lists. An error if they contradict the session; the copy must then not be
     /// replaced.
@@ -101,13 +109,24 @@ impl Control {
             self.caution(text.clone());
         }
         if count > 0 {
-            self.info(format!(
-                "{folder}: {count} takes of this session that it did not list were found here; it lists them now"
-            ));
+            self.info(adopted_text(folder, count));
         }
         if was_open < open {
             self.caution(format!("{folder}: takes that were cut off are not recovered yet; open the session again"));
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// One take was "1 takes".
+    #[test]
+    fn one_take_that_is_taken_over_is_counted_as_one() {
+        let text = "/m: 1 take of this session that it did not list was found here; it lists it now";
+        assert_eq!(adopted_text("/m", 1), text);
+        assert!(adopted_text("/m", 2).contains("2 takes of this session that it did not list were found"));
     }
 }

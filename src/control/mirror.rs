@@ -6,7 +6,7 @@
 
 use super::Control;
 use super::companion::Companion;
-use super::recording::{Event, RecordingTake};
+use super::recording::{Event, RecordingTake, counted};
 use crate::message::disk::CommitCommand;
 use crate::message::replica::ReplicaPair;
 use crate::message::take::{PassKey, TakeKey, TakePlan};
@@ -191,13 +191,35 @@ impl PassMirror {
     /// The result for the report of the pass; `None` without a mirror.
     pub(super) fn report(self) -> Option<MirrorReport> {
         let PassMirror::Active(mirror) = self else { return None };
-        let late = format!(
-            "{}: its disk does not answer; {} takes are not whole",
-            mirror.folder.display(),
-            mirror.unfinished.len()
-        );
+        let unfinished = mirror.unfinished.len() as u64;
+        let are = if unfinished == 1 { "is" } else { "are" };
+        let takes = counted(unfinished, "take");
+        let late = format!("{}: its disk does not answer; {takes} {are} not whole", mirror.folder.display());
         let trouble = mirror.trouble.or((!mirror.unfinished.is_empty()).then_some(late));
         let (folder, whole) = (mirror.folder, trouble.is_none());
         Some(MirrorReport { folder, whole, takes_whole: mirror.takes_whole, trouble })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// One take was "1 takes".
+    #[test]
+    fn one_take_that_is_not_whole_is_counted_as_one() {
+        let trouble = |unfinished: &[u64]| {
+            let mirror = ActiveMirror {
+                folder: PathBuf::from("/m"),
+                unfinished: unfinished.iter().map(|key| TakeKey(*key)).collect(),
+                takes_whole: 0,
+                trouble: None,
+                disk_error: None,
+            };
+            PassMirror::Active(mirror).report().and_then(|report| report.trouble)
+        };
+        assert_eq!(trouble(&[1]).as_deref(), Some("/m: its disk does not answer; 1 take is not whole"));
+        assert_eq!(trouble(&[1, 2]).as_deref(), Some("/m: its disk does not answer; 2 takes are not whole"));
+        assert_eq!(trouble(&[]), None);
     }
 }

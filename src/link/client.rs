@@ -5,6 +5,7 @@
 //! connects to it.
 
 use super::answers::Waiting;
+use super::death;
 use super::place::Found;
 use super::protocol::message;
 use super::protocol::{self, Answer, Kind, LinkError, Request};
@@ -14,7 +15,7 @@ use crate::app::Wake;
 use crate::app::command::Command;
 use crate::app::handle::Phase;
 use crate::app::live::LiveReader;
-use crate::app::snapshot::{Health, Snapshot, Stage};
+use crate::app::snapshot::{Health, RECORDER_ENDED, Snapshot, Stage};
 use crate::control::Severity;
 use crate::diagnostics::trace::Trace;
 use crate::lock::lock;
@@ -427,9 +428,10 @@ impl Link {
             if RESTARTS_MAX < self.deaths.len() {
                 return self.fail(&format!("{reason}, for the {}th time in a minute", self.deaths.len()));
             }
-            let text = format!("{reason}; it was started again, and what was recorded is recovered");
-            news = Some((Severity::Loss, text));
-            self.show_death();
+            let recorded = lock(&self.shared.latest).transport.pass.is_some();
+            news = Some((Severity::Loss, death::event(&reason, recorded)));
+            // Shows at once that the engine has died.
+            self.show_opening(death::health(recorded));
         }
     }
 
@@ -541,25 +543,18 @@ impl Link {
 
     /// How the engine ended, as the beginning of a sentence.
     fn how_it_ended(&mut self, error: &LinkError) -> String {
-        let Some(child) = &mut self.child else { return format!("recorder: {error}") };
+        let Some(child) = &mut self.child else {
+            let has_ended = matches!(error, LinkError::Ended);
+            return if has_ended { RECORDER_ENDED.to_owned() } else { format!("recorder: {error}") };
+        };
         let until = Instant::now() + DEATH_LIMIT;
         loop {
             match child.try_wait() {
-                Ok(Some(status)) => return format!("The recorder ended unexpectedly ({status})"),
+                Ok(Some(status)) => return death::beginning(status),
                 Ok(None) if Instant::now() < until => std::thread::sleep(Duration::from_millis(2)),
                 _ => return format!("recorder: {error}"),
             }
         }
-    }
-
-    /// Shows at once that the engine has died.
-    fn show_death(&self) {
-        self.show_opening(Health {
-            severity: Severity::Loss,
-            head: "The recorder has ended unexpectedly.".to_owned(),
-            advice: Some("It is started again, and what was recorded is recovered".to_owned()),
-            ..Health::default()
-        });
     }
 
     /// Shows that another engine is being found or started.

@@ -14,6 +14,7 @@
 mod answers;
 pub mod client;
 mod client_of_server;
+mod death;
 mod notification;
 pub mod place;
 pub mod protocol;

@@ -91,8 +91,8 @@ fn tabs(ui: &mut Ui, head: Rect, state: &mut BottomPanelState, context: &PanelCo
     const MORE: f32 = 34.0;
     let mut x = head.left() + 10.0;
     let mut hidden = Vec::new();
-    // The map has three buttons at the right end.
-    let right = head.right() - if state.open && state.tab == Tab::Residency { 116.0 } else { 8.0 };
+    // The map has its buttons at the right end.
+    let right = head.right() - if state.open && state.tab == Tab::Residency { residency::BUTTONS + 12.0 } else { 8.0 };
     for (at, (tab, name)) in TABS.into_iter().enumerate() {
         let on = state.open && state.tab == tab;
         let galley = ui.painter().layout_no_wrap(name.to_owned(), Theme::medium(12.5), context.theme.text);

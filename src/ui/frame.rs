@@ -7,6 +7,7 @@
 use super::announce;
 use super::dialog::Dialog;
 use super::effect::FrameRequest;
+use super::health_line;
 use super::open_folder::FolderOpener;
 use super::pace::Pace;
 use super::shell::{Shell, Strip, title_of};
@@ -14,7 +15,7 @@ use super::theme::Theme;
 use super::widget::{Button, Look};
 use crate::app::command::Command;
 use crate::app::handle::{AppHandle, CLOSE_LIMIT, Phase};
-use crate::app::snapshot::Snapshot;
+use crate::app::snapshot::{Snapshot, Stage};
 use crate::app::waves::Waves;
 use crate::app::{LiveSources, Options, Questions, Wake};
 use crate::control::Severity;
@@ -82,8 +83,8 @@ pub struct WindowFrame {
     is_sampling: bool,
     pace: Pace,
     close_request: CloseRequest,
-    /// Whether the app did not take the last command.
-    is_refused: bool,
+    /// The state that was shown when the app did not take the user's last command.
+    refused_at: Option<Arc<Snapshot>>,
     /// Asks for the session to open.
     dialog: Dialog,
     /// Asks for the overflow folder.
@@ -134,7 +135,7 @@ impl WindowFrame {
             is_sampling: false,
             pace: Pace::default(),
             close_request: CloseRequest::None,
-            is_refused: false,
+            refused_at: None,
             dialog: Dialog::default(),
             overflow_dialog: Dialog::default(),
             folder_opener: FolderOpener::default(),
@@ -156,7 +157,21 @@ impl WindowFrame {
 
     /// Gives a command to the app, as a panel does.
     pub fn apply(&mut self, command: Command) {
-        self.is_refused = !self.app.apply(command);
+        // A notice comes from the window. The user has not asked for it, so the loss of one is no refusal.
+        let is_user = !matches!(command, Command::Notice(..));
+        let is_taken = self.app.apply(command);
+        if is_user {
+            self.refused_at = (!is_taken).then(|| Arc::clone(&self.snapshot));
+        }
+    }
+
+    /// Forgets that a command was refused as soon as the recorder answers again: it has sent another state, in which a
+    /// session is not being opened.
+    fn forget_refusal(&mut self) {
+        let is_new = self.refused_at.as_ref().is_some_and(|at| !Arc::ptr_eq(at, &self.snapshot));
+        if is_new && self.snapshot.stage != Stage::Opening && self.app.answers() {
+            self.refused_at = None;
+        }
     }
 
     /// Target rate in pictures per second.
@@ -231,11 +246,17 @@ impl WindowFrame {
 
     /// Draws a strip with a text, and behind it what `add` draws, below the health line. The strip has as many lines as
     /// they need. The panels leave the space free from the next picture on.
-    fn strip<R>(ui: &mut Ui, theme: &Theme, strip: &mut Strip, text: &str, add: impl FnOnce(&mut Ui) -> R) -> R {
+    fn strip<R>(
+        ui: &mut Ui,
+        (theme, severity): (&Theme, Severity),
+        strip: &mut Strip,
+        text: &str,
+        add: impl FnOnce(&mut Ui) -> R,
+    ) -> R {
         let whole = ui.max_rect();
         let top = whole.top() + super::theme::BAR + super::theme::HEALTH;
         let rect = Rect::from_min_size(egui::pos2(whole.left(), top), vec2(whole.width(), strip.height));
-        let tint = theme.tint(theme.record);
+        let tint = health_line::tint(severity, theme);
         ui.painter().rect_filled(rect, 0, tint.fill);
         ui.painter().hline(rect.x_range(), rect.bottom(), (1.0, tint.line));
         let inner = Rect::from_min_max(rect.min + vec2(16.0, 6.0), whole.max - vec2(16.0, 0.0));
@@ -263,7 +284,7 @@ impl WindowFrame {
             "Saving. The window closes when everything is on the disk."
         };
         let can_leave = self.app.can_outlive_window();
-        let answer = WindowFrame::strip(ui, theme, &mut self.shell.strip, text, |ui| {
+        let answer = WindowFrame::strip(ui, (theme, Severity::Loss), &mut self.shell.strip, text, |ui| {
             if asks { ask(ui, theme, can_leave) } else { None }
         });
         let escaped = std::mem::take(&mut self.shell.strip.escaped) && asks;
@@ -288,11 +309,10 @@ impl WindowFrame {
         } else if !self.app.answers() && self.app.phase() == Phase::Running {
             let text =
                 "The recorder does not answer. What it has recorded is kept: wait, or close the window and start again";
-            WindowFrame::strip(ui, &theme, &mut self.shell.strip, text, |_| ());
-        } else if self.is_refused && self.app.phase() == Phase::Running {
-            let text = "The recorder does not answer: the last command was not carried out. A recording continues; \
-                        try again, or end the program by a signal";
-            WindowFrame::strip(ui, &theme, &mut self.shell.strip, text, |_| ());
+            WindowFrame::strip(ui, (&theme, Severity::Loss), &mut self.shell.strip, text, |_| ());
+        } else if self.refused_at.is_some() && self.app.phase() == Phase::Running {
+            let (severity, text) = refusal_text(&self.snapshot);
+            WindowFrame::strip(ui, (&theme, severity), &mut self.shell.strip, text, |_| ());
         } else {
             self.shell.strip = Strip::default();
         }
@@ -347,6 +367,20 @@ impl WindowFrame {
     }
 }
 
+/// The sentence about a command that the recorder did not take.
+fn refusal_text(snapshot: &Snapshot) -> (Severity, &'static str) {
+    if snapshot.stage == Stage::Opening {
+        return (Severity::Caution, "Still opening. Press again when it is open.");
+    }
+    let text = if snapshot.transport.pass.is_some() {
+        "The recorder does not answer: the last command was not carried out. A recording continues; \
+         try again, or end the program by a signal"
+    } else {
+        "The recorder does not answer: the last command was not carried out. Try again, or end the program by a signal"
+    };
+    (Severity::Loss, text)
+}
+
 /// The answer to the question before closing.
 enum Answer {
     Keep,
@@ -376,7 +410,10 @@ fn ask(ui: &mut Ui, theme: &Theme, can_leave: bool) -> Option<Answer> {
 impl eframe::App for WindowFrame {
     fn logic(&mut self, ctx: &egui::Context, _frame: &mut eframe::Frame) {
         self.snapshot = self.app.snapshot();
-        self.is_refused |= self.app.take_refusal();
+        if self.app.take_refusal() {
+            self.refused_at = Some(Arc::clone(&self.snapshot));
+        }
+        self.forget_refusal();
         self.guard_close(ctx);
         self.fit_screen(ctx);
         let title = title_of(&self.snapshot);
@@ -434,5 +471,21 @@ impl Drop for WindowFrame {
         self.app.begin_end_with_window();
         self.waves.close(WAVES_LIMIT);
         self.app.end_with_window(CLOSE_LIMIT);
+    }
+}
+
+#[cfg(test)]
+#[cfg(feature = "gui-tests")]
+mod tests {
+    use super::*;
+    use crate::ui::demo;
+
+    /// The banner said that a recording continues although none ran.
+    #[test]
+    fn a_command_that_is_not_taken_is_told_of_with_a_recording_only_where_one_runs() {
+        let (severity, opening) = refusal_text(&Snapshot::empty());
+        assert_eq!((severity, opening), (Severity::Caution, "Still opening. Press again when it is open."));
+        assert!(!refusal_text(&demo::stopped(2, 1)).1.contains("A recording continues"));
+        assert!(refusal_text(&demo::recording(2, 1)).1.contains("A recording continues"));
     }
 }

@@ -79,8 +79,9 @@ enum Answer<'a> {
     Noted(&'a Note),
 }
 
-/// Draws the card into the lower end of `lanes`. A refusal or a note comes before the last recording.
-pub fn show(ui: &Ui, state: &mut NotesState, lanes: Rect, context: &mut PanelContext<'_>) {
+/// Draws the card into the lower end of `lanes`, or where these are low, over the panel below them, but not above the y `top`. A
+/// refusal or a note comes before the last recording.
+pub fn show(ui: &Ui, state: &mut NotesState, (lanes, top): (Rect, f32), context: &mut PanelContext<'_>) {
     let snapshot = context.snapshot;
     state.is_shown = false;
     let answer = match (&snapshot.refusal, &snapshot.note) {
@@ -96,7 +97,7 @@ pub fn show(ui: &Ui, state: &mut NotesState, lanes: Rect, context: &mut PanelCon
         state.answer = Some((number, since));
         if context.now - since < SHOWN_SECONDS {
             state.is_shown = true;
-            let closed = card(ui, "refusal", lanes, context, |ui, context| match answer {
+            let closed = card(ui, "refusal", (lanes, top), context, |ui, context| match answer {
                 Answer::Refused(refusal) => refused(ui, refusal, context),
                 Answer::Noted(note) => noted(ui, note, context),
             });
@@ -118,44 +119,42 @@ pub fn show(ui: &Ui, state: &mut NotesState, lanes: Rect, context: &mut PanelCon
             return;
         }
         state.is_shown = true;
-        if card(ui, "made", lanes, context, |ui, context| finished(ui, made, context)) {
+        if card(ui, "made", (lanes, top), context, |ui, context| finished(ui, made, context)) {
             state.close(snapshot);
         }
     }
 }
 
-/// A card in the middle of the lower end of `lanes`. Returns whether the user closed it, or `add` did.
+/// A card in the middle of the lower end of `lanes`, below the y `top`. Returns whether the user closed it, or `add` did.
 fn card<'a>(
     ui: &Ui,
     name: &str,
-    lanes: Rect,
+    (lanes, top): (Rect, f32),
     context: &mut PanelContext<'a>,
     add: impl FnOnce(&mut Ui, &mut PanelContext<'a>) -> bool,
 ) -> bool {
     let theme = context.theme;
     let at = lanes.center_bottom() - vec2(0.0, 18.0);
     let mut closed = false;
-    Area::new(egui::Id::unique(name))
-        .pivot(Align2::CENTER_BOTTOM)
-        .fixed_pos(at)
-        .constrain_to(ui.ctx().content_rect().shrink(EDGE))
-        .show(ui, |ui| {
-            let frame = Frame::new()
-                .fill(theme.card)
-                .stroke(Stroke::new(1.0, theme.line))
-                .corner_radius(RADIUS)
-                .shadow(ui.style().visuals.popup_shadow)
-                .inner_margin(Margin::symmetric(12, 8));
-            frame.show(ui, |ui| {
-                ui.set_max_width((ui.ctx().content_rect().width() - 48.0).min(820.0));
-                ui.horizontal_wrapped(|ui| {
-                    ui.spacing_mut().item_spacing = vec2(8.0, 6.0);
-                    closed = add(ui, context);
-                    let close = Button::icon("Close the card", Icon::Close).look(Look::Quiet).size(BUTTON, BUTTON);
-                    closed |= close.tip("Close (Esc)").show(ui, theme).clicked();
-                });
+    let mut place = ui.ctx().content_rect().shrink(EDGE);
+    place.min.y = place.min.y.max(top);
+    Area::new(egui::Id::unique(name)).pivot(Align2::CENTER_BOTTOM).fixed_pos(at).constrain_to(place).show(ui, |ui| {
+        let frame = Frame::new()
+            .fill(theme.card)
+            .stroke(Stroke::new(1.0, theme.line))
+            .corner_radius(RADIUS)
+            .shadow(ui.style().visuals.popup_shadow)
+            .inner_margin(Margin::symmetric(12, 8));
+        frame.show(ui, |ui| {
+            ui.set_max_width((ui.ctx().content_rect().width() - 48.0).min(820.0));
+            ui.horizontal_wrapped(|ui| {
+                ui.spacing_mut().item_spacing = vec2(8.0, 6.0);
+                closed = add(ui, context);
+                let close = Button::icon("Close the card", Icon::Close).look(Look::Quiet).size(BUTTON, BUTTON);
+                closed |= close.tip("Close (Esc)").show(ui, theme).clicked();
             });
         });
+    });
     closed
 }
 

@@ -136,7 +136,7 @@ impl Shell {
         if self.bottom.open {
             self.bottom.height = drag_upper_edge(ui, bottom, self.bottom.height);
         }
-        notes::show(ui, &mut self.notes, lanes, &mut context);
+        notes::show(ui, &mut self.notes, (lanes, middle.top() + 2.0), &mut context);
         let sheet = self.show_overlay(ui, whole, &theme, snapshot, &keys, &mut commands, &mut actions);
         self.layer_focus.follow(ui.ctx(), sheet);
         // The track list scrolls by itself.
@@ -313,6 +313,7 @@ impl Shell {
         let top = (whole.height() * 0.10).min(72.0);
         // The panels behind the overlay stay in use. A click outside the overlay closes it.
         let mut open = true;
+        hide_tooltips_below(ui);
         let area = egui::Area::new(egui::Id::unique(("over", name)))
             .order(egui::Order::Foreground)
             .anchor(egui::Align2::CENTER_TOP, vec2(0.0, top))
@@ -351,6 +352,18 @@ fn clipped_ui(ui: &mut Ui, (salt, name): (&str, &str), rect: Rect, draw: impl Fn
     child.shrink_clip_rect(rect);
     name_part(&child, Role::Group, name, Some(rect));
     draw(&mut child);
+}
+
+/// Hides the tooltips of the panels and cards while a sheet is open: they would lie over it. egui hides those of a layer that
+/// has an open popup, so each of these layers gets one that shows nothing.
+fn hide_tooltips_below(ui: &Ui) {
+    let cards = ui.memory(|memory| memory.layer_ids().collect::<Vec<_>>());
+    let cards = cards.into_iter().filter(|layer| layer.order == egui::Order::Middle);
+    for layer in cards.chain([ui.layer_id()]) {
+        let at = egui::PopupAnchor::Position(ui.max_rect().min);
+        let popup = egui::Popup::new(egui::Id::unique(("no tooltips", layer)), ui.ctx().clone(), at, layer);
+        popup.open(true).frame(egui::Frame::NONE).width(0.0).interactable(false).show(|_| ());
+    }
 }
 
 /// The title of the window: the session, so that a user finds the window among others.

@@ -6,6 +6,7 @@ mod hostile;
 mod flight;
 mod labels;
 mod notes;
+mod opening;
 mod readers;
 mod rig;
 mod sizes;

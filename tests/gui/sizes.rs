@@ -162,3 +162,81 @@ fn the_residency_map_keeps_a_height_that_can_be_read() {
     }
     rig.stop();
 }
+
+/// The first sentence for a newcomer was cut at both ends at 200 %.
+#[test]
+fn the_first_sentence_is_whole_at_every_size() {
+    let mut rig = Rig::new("virtual", 2);
+    for (screen, zoom) in SIZES {
+        rig.harness.set_size(screen / zoom);
+        rig.step(4);
+        let lanes = rig.harness.get_by_label("Region list").rect();
+        let text = rig.harness.get_by_label_contains("Ready to record. Press Record").rect();
+        assert!(
+            150.0 < text.width() && lanes.expand(0.5).contains_rect(text),
+            "{screen} at {zoom}: {text:?} in {lanes:?}"
+        );
+    }
+}
+
+/// Below 400 points the choice was not drawn.
+#[test]
+fn the_pages_that_the_map_shows_can_be_chosen_at_every_size() {
+    let mut rig = Rig::new("virtual", 2);
+    let bottom = &mut rig.harness.state_mut().shell().bottom;
+    (bottom.open, bottom.tab) = (true, Tab::Residency);
+    for (screen, zoom) in SIZES {
+        let size = screen / zoom;
+        rig.harness.set_size(size);
+        rig.step(4);
+        let what = format!("{screen} at {zoom}");
+        let names = ["Pages shown", "Watch other files", "Freeze", "Save report", "Save trace", "Residency"];
+        let found = names.map(|name| (name.to_owned(), rig.harness.get_by_label(name).rect()));
+        for (name, rect) in &found {
+            assert!(-0.5 <= rect.left() && rect.right() <= size.x + 0.5, "{what}: {name} {rect:?}");
+        }
+        no_two_overlap(&found, &what);
+        rig.click("Pages shown");
+        if rig.harness.query_by_label("Pool of slots").is_some() {
+            rig.click("Pool of slots");
+            rig.step(4);
+            assert!(rig.harness.query_by_label_contains("Whole files").is_none(), "{what}: the menu is closed");
+        }
+    }
+    assert!(rig.harness.state_mut().shell().bottom.residency.shows_pool());
+}
+
+/// At 300 % with the lower panel open, the card after Stop covered the health line.
+#[test]
+fn the_card_after_a_recording_leaves_the_health_line_free() {
+    let mut rig = Rig::new("virtual", 2);
+    rig.click("Record");
+    rig.record_for(0.2);
+    rig.stop();
+    let bottom = &mut rig.harness.state_mut().shell().bottom;
+    (bottom.open, bottom.tab) = (true, Tab::Residency);
+    for (screen, zoom) in SIZES {
+        rig.harness.set_size(screen / zoom);
+        rig.step(4);
+        let health = rig.harness.get_by_label("Health").rect();
+        for name in ["Open folder", "Play the recording", "Rename session", "Discard the recording", "Close the card"] {
+            let button = rig.harness.get_by_label(name).rect();
+            assert!(health.bottom() <= button.top(), "{screen} at {zoom}: {name} {button:?} over {health:?}");
+        }
+    }
+}
+
+/// The tooltip of a resting pointer was drawn over the title of the sheet.
+#[test]
+fn an_open_sheet_hides_the_tooltips_of_what_is_below_it() {
+    let mut rig = Rig::new("virtual", 2);
+    let tip = |rig: &Rig| rig.harness.query_by_label_contains("What happened, with times").is_some();
+    let at = rig.harness.get_by_label("Health").rect().left_center() + vec2(60.0, 0.0);
+    rig.harness.event(egui::Event::PointerMoved(at));
+    rig.until("the tooltip is there", |rig| tip(rig));
+    rig.harness.state_mut().shell().overlay = Overlay::Settings;
+    rig.step(4);
+    assert!(!tip(&rig));
+    rig.harness.state_mut().shell().overlay = Overlay::Nothing;
+    rig.until("the tooltip is there again", |rig| tip(rig));
+}

@@ -349,16 +349,19 @@ fn pictures_of_a_recording_that_runs_make_the_engine_answer_nothing() {
     std::thread::sleep(Duration::from_millis(500));
     let count = || sleeps(&engine, "link-read") + sleeps(&engine, "link-write");
     let (before, began, mut seen) = (count(), Instant::now(), std::collections::BTreeSet::new());
+    let mut pictures = 0;
     while began.elapsed() < Duration::from_secs(3) {
         let snapshot = window.snapshot();
         assert!(snapshot.inputs.len() == INPUTS && snapshot.tracks.len() == INPUTS);
         seen.insert((snapshot.transport.position, recorded(&snapshot)));
+        pictures += 1;
         std::thread::sleep(Duration::from_millis(10));
     }
     let woken = count() - before;
     // Texts of the health line change up to five times a second, and each is asked for, as is each sample.
     assert!(woken < 100, "its link was woken {woken} times in 3 s");
-    assert!(60 < seen.len(), "{} states in 3 s", seen.len());
+    // The engine writes a state in 33 ms. On a busy machine it comes later, and so do the pictures.
+    assert!(pictures < 6 * seen.len(), "{} states in {pictures} pictures", seen.len());
     let states: Vec<_> = seen.into_iter().collect();
     assert!(states.is_sorted_by_key(|(_, frames)| *frames), "{states:?}");
     assert!(window.apply(Request::Stop));
@@ -520,12 +523,17 @@ fn an_engine_that_is_killed_is_started_again_and_its_recording_is_recovered() {
     assert!(killed.elapsed() < Duration::from_secs(1), "{:?}", killed.elapsed());
     assert_eq!((dead.health.severity, recorded(&dead)), (Severity::Loss, 0));
     let open = shown(&window, "it is open again", |snapshot| {
-        snapshot.stage == Stage::Open && snapshot.notices.iter().any(|notice| notice.text.contains("signal: 9"))
+        snapshot.stage == Stage::Open && snapshot.notices.iter().any(|notice| notice.text.contains("(it was killed)"))
     });
     let takes = open.session.takes();
     assert!(takes.iter().all(|take| take.state == TakeState::Recovered && before <= take.frames.0), "{takes:#?}");
     assert!(open.notices.iter().any(|notice| notice.headline.as_deref() == Some("A recording was cut off.")));
+    let advice = open.health.advice.clone().unwrap_or_default();
+    assert!(advice.starts_with("It was started again. Recovered 8 takes of the pass"), "{:?}", open.health);
     assert!(window.close_within(PATIENCE));
+    // The window says it while the next engine still opens the session.
+    let events = fs::read_to_string(world.session().join("events.jsonl")).unwrap();
+    assert!(events.contains("The recorder ended unexpectedly (it was killed)"), "{events}");
     world.whole(before - 1);
 }
 

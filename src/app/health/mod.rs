@@ -1,6 +1,6 @@
 //! The status line under the transport: the most urgent condition, figures, and advice. Thread: control. Pure.
 
-use crate::app::snapshot::{Cure, DiskSpace, EngineFigures, EventEntry, Health, PassPhase, Stage};
+use crate::app::snapshot::{Cure, DiskSpace, EngineFigures, EventEntry, Health, PassPhase, RECORDER_ENDED, Stage};
 use crate::control::Severity;
 use crate::control::recording::counted;
 use crate::time::{Frames, SampleRate};
@@ -36,6 +36,8 @@ pub(super) struct HealthInput<'a> {
     pub(super) alarm: Option<&'a EventEntry>,
     /// The last entry with a headline that the user has not acknowledged.
     pub(super) standing: Option<&'a EventEntry>,
+    /// The notice about a recovery at the start, if the user has not acknowledged it.
+    pub(super) recovered: Option<&'a EventEntry>,
     /// Why the audio thread has no real-time priority, and how to change that.
     pub(super) no_real_time: Option<(&'a str, Option<&'a str>)>,
     pub(super) windows_unlocked: u64,
@@ -93,15 +95,15 @@ pub(super) fn health(input: &HealthInput<'_>) -> Health {
         return health;
     }
     let (inputs, disk, alarm) = (no_inputs(input, &make), disk(input, &make), alarm(input, &make));
-    // A condition that costs sound comes first. Tracks without inputs stay so to the end of a recording, so they hide no trouble that
-    // grows and no loss that the user can acknowledge.
+    // A condition that costs sound comes first. Tracks without inputs stay so to the end of a recording, and before it for as long as
+    // the device lacks the inputs. So they hide no trouble that grows and no loss that the user can acknowledge.
     let (urgent_disk, disk) = match disk {
         Some(health) if health.severity == Severity::Loss => (Some(health), None),
         disk => (None, disk),
     };
     let trouble = device_or_loss(input, &make).or_else(|| match input.phase {
         Some(_) => urgent_disk.or(alarm).or(inputs).or(disk),
-        None => inputs.or(urgent_disk).or(disk).or(alarm),
+        None => alarm.or(inputs).or(urgent_disk).or(disk),
     });
     trouble.or_else(|| caution(input, &make)).unwrap_or_else(|| {
         let head = match (input.phase, input.built_in) {
@@ -247,7 +249,10 @@ fn disk(input: &HealthInput<'_>, make: &MakeHealth<'_>) -> Option<Health> {
 /// The status line for a loss that the user has not acknowledged.
 fn alarm(input: &HealthInput<'_>, make: &MakeHealth<'_>) -> Option<Health> {
     let alarm = input.alarm?;
-    let (head, text) = head_and_rest(alarm);
+    let (head, mut text) = head_and_rest(alarm);
+    if let Some(recovered) = input.recovered.filter(|_| alarm.text.starts_with(RECORDER_ENDED)) {
+        text = format!("It was started again. {}", recovered.text);
+    }
     Some(make(Severity::Loss, &head, &text, Some(Cure::Acknowledge)))
 }
 
@@ -264,12 +269,15 @@ fn head_and_rest(entry: &EventEntry) -> (String, String) {
 /// The status line for less safety margin than there should be.
 fn caution(input: &HealthInput<'_>, make: &MakeHealth<'_>) -> Option<Health> {
     let caution = |head: &str, advice: &str, cure: Option<Cure>| Some(make(Severity::Caution, head, advice, cure));
-    if input.phase.is_some()
-        && let Some((head, advice)) = late_thread(input.figures)
-    {
+    let figures = input.figures;
+    let works = input.phase.is_some() || input.rolls;
+    if let Some((head, advice)) = late_thread(figures).filter(|_| works) {
         return caution(&head, advice, Some(Cure::Examine));
     }
-    let figures = input.figures;
+    if works && figures.frames_dropped > 0 {
+        let head = format!("{} not heard in time.", Frames(figures.frames_dropped).text(input.rate));
+        return caution(&head, "The disk was too slow for playback. The takes are whole", Some(Cure::Examine));
+    }
     if input.phase.is_some()
         && figures.backlog_bytes > figures.spool_bytes_max / BACKLOG_FRACTION
         && figures.spool_bytes_max > 0
@@ -325,7 +333,7 @@ fn late_thread(figures: &EngineFigures) -> Option<(String, &'static str)> {
     let worst = figures.cycles.as_deref().map_or(0.0, crate::histogram::Counts::max_us);
     let ms = |us: f64| us / 1000.0;
     (0.0 < figures.deadline_us && figures.deadline_us < worst).then(|| {
-        let head = format!("A cycle took {:.1} ms of {:.1} ms.", ms(worst), ms(figures.deadline_us));
+        let head = format!("A cycle took {:.2} ms of {:.2} ms.", ms(worst), ms(figures.deadline_us));
         (head, "Nothing is lost, but the margin was used up; the doctor may know why")
     })
 }

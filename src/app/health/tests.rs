@@ -32,6 +32,7 @@ fn with(change: impl FnOnce(&mut HealthInput<'static>)) -> Health {
         rate: SampleRate(48_000),
         alarm: None,
         standing: None,
+        recovered: None,
         no_real_time: None,
         windows_unlocked: 0,
         disk: None,
@@ -110,6 +111,60 @@ fn armed_tracks_without_an_input_are_red_before_the_recording_with_a_button() {
     assert!(none.head == "None of 8 tracks has an input." && none.advice.unwrap().contains("record nothing"));
 }
 
+/// After the recorder was killed while it recorded, "16 tracks have no input" hid that until the session was closed.
+#[test]
+fn a_loss_that_is_not_acknowledged_comes_before_tracks_without_an_input() {
+    let text =
+        "The recorder ended unexpectedly (it was killed); it was started again, and what was recorded is recovered";
+    let loss = leak(EventEntry { severity: Severity::Loss, ..entry_of(text) });
+    let full = leak(DiskSpace { free_bytes: 0, seconds: 0.0, disk: "mnt".to_owned() });
+    let line = |alarm| {
+        with(|input| {
+            (input.phase, input.rolls, input.alarm) = (None, false, alarm);
+            (input.inputs, input.disk_space) = (Inputs { device: 8, wanted: 24, missing: 16 }, Some(full));
+        })
+    };
+    let health = line(Some(loss));
+    assert_eq!(health.head, "The recorder ended unexpectedly (it was killed).");
+    assert_eq!(health.cure, Some(Cure::Acknowledge));
+    assert_eq!(line(None).head, "16 tracks have no input.", "after it is acknowledged");
+}
+
+/// The line did not say how much was recovered.
+#[test]
+fn the_line_about_a_recorder_that_died_says_what_the_next_one_recovered() {
+    let text =
+        "The recorder ended unexpectedly (it was killed); it was started again, and what was recorded is recovered";
+    let loss = leak(EventEntry { severity: Severity::Loss, ..entry_of(text) });
+    let recovered = "Recovered 8 takes of the pass that was cut off: 0:06.400 each; 0.70 s came from memory";
+    let entry = leak(entry_of(recovered));
+    let health = with(|input| (input.phase, input.alarm, input.recovered) = (None, Some(loss), Some(entry)));
+    assert_eq!(health.head, "The recorder ended unexpectedly (it was killed).");
+    assert_eq!(health.advice, Some(format!("It was started again. {recovered}")));
+    let other = leak(EventEntry { severity: Severity::Loss, ..entry_of("/a/b.wav: lost; see there") });
+    let health = with(|input| (input.phase, input.alarm, input.recovered) = (None, Some(other), Some(entry)));
+    assert_eq!(health.advice.as_deref(), Some("/a/b.wav: lost; see there"));
+}
+
+/// Playback with page faults, late cycles and dropouts was green.
+#[test]
+fn playback_that_takes_page_faults_or_drops_sound_is_a_caution() {
+    let line = |rolls: bool, minor_faults: u64, frames_dropped: u64| {
+        with(|input| {
+            (input.phase, input.rolls) = (None, rolls);
+            let minor_faults = Some(minor_faults);
+            input.figures = leak(EngineFigures { minor_faults, frames_dropped, ..input.figures.clone() });
+        })
+    };
+    let faults = line(true, 12, 0);
+    assert_eq!((faults.severity, faults.head.as_str()), (Severity::Caution, "12 page faults."));
+    let dropped = line(true, 0, 960);
+    assert_eq!((dropped.severity, dropped.head.as_str()), (Severity::Caution, "20 ms not heard in time."));
+    assert_eq!(dropped.parts.iter().filter(|part| part.contains("not heard")).count(), 0, "it is not said twice");
+    assert_eq!(line(false, 12, 960).severity, Severity::Info, "nothing rolls");
+    assert_eq!(line(true, 0, 0).severity, Severity::Info);
+}
+
 /// The line said that the computer may fall asleep, and the recording took 8 of 24 tracks.
 #[test]
 fn tracks_without_an_input_are_shown_while_recording_before_what_costs_no_sound() {
@@ -185,10 +240,11 @@ fn a_full_disk_says_how_long_memory_lasts_and_then_where_takes_continue() {
 /// A recorder that had failed was "Trouble. recorder: its process has ended unexpectedly".
 #[test]
 fn the_end_of_a_recorder_is_the_first_sentence_of_the_line() {
-    let text = "The recorder ended unexpectedly (signal: 9 (SIGKILL)); it was started again, and what was recorded is recovered";
+    let text =
+        "The recorder ended unexpectedly (it was killed); it was started again, and what was recorded is recovered";
     let entry = leak(EventEntry { headline: None, severity: Severity::Loss, ..entry_of(text) });
     let health = with(|input| input.alarm = Some(entry));
-    assert_eq!(health.head, "The recorder ended unexpectedly (signal: 9 (SIGKILL)).");
+    assert_eq!(health.head, "The recorder ended unexpectedly (it was killed).");
     assert_eq!(health.advice.as_deref(), Some("It was started again, and what was recorded is recovered"));
     let entry = leak(EventEntry { headline: None, severity: Severity::Loss, ..entry_of("/a/b.wav: lost; see there") });
     assert_eq!(with(|input| input.alarm = Some(entry)).head, "Trouble.");
@@ -238,7 +294,7 @@ fn a_cycle_past_its_deadline_is_a_caution_while_recording() {
     let figures = leak(figures);
     let health = with(|input| input.figures = figures);
     assert_eq!(health.severity, Severity::Caution);
-    assert!(health.head.starts_with("A cycle took 4.") && health.head.ends_with("ms of 1.3 ms."), "{}", health.head);
+    assert!(health.head.starts_with("A cycle took 4.") && health.head.ends_with("ms of 1.33 ms."), "{}", health.head);
 }
 
 #[test]
@@ -267,7 +323,7 @@ fn the_line_does_not_change_the_case_of_a_name_of_the_user() {
             severity: Severity::Caution,
             text: text.to_owned(),
             seen: false,
-            headline: Some("Not without trouble.".to_owned()),
+            headline: Some("A cycle was late.".to_owned()),
         });
         with(|input| input.standing = Some(entry)).advice
     };

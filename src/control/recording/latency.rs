@@ -5,6 +5,7 @@
 //! that a sound server does not tell of. Playback that is restarted during the pass can change what the device tells. A
 //! take has one place, so the latency that was in force for the longest part of the pass counts.
 
+use super::counted;
 use crate::control::Control;
 use crate::device::Latency;
 use crate::message::PassRange;
@@ -72,6 +73,7 @@ pub(in crate::control) struct PassLatency {
     /// Something was played while the pass was recorded.
     is_heard: bool,
     offset: i64,
+    rate: SampleRate,
     parts: Vec<Part>,
 }
 
@@ -86,21 +88,30 @@ pub struct LatencyReport {
     pub input: u64,
     /// The offset that the user has set for the device.
     pub offset: i64,
+    /// Frames of a second, for the sentence about it.
+    #[serde(skip)]
+    rate: u32,
 }
 
 impl LatencyReport {
     /// The report as a part of a sentence; `None` if no take was moved.
     pub fn text(&self) -> Option<String> {
-        let LatencyReport { frames, output, input, offset } = self;
+        let LatencyReport { frames, output, input, offset, rate } = self;
         let set = if *offset == 0 { String::new() } else { format!(", {offset} by the offset of this device") };
-        (0 < *frames).then(|| format!("placed {frames} frames earlier: {output} of output, {input} of input{set}"))
+        let time = frames_and_time(*frames, SampleRate(*rate));
+        (0 < *frames).then(|| format!("placed {time} earlier: {output} of output, {input} of input{set}"))
     }
+}
+
+/// "768 frames (16.0 ms)".
+pub fn frames_and_time(frames: u64, rate: SampleRate) -> String {
+    format!("{} ({:.1} ms)", counted(frames, "frame"), 1000.0 * Frames(frames).seconds(rate))
 }
 
 impl PassLatency {
     /// The latency of a pass that begins now. `is_heard`: something is played while it records.
-    fn new(is_heard: bool, offset: i64, device: Latency) -> PassLatency {
-        PassLatency { is_heard, offset, parts: vec![Part { latency: device, from: 0, frames: 0 }] }
+    fn new(is_heard: bool, offset: i64, device: Latency, rate: SampleRate) -> PassLatency {
+        PassLatency { is_heard, offset, rate, parts: vec![Part { latency: device, from: 0, frames: 0 }] }
     }
 
     /// The device tells `latency` after `frames` frames of the pass.
@@ -136,7 +147,7 @@ impl PassLatency {
         }
         let (Latency { output, input, .. }, offset) = (self.longest(), self.offset);
         let frames = output.saturating_add(input).saturating_add_signed(offset).min(LATENCY_MAX);
-        LatencyReport { frames, output, input, offset }
+        LatencyReport { frames, output, input, offset, rate: self.rate.0 }
     }
 
     /// Frames of the pass that had another latency than the one that counts, and the largest difference.
@@ -175,7 +186,7 @@ impl Control {
         let has_pre_roll = matches!(range, PassRange::Punch { .. });
         let is_heard =
             0 < self.running.device.outputs && self.players.play_between(&self.session, from, end, has_pre_roll);
-        PassLatency::new(is_heard, self.latency_offset, self.published().latency())
+        PassLatency::new(is_heard, self.latency_offset, self.published().latency(), self.running.device.rate)
     }
 
     /// Whether the latency that the device tells can be believed: a card's at once, that of a sound server when it has been
@@ -228,9 +239,10 @@ impl Control {
     /// Tells of parts of the pass that lie beside what was heard, because the outputs were restarted.
     pub(super) fn tell_of_parts_astray(&mut self) {
         let Some((frames, off)) = self.pass.as_ref().and_then(|run| run.latency.astray()) else { return };
-        let time = Clock(frames.duration(self.running.device.rate));
+        let rate = self.running.device.rate;
+        let (time, off) = (Clock(frames.duration(rate)), frames_and_time(off, rate));
         self.caution(format!(
-            "the outputs were restarted while it was recorded: {time} of the takes lie up to {off} frames beside what was \
+            "the outputs were restarted while it was recorded: {time} of the takes lie up to {off} beside what was \
              heard; a longer period keeps them in step"
         ));
     }
@@ -240,19 +252,24 @@ impl Control {
 mod tests {
     use super::*;
 
+    const RATE: SampleRate = SampleRate(48_000);
+
     fn told(output: u64, input: u64, starts: u32) -> Latency {
         Latency { output, input, starts }
     }
 
     #[test]
     fn the_latency_of_the_longest_part_of_a_pass_counts() {
-        let mut latency = PassLatency::new(true, 0, told(128, 0, 1));
+        let mut latency = PassLatency::new(true, 0, told(128, 0, 1), RATE);
         assert_eq!(latency.frames(), Frames(128));
         latency.observe(told(140, 10, 1), Frames(1_000));
         latency.observe(told(256, 0, 2), Frames(1_200));
         assert_eq!((latency.frames(), latency.astray()), (Frames(150), None));
         latency.observe(told(512, 256, 2), Frames(9_000));
-        assert_eq!(latency.report().text().unwrap(), "placed 768 frames earlier: 512 of output, 256 of input");
+        assert_eq!(
+            latency.report().text().unwrap(),
+            "placed 768 frames (16.0 ms) earlier: 512 of output, 256 of input"
+        );
         assert_eq!(latency.astray(), Some((Frames(1_000), 618)));
     }
 
@@ -270,19 +287,22 @@ mod tests {
 
     #[test]
     fn an_offset_is_added_and_what_was_recorded_alone_is_not_moved() {
-        let latency = |offset| PassLatency::new(true, offset, told(128, 0, 1));
+        let latency = |offset| PassLatency::new(true, offset, told(128, 0, 1), RATE);
         assert_eq!(latency(700).frames(), Frames(828));
         assert_eq!(latency(-28).frames(), Frames(100));
         assert_eq!((latency(-700).frames(), latency(-700).report().text()), (Frames(0), None));
         let text = latency(-28).report().text().unwrap();
-        assert_eq!(text, "placed 100 frames earlier: 128 of output, 0 of input, -28 by the offset of this device");
-        let alone = PassLatency::new(false, 700, told(128, 0, 1));
+        assert_eq!(
+            text,
+            "placed 100 frames (2.1 ms) earlier: 128 of output, 0 of input, -28 by the offset of this device"
+        );
+        let alone = PassLatency::new(false, 700, told(128, 0, 1), RATE);
         assert_eq!((alone.frames(), alone.report().text()), (Frames(0), None));
     }
 
     #[test]
     fn a_device_that_never_rests_costs_no_memory() {
-        let mut latency = PassLatency::new(true, 0, told(128, 0, 0));
+        let mut latency = PassLatency::new(true, 0, told(128, 0, 0), RATE);
         for start in 0..1_000 {
             latency.observe(told(128, 0, start), Frames(u64::from(start)));
         }

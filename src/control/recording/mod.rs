@@ -34,7 +34,7 @@ mod pass;
 mod pass_report;
 
 pub use fault_report::{FaultReport, PassFault};
-pub use latency::{LATENCY_OFFSET_MAX, LatencyReport};
+pub use latency::{LATENCY_OFFSET_MAX, LatencyReport, frames_and_time};
 pub use machine::PassPhase;
 pub use pass::{PassStatus, RecordingPass};
 pub use pass_report::{PassReport, TakeReport, counted};

@@ -93,21 +93,35 @@ impl PassReport {
         }
     }
 
+    /// The first words of the status line about a pass with [`Severity::Caution`]: what happened.
+    pub fn headline(&self) -> Option<String> {
+        let faults = self.audio_thread.faults().unwrap_or(0);
+        (self.severity() == Severity::Caution).then(|| {
+            if !self.source_losses.is_empty() {
+                "The source was lost.".to_owned()
+            } else if faults > 0 {
+                format!("{}.", counted(faults, "page fault"))
+            } else {
+                "A cycle was late.".to_owned()
+            }
+        })
+    }
+
     /// The report in one line, for a notice and for the events of the session.
     pub fn summary(&self, rate: SampleRate) -> String {
         let audio = &self.audio_thread;
         let lost = if self.frames_lost == 0 { "nothing".to_owned() } else { Frames(self.frames_lost).text(rate) };
         let mut text = format!(
-            "{} of {}: {lost} lost, {}, {} page {}, worst cycle {:.0} µs",
+            "{} of {}: {lost} lost, {}, {} page {}, worst cycle {}",
             counted(self.takes.len() as u64, "take"),
             Clock(Frames(self.frames).duration(rate)),
             counted(self.xruns, "xrun"),
             audio.faults_text(),
             if audio.faults() == Some(1) { "fault" } else { "faults" },
-            audio.cycle_us_max,
+            cycle_text(audio.cycle_us_max),
         );
         if self.period_us < audio.cycle_us_max {
-            text.push_str(&format!(", past its deadline of {:.0} µs", self.period_us));
+            text.push_str(&format!(", past its deadline of {}", cycle_text(self.period_us)));
         }
         if let Some(placed) = self.latency.text() {
             text.push_str(&format!("; {placed}"));
@@ -122,6 +136,11 @@ impl PassReport {
         }
         text
     }
+}
+
+/// A cycle time in milliseconds, as the status line has it: "2.19 ms".
+fn cycle_text(us: f64) -> String {
+    format!("{:.2} ms", us / 1000.0)
 }
 
 /// "1 take", "24 takes". `thing` must have a regular plural.
@@ -183,12 +202,24 @@ mod tests {
         assert_eq!(PassReport { frames_lost: 1, ..report(9, 80.0) }.severity(), Severity::Loss);
     }
 
+    /// The headline of each was "Not without trouble."
+    #[test]
+    fn the_headline_says_what_happened() {
+        let headline = |faults, cycle_us_max| report(faults, cycle_us_max).headline();
+        assert_eq!(headline(0, 4100.0).as_deref(), Some("A cycle was late."));
+        assert_eq!(headline(12, 4100.0).as_deref(), Some("12 page faults."));
+        assert_eq!(headline(1, 80.0).as_deref(), Some("1 page fault."));
+        assert_eq!(headline(0, 80.0), None);
+        let lost = PassReport { source_losses: vec!["0:03.000: the source has ended".to_owned()], ..report(0, 80.0) };
+        assert_eq!(lost.headline().as_deref(), Some("The source was lost."));
+    }
+
     #[test]
     fn the_summary_counts_one_of_a_thing_as_one() {
         let rate = SampleRate(48_000);
         let text = report(1, 4100.0).summary(rate);
         let wanted =
-            "1 take of 0:02.000: nothing lost, 1 xrun, 1 page fault, worst cycle 4100 µs, past its deadline of 1333 µs";
+            "1 take of 0:02.000: nothing lost, 1 xrun, 1 page fault, worst cycle 4.10 ms, past its deadline of 1.33 ms";
         assert_eq!(text, wanted);
         let lossy = PassReport { frames_lost: 4096, ..report(0, 80.0) };
         assert!(lossy.summary(rate).contains("85 ms lost"));

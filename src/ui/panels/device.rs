@@ -8,7 +8,7 @@ use crate::device::{Listed, Listing, is_virtual};
 use crate::ui::dialog::title;
 use crate::ui::panel_context::PanelContext;
 use crate::ui::theme::Theme;
-use crate::ui::widget::{self, Button, Look, describe};
+use crate::ui::widget::{self, Button, Look, describe, text_at};
 use egui::{Align2, DragValue, RichText, Role, ScrollArea, Sense, Ui, WidgetInfo, vec2};
 
 /// State that the panel keeps between pictures.
@@ -188,10 +188,13 @@ fn device_line(ui: &mut Ui, title: &str, details: &str, free: bool, on: bool, co
         ui.painter().circle_filled(rect.left_center() + vec2(14.0, 0.0), 3.5, theme.accent);
     }
     let left = rect.left_top() + vec2(32.0, 12.0);
-    ui.painter().text(left, Align2::LEFT_CENTER, title, Theme::medium(12.5), colour);
+    let width = rect.width() - 40.0;
+    text_at(ui, left, Align2::LEFT_CENTER, title, Theme::medium(12.5), colour, width);
     let below = rect.left_top() + vec2(32.0, 28.0);
-    ui.painter().text(below, Align2::LEFT_CENTER, details, Theme::font(11.0), theme.quiet);
-    response.clicked()
+    text_at(ui, below, Align2::LEFT_CENTER, details, Theme::font(11.0), theme.quiet, width);
+    let clicked = response.clicked();
+    response.on_hover_text(format!("{title}\n{details}"));
+    clicked
 }
 
 /// The control for the placing offset of the open device.

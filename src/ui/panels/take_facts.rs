@@ -1,5 +1,6 @@
 //! Facts about a take as text: length, faults and losses of the recording, file. Thread: ui.
 
+use crate::control::recording::frames_and_time;
 use crate::session::{Take, TakeState};
 use crate::ui::format;
 use crate::ui::theme::Theme;
@@ -64,7 +65,7 @@ fn lines(take: &Take) -> Vec<(&'static str, String)> {
     let (start, ms) = format::clock(take.place().start, take.rate);
     let mut lines = vec![("Begins at", start + &ms)];
     if take.latency.0 > 0 {
-        lines.push(("Placed earlier by", format!("{} frames", format::grouped(take.latency.0))));
+        lines.push(("Placed earlier by", frames_and_time(take.latency.0, take.rate)));
     }
     if let Some(accounts) = &take.accounts {
         let (minor, major) = (format::grouped(accounts.minor_faults), format::grouped(accounts.major_faults));

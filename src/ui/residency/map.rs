@@ -8,7 +8,7 @@ use crate::residency::sample::{Pages, Row, Sample};
 use crate::residency::state::{Cell, PageState};
 use crate::ui::panel_context::PanelContext;
 use crate::ui::theme::{Theme, mixed};
-use crate::ui::widget::text_at;
+use crate::ui::widget::{elided, text_at};
 use egui::{
     Align2, Color32, ColorImage, Mesh, Painter, PointerButton, Rect, Role, Sense, Shape, Stroke, StrokeKind,
     TextureHandle, TextureOptions, Ui, WidgetInfo, pos2, vec2,
@@ -81,8 +81,9 @@ pub(super) fn texel(
         PageState::Silent => x == w / 2,
         PageState::Free => edge,
         PageState::WriteProtected => {
-            let across = x * h / w.max(1);
-            across.abs_diff(y) <= 1 || (across + y).abs_diff(h.saturating_sub(2)) <= 1
+            // In a low row a cross would fill the cell, and the cell would be white. It has a thin stroke instead.
+            let (across, is_low) = (x * h / w.max(1), h <= 8);
+            across.abs_diff(y) <= usize::from(!is_low) || (!is_low && (across + y).abs_diff(h.saturating_sub(2)) <= 1)
         }
         _ => false,
     };
@@ -148,7 +149,8 @@ pub(super) fn show(
             let painter = ui.painter().with_clip_rect(layout.cells.expand(2.0).intersect(ui.clip_rect()));
             painter.rect_stroke(rect.expand(1.0), 1, Stroke::new(1.5, context.theme.strong), StrokeKind::Outside);
             let at = layout.cells.clamp(rect.center());
-            let shown = story::Shown { row, byte, sample, faults: &state.faults, name: name_of(row, index, context) };
+            let name = full_name(row, index, sample, context);
+            let shown = story::Shown { row, byte, sample, faults: &state.faults, name };
             if story::card(ui, at, map, &shown, true, context) {
                 state.pinned = None;
             }
@@ -157,7 +159,8 @@ pub(super) fn show(
         }
     } else if let (Some((row, byte)), Some(at)) = (page, response.hover_pos()) {
         let index = sample.rows.iter().position(|other| other.key == row.key).unwrap_or(0);
-        let shown = story::Shown { row, byte, sample, faults: &state.faults, name: name_of(row, index, context) };
+        let name = full_name(row, index, sample, context);
+        let shown = story::Shown { row, byte, sample, faults: &state.faults, name };
         story::card(ui, at, map, &shown, false, context);
     }
 }
@@ -255,14 +258,34 @@ fn name_of(row: &Row, index: usize, context: &PanelContext<'_>) -> String {
     name.unwrap_or_else(|| format!("{}", index + 1))
 }
 
+/// The word that tells a row of a track that plays from the row of a track of the same name that is recorded. Empty where no
+/// track is recorded.
+fn role(row: &Row, sample: &Sample) -> &'static str {
+    let is_overdub = !row.is_recorded() && sample.rows.iter().any(Row::is_recorded);
+    if is_overdub { "plays" } else { "" }
+}
+
+/// The name of a row and its role, for a card.
+fn full_name(row: &Row, index: usize, sample: &Sample, context: &PanelContext<'_>) -> String {
+    let name = name_of(row, index, context);
+    let role = role(row, sample);
+    if role.is_empty() { name } else { format!("{name}, {role}") }
+}
+
 /// Draws the names at the left. If rows are low, only every second or third name is drawn.
 fn draw_names(ui: &Ui, map: Rect, sample: &Sample, layout: &MapLayout, context: &PanelContext<'_>) {
     let every = (10.5 / layout.row).ceil().max(1.0) as usize;
     for (index, row) in sample.rows.iter().enumerate().step_by(every) {
         let y = layout.cells.top() + (index as f32 + 0.5) * layout.row;
-        let at = pos2(map.left() + NAMES - 8.0, y);
-        let (name, colour) = (name_of(row, index, context), context.theme.quiet);
-        text_at(ui, at, Align2::RIGHT_CENTER, &name, Theme::font(10.0), colour, NAMES - 14.0);
+        let (mut right, left) = (map.left() + NAMES - 8.0, map.left() + 6.0);
+        let (name, role, theme) = (name_of(row, index, context), role(row, sample), context.theme);
+        let put = |right: f32, text: &str, colour: Color32| {
+            text_at(ui, pos2(right, y), Align2::RIGHT_CENTER, text, Theme::font(10.0), colour, right - left)
+        };
+        if !role.is_empty() {
+            right = put(right, role, theme.good).left() - 4.0;
+        }
+        put(right, &name, theme.quiet);
     }
 }
 
@@ -301,8 +324,8 @@ fn draw_heads(ui: &Ui, sample: &Sample, layout: &MapLayout, context: &PanelConte
     let y = layout.cells.top() - 9.0;
     let Some(first) = sample.rows.first() else { return };
     if sample.view.pages == Pages::Pool {
-        let text = pool_summary(sample);
-        painter.text(pos2(layout.cells.left(), y), Align2::LEFT_CENTER, text, Theme::font(10.0), theme.quiet);
+        let text = elided(ui, &pool_summary(sample), Theme::font(10.0), theme.quiet, layout.cells.width());
+        painter.galley(pos2(layout.cells.left(), y - text.size().y / 2.0), text, theme.quiet);
         draw_slots(&painter, sample, layout, theme);
         return;
     }
@@ -384,6 +407,31 @@ mod tests {
                 }
             }
         }
+    }
+
+    /// With 24 rows, write-protected pages were white, and no state of the legend is.
+    #[test]
+    fn a_write_protected_page_is_red_in_a_low_row_too() {
+        let theme = Theme::dark();
+        let texels = (0..3).flat_map(|y| (0..9).map(move |x| (x, y)));
+        let colours = texels.map(|at| texel(PageState::WriteProtected, false, at, (10, 4), &theme));
+        let red = colours.filter(|colour| *colour == theme.heat.write_protected).count();
+        assert!(27 < 2 * red, "{red} of 27 are red");
+    }
+
+    /// While a track was recorded over its own playback, two rows had its name.
+    #[test]
+    fn a_row_that_plays_says_so_beside_rows_that_are_recorded() {
+        use crate::message::take::TakeKey;
+        use crate::residency::sample::RowKey;
+        use crate::residency::sample::tests::{row, sample};
+        let of = |key| row(key, 0, 4096, Vec::new());
+        let (take, slot) = (RowKey::Take { uuid: uuid::Uuid::nil(), key: TakeKey(1) }, RowKey::Slot(0));
+        let mut both = sample(0, of(take));
+        both.rows.push(of(slot));
+        let roles = |sample: &Sample| -> Vec<&str> { sample.rows.iter().map(|row| role(row, sample)).collect() };
+        assert_eq!(roles(&both), ["", "plays"]);
+        assert_eq!(roles(&sample(0, of(slot))), [""], "everything plays");
     }
 
     #[test]

@@ -16,13 +16,13 @@ use super::icon::Icon;
 use super::panel_context::PanelContext;
 use super::save_report::ReportSaver;
 use super::theme::Theme;
-use super::widget::{Button, Look};
+use super::widget::{Button, Look, centred, text_at};
 use crate::residency::disk_work::SeenWork;
 use crate::residency::faults::SeenFault;
 use crate::residency::rates::RatePoint;
 use crate::residency::sample::{Pages, RowKey, Sample, View};
 use crate::residency::state::PageState;
-use egui::{Align, Align2, Layout, Rect, Role, Sense, Ui, UiBuilder, WidgetInfo, pos2, vec2};
+use egui::{Align, Align2, Layout, Popup, Rect, Role, Sense, Ui, UiBuilder, WidgetInfo, pos2, vec2};
 use std::collections::VecDeque;
 use std::sync::Arc;
 
@@ -149,6 +149,11 @@ impl ResidencyState {
         self.pinned.take().is_some()
     }
 
+    /// Whether the map shows the slots of the spools.
+    pub fn shows_pool(&self) -> bool {
+        self.shown_pages == ShownPages::Pool
+    }
+
     /// Whether the map is frozen.
     pub fn is_frozen(&self) -> bool {
         self.frozen.is_some()
@@ -177,6 +182,9 @@ pub(super) const POOL_LEGEND: [(PageState, &str); 6] = [
     (PageState::Committed, "committed"),
     (PageState::Durable, "durable"),
 ];
+
+/// Width of the buttons of the map without words, in points.
+pub const BUTTONS: f32 = 5.0 * 28.0 + 4.0 * 4.0 + 14.0;
 
 /// Draws the buttons of the map, right-aligned, and the legend left of them if it fits there. Otherwise the panel has the
 /// legend.
@@ -211,14 +219,7 @@ pub fn legend(ui: &mut Ui, state: &mut ResidencyState, context: &mut PanelContex
         if others.tip("Show the pages of any files, or of the files of a process").show(ui, context.theme).clicked() {
             state.other_files.show_them();
         }
-        if has_words {
-            let tip = "Which pages the map shows: those around the heads, whole files, or the slots of memory that are used in turn";
-            let pages = Button::text("Pages shown", state.shown_pages.text()).look(Look::Quiet).size(60.0, 26.0);
-            if pages.tip(tip).show(ui, context.theme).clicked() {
-                state.shown_pages = state.shown_pages.next();
-                state.pinned = None;
-            }
-        }
+        pages_button(ui, state, has_words, context);
         ui.add_space(6.0);
         let right = ui.cursor().right();
         let entries = state.shown_pages.legend();
@@ -231,6 +232,34 @@ pub fn legend(ui: &mut Ui, state: &mut ResidencyState, context: &mut PanelContex
             }
         }
     });
+}
+
+/// Draws the button for the pages that the map shows. With words, each click is the next choice. Without, the button has a
+/// menu, because an icon does not say which choice is on.
+fn pages_button(ui: &mut Ui, state: &mut ResidencyState, has_words: bool, context: &PanelContext<'_>) {
+    let tip =
+        "Which pages the map shows: those around the heads, whole files, or the slots of memory that are used in turn";
+    let before = state.shown_pages;
+    if has_words {
+        let button = Button::text("Pages shown", before.text()).look(Look::Quiet).size(60.0, 26.0);
+        if button.tip(tip).show(ui, context.theme).clicked() {
+            state.shown_pages = before.next();
+        }
+    } else {
+        let button = Button::icon("Pages shown", Icon::Menu).look(Look::Quiet).size(28.0, 26.0);
+        let button = button.tip(tip).show(ui, context.theme);
+        Popup::menu(&button).width(150.0).show(|ui| {
+            for pages in [ShownPages::Heads, ShownPages::Files, ShownPages::Pool] {
+                if ui.selectable_label(before == pages, pages.text()).clicked() {
+                    state.shown_pages = pages;
+                    ui.close();
+                }
+            }
+        });
+    }
+    if state.shown_pages != before {
+        state.pinned = None;
+    }
 }
 
 /// Width of an entry of the legend.
@@ -311,14 +340,18 @@ pub fn show(ui: &mut Ui, state: &mut ResidencyState, context: &mut PanelContext<
                 ShownPages::Pool => "Record, and the slots of memory that each take uses in turn show here",
                 _ => "Record or play, and the pages around the heads show here",
             };
-            ui.painter().text(map.center(), Align2::CENTER_CENTER, text, Theme::font(12.5), context.theme.quiet);
+            let text = centred(ui, text, Theme::font(12.5), context.theme.quiet, map.width() - 16.0);
+            let top = map.center() - vec2(0.0, text.size().y / 2.0);
+            ui.painter().galley(top, text, context.theme.quiet);
         }
     }
     if let Some(report_result) = state.saver.result() {
         let at = map.left_bottom() + vec2(12.0, -10.0);
-        let rect = ui.painter().text(at, Align2::LEFT_BOTTOM, &report_result, Theme::font(11.0), context.theme.quiet);
+        let (font, colour) = (Theme::font(11.0), context.theme.quiet);
+        let rect = text_at(ui, at, Align2::LEFT_BOTTOM, &report_result, font, colour, map.width() - 24.0);
         let response = ui.interact(rect, ui.scope_id().with("saved"), Sense::hover());
         response.widget_info(|| WidgetInfo::labeled(Role::Label, true, &report_result));
+        response.on_hover_text(&report_result);
     }
 }
 

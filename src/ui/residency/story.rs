@@ -55,8 +55,8 @@ pub(super) fn card(ui: &Ui, at: Pos2, map: Rect, shown: &Shown<'_>, pinned: bool
         (faults, keep) = if 3 < keep || faults == 1 { (faults, keep.saturating_sub(1)) } else { (faults - 1, keep) };
     };
     let rect = place(at, size, map, window);
-    // The tooltip layer is above everything, and the panel does not clip it.
-    let painter = ui.ctx().layer_painter(egui::LayerId::new(egui::Order::Tooltip, egui::Id::unique("page")));
+    // This layer is above the panels, which do not clip it, and below menus and sheets.
+    let painter = ui.ctx().layer_painter(egui::LayerId::new(egui::Order::Middle, egui::Id::unique("page")));
     painter.rect(
         rect,
         8,

@@ -13,11 +13,11 @@ mod waves;
 use super::action::Action;
 use super::panel_context::PanelContext;
 use super::theme::Theme;
-use super::widget::name_part;
+use super::widget::{centred, name_part};
 use crate::app::snapshot::{PassPhase, Stage};
 use crate::message::Motion;
 use crate::time::FramePos;
-use egui::{Align2, Color32, Rect, Role, Sense, Shape, Stroke, Ui, WidgetInfo, pos2};
+use egui::{Color32, Rect, Role, Sense, Shape, Stroke, Ui, WidgetInfo, pos2, vec2};
 
 /// State that the timeline keeps between pictures.
 #[derive(Default)]
@@ -141,12 +141,22 @@ fn invitation(ui: &Ui, lanes: Rect, context: &PanelContext<'_>) {
             )
         }
     };
-    let at = pos2(lanes.center().x, lanes.top() + (lanes.height() * 0.38).max(40.0));
-    let response =
-        ui.interact(Rect::from_center_size(at, egui::vec2(2.0, 2.0)), ui.scope_id().with("empty"), Sense::hover());
+    let (theme, width) = (context.theme, lanes.width() - 32.0);
+    let head = centred(ui, large, Theme::semi(17.0), theme.text, width);
+    let body = centred(ui, &small, Theme::font(12.5), theme.quiet, width);
+    let height = head.size().y + 10.0 + body.size().y;
+    let middle = lanes.top() + (lanes.height() * 0.38).max(40.0) - head.size().y;
+    // In low lanes the text is higher, so that its last line is not cut off.
+    let top = middle.min(lanes.bottom() - height - 8.0).max(lanes.top() + 4.0);
+    let below = pos2(lanes.center().x, top + head.size().y + 10.0);
+    let rect = Rect::from_center_size(
+        pos2(lanes.center().x, top + height / 2.0),
+        vec2(head.size().x.max(body.size().x), height),
+    );
+    let response = ui.interact(rect, ui.scope_id().with("empty"), Sense::hover());
     response.widget_info(|| WidgetInfo::labeled(Role::Label, true, format!("{large}. {small}")));
-    ui.painter().text(at, Align2::CENTER_BOTTOM, large, Theme::semi(17.0), context.theme.text);
-    ui.painter().text(at + egui::vec2(0.0, 10.0), Align2::CENTER_TOP, small, Theme::font(12.5), context.theme.quiet);
+    ui.painter().galley(pos2(lanes.center().x, top), head, theme.text);
+    ui.painter().galley(below, body, theme.quiet);
 }
 
 /// A translucent colour: `part` 0.0 is invisible, 1.0 opaque.

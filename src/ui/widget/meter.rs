@@ -11,6 +11,9 @@ const FALL_DB: f32 = 24.0;
 /// Seconds that the peak hold stays.
 const HOLD_SECONDS: f64 = 1.5;
 
+/// Height in points below which a meter has no place for a clip lamp above the column.
+const LOW: f32 = 14.0;
+
 /// Level at the lower end of a meter, in decibels.
 pub const FOOT_DB: f32 = -60.0;
 
@@ -80,17 +83,20 @@ impl Meters {
         self.mesh.indices.extend([first, first + 1, first + 2, first + 2, first + 1, first + 3]);
     }
 
-    /// Adds a vertical meter: RMS bright, peak dim, peak hold as a line, clip lamp at the top. A dead meter, whose device is
-    /// gone, is an empty frame.
+    /// Adds a vertical meter: RMS bright, peak dim, peak hold as a line, clip lamp at the top. The column of a low meter has the
+    /// whole height, and the lamp of one that has clipped lies over it. A dead meter, whose device is gone, is an empty frame.
     pub fn upright(&mut self, rect: Rect, of: &Ballistics, is_dead: bool, theme: &Theme) {
         if is_dead {
             self.rect(rect, theme.line);
             self.rect(rect.shrink(1.0), theme.panel);
             return;
         }
-        let lamp = Rect::from_min_max(rect.min, pos2(rect.right(), rect.top() + 4.0));
-        self.rect(lamp, if of.clipped { theme.record } else { theme.well });
-        let well = Rect::from_min_max(pos2(rect.left(), rect.top() + 5.0), rect.max);
+        let is_low = rect.height() < LOW;
+        let lamp = Rect::from_min_max(rect.min, pos2(rect.right(), rect.top() + if is_low { 1.5 } else { 4.0 }));
+        let well = if is_low { rect } else { Rect::from_min_max(pos2(rect.left(), rect.top() + 5.0), rect.max) };
+        if !is_low {
+            self.rect(lamp, if of.clipped { theme.record } else { theme.well });
+        }
         self.rect(well, theme.well);
         let height = |level: f32| well.bottom() - height_of(level) * well.height();
         self.column(well, height(of.peak), 0.45, theme);
@@ -98,7 +104,11 @@ impl Meters {
         if of.hold > 0.002 {
             let y = height(of.hold).max(well.top());
             let hold = if of.hold >= 1.0 { theme.record } else { theme.solo };
-            self.rect(Rect::from_min_max(pos2(well.left(), y), pos2(well.right(), y + 1.5)), hold);
+            let thick = if is_low { 0.75 } else { 1.5 };
+            self.rect(Rect::from_min_max(pos2(well.left(), y), pos2(well.right(), y + thick)), hold);
+        }
+        if is_low && of.clipped {
+            self.rect(lamp, theme.record);
         }
     }
 
@@ -139,6 +149,26 @@ mod tests {
             meter.update(Meter::default(), 1.0 + f64::from(frame) / 30.0);
         }
         assert!(meter.clipped && meter.is_at_rest(), "{meter:?}");
+    }
+
+    /// In the overview of 64 tracks a meter has 8 points. Of these the lamp took 5, and the hold line covered the rest.
+    #[test]
+    fn the_column_of_a_low_meter_has_the_whole_height_and_the_hold_line_is_thin() {
+        let theme = Theme::dark();
+        let (rect, level) = (Rect::from_min_max(pos2(0.0, 0.0), pos2(12.0, 8.0)), height_of(0.25));
+        let of = Ballistics { peak: 0.5, rms: 0.25, hold: 0.5, ..Ballistics::default() };
+        let heights = |of: &Ballistics, colour: Color32| -> f32 {
+            let mut meters = Meters::default();
+            meters.upright(rect, of, false, &theme);
+            let quads =
+                meters.mesh.vertices.chunks(4).filter(|quad| quad[0].color == colour || quad[2].color == colour);
+            quads.map(|quad| quad[2].pos.y - quad[0].pos.y).sum()
+        };
+        let bright = heights(&of, theme.meter[0]);
+        assert!((bright - level * 8.0).abs() < 0.1, "{bright} of {}", level * 8.0);
+        assert!(heights(&of, theme.solo) < 1.0, "the hold line");
+        assert_eq!(heights(&of, theme.record), 0.0);
+        assert_eq!(heights(&Ballistics { clipped: true, ..of }, theme.record), 1.5, "the lamp of a clip");
     }
 
     #[test]

@@ -10,7 +10,7 @@ pub use button::{Button, Look, toggle};
 pub use fader::{Fader, Pan, db_text, pan_text};
 pub use meter::{Ballistics, FOOT_DB, Meters, height_of};
 pub use spoken::{adjusted, describe, is_pressed_by_reader, kept, mark_selected, meter_info, name_part, speak};
-pub use text::{Named, elided, name_field, text_at};
+pub use text::{Named, centred, elided, name_field, text_at};
 
 use super::theme::{RADIUS, Theme};
 use crate::control::Severity;

@@ -2,7 +2,7 @@
 
 use super::describe;
 use crate::ui::theme::Theme;
-use egui::{Align2, Color32, FontId, Galley, Key, Pos2, Rect, Response, Sense, TextEdit, Ui, text::LayoutJob};
+use egui::{Align, Align2, Color32, FontId, Galley, Key, Pos2, Rect, Response, Sense, TextEdit, Ui, text::LayoutJob};
 use std::sync::Arc;
 
 /// Lays out one line of text. A line longer than `width` ends with an ellipsis.
@@ -11,6 +11,13 @@ pub fn elided(ui: &Ui, text: &str, font: FontId, colour: Color32, width: f32) ->
     job.wrap.max_width = width.max(8.0);
     job.wrap.max_rows = 1;
     job.wrap.break_anywhere = true;
+    ui.painter().layout_job(job)
+}
+
+/// Lays out a text in as many lines as it needs in `width`. The lines are centred at the x at which it is drawn.
+pub fn centred(ui: &Ui, text: &str, font: FontId, colour: Color32, width: f32) -> Arc<Galley> {
+    let mut job = LayoutJob::simple(text.to_owned(), font, colour, width.max(8.0));
+    job.halign = Align::Center;
     ui.painter().layout_job(job)
 }
 

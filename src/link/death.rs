@@ -1,0 +1,55 @@
+//! The sentences about an engine that has died. Thread: link. Pure.
+
+use crate::app::snapshot::{Health, RECORDER_ENDED};
+use crate::control::Severity;
+use std::os::unix::process::ExitStatusExt as _;
+use std::process::ExitStatus;
+
+/// How the process of an engine ended, as the beginning of a sentence.
+pub(super) fn beginning(status: ExitStatus) -> String {
+    let how = match (status.signal(), status.code()) {
+        (Some(9), _) => "it was killed".to_owned(),
+        // SIGILL, SIGABRT, SIGBUS, SIGFPE and SIGSEGV.
+        (Some(4 | 6 | 7 | 8 | 11), _) => "it crashed".to_owned(),
+        (Some(number), _) => format!("signal {number} ended it"),
+        (None, Some(code)) => format!("its exit code was {code}"),
+        (None, None) => "the reason is not known".to_owned(),
+    };
+    format!("{RECORDER_ENDED} ({how})")
+}
+
+/// The event about an engine that is started again. `recorded`: it had a pass.
+pub(super) fn event(beginning: &str, recorded: bool) -> String {
+    let rest = if recorded { "what was recorded is recovered" } else { "nothing was being recorded" };
+    format!("{beginning}; it was started again, and {rest}")
+}
+
+/// The status line until the next engine answers. `recorded`: the dead one had a pass.
+pub(super) fn health(recorded: bool) -> Health {
+    let rest = if recorded { ", and what was recorded is recovered" } else { "" };
+    Health {
+        severity: Severity::Loss,
+        head: format!("{RECORDER_ENDED}."),
+        advice: Some(format!("It is started again{rest}")),
+        ..Health::default()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// After an idle recorder was killed, the line said "signal: 9 (SIGKILL)" and that what was recorded is recovered.
+    #[test]
+    fn a_recorder_that_died_is_told_of_in_plain_words_and_recovery_only_where_a_pass_ran() {
+        let killed = beginning(ExitStatus::from_raw(9));
+        assert_eq!(killed, "The recorder ended unexpectedly (it was killed)");
+        assert_eq!(beginning(ExitStatus::from_raw(11)), "The recorder ended unexpectedly (it crashed)");
+        assert_eq!(beginning(ExitStatus::from_raw(3 << 8)), "The recorder ended unexpectedly (its exit code was 3)");
+        let [recorded, idle] = [true, false].map(|recorded| event(&killed, recorded));
+        assert!(recorded.ends_with("; it was started again, and what was recorded is recovered"), "{recorded}");
+        assert!(idle.ends_with("; it was started again, and nothing was being recorded"), "{idle}");
+        assert_eq!(health(false).advice.as_deref(), Some("It is started again"));
+        assert!(health(true).advice.unwrap().ends_with("is recovered"));
+    }
+}
