@@ -80,21 +80,29 @@ pub(super) fn left_alone(reason: &str, spool: Option<&FoundSpool>) -> String {
     }
 }
 
+/// So many takes that a recovery does not complete.
+fn left_cut_off(takes: usize) -> String {
+    match takes {
+        1 => "1 take that was cut off is left as it is".to_owned(),
+        takes => format!("{takes} takes that were cut off are left as they are"),
+    }
+}
+
 /// The message for a pass whose memory may hold sound that cannot be seen from here.
 pub(super) fn memory_not_seen(folder: &Path, takes: usize, record: &SpoolRecord, hidden: &Hidden) -> String {
     let memory = record.folder.as_deref().unwrap_or("memory");
-    let name = folder.display();
+    let (name, takes) = (folder.display(), left_cut_off(takes));
     format!(
-        "{name}: {takes} takes that were cut off are left as they are: {memory} may have more of their sound, and {}; {}: faultless recover {name}",
+        "{name}: {takes}: {memory} may have more of their sound, and {}; {}: faultless recover {name}",
         hidden.reason, hidden.advice
     )
 }
 
 /// The message for a pass whose takes went on in a folder that cannot be read now.
 pub(super) fn next_file_not_seen(session: &Path, takes: usize, folder: &Path) -> String {
-    let (name, folder) = (session.display(), folder.display());
+    let (name, folder, takes) = (session.display(), folder.display(), left_cut_off(takes));
     format!(
-        "{name}: {takes} takes that were cut off are left as they are: their sound continues in {folder}, and the list of the takes there cannot be read; connect its disk, then: faultless recover {name}; if that folder is lost: faultless recover --without-memory {name}"
+        "{name}: {takes}: their sound continues in {folder}, and the list of the takes there cannot be read; connect its disk, then: faultless recover {name}; if that folder is lost: faultless recover --without-memory {name}"
     )
 }
 

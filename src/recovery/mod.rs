@@ -30,6 +30,7 @@ mod damage;
 mod take_wav;
 mod next_file;
 pub mod page_losses;
+mod listed_losses;
 mod recover_pass;
 #[cfg(test)]
 mod tests;

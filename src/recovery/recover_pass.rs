@@ -4,8 +4,7 @@
 use super::evidence::{FoundProgress, FoundSpool, Rejected, SpoolFolder};
 use super::leftover::{has_spool, is_in_takes};
 use super::length::{Basis, PassKnown, TakeKnown, length};
-use super::messages::cause_of_absence;
-use super::page_losses::losses_of;
+use super::listed_losses::{note_absent_inputs, note_known_losses, note_missing};
 use super::take_wav::{AtPlace, TakeWav, is_in_another_copy};
 use super::viewpoint::{Absence, Viewpoint};
 use super::{CutTake, RecoveredPass, RecoveredTake, Step, StepHook, messages, next_file, remove};
@@ -55,13 +54,13 @@ struct Absent {
 }
 
 /// The decided facts of a pass, for the WAV headers and the session.
-struct PassOutcome {
-    frames: Frames,
+pub(super) struct PassOutcome {
+    pub(super) frames: Frames,
     /// The start on the timeline. `None`: the progress page does not know; the session's value counts.
     began: Option<FramePos>,
-    progress: Progress,
+    pub(super) progress: Progress,
     /// The pass was recorded in place, without spools: the files have sound beyond the claims of their headers.
-    all_on_disk: bool,
+    pub(super) all_on_disk: bool,
 }
 
 impl PassRecovery<'_> {
@@ -117,12 +116,13 @@ impl PassRecovery<'_> {
             let copied = cut.copy_sound(outcome.frames, self.hook);
             copied.map_err(|error| messages::not_recovered(self.store.path(), cut, &error))?;
         }
+        let absent = self.list_known_losses(&cut_takes, &outcome)?;
         for cut in &mut cut_takes {
             let began = outcome.began.unwrap_or(FramePos(cut.take.start.0.saturating_sub(cut.take.offset.0)));
             let finished = cut.finish(outcome.frames, began, self.hook);
             finished.map_err(|error| messages::not_recovered(self.store.path(), cut, &error))?;
         }
-        let (missing, absent) = self.save(&cut_takes, &outcome)?;
+        let missing = self.save(&cut_takes, &outcome)?;
         self.save_mirror(&cut_takes);
         let recovered = RecoveredPass {
             frames: outcome.frames,
@@ -235,23 +235,39 @@ impl PassRecovery<'_> {
         }
     }
 
+    /// Saves the losses that only the memory of the pass knows, if the session does not list them. This comes before the headers,
+    /// because these claim the silence of such losses, and a power cut takes the memory away. Returns the most frames in which
+    /// the input of a take was absent.
+    fn list_known_losses(&mut self, cut_takes: &[CutTake], outcome: &PassOutcome) -> Result<Frames, String> {
+        let (mut listed, mut absent) = (self.session.clone(), Frames(0));
+        for cut in cut_takes {
+            note_known_losses(&mut listed, cut, outcome);
+            absent = absent.max(note_absent_inputs(&mut listed, cut, outcome));
+        }
+        if listed.takes() != self.session.takes() {
+            (self.hook)(Step::Session).map_err(|error| messages::at(self.store.path(), &error))?;
+            self.store.save(&listed).map_err(|error| error.to_string())?;
+            *self.session = listed;
+        }
+        Ok(absent)
+    }
+
     /// Saves a session in which the takes are recovered. The session in memory becomes that one only when it is saved.
-    /// Returns the most missing frames of a take, and the most frames in which the input of a take was absent.
-    fn save(&mut self, cut_takes: &[CutTake], outcome: &PassOutcome) -> Result<(Frames, Frames), String> {
+    /// Returns the most missing frames of a take.
+    fn save(&mut self, cut_takes: &[CutTake], outcome: &PassOutcome) -> Result<Frames, String> {
         let takes = cut_takes.iter().map(|cut| &cut.take);
         sync_take_folders(self.store, self.session, takes).map_err(|error| error.to_string())?;
         let mut recovered = self.session.clone();
-        let (mut missing, mut absent) = (Frames(0), Frames(0));
+        let mut missing = Frames(0);
         for cut in cut_takes {
             mark_recovered(&mut recovered, cut, outcome).map_err(|error| error.to_string())?;
-            missing = missing.max(note_losses(&mut recovered, cut, outcome));
-            absent = absent.max(note_absent_inputs(&mut recovered, cut, outcome));
+            missing = missing.max(note_missing(&mut recovered, cut, outcome));
             recovered.account_for_listed_losses(cut.take.id).map_err(|error| error.to_string())?;
         }
         (self.hook)(Step::Session).map_err(|error| messages::at(self.store.path(), &error))?;
         self.store.save(&recovered).map_err(|error| error.to_string())?;
         *self.session = recovered;
-        Ok((missing, absent))
+        Ok(missing)
     }
 
     /// Saves the session in the mirror too, and reports the replicas that could not be recovered.
@@ -413,7 +429,7 @@ pub(super) fn end_never_made(
 
 impl CutTake {
     /// Frames in this file of a pass of `frames` frames.
-    fn frames(&self, frames: Frames) -> Frames {
+    pub(super) fn frames(&self, frames: Frames) -> Frames {
         self.until.unwrap_or(frames) - self.take.offset
     }
 
@@ -535,49 +551,4 @@ fn mark_recovered(session: &mut Session, cut: &CutTake, outcome: &PassOutcome) -
         session.place_take(take.track, take.id).ok();
     }
     Ok(())
-}
-
-/// Writes the silence of inputs that the device did not have any more into a take. Returns its frames, without those that
-/// were listed already.
-fn note_absent_inputs(session: &mut Session, cut: &CutTake, outcome: &PassOutcome) -> Frames {
-    let (id, first) = (cut.take.id, FramePos(cut.take.offset.0));
-    let last = first + cut.frames(outcome.frames);
-    let before = session.frames_lost_of(id);
-    for absence in &outcome.progress.absences {
-        let Some(input) = absence.missing_of(cut.take.inputs.iter().map(|input| u64::from(*input))) else { continue };
-        let (at, end) = (absence.from.max(first), absence.until.map_or(last, |until| until.min(last)));
-        if at < end {
-            session.list_loss(id, FramePos(at.since(first).0), end.since(at), &cause_of_absence(input)).ok();
-        }
-    }
-    session.frames_lost_of(id) - before
-}
-
-/// Writes the losses of the pass, and sound that is neither in the file nor in memory, into a take. Returns the number of
-/// frames that are missing although the memory of the pass was found, or although it was recorded in place.
-fn note_losses(session: &mut Session, cut: &CutTake, outcome: &PassOutcome) -> Frames {
-    let (id, progress) = (cut.take.id, &outcome.progress);
-    let (first, frames) = (FramePos(cut.take.offset.0), cut.frames(outcome.frames));
-    for loss in losses_of(progress, cut.first) {
-        let (at, end) = (loss.at.max(first), (loss.at + loss.frames).min(first + frames));
-        if at < end {
-            session.list_loss(id, FramePos(at.since(first).0), end.since(at), &loss.cause).ok();
-        }
-    }
-    session.raise_unlisted_losses(id, progress.losses.saturating_sub(progress.marks.len() as u64)).ok();
-    let before = session.frames_lost_of(id);
-    for (at, frames) in cut.wav.lost_by_others(frames, cut.spool.as_ref()).unwrap_or_default() {
-        session.list_loss(id, FramePos(at.0), frames, "another program changed the file").ok();
-    }
-    let changed = session.frames_lost_of(id) - before;
-    let (lost, cause) = match &cut.spool {
-        Some(spool) => (cut.wav.missing(frames, spool, cut.mirror.as_ref()), "neither on the disk nor in memory"),
-        None if outcome.all_on_disk => return changed,
-        None => (cut.wav.lost_without_memory(frames), "what was in memory is gone"),
-    };
-    for (at, frames) in lost.unwrap_or_default() {
-        session.list_loss(id, FramePos(at.0), frames, cause).ok();
-    }
-    // Without a spool the message of the pass says that its memory is gone.
-    if cut.spool.is_some() { session.frames_lost_of(id) - before } else { changed }
 }

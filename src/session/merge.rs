@@ -133,12 +133,11 @@ impl Session {
             .filter(|take| is_wanted(take) && !(kind == CopyKind::Found && files.contains(&file_of(take))))
             .collect();
         let gained: BTreeSet<u32> = missing.iter().map(|take| take.pass).collect();
-        let mut merged = if matches!(kind, CopyKind::Mirror(_)) {
-            Vec::new()
-        } else {
-            self.merge_known_takes(newer, &own, &gained, kind)
-        };
-        let mut changed = !merged.is_empty();
+        let (mut merged, mut changed) = (Vec::new(), false);
+        if !matches!(kind, CopyKind::Mirror(_)) {
+            merged = self.merge_known_takes(newer, &own, &gained, kind);
+            changed = !merged.is_empty() | self.add_losses_of(newer, &own);
+        }
         self.next_id = self.next_id.max(newer.next_id);
         let mut next_pass = self.next_pass().max(newer.next_pass());
         for pass in gained {
@@ -239,6 +238,29 @@ impl Session {
             }
         }
         merged
+    }
+
+    /// Lists the losses of takes that were being recorded when the copy was saved. The session's own disk may have refused that
+    /// save, and headers claim the silence because the copy lists it. Returns whether there was a new one.
+    fn add_losses_of(&mut self, newer: &Session, own: &HashMap<Uuid, usize>) -> bool {
+        let mut has_new = false;
+        for take in newer.takes.iter().filter(|take| take.state == TakeState::Recording) {
+            let Some(mine) = own.get(&take.uuid).map(|at| &self.takes[*at]) else { continue };
+            // A take that ended in order has the final list.
+            let end = match mine.state {
+                TakeState::Recording => u64::MAX,
+                TakeState::Recovered => mine.frames.0,
+                _ => continue,
+            };
+            let (id, before) = (mine.id, mine.losses.len());
+            for loss in take.losses.iter().filter(|loss| loss.at.0 < end) {
+                let frames = Frames(loss.frames.0.min(end - loss.at.0));
+                self.list_loss(id, loss.at, frames, &loss.cause).ok();
+            }
+            self.raise_unlisted_losses(id, take.losses_unlisted).ok();
+            has_new |= self.take(id).is_some_and(|take| before < take.losses.len());
+        }
+        has_new
     }
 
     /// Opens a recovered take again, so that the next recovery decides its length once more. It keeps its regions.

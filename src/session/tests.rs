@@ -359,6 +359,26 @@ fn the_parts_of_a_take_begin_where_the_copy_says_that_lists_more_of_them() {
     assert_eq!((starts, own.takes[0].latency), (vec![(7, 0), (57, 50)], Frames(30)));
 }
 
+/// The overflow folder's copy was saved with a loss, and the session's disk did not take that save. Headers claimed the silence.
+#[test]
+fn a_loss_that_only_the_copy_lists_is_taken_over() {
+    let (mut own, track, _) = one_track_and_takes(&[]);
+    let take = recording(&mut own, track, FramePos(0));
+    let mut copy = own.clone();
+    copy.list_loss(take, FramePos(100), Frames(50), "xrun").expect("there");
+    copy.list_open_loss(take, FramePos(400), "unplugged").expect("there");
+    assert!(own.merge_newer_takes(&copy, CopyKind::Found, |_| true));
+    assert_eq!(own.takes[0].losses, copy.takes[0].losses);
+    assert!(!own.merge_newer_takes(&copy, CopyKind::Found, |_| true), "a second time there is nothing");
+    // A take that was recovered without the copy has an end.
+    own.clear_losses(take).expect("there");
+    own.finish_take(take, Frames(500), TakeState::Recovered, None).expect("there");
+    assert!(own.merge_newer_takes(&copy, CopyKind::Found, |_| true));
+    own.validate().expect("valid");
+    let losses: Vec<_> = own.takes[0].losses.iter().map(|loss| (loss.at.0, loss.frames.0)).collect();
+    assert_eq!(losses, [(100, 50), (400, 100)]);
+}
+
 #[test]
 fn a_track_that_only_a_copy_has_comes_with_its_takes_and_a_removed_one_stays_removed() {
     let (mut own, track, _) = one_track_and_takes(&[]);

@@ -8,7 +8,6 @@ use crate::random::Random;
 use crate::trace::Trace;
 use crate::user::{self, Places, Story};
 use crate::world::{End, Kill, World, enter};
-use faultless::control::Severity;
 use faultless::recovery::recover;
 use faultless::session::Session;
 use faultless::session::session_file::{OpenSession, open_read_only};
@@ -280,8 +279,6 @@ impl Run {
             let mut story = self.story.borrow_mut();
             self.offences.append(&mut story.offences);
             self.evidence.passes.clone_from(&story.passes);
-            self.evidence.was_told = story.notices.iter().any(|(severity, _)| *severity != Severity::Info)
-                || story.passes.iter().any(|pass| pass.lost.is_some_and(|lost| 0 < lost));
             // The program says that inputs are missing, but a kill may come before.
             let returns = self.plan.lives.iter().filter_map(Life::inputs_returned);
             self.evidence.inputs_min = returns.chain(story.inputs_min).min();

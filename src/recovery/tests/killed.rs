@@ -53,3 +53,36 @@ fn a_recovery_that_was_killed_hides_no_loss_from_the_next_one() {
         }
     }
 }
+
+/// A recovery wrote a header that claims the silence of a loss, and the power went before it saved the session, which lists the
+/// loss. The next one had no memory to know it from.
+#[test]
+fn a_power_cut_in_a_recovery_hides_no_loss_that_the_memory_knew() {
+    let loss = ProgressLoss { at: FramePos(WINDOW + 100), frames: Frames(500), cause: 1 };
+    for last in 0.. {
+        let cut = Cut { committed: 2, claimed: WINDOW };
+        let scene = Scene::bare(2);
+        for take in 0..2 {
+            scene.write_wav(take, cut, 2 * WINDOW);
+            let file = OpenOptions::new().write(true).open(&scene.plans[take].path).unwrap();
+            file.write_all_at(&[0; 1500], at(loss.at.0)).unwrap();
+            scene.write_spool(take, 2, 2 * WINDOW + 100);
+        }
+        scene.write_progress(2 * WINDOW + 100, true, &[loss]);
+        let was_killed = scene.recover_until_killed(last);
+        for entry in fs::read_dir(scene.memory.path()).unwrap() {
+            fs::remove_file(entry.unwrap().path()).unwrap();
+        }
+        let (_, session) = scene.recover();
+        for take in session.takes() {
+            let end = at(take.frames.0) as usize;
+            let bytes = fs::read(scene.root().join(&take.file)).unwrap();
+            let has_silence = at(loss.at.0) as usize + 3 < end && bytes[at(loss.at.0) as usize..][..3] == [0; 3];
+            let lists_it = take.losses.iter().any(|listed| listed.at == loss.at);
+            assert!(!has_silence || lists_it, "killed after {last} steps: {take:?}");
+        }
+        if !was_killed {
+            break;
+        }
+    }
+}

@@ -5,7 +5,7 @@
 
 use super::folder::Folder;
 use super::{SessionError, folder_of};
-use crate::host::disk;
+use crate::host::{self, disk};
 use crate::session::names::LOCK_FILE;
 use nix::errno::Errno;
 use std::fs::{File, TryLockError};
@@ -14,6 +14,10 @@ use std::os::linux::net::SocketAddrExt;
 use std::os::unix::fs::MetadataExt;
 use std::os::unix::net::{SocketAddr, UnixListener};
 use std::path::Path;
+use std::time::Duration;
+
+/// Time for a program that is ending to give the lock back. Its memory is unlocked and unmapped meanwhile.
+const ENDING_LIMIT: Duration = Duration::from_secs(5);
 
 /// While this exists, no other program has the session open for recording.
 #[derive(Debug)]
@@ -37,7 +41,7 @@ impl Lock {
             other => other,
         })?;
         let named = name_of(&file);
-        match disk::try_lock(&file) {
+        match lock_after_an_ending_program(&file) {
             Ok(()) => {
                 note_holder(&file);
                 Ok(Lock::File { _file: file })
@@ -61,6 +65,33 @@ impl Lock {
     pub(super) fn is_on_file(&self) -> bool {
         matches!(self, Lock::File { .. })
     }
+}
+
+/// Takes the lock. A program that is being killed closes its files one after the other. So somebody can learn of its end, as a
+/// window does, before it gives the lock back: this waits for it.
+fn lock_after_an_ending_program(file: &File) -> Result<(), TryLockError> {
+    let begun = host::now();
+    loop {
+        let locked = disk::try_lock(file);
+        let is_held = matches!(locked, Err(TryLockError::WouldBlock));
+        match pid_in(file).filter(|_| is_held && host::elapsed(begun) < ENDING_LIMIT).map(is_ending) {
+            None | Some(Some(false)) => return locked,
+            Some(Some(true)) => host::sleep(Duration::from_millis(5)),
+            // It has ended a moment ago, or is a process of another computer.
+            Some(None) => return disk::try_lock(file),
+        }
+    }
+}
+
+/// Whether a process is ending. `None`: there is no such process.
+fn is_ending(pid: u32) -> Option<bool> {
+    /// `PF_EXITING` in the kernel's `include/linux/sched.h`.
+    const EXITING: u64 = 4;
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    // The name of the program is in parentheses and may have any characters. proc(5): state, 5 numbers, flags.
+    let fields: Vec<&str> = stat.rsplit(')').next().unwrap_or_default().split_whitespace().collect();
+    let flags = fields.get(6).and_then(|flags| flags.parse::<u64>().ok()).unwrap_or(0);
+    Some(flags & EXITING != 0 || matches!(fields.first(), Some(&("Z" | "X"))))
 }
 
 /// Whether a running program holds the lock. False where that cannot be known.
@@ -117,4 +148,23 @@ fn note_holder(file: &File) {
     }
     let text = format!("{}\n", std::process::id());
     disk::set_length(file, 0).and_then(|()| disk::write_all_at(file, text.as_bytes(), 0)).ok();
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_process_that_was_killed_is_ending_and_a_running_one_is_not() {
+        let mut child = std::process::Command::new("sleep").arg("60").spawn().unwrap();
+        assert_eq!([std::process::id(), child.id()].map(is_ending), [Some(false); 2]);
+        child.kill().unwrap();
+        let until = std::time::Instant::now() + Duration::from_secs(10);
+        while is_ending(child.id()) != Some(true) {
+            assert!(std::time::Instant::now() < until, "it is a zombie now");
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        child.wait().unwrap();
+        assert_eq!(is_ending(child.id()), None);
+    }
 }
