@@ -7,6 +7,7 @@
 
 mod name;
 mod pcm;
+mod libjack;
 mod open_error;
 mod planar;
 mod prefill;

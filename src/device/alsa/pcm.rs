@@ -1,6 +1,8 @@
 //! The `alsa` crate in this program's terms: a request for one direction, formats, rates, states, error numbers.
 //! Thread: any; only [`errno`] is called by the audio thread.
 
+use super::libjack;
+use super::name::hardware_address;
 use crate::format::DeviceFormat;
 use crate::limits::{PERIOD_FRAMES_DEFAULT, PERIOD_FRAMES_SERVER};
 use crate::time::SampleRate;
@@ -85,6 +87,15 @@ pub(super) struct Want<'a> {
 /// The positive error number of `e`. Errors of `poll` and `revents` have a negative one. This is realtime-safe.
 pub(super) fn errno(e: &::alsa::Error) -> i32 {
     e.errno().abs()
+}
+
+/// Opens a PCM without waiting for it.
+pub(super) fn open_pcm(pcm: &str, direction: Direction) -> ::alsa::Result<PCM> {
+    // Only a card's own name tells that JACK is not behind it: a PCM of the user's configuration may have any name.
+    if hardware_address(pcm).is_none() {
+        libjack::silence();
+    }
+    PCM::new(pcm, direction, true)
 }
 
 /// The system's text for an error number.

@@ -6,7 +6,8 @@ use super::jack::{Ports, note_unlisted};
 use super::list::SERVERS;
 use super::open_error::open_error;
 use super::pcm::{
-    FORMATS, Kind, Want, description, direction_name, errno, kind_of, pcm_format, rates_offered, system_says,
+    FORMATS, Kind, Want, description, direction_name, errno, kind_of, open_pcm, pcm_format, rates_offered,
+    system_says,
 };
 use super::planar::{Planar, Touched};
 use super::ring;
@@ -81,7 +82,7 @@ impl Side {
             None => Want { ..*want },
         };
         let said = AlsaOutput::local_error_handler().ok();
-        let opened = PCM::new(of_ports.as_deref().unwrap_or(want.pcm), want.direction, true);
+        let opened = open_pcm(of_ports.as_deref().unwrap_or(want.pcm), want.direction);
         let said = said.map_or_else(String::new, |said| said.borrow().to_string());
         let pcm = opened.map_err(|e| open_error(want, errno(&e), &said))?;
         let kind = kind_of(&pcm);
