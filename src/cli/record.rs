@@ -169,7 +169,7 @@ fn serve_windows(app: &mut TerminalApp, bells: Bells) -> Option<Server> {
 
 /// Opens device and session and arms the tracks. Also returns the number of frames to record.
 fn open(args: &RecordArgs) -> Result<(Control, u64), Failure> {
-    let (name, note) = choose::device_name(&args.device, Side::Inputs);
+    let (name, note) = choose::device_name(&args.device, Side::Inputs)?;
     if let Some(text) = note {
         print_stderr(&text);
     }

@@ -7,6 +7,7 @@
 
 mod name;
 mod pcm;
+mod configuration;
 mod libjack;
 mod open_error;
 mod planar;
@@ -37,6 +38,7 @@ mod transfer;
 mod playback;
 
 pub use arrival::Arrival;
+pub use configuration::configuration_fault;
 pub use jack::jack_card;
 use list::offer_server;
 pub use list::{Abilities, Listed, Listing, list_cards, server_default};
