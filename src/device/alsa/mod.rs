@@ -38,6 +38,7 @@ mod transfer;
 mod playback;
 
 pub use arrival::Arrival;
+pub use clock::is_wrong_rate;
 pub use configuration::configuration_fault;
 pub use jack::jack_card;
 use list::offer_server;
