@@ -7,6 +7,7 @@
 
 mod card;
 mod configuration;
+mod reported;
 mod reconnect;
 mod reserved;
 mod faults;
