@@ -3,7 +3,9 @@
 use super::graph::{SoundServer, default_source_pcm};
 use super::name::split_names;
 use super::open_error::holder_of;
-use super::pcm::{FORMATS, Kind, RATES, description, errno, kind_of, open_pcm, pcm_format, quiet, system_says};
+use super::pcm::{
+    FORMATS, Kind, RATES, description, errno, is_null, kind_of, open_pcm, pcm_format, quiet, system_says,
+};
 use crate::device::DeviceError;
 use crate::format::DeviceFormat;
 use crate::limits::CHANNEL_COUNT_MAX;
@@ -223,7 +225,7 @@ fn abilities(pcm: &PCM) -> ::alsa::Result<Abilities> {
         rates: RATES.into_iter().filter(|rate| params.test_rate(*rate).is_ok()).collect(),
         formats: FORMATS.into_iter().filter(|format| params.test_format(pcm_format(*format)).is_ok()).collect(),
         mapped: params.test_access(Access::MMapInterleaved).is_ok(),
-        server: kind_of(pcm) == Kind::Server,
+        server: kind_of(pcm) == Kind::Server && !is_null(pcm),
     })
 }
 

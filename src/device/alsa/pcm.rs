@@ -49,6 +49,11 @@ pub(super) fn description(pcm: &PCM) -> Option<String> {
     Some(text.buffer_string(|bytes| String::from_utf8_lossy(bytes).into_owned()))
 }
 
+/// Whether nothing is behind `pcm`: it takes and gives silence.
+pub(super) fn is_null(pcm: &PCM) -> bool {
+    description(pcm).is_some_and(|text| text.contains("Null PCM"))
+}
+
 fn kind_in(description: &str) -> Kind {
     const CARD: &str = "Hardware PCM card ";
     if description.starts_with(CARD) {
@@ -84,11 +89,6 @@ pub(super) struct Want<'a> {
     pub(super) format: Option<DeviceFormat>,
 }
 
-/// The positive error number of `e`. Errors of `poll` and `revents` have a negative one. This is realtime-safe.
-pub(super) fn errno(e: &::alsa::Error) -> i32 {
-    e.errno().abs()
-}
-
 /// Opens a PCM without waiting for it.
 pub(super) fn open_pcm(pcm: &str, direction: Direction) -> ::alsa::Result<PCM> {
     // Only a card's own name tells that JACK is not behind it: a PCM of the user's configuration may have any name.
@@ -96,6 +96,11 @@ pub(super) fn open_pcm(pcm: &str, direction: Direction) -> ::alsa::Result<PCM> {
         libjack::silence();
     }
     PCM::new(pcm, direction, true)
+}
+
+/// The positive error number of `e`. Errors of `poll` and `revents` have a negative one. This is realtime-safe.
+pub(super) fn errno(e: &::alsa::Error) -> i32 {
+    e.errno().abs()
 }
 
 /// The system's text for an error number.
