@@ -10,7 +10,7 @@ use crate::control::report::Reading;
 use crate::control::setup::{self, DeviceRequest, UserLimits};
 use crate::control::{Control, ControlError, Notice, Purpose, Setup, Severity};
 use crate::device::signal::Signal;
-use crate::device::{DeviceError, Listed, is_virtual, list};
+use crate::device::{DeviceError, Listed, is_present, is_virtual, list};
 use crate::limits;
 use crate::session::Session;
 use crate::session::session_file::{KeptVersion, SessionError, kept_versions, open_read_only, restore, unlisted_files};
@@ -246,13 +246,15 @@ fn open_at(request: &OpenRequest, folder: &Path, is_new: bool) -> Result<Opened,
     let rate = session.as_ref().map_or(SampleRate(wish.rate.unwrap_or(settings.rate)), Session::rate);
     let format = session.as_ref().map_or(settings.format, |session| session.format);
     let mut notes = Vec::new();
-    let named = Some(wish.name.clone()).filter(|name| !name.is_empty()).or_else(|| settings.device.clone());
-    let name = named.unwrap_or_else(|| {
-        let (name, why) = setup::best_device(setup::Side::Inputs);
-        // The screen shows the name of a card. A choice that is no card needs its reason.
-        notes.extend(Some(why).filter(|_| !name.starts_with("alsa:hw:")));
-        name
-    });
+    let named = Some(wish.name.clone()).filter(|name| !name.is_empty());
+    let name = match named.map_or_else(|| device_of(settings.device.as_deref(), &mut notes), Ok) {
+        Ok(name) => name,
+        Err(reason) => {
+            let stage = Stage::NoDevice { reason: reason.clone(), instead: None };
+            let session = session.map(Arc::new);
+            return Err(Failed { reason, stage, folder: folder.to_path_buf(), session, is_new });
+        }
+    };
     let mut inputs = wish.inputs.or(settings.inputs);
     if is_virtual(&name) && inputs.is_none() {
         inputs = Some(setup::BUILT_IN_INPUTS);
@@ -287,6 +289,22 @@ fn open_at(request: &OpenRequest, folder: &Path, is_new: bool) -> Result<Opened,
     let title = title_of(&name, control.running().device.inputs);
     let base = Reading::now(control.published(), false);
     Ok(Opened { control: Box::new(control), title, read_only, is_new, notes, base })
+}
+
+/// The device that the user chose last, if it is there, else the best one, as in the command line. An error is the reason why
+/// none can be chosen.
+fn device_of(last: Option<&str>, notes: &mut Vec<String>) -> Result<String, String> {
+    let is_there = |name: &&str| is_virtual(name) || is_present(name, true) || is_present(name, false);
+    if let Some(name) = last.filter(is_there) {
+        return Ok(name.to_owned());
+    }
+    let (name, why) = setup::best_device(setup::Side::Inputs)?;
+    notes.extend(match last {
+        Some(last) => Some(format!("{last}: the device that was chosen last is not there; {why}")),
+        // The screen shows the name of a card. A choice that is no card needs its reason.
+        None => Some(why).filter(|_| !name.starts_with("alsa:hw:")),
+    });
+    Ok(name)
 }
 
 fn failed(folder: &Path, error: ControlError, session: Option<Session>, is_new: bool) -> Failed {
@@ -355,6 +373,19 @@ mod tests {
         opener.is_listing = true;
         opener.not_started.push((Task::List, Task::List.failed("cannot be started")));
         assert!(matches!(next(&mut opener), OpenerEvent::Listed(_)) && !opener.is_busy() && !opener.is_listing);
+    }
+
+    /// The window had no device and could not record, where the command line took another one.
+    #[test]
+    fn a_device_that_is_not_there_any_more_is_replaced_and_the_note_says_so() {
+        let mut notes = Vec::new();
+        let chosen = device_of(Some("alsa:no-such-card"), &mut notes).expect("a device");
+        assert_ne!(chosen, "alsa:no-such-card");
+        assert!(matches!(&notes[..], [note] if note.starts_with("alsa:no-such-card: ") && note.contains("; device: ")));
+        // The user chose the built-in device in the window.
+        notes.clear();
+        assert_eq!(device_of(Some("virtual:loop=64"), &mut notes).as_deref(), Ok("virtual:loop=64"));
+        assert!(notes.is_empty());
     }
 
     #[test]

@@ -13,17 +13,17 @@ use crate::threads::ThreadsSetup;
 use crate::time::SampleRate;
 
 /// The device's name, and a sentence if the program has chosen it for the user. `side`: the side that must be there.
-pub fn device_name(args: &DeviceArgs, side: setup::Side) -> (String, Option<String>) {
+pub fn device_name(args: &DeviceArgs, side: setup::Side) -> Result<(String, Option<String>), Failure> {
     if let Some(name) = &args.device {
-        return (name.clone(), None);
+        return Ok((name.clone(), None));
     }
     // The built-in device is no choice for a recording that nobody watches.
     if let Some(name) = last_device().filter(|name| is_present(name, side == setup::Side::Inputs)) {
         let why = format!("device: {name}, the one that was chosen last in the window (--device names another)");
-        return (name, Some(why));
+        return Ok((name, Some(why)));
     }
-    let (name, why) = setup::best_device(side);
-    (name, Some(why))
+    let (name, why) = setup::best_device(side)?;
+    Ok((name, Some(why)))
 }
 
 /// The device to open. `channels` are the inputs and outputs, as in [`DeviceSpec`].

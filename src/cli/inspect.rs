@@ -4,7 +4,7 @@ use super::args::{BenchArgs, BenchMode, DevicesArgs, DoctorArgs, ExportArgs, Res
 use super::live_line::LiveLine;
 use super::{Failure, end_on_signals, output, print, print_stderr, printable, unfinished_pass};
 use crate::butler::spool;
-use crate::device::{Listed, Listing, cards, list};
+use crate::device::{Listed, Listing, cards, configuration_fault, list};
 use crate::diagnostics::bench;
 use crate::diagnostics::bench::samples::SampleOptions;
 use crate::diagnostics::doctor;
@@ -98,16 +98,24 @@ fn line(file: &Exported) -> String {
 
 /// Runs `faultless devices`.
 pub fn devices(args: &DevicesArgs) -> Result<(), Failure> {
-    let (cards, devices) = (cards(), list());
+    let (cards, fault, devices) = (cards(), configuration_fault(), list());
     if args.json {
         let alsa: Vec<Value> = devices.iter().map(as_json).collect();
         print(
-            &json!({ "cards": cards.to_string(), "devices": alsa, "virtual": "any number of inputs and outputs" })
-                .to_string(),
+            &json!({
+                "cards": cards.to_string(),
+                "configuration_fault": fault,
+                "devices": alsa,
+                "virtual": "any number of inputs and outputs",
+            })
+            .to_string(),
         );
         return Ok(());
     }
     print(&cards.to_string());
+    if let Some(fault) = fault {
+        print(&printable(&fault));
+    }
     for device in &devices {
         print(&format!("\n{}  {}", device.name, device.title.replace('\n', ", ")));
         for (direction, listing) in [("inputs ", &device.capture), ("outputs", &device.playback)] {

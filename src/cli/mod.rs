@@ -32,7 +32,7 @@ use crate::recovery::{self, is_needed};
 use crate::rt::process;
 use crate::session::Session;
 use crate::session::session_file::is_in_use;
-use crate::window::process::{limit_arenas, set_unset_variable};
+use crate::window::process::{limit_arenas, set_plain_time_zone, set_unset_variable};
 use args::{Cli, Mode};
 use clap::Parser;
 use output::Target;
@@ -76,6 +76,7 @@ pub fn main() -> ExitCode {
 
 /// Reads the arguments of a program and does its work. Returns its exit status.
 fn run_program<A: Parser>(work: impl FnOnce(A) -> Result<(), Failure>) -> ExitCode {
+    set_plain_time_zone();
     process::prepare();
     let code = outcome_code(work);
     output::flush();

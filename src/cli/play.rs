@@ -42,7 +42,7 @@ pub fn run(args: &PlayArgs) -> Result<(), Failure> {
         let more = unfinished_pass(&args.session, &session).map_or_else(String::new, |advice| format!("; {advice}"));
         return Err(Failure(format!("{}: there is nothing to play from there on{more}", args.session.display())));
     }
-    let (name, note) = choose::device_name(&args.device, Side::Outputs);
+    let (name, note) = choose::device_name(&args.device, Side::Outputs)?;
     if let Some(text) = note {
         print_stderr(&text);
     }

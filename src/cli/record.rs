@@ -36,8 +36,9 @@ const WINDOWS_TIMEOUT: Duration = Duration::from_secs(10);
 const LATENCY_TIMEOUT: Duration = Duration::from_secs(4);
 
 /// Time limit for the device to deliver the first frame. `--seconds` count from that frame on, so without this limit a
-/// device that died before it would be waited for without an end.
-const FIRST_FRAME_LIMIT: Duration = Duration::from_secs(5);
+/// device that died before it would be waited for without an end. It is longer than the time after which a device itself
+/// reports that it never began.
+const FIRST_FRAME_LIMIT: Duration = Duration::from_secs(7);
 
 /// Time for which a session whose saves fail is tried again at the end.
 const SAVE_TIMEOUT: Duration = Duration::from_secs(3);
@@ -168,7 +169,7 @@ fn serve_windows(app: &mut TerminalApp, bells: Bells) -> Option<Server> {
 
 /// Opens device and session and arms the tracks. Also returns the number of frames to record.
 fn open(args: &RecordArgs) -> Result<(Control, u64), Failure> {
-    let (name, note) = choose::device_name(&args.device, Side::Inputs);
+    let (name, note) = choose::device_name(&args.device, Side::Inputs)?;
     if let Some(text) = note {
         print_stderr(&text);
     }

@@ -52,6 +52,7 @@ impl Control {
             AudioEvent::DeviceFailed { reason } => {
                 let text = format!("{}: {reason}", self.running.device.name);
                 self.notify(Kind::DeviceGone, Severity::Loss, text, &[]);
+                self.note_wrong_rate(reason);
             }
             AudioEvent::EngineLost => {
                 let text = "audio thread: it failed; what was recorded is being saved, start again".to_owned();

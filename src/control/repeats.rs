@@ -109,10 +109,76 @@ impl Losses {
     }
 }
 
+/// Times at which the outputs were late. The notice waits until the silent frames are known: the outputs begin again first,
+/// and then the audio thread drops the output that is too late.
+#[derive(Debug, Default)]
+struct LateOutputs {
+    /// Device frame from which on the next notice may be shown.
+    next: u64,
+    waiting: Option<LateTimes>,
+    /// Frames not heard at the last look.
+    unheard: u64,
+    /// The same at the last notice, or at the last look before the first of the times that wait.
+    told: u64,
+}
+
+/// Times that no notice has told of yet.
+#[derive(Clone, Copy, Debug)]
+struct LateTimes {
+    first: FramePos,
+    times: u64,
+    /// Device frame at which the first of them came.
+    since: u64,
+    /// Device frame at which the last of them came, or at which frames were last found not to be heard.
+    changed: u64,
+}
+
+impl LateOutputs {
+    fn came(&mut self, at: FramePos, now: u64) {
+        let fresh = LateTimes { first: at, times: 0, since: now, changed: now };
+        let waiting = self.waiting.get_or_insert(fresh);
+        waiting.times += 1;
+        waiting.changed = now;
+    }
+
+    /// The times that waited and the silent frames, if it is time to tell of them: no more frames are silent, or a second has
+    /// passed. `unheard` are the frames that were not heard so far.
+    fn due(&mut self, now: u64, spacing: u64, unheard: u64) -> Option<(LateTimes, Frames)> {
+        let before = std::mem::replace(&mut self.unheard, unheard);
+        let Some(waiting) = &mut self.waiting else {
+            self.told = before;
+            return None;
+        };
+        if before != unheard {
+            waiting.changed = now;
+        }
+        let is_over = waiting.changed + spacing / 10 <= now || waiting.since + spacing <= now;
+        if !is_over || now < self.next {
+            return None;
+        }
+        self.next = now + spacing;
+        self.take(unheard)
+    }
+
+    fn take(&mut self, unheard: u64) -> Option<(LateTimes, Frames)> {
+        let waiting = self.waiting.take()?;
+        let told = std::mem::replace(&mut self.told, unheard);
+        Some((waiting, Frames(unheard.saturating_sub(told))))
+    }
+}
+
+/// The notice of outputs that were late.
+fn late_text(late: LateTimes, silent: Frames, rate: SampleRate) -> String {
+    let at = Clock(Frames(late.first.0).duration(rate));
+    let times = if late.times == 1 { String::new() } else { format!(" {} times", late.times) };
+    let silent = if silent == Frames(0) { String::new() } else { format!(" and silent for {}", silent.text(rate)) };
+    format!("{at}: the outputs were late{times}{silent}; the recorded sound is complete")
+}
+
 /// The events that control holds back.
 #[derive(Debug, Default)]
 pub(super) struct Repeats {
-    outputs_late: Repeat,
+    outputs_late: LateOutputs,
     inputs_late: Repeat,
     losses: Losses,
     /// Frames that the device has lost while nothing was recorded.
@@ -124,12 +190,14 @@ pub(super) struct Repeats {
 impl Control {
     /// The outputs were late; no input frame was lost.
     pub(super) fn outputs_were_late(&mut self, at: FramePos) {
-        let (now, second) = self.device_time();
-        if self.repeats.outputs_late.came(now, second) {
-            let at_clock = Clock(Frames(at.0).duration(self.running.device.rate));
-            let text = format!("{at_clock}: the outputs were late; the recorded sound is complete");
-            self.notify(Kind::Dropout, Severity::Caution, text, &[("at", at.0)]);
-        }
+        let (now, _) = self.device_time();
+        self.repeats.outputs_late.came(at, now);
+    }
+
+    fn tell_of_late_outputs(&mut self, (late, silent): (LateTimes, Frames)) {
+        let numbers = [("at", late.first.0), ("frames", silent.0), ("times", late.times)];
+        let text = late_text(late, silent, self.running.device.rate);
+        self.notify(Kind::Dropout, Severity::Caution, text, &numbers);
     }
 
     /// The inputs were late, and no frame was lost.
@@ -162,10 +230,14 @@ impl Control {
         self.notify(Kind::Lost, lost.severity(), format!("{clock}: {}", lost.text(rate)), &numbers);
     }
 
-    /// Tells of losses that were held back, before the report of a pass and at the end.
+    /// Tells of losses and late outputs that were held back, before the report of a pass and at the end.
     pub(super) fn show_held_losses(&mut self) {
         if let Some((at, lost)) = self.repeats.losses.waiting.take() {
             self.tell_of_loss(at, lost);
+        }
+        let unheard = self.running.published.frames_unheard.load(Relaxed);
+        if let Some(late) = self.repeats.outputs_late.take(unheard) {
+            self.tell_of_late_outputs(late);
         }
     }
 
@@ -192,9 +264,9 @@ impl Control {
         if let Some((at, lost)) = self.repeats.losses.due(now, second) {
             self.tell_of_loss(at, lost);
         }
-        if let Some(count) = self.repeats.outputs_late.due(now, second) {
-            let text = format!("the outputs were late {count} more times; the recorded sound is complete");
-            self.notify(Kind::Dropout, Severity::Caution, text, &[("times", count)]);
+        let unheard = self.running.published.frames_unheard.load(Relaxed);
+        if let Some(late) = self.repeats.outputs_late.due(now, second, unheard) {
+            self.tell_of_late_outputs(late);
         }
         if let Some(count) = self.repeats.inputs_late.due(now, second) {
             self.caution(format!("{count} more xruns without loss of a recorded frame"));
@@ -225,6 +297,36 @@ mod tests {
         assert_eq!(shown, [(0, 1), (100, 100), (200, 99)]);
         // After a quiet second the next one is shown at once again.
         assert!(repeat.came(1000, 100));
+    }
+
+    #[test]
+    fn late_outputs_are_told_with_the_length_of_their_silence() {
+        let mut late = LateOutputs::default();
+        let mut told = Vec::new();
+        // Frames of a second of 1,000. Each time, 70 frames are found to be silent within 7 frames.
+        let mut unheard = 5;
+        for now in 0..5000_u64 {
+            let times = match now {
+                1000 => 1,
+                // Every 50 frames, which is faster than the silence ends.
+                3000..3500 if now % 50 == 0 => 1,
+                _ => 0,
+            };
+            if 0 < times {
+                late.came(FramePos(now), now);
+            }
+            unheard += if (1000..1007).contains(&now) || (3000..3500).contains(&now) { 10 } else { 0 };
+            let due = late.due(now, 1000, unheard);
+            told.extend(due.map(|(late, silent)| format!("{now}: {}", late_text(late, silent, SampleRate(1000)))));
+        }
+        let wanted = [
+            "1106: 0:01.000: the outputs were late and silent for 70 ms; the recorded sound is complete",
+            "3599: 0:03.000: the outputs were late 10 times and silent for 5.0 s; the recorded sound is complete",
+        ];
+        assert_eq!(told, wanted);
+        // The notice at the end has the time that waits.
+        late.came(FramePos(6000), 6000);
+        assert_eq!(late.take(unheard).map(|(late, silent)| (late.times, silent)), Some((1, Frames(0))));
     }
 
     #[test]

@@ -4,7 +4,9 @@
 use crate::butler::capabilities::{Capabilities, CapturePath};
 use crate::butler::spool::SpoolPlace;
 use crate::device::signal::Signal;
-use crate::device::{Cards, DeviceSpec, Listed, Listing, cards, is_virtual, jack_card, list_cards, server_default};
+use crate::device::{
+    Cards, DeviceSpec, Listed, Listing, cards, configuration_fault, is_virtual, jack_card, list_cards, server_default,
+};
 use crate::file_system;
 use crate::format::{DeviceFormat, TakeFormat};
 use crate::limits;
@@ -35,18 +37,22 @@ pub enum Side {
 
 /// The device to use when the user names none, and the reason as a sentence: the free card with most channels or the card
 /// behind a JACK server, if that has more; else the default of a sound server, else the built-in device. Every front end
-/// chooses by this rule. It opens every card, which can take seconds.
-pub fn best_device(side: Side) -> (String, String) {
+/// chooses by this rule. It opens every card, which can take seconds. An error is the fault of ALSA's configuration, because of
+/// which there seems to be neither a card nor a server.
+pub fn best_device(side: Side) -> Result<(String, String), String> {
+    if let Some(fault) = configuration_fault() {
+        return Err(format!("no device can be chosen: {fault}"));
+    }
     let (cards, all) = (cards(), list_cards());
     let card = best_of(&all, side);
     let channels = card.map_or(0, |card| channels(card, side));
     // Somebody has started the server to work with that card, which is not free then.
     if let Some((name, ports)) = jack_card(side == Side::Inputs).filter(|(_, ports)| channels < *ports as u32) {
         let text = format!("device: {name}, the {ports} ports of JACK's card (--device names another)");
-        return (name, text);
+        return Ok((name, text));
     }
     let server = if card.is_some() { None } else { server_default(side == Side::Inputs) };
-    choice(&cards, card, server)
+    Ok(choice(&cards, card, server))
 }
 
 fn choice(cards: &Cards, card: Option<&Listed>, server: Option<String>) -> (String, String) {

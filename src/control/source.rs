@@ -1,7 +1,7 @@
 //! The source of the inputs that a sound server takes away: a notice, and a line of the report. Thread: control.
 
 use super::{Control, Severity};
-use crate::device::SourceNotice;
+use crate::device::{SourceNotice, is_wrong_rate};
 use crate::flight::record::Kind;
 use crate::message::published::NO_PASS;
 use crate::time::{Clock, Frames};
@@ -24,6 +24,18 @@ impl Control {
         silent.retain(|silent| notices.iter().all(|notice| notice.text != silent.text));
         for notice in silent.into_iter().chain(notices) {
             self.tell_of_source(notice);
+        }
+    }
+
+    /// The device has failed. If its clock runs at another rate, the takes are whole, and none of the sound from now on has the
+    /// right speed: the report says it and the command fails.
+    pub(super) fn note_wrong_rate(&mut self, failure: &str) {
+        let frames = self.published().pass_frames.load(Relaxed);
+        let at = Clock(Frames(frames).duration(self.running.device.rate));
+        let Some(pass) = self.pass.as_mut().filter(|_| is_wrong_rate(failure) && frames != NO_PASS) else { return };
+        if pass.source_losses.len() < LINES_MAX {
+            let text = format!("{at}: {failure}");
+            pass.source_losses.push(SourceNotice { text, is_loss: true, inputs: None });
         }
     }
 

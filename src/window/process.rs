@@ -40,6 +40,19 @@ pub fn set_unset_variable(name: &str, value: &str) -> bool {
     true
 }
 
+/// Takes `posix/` and `right/` from the begin of the time zone's name in the environment, `TZ`. They name folders of the zones,
+/// and the time would be that of UTC: the library that computes it looks in the folder above. Does nothing when the process
+/// has a second thread.
+pub fn set_plain_time_zone() {
+    let name = std::env::var("TZ").unwrap_or_default();
+    let bare = name.strip_prefix(':').unwrap_or(&name);
+    let Some(plain) = ["posix/", "right/"].iter().find_map(|folder| bare.strip_prefix(folder)) else { return };
+    if std::fs::read_dir("/proc/self/task").is_ok_and(|threads| threads.count() == 1) {
+        // SAFETY: this is the only thread of the process, so nothing reads or changes the environment meanwhile.
+        unsafe { std::env::set_var("TZ", plain) };
+    }
+}
+
 /// Brings every mapped page of code and private data into memory, so that running code for the first time takes no
 /// fault. Skips pages that cannot be populated, and the stacks of other threads. Returns the number of bytes visited.
 ///

@@ -72,10 +72,23 @@ fn files_have_the_permissions_that_the_umask_leaves() {
             .arg(inner.get_program())
             .args(inner.get_args());
         run(shell).done();
-        for name in ["audio/In 1-1.wav", "session.json", "events.jsonl"] {
+        for mix in ["", "--mix"] {
+            let inner = faultless("export", &session, &format!("{mix} --to {}", session.join("export").display()));
+            let mut shell = Command::new("sh");
+            shell
+                .args(["-c", &format!("umask {umask}; exec \"$0\" \"$@\"")])
+                .arg(inner.get_program())
+                .args(inner.get_args());
+            run(shell).done();
+        }
+        let exports = std::fs::read_dir(session.join("export")).unwrap().map(|entry| entry.unwrap().path());
+        let exports: Vec<_> = exports.collect();
+        assert_eq!(exports.len(), 2, "a stem and a mix");
+        let own = ["audio/In 1-1.wav", "session.json", "events.jsonl"].map(|name| session.join(name));
+        for file in own.iter().chain(&exports) {
             use std::os::unix::fs::PermissionsExt;
-            let found = std::fs::metadata(session.join(name)).unwrap().permissions().mode() & 0o777;
-            assert_eq!(found, mode, "{name} with umask {umask}");
+            let found = std::fs::metadata(file).unwrap().permissions().mode() & 0o777;
+            assert_eq!(found, mode, "{} with umask {umask}", file.display());
         }
     }
 }

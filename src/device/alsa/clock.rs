@@ -27,6 +27,12 @@ const RATE_ERROR_MAX: f64 = 0.02;
 /// is slow for a while too.
 const SPAN_NS: u64 = 2_000_000_000;
 
+/// A span is longer where the count moves in long steps: as long as this many steps, so that a step at its end is 2 % of it.
+const SPAN_STEPS: f64 = 50.0;
+
+/// Length of a span in any case. A step can be the time for which a busy program made no reading.
+const SPAN_NS_MAX: u64 = 10_000_000_000;
+
 /// Largest relative difference of two spans that show the same wrong rate.
 const SPAN_ERROR_MAX: f64 = 0.01;
 
@@ -67,6 +73,10 @@ pub(super) struct FrameClock {
     suspected_loss: Option<SuspectedLoss>,
     /// Start of the current span of the rate check.
     span_from: Reading,
+    /// The count of the last reading, and the largest difference between two readings in a row of the span. A sound server
+    /// moves the count by its whole block, which is 85 ms in the worst case.
+    last_count: u64,
+    span_step: u64,
     /// The rate of the previous span in Hz, if it was wrong.
     off_hz: Option<f64>,
     wrong_rate: Option<&'static str>,
@@ -90,6 +100,8 @@ impl FrameClock {
             has_reading: false,
             suspected_loss: None,
             span_from: best,
+            last_count: 0,
+            span_step: 0,
             off_hz: None,
             wrong_rate: None,
         }
@@ -160,22 +172,29 @@ impl FrameClock {
     }
 
     fn judge_rate(&mut self, reading: Reading) {
+        self.span_step = self.span_step.max(reading.count.saturating_sub(self.last_count));
+        self.last_count = reading.count;
         let span_ns = reading.at_ns.saturating_sub(self.span_from.at_ns);
-        if span_ns < SPAN_NS {
+        let steps_ns = SPAN_STEPS * self.span_step as f64 / self.nominal_per_ns;
+        if span_ns < SPAN_NS || (span_ns < SPAN_NS_MAX && (span_ns as f64) < steps_ns) {
             return;
         }
         let hz = reading.count.saturating_sub(self.span_from.count) as f64 * 1e9 / span_ns as f64;
-        let is_off = |hz: f64, from: f64, part: f64| part * from < (hz - from).abs();
-        if is_off(hz, self.nominal_per_ns * 1e9, RATE_ERROR_MAX) {
-            if self.off_hz.is_some_and(|before| !is_off(hz, before, SPAN_ERROR_MAX)) {
-                self.wrong_rate = Some(runs_at(hz));
+        // The first or the last reading may come right before a step of the count.
+        let step_hz = self.span_step as f64 * 1e9 / span_ns as f64;
+        let is_off = |from: f64, most: f64| most < (hz - from).abs();
+        let nominal = self.nominal_per_ns * 1e9;
+        if is_off(nominal, RATE_ERROR_MAX * nominal + step_hz) {
+            if let Some(before) = self.off_hz.filter(|before| !is_off(*before, SPAN_ERROR_MAX * before + 2.0 * step_hz))
+            {
+                self.wrong_rate = Some(runs_at(f64::midpoint(hz, before)));
             }
             self.off_hz = Some(hz);
             (self.per_ns, self.origin) = (self.nominal_per_ns, None);
         } else {
             (self.off_hz, self.wrong_rate) = (None, None);
         }
-        self.span_from = reading;
+        (self.span_from, self.span_step) = (reading, 0);
     }
 
     /// The measured frames per second; the nominal rate until the measurement is long enough.
@@ -205,6 +224,7 @@ impl FrameClock {
     fn restart_intervals(&mut self, reading: Reading) {
         (self.best, self.best_before, self.interval_from_ns) = (reading, None, reading.at_ns);
         (self.suspected_loss, self.span_from, self.off_hz) = (None, reading, None);
+        (self.last_count, self.span_step) = (reading.count, 0);
     }
 
     fn close_interval(&mut self, newest: Reading) {
@@ -266,6 +286,11 @@ fn runs_at(hz: f64) -> &'static str {
         };
     }
     sentence!(8000 11025 16000 22050 32000 44100 48000 64000 88200 96000 176_400 192_000 352_800 384_000)
+}
+
+/// Whether `failure` is a sentence of [`runs_at`].
+pub fn is_wrong_rate(failure: &str) -> bool {
+    failure.contains("plays at the wrong speed")
 }
 
 /// Nanoseconds of `time`, limited to `u64`.
@@ -357,6 +382,28 @@ mod tests {
             assert_eq!(clock.wrong_rate(), None, "at {ms} ms");
         }
         assert!(80_000 < lost, "{lost}");
+    }
+
+    /// A block of 4,096 frames is 4 % of two seconds, and was reported as a wrong rate.
+    #[test]
+    fn the_long_blocks_of_a_server_are_no_wrong_rate_and_hide_none() {
+        for block in [2048, 4096, 8192] {
+            for (hz, sentence) in [(48_000_u64, None), (44_100, Some("44100 Hz")), (96_000, Some("96000 Hz"))] {
+                let mut clock = FrameClock::new(RATE, 1024);
+                clock.begin(0);
+                let mut found = None;
+                // The readings come a period apart and not in step with the blocks.
+                for at_ms in (0..60_000_u64).step_by(21) {
+                    let count = at_ms * hz / 1000 / block * block;
+                    clock.observe(at_ms * 1_000_000, count);
+                    found = found.or(clock.wrong_rate());
+                }
+                match sentence {
+                    None => assert_eq!(found, None, "{block}"),
+                    Some(sentence) => assert!(found.is_some_and(|text| text.contains(sentence)), "{block}: {found:?}"),
+                }
+            }
+        }
     }
 
     proptest! {

@@ -3,7 +3,9 @@
 use super::graph::{SoundServer, default_source_pcm};
 use super::name::split_names;
 use super::open_error::holder_of;
-use super::pcm::{FORMATS, Kind, RATES, description, errno, kind_of, pcm_format, quiet, system_says};
+use super::pcm::{
+    FORMATS, Kind, RATES, description, errno, is_null, kind_of, open_pcm, pcm_format, quiet, system_says,
+};
 use crate::device::DeviceError;
 use crate::format::DeviceFormat;
 use crate::limits::CHANNEL_COUNT_MAX;
@@ -138,7 +140,7 @@ pub fn server_default(capture: bool) -> Option<String> {
     let runs = |pcm: &&&str| matches!(probe(pcm, direction), Listing::Free(abilities) if abilities.server);
     let pcm = SERVERS.iter().find(runs)?;
     let behind = |opened: PCM| SoundServer::behind(&description(&opened)?);
-    let server = if capture { PCM::new(pcm, direction, true).ok().and_then(behind) } else { None };
+    let server = if capture { open_pcm(pcm, direction).ok().and_then(behind) } else { None };
     let source = server.and_then(default_source_pcm);
     Some(source.map_or_else(|| format!("alsa:{pcm}"), |source| format!("alsa:{source},{pcm}")))
 }
@@ -205,7 +207,7 @@ fn list_configured(listed: &mut Vec<Listed>) {
 
 pub(super) fn probe(pcm: &str, direction: Direction) -> Listing {
     let refused = |e: ::alsa::Error| Listing::Refused { reason: system_says(errno(&e)) };
-    let opened = match PCM::new(pcm, direction, true) {
+    let opened = match open_pcm(pcm, direction) {
         Ok(opened) => opened,
         Err(e) if errno(&e) == libc::EBUSY => return Listing::Busy { holder: holder_of(pcm, direction) },
         Err(e) => return refused(e),
@@ -223,7 +225,7 @@ fn abilities(pcm: &PCM) -> ::alsa::Result<Abilities> {
         rates: RATES.into_iter().filter(|rate| params.test_rate(*rate).is_ok()).collect(),
         formats: FORMATS.into_iter().filter(|format| params.test_format(pcm_format(*format)).is_ok()).collect(),
         mapped: params.test_access(Access::MMapInterleaved).is_ok(),
-        server: kind_of(pcm) == Kind::Server,
+        server: kind_of(pcm) == Kind::Server && !is_null(pcm),
     })
 }
 

@@ -7,6 +7,8 @@
 
 mod name;
 mod pcm;
+mod configuration;
+mod libjack;
 mod open_error;
 mod planar;
 mod prefill;
@@ -36,6 +38,8 @@ mod transfer;
 mod playback;
 
 pub use arrival::Arrival;
+pub use clock::is_wrong_rate;
+pub use configuration::configuration_fault;
 pub use jack::jack_card;
 use list::offer_server;
 pub use list::{Abilities, Listed, Listing, list_cards, server_default};
@@ -75,7 +79,7 @@ use transfer::Sink;
 const STUCK_NS: u64 = 1_000_000_000;
 
 /// The same for a device that has not delivered anything yet. An idle PulseAudio takes two seconds.
-const NEVER_BEGAN_NS: u64 = 4_000_000_000;
+const NEVER_BEGAN_NS: u64 = 5_000_000_000;
 
 /// A device that runs faster than this multiple of its rate has no clock. A smaller factor means that somebody changed
 /// the rate of the clock that the device follows.
@@ -573,9 +577,9 @@ impl Device for AlsaDevice {
     fn failure(&self) -> Option<&'static str> {
         match self.phase {
             Phase::Gone(reason) => Some(reason.text()),
-            _ if self.playback_gone => {
-                Some("the playback device is gone, capture continues; open the device again to hear")
-            }
+            _ if self.playback_gone => Some(
+                "the playback device is gone: the outputs stay silent until the device is opened again, capture continues",
+            ),
             _ if self.playback_late => Some(
                 "the outputs are silent, because playback runs dry again and again; it is tried again, and capture continues",
             ),

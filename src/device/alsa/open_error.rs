@@ -1,6 +1,7 @@
 //! Explains why a PCM cannot be opened: no card, no permission, or another program that holds it. Thread: opener,
 //! reconnect, control.
 
+use super::configuration::{configuration_fault, first_said};
 use super::name::hardware_address;
 use super::pcm::{Want, system_says};
 use crate::device::DeviceError;
@@ -57,25 +58,33 @@ pub(super) fn open_error(want: &Want<'_>, errno: i32, said: &str) -> DeviceError
         libc::EHOSTDOWN | libc::ECONNREFUSED => {
             failed(format!("{}; the sound server behind it is not running", system_says(errno)))
         }
-        // A name that does not exist has another number.
-        libc::EINVAL if !said.trim().is_empty() && !lacks_direction(said) => failed(format!(
-            "ALSA's configuration is wrong there: {}; correct ~/.asoundrc or /etc/asound.conf",
-            said.trim().lines().next().unwrap_or_default()
-        )),
-        libc::ENOENT | libc::ENODEV | libc::ENXIO | libc::EINVAL => match cards() {
-            forbidden @ Cards::Forbidden { .. } => failed(forbidden.to_string()),
-            cards => {
-                DeviceError::Unknown { name, hint: format!("{cards}; 'faultless devices' lists what can be opened") }
+        libc::ENOENT | libc::ENODEV | libc::ENXIO | libc::EINVAL => match (configuration_fault(), cards()) {
+            (Some(fault), _) => failed(fault),
+            // A name that does not exist has another number.
+            (None, _) if errno == libc::EINVAL && !said.trim().is_empty() && !lacks_direction(said) => failed(format!(
+                "ALSA says: {}; if the device is defined in ~/.asoundrc or /etc/asound.conf, correct it there",
+                first_said(said).unwrap_or_default()
+            )),
+            (None, forbidden @ Cards::Forbidden { .. }) => failed(forbidden.to_string()),
+            (None, cards) => {
+                let says = reason_in(said, want.pcm).map_or_else(String::new, |text| format!("ALSA says: {text}; "));
+                let hint = format!("{says}{cards}; 'faultless devices' lists what can be opened");
+                DeviceError::Unknown { name, hint }
             }
         },
         _ => failed(system_says(errno)),
     }
 }
 
-/// Whether alsa-lib said that an `asym` PCM has no device for this direction. Such a PCM is defined rightly: a microphone
-/// has no playback.
+/// Whether alsa-lib said that a PCM has no device for this direction. Such a PCM is defined rightly: a microphone has no
+/// playback, an encoder has no capture.
 fn lacks_direction(said: &str) -> bool {
-    said.contains("slave is not defined")
+    ["slave is not defined", "is only for playback", "is only for capture"].iter().any(|words| said.contains(words))
+}
+
+/// The words of alsa-lib about a device that it does not find, unless they are no more than the name of the device.
+fn reason_in<'s>(said: &'s str, pcm: &str) -> Option<&'s str> {
+    first_said(said).filter(|text| text.strip_prefix("Unknown PCM ") != Some(pcm))
 }
 
 fn cards_in(proc_asound: &Path, dev_snd: &Path) -> Cards {

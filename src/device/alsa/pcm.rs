@@ -1,6 +1,8 @@
 //! The `alsa` crate in this program's terms: a request for one direction, formats, rates, states, error numbers.
 //! Thread: any; only [`errno`] is called by the audio thread.
 
+use super::libjack;
+use super::name::hardware_address;
 use crate::format::DeviceFormat;
 use crate::limits::{PERIOD_FRAMES_DEFAULT, PERIOD_FRAMES_SERVER};
 use crate::time::SampleRate;
@@ -47,6 +49,11 @@ pub(super) fn description(pcm: &PCM) -> Option<String> {
     Some(text.buffer_string(|bytes| String::from_utf8_lossy(bytes).into_owned()))
 }
 
+/// Whether nothing is behind `pcm`: it takes and gives silence.
+pub(super) fn is_null(pcm: &PCM) -> bool {
+    description(pcm).is_some_and(|text| text.contains("Null PCM"))
+}
+
 fn kind_in(description: &str) -> Kind {
     const CARD: &str = "Hardware PCM card ";
     if description.starts_with(CARD) {
@@ -80,6 +87,15 @@ pub(super) struct Want<'a> {
     pub(super) buffer_frames: usize,
     pub(super) channels: Option<usize>,
     pub(super) format: Option<DeviceFormat>,
+}
+
+/// Opens a PCM without waiting for it.
+pub(super) fn open_pcm(pcm: &str, direction: Direction) -> ::alsa::Result<PCM> {
+    // Only a card's own name tells that JACK is not behind it: a PCM of the user's configuration may have any name.
+    if hardware_address(pcm).is_none() {
+        libjack::silence();
+    }
+    PCM::new(pcm, direction, true)
 }
 
 /// The positive error number of `e`. Errors of `poll` and `revents` have a negative one. This is realtime-safe.

@@ -6,7 +6,8 @@ use super::jack::{Ports, note_unlisted};
 use super::list::SERVERS;
 use super::open_error::open_error;
 use super::pcm::{
-    FORMATS, Kind, Want, description, direction_name, errno, kind_of, pcm_format, rates_offered, system_says,
+    FORMATS, Kind, Want, description, direction_name, errno, is_null, kind_of, open_pcm, pcm_format, rates_offered,
+    system_says,
 };
 use super::planar::{Planar, Touched};
 use super::ring;
@@ -81,15 +82,17 @@ impl Side {
             None => Want { ..*want },
         };
         let said = AlsaOutput::local_error_handler().ok();
-        let opened = PCM::new(of_ports.as_deref().unwrap_or(want.pcm), want.direction, true);
+        let opened = open_pcm(of_ports.as_deref().unwrap_or(want.pcm), want.direction);
         let said = said.map_or_else(String::new, |said| said.borrow().to_string());
         let pcm = opened.map_err(|e| open_error(want, errno(&e), &said))?;
         let kind = kind_of(&pcm);
-        let want = &Want { period_frames: Some(period_wanted(want, kind, notes)), ..*want };
+        let named = want.period_frames;
+        let want = &Want { period_frames: Some(named.unwrap_or(kind.period_frames())), ..*want };
         let choice = choose(&pcm, want, notes)?;
         apply(&pcm, want, choice)?;
         let (period_frames, buffer_frames) = actual_sizes(&pcm, want)?;
-        note_buffer(want, period_frames, buffer_frames, notes);
+        let is_chosen = named.is_none() && kind == Kind::Server;
+        note_buffer(want, is_chosen.then(|| origin(&pcm)), (period_frames, buffer_frames), notes);
         let channels = choice.channels as usize;
         let frame_bytes = channels * choice.format.bytes();
         let no_memory = |e: std::io::Error| failed(want, "mmap", e.to_string());
@@ -216,15 +219,9 @@ fn period_of(want: &Want<'_>) -> usize {
     want.period_frames.unwrap_or(PERIOD_FRAMES_DEFAULT)
 }
 
-/// The period to ask for, with a note where the user named none and it is not the usual one.
-fn period_wanted(want: &Want<'_>, kind: Kind, notes: &mut Vec<String>) -> usize {
-    want.period_frames.unwrap_or_else(|| {
-        let frames = kind.period_frames();
-        if frames != PERIOD_FRAMES_DEFAULT {
-            notes.push(format!("{}: a sound server is behind it, so the period is {frames} frames", label(want)));
-        }
-        frames
-    })
+/// The origin of the sound of a PCM without a card, for a sentence.
+fn origin(pcm: &PCM) -> &'static str {
+    if is_null(pcm) { "nothing" } else { "a sound server" }
 }
 
 fn failed(want: &Want<'_>, call: &'static str, reason: String) -> DeviceError {
@@ -411,8 +408,11 @@ fn actual_sizes(pcm: &PCM, want: &Want<'_>) -> Result<(usize, usize), DeviceErro
     Ok((period, buffer))
 }
 
-fn note_buffer(want: &Want<'_>, period: usize, buffer: usize, notes: &mut Vec<String>) {
-    if period != period_of(want) {
+/// Notes what the device chose. `origin`: the reason for a period that the user has not named.
+fn note_buffer(want: &Want<'_>, origin: Option<&str>, (period, buffer): (usize, usize), notes: &mut Vec<String>) {
+    if let Some(origin) = origin {
+        notes.push(format!("{}: {origin} is behind it, so the period is {period} frames", label(want)));
+    } else if period != period_of(want) {
         notes.push(format!("{}: the period is {period} frames, not {}", label(want), period_of(want)));
     }
     if buffer < 4 * period {

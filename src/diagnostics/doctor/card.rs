@@ -19,6 +19,12 @@ pub(super) fn examine(root: &Path) -> Vec<Finding> {
     cards.iter().map(|card| judge(card, may_open(root, card.number), &holders(root, card.number))).collect()
 }
 
+/// The finding about a configuration of ALSA that cannot be read.
+pub(super) fn misconfigured(fault: String) -> Finding {
+    let sentence = format!("No card and no sound server can be opened: {fault}.");
+    Finding::new("ALSA's configuration", "faulty", Verdict::Poor, sentence)
+}
+
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Card {
     number: u32,

@@ -20,6 +20,7 @@ mod spool;
 
 pub use render::render;
 
+use crate::device::configuration_fault;
 use crate::format::TakeFormat;
 use serde::{Deserialize, Serialize};
 use std::borrow::Cow;
@@ -110,6 +111,7 @@ pub fn examine(folder: &Path, tracks: usize, rate: u32, format: TakeFormat) -> V
     findings.extend(perf::examine());
     findings.extend(power::examine(root));
     findings.extend(card::examine(root));
+    findings.extend(configuration_fault().map(card::misconfigured));
     findings
 }
 

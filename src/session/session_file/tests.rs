@@ -53,7 +53,12 @@ fn a_session_is_made_only_in_an_empty_place() {
 fn what_file_systems_and_desktops_make_by_themselves_is_not_in_the_way_of_a_session() {
     let dir = tempfile::tempdir().expect("a folder");
     fs::create_dir(dir.path().join("lost+found")).expect("made");
-    fs::create_dir(dir.path().join(".Trash-1000")).expect("made");
+    for name in [".Trash-1000", "$Recycle.Bin", ".TemporaryItems", ".DocumentRevisions-V100", ".Trash", ".stfolder"] {
+        fs::create_dir(dir.path().join(name)).expect("made");
+    }
+    for name in ["._audio", ".hidden", ".localized", "Desktop.ini", "thumbs.db"] {
+        fs::write(dir.path().join(name), "x").expect("written");
+    }
     fs::write(dir.path().join(".directory"), "[Desktop Entry]").expect("written");
     fs::write(dir.path().join(".DS_Store"), "x").expect("written");
     let create = || OpenSession::create(dir.path(), "x", SampleRate(48_000), TakeFormat::S16);

@@ -171,5 +171,6 @@ fn configuration(plugin: &Path, folder: &Path) -> String {
     );
     text + &card_of_number
         + "pcm.wrong { type hw server \"none\" card 0 }\n"
+        + "pcm.converted { type rate slave { pcm \"ramp_m\" rate 48000 } }\n"
         + "pcm.mic { type asym capture.pcm \"ramp_m\" }\npcm.speaker { type asym playback.pcm \"loop_m\" }\n"
 }

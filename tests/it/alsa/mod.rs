@@ -6,6 +6,8 @@
 #![allow(clippy::unwrap_used, reason = "a test may fail")]
 
 mod card;
+mod configuration;
+mod reported;
 mod reconnect;
 mod reserved;
 mod faults;
@@ -490,7 +492,7 @@ fn a_device_that_cannot_be_opened_gives_the_reason() {
             "alsa:ramp_m: the device is in use by another program; close it there and try again"
         );
         let wrong = text(capture_spec("wrong"));
-        assert!(wrong.contains("ALSA's configuration is wrong there: ") && wrong.contains("server"), "{wrong}");
+        assert!(wrong.contains("ALSA says: ") && wrong.contains("server"), "{wrong}");
         assert!(text(spec("-,-")).contains("neither capture nor playback"));
         assert!(text(spec("a\0b")).contains("zero byte"));
     });

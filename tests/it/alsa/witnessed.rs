@@ -5,6 +5,7 @@ use super::{capture_spec, loop_spec, open};
 use crate::witness::account::{Account, Calls, account, prepare};
 use faultless::device::alsa::AlsaDevice;
 use faultless::device::{Device, DeviceSpec, Input, LossCause, Output, Wake};
+use faultless::time::SampleRate;
 use std::time::Duration;
 
 /// Moves hundreds of periods with every kind of access. System calls and waits are allowed, because the device makes
@@ -26,6 +27,31 @@ fn the_device_allocates_nothing_and_takes_no_fault() {
         }
         for name in ["loop_m", "loop_r", "loop_n", "-,loop_m"] {
             let mut device = open(&DeviceSpec { period_frames: Some(128), ..loop_spec(name) });
+            device.start().unwrap();
+            prepare();
+            let cost = cycles(&mut device, 200, &mut |_, output| output.bytes.fill(3));
+            assert_eq!((cost.allocations, cost.minor_faults, cost.major_faults), (0, 0, 0), "{name}: {cost:?}");
+        }
+    });
+}
+
+/// The converters of alsa-lib run on the audio thread.
+#[test]
+fn alsas_converters_allocate_nothing_and_take_no_fault() {
+    on_a_test_card("alsa::witnessed::alsas_converters_allocate_nothing_and_take_no_fault", || {
+        for (name, rate) in
+            [("plug:ramp_m", 48_000), ("plug:ramp_m", 44_100), ("plug:ramp_r", 96_000), ("converted", 44_100)]
+        {
+            let rate = SampleRate(rate);
+            let mut device = open(&DeviceSpec { rate, period_frames: Some(64), inputs: Some(6), ..capture_spec(name) });
+            device.start().unwrap();
+            prepare();
+            let cost = cycles(&mut device, 600, &mut |_, _| {});
+            assert_eq!((cost.allocations, cost.minor_faults, cost.major_faults), (0, 0, 0), "{name}: {cost:?}");
+        }
+        for name in ["plug:loop_m", "-,plug:loop_m"] {
+            let rate = SampleRate(11_025);
+            let mut device = open(&DeviceSpec { rate, period_frames: Some(128), ..loop_spec(name) });
             device.start().unwrap();
             prepare();
             let cost = cycles(&mut device, 200, &mut |_, output| output.bytes.fill(3));

@@ -190,6 +190,8 @@ fn all_is_heard(server: &dyn Server, periods: &[usize]) {
         let shown = format!("period {period}: given {given:?}, heard {heard:?}");
         assert!(ran_dry || FRAMES - 2_000 < given.exact, "{shown}, and nothing is said");
         assert_eq!(ended.code, Some(0), "{shown}");
+        let audio = &ended.json()["audio_thread"];
+        assert_eq!((&audio["minor_faults"], &audio["major_faults"]), (&0.into(), &0.into()), "{shown}: page faults");
         assert!(FRAMES / 2 < heard.right, "{shown}, and no error");
     }
 }
