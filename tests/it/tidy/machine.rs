@@ -98,6 +98,7 @@ const EXCEPTIONS: &[(&str, &str, &str)] = &[
     ("src/butler/logout.rs", "read_dir(", "settings of logind, which are read at a start"),
     ("src/butler/spool.rs", "statfs(", "the kind of a folder in memory"),
     ("src/butler/capabilities.rs", ".set_len(", "a file without a name in memory, at a start"),
+    ("src/session/session_file/lock.rs", "fs::read_to_string", "the kernel's account of another process"),
     ("src/control/report.rs", "Instant::now", "the benchmark's measure of a bare copy"),
     ("src/control/report.rs", ".elapsed()", "the benchmark's measure of a bare copy"),
     ("src/control/system_sleep.rs", "clock_gettime", "the sleep of the real machine; a simulated one never sleeps"),
