@@ -60,13 +60,13 @@ pub(super) fn restored_pages(ours: &[u8], theirs: &[u8]) -> Vec<Range<usize>> {
     let mut found: Vec<Range<usize>> = Vec::new();
     for at in (0..theirs.len()).step_by(PAGE_BYTES) {
         let end = (at + PAGE_BYTES).min(theirs.len());
-        let theirs = &theirs[at..end];
-        let ours = ours.get(at..end.min(ours.len())).unwrap_or_default();
-        let lacks = ours.iter().chain(std::iter::repeat(&0)).zip(theirs).fold(Some(false), |lacks, (ours, theirs)| {
-            if ours == theirs { lacks } else { lacks.filter(|_| *ours == 0).map(|_| true) }
-        });
+        let (there, theirs) = (ours.get(at..end.min(ours.len())).unwrap_or_default(), &theirs[at..end]);
+        // Bytes beyond the end of a file are zeros.
+        let bytes = || there.iter().chain(std::iter::repeat(&0)).zip(theirs);
+        let lacks_sound =
+            bytes().any(|(ours, theirs)| ours != theirs) && bytes().all(|(ours, theirs)| *ours == 0 || ours == theirs);
         match found.last_mut() {
-            _ if lacks != Some(true) => {}
+            _ if !lacks_sound => {}
             Some(last) if last.end == at => last.end = end,
             _ => found.push(at..end),
         }
@@ -118,8 +118,9 @@ mod tests {
         ours[PAGE_BYTES..2 * PAGE_BYTES].fill(0);
         ours[3 * PAGE_BYTES] = 4;
         ours[3 * PAGE_BYTES + 1] = 0;
-        assert_eq!(restored_pages(&ours, &theirs), [0..2 * PAGE_BYTES], "the fourth page has other sound");
+        let two_pages = 0..2 * PAGE_BYTES;
+        assert_eq!(restored_pages(&ours, &theirs), std::slice::from_ref(&two_pages), "the fourth has other sound");
         ours.truncate(3 * PAGE_BYTES);
-        assert_eq!(restored_pages(&ours, &theirs), [0..2 * PAGE_BYTES, 3 * PAGE_BYTES..4 * PAGE_BYTES + 10]);
+        assert_eq!(restored_pages(&ours, &theirs), [two_pages, 3 * PAGE_BYTES..4 * PAGE_BYTES + 10]);
     }
 }

@@ -250,7 +250,7 @@ impl Session {
             let end = match mine.state {
                 TakeState::Recording => u64::MAX,
                 TakeState::Recovered => mine.frames.0,
-                _ => continue,
+                TakeState::Complete => continue,
             };
             let (id, before) = (mine.id, mine.losses.len());
             for loss in take.losses.iter().filter(|loss| loss.at.0 < end) {
