@@ -20,7 +20,7 @@ pub(super) fn examine(root: &Path) -> Vec<Finding> {
 }
 
 /// The finding about a configuration of ALSA that cannot be read.
-pub(super) fn misconfigured(fault: String) -> Finding {
+pub(super) fn misconfigured(fault: &str) -> Finding {
     let sentence = format!("No card and no sound server can be opened: {fault}.");
     Finding::new("ALSA's configuration", "faulty", Verdict::Poor, sentence)
 }

@@ -111,7 +111,7 @@ pub fn examine(folder: &Path, tracks: usize, rate: u32, format: TakeFormat) -> V
     findings.extend(perf::examine());
     findings.extend(power::examine(root));
     findings.extend(card::examine(root));
-    findings.extend(configuration_fault().map(card::misconfigured));
+    findings.extend(configuration_fault().as_deref().map(card::misconfigured));
     findings
 }
 

@@ -22,6 +22,9 @@ struct Jack {
     _service: Service,
 }
 
+/// Servers that this process has started. Tests of one process run at the same time, and each has a server of its own.
+static STARTED: AtomicU32 = AtomicU32::new(0);
+
 impl Jack {
     fn start(period: usize) -> Result<Jack, String> {
         installed(&["jackd", "jack_lsp", "arecord"]).or_else(|_| installed(&["jackd", "arecord"]))?;
@@ -38,8 +41,6 @@ impl Jack {
             ),
         )
         .unwrap();
-        // Tests of one process run at the same time.
-        static STARTED: AtomicU32 = AtomicU32::new(0);
         let name = format!("faultless-test-{}-{}", std::process::id(), STARTED.fetch_add(1, Relaxed));
         let mut server = Command::new("jackd");
         let period = period.to_string();
