@@ -2,7 +2,7 @@
 
 use super::evidence::recorder;
 use super::overdub::{lies_where_it_was_heard, lies_where_it_was_heard_with};
-use super::{Server, Service, all_is_heard, await_ready, installed, module, report_of, spawn};
+use super::{Server, Service, all_is_heard, await_ready, installed, module, spawn};
 use crate::util::{PATIENCE, Started, faultless, is_root, place, read_wav, run, skip, start};
 use faultless::device::signal::{RAMP_CHANNEL_STEP, ramp};
 use faultless::session::session_file::open_read_only;
@@ -11,6 +11,7 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::process::{Command, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
 use std::time::{Duration, Instant};
 use tempfile::TempDir;
 
@@ -20,6 +21,9 @@ struct Jack {
     name: String,
     _service: Service,
 }
+
+/// Servers that this process has started. Tests of one process run at the same time, and each has a server of its own.
+static STARTED: AtomicU32 = AtomicU32::new(0);
 
 impl Jack {
     fn start(period: usize) -> Result<Jack, String> {
@@ -37,7 +41,7 @@ impl Jack {
             ),
         )
         .unwrap();
-        let name = format!("faultless-test-{}-{period}", std::process::id());
+        let name = format!("faultless-test-{}-{}", std::process::id(), STARTED.fetch_add(1, Relaxed));
         let mut server = Command::new("jackd");
         let period = period.to_string();
         // A server without the real-time class skips blocks on a busy machine.
@@ -301,14 +305,6 @@ fn await_words(recorder: &Started, words: &str) {
     }
 }
 
-/// Records the client `synth` for some seconds, in the background.
-fn record_synth(server: &Jack, folder: &Path, seconds: u32) -> std::process::Child {
-    let arguments = format!("--json --device alsa:jack:CLIENT=synth,- --seconds {seconds}");
-    let mut recorder = faultless("record", folder, &arguments);
-    server.lead(&mut recorder).stdout(Stdio::piped()).stderr(Stdio::piped());
-    recorder.spawn().unwrap()
-}
-
 /// The take had silence from then on, and nothing was said.
 #[test]
 fn a_client_of_jack_that_ends_is_said_and_recorded_again_when_it_is_back() {
@@ -429,15 +425,15 @@ fn a_port_of_jack_that_is_disconnected_while_it_is_recorded_is_said() {
     let place = place();
     let _synth = server.synth();
     let folder = place.path().join("session");
-    let recorder = record_synth(&server, &folder, 6);
-    std::thread::sleep(Duration::from_secs(2));
+    let recorder = recording(&server, &folder, "--device alsa:jack:CLIENT=synth,-");
+    std::thread::sleep(Duration::from_secs(1));
     let mut cut = Command::new("jack_disconnect");
     server.lead(cut.args(["synth:out_001", "Faultless:in_001"])).status().unwrap();
-    let ended = recorder.wait_with_output().unwrap();
-    let err = String::from_utf8_lossy(&ended.stderr);
     let lost = "JACK's ports of synth were disconnected: input 2 records silence; connect them again in JACK";
-    assert!(err.contains(lost), "{err}");
-    assert_eq!(ended.status.code(), Some(1), "{err}");
+    await_words(&recorder, lost);
+    recorder.signal("INT");
+    let ended = recorder.wait(PATIENCE);
+    assert_eq!(ended.code, Some(1), "{}", ended.err);
     // The take of this input has it in its account, also when the report is gone. The others have lost nothing.
     for take in open_read_only(&folder).unwrap().takes() {
         let said = &take.accounts.as_ref().unwrap().source_losses;
@@ -494,16 +490,18 @@ fn a_port_of_jack_that_is_disconnected_is_said_where_no_events_can_be_read() {
     let place = place();
     let _synth = server.synth();
     let without = in_place_of("jack_evmon", "exit 1");
-    let arguments = "--json --device alsa:jack:CLIENT=synth,- --seconds 14";
-    let mut recorder = faultless("record", &place.path().join("session"), arguments);
+    let folder = place.path().join("session");
+    let mut recorder = faultless("record", &folder, "--json --device alsa:jack:CLIENT=synth,-");
     with_path(server.lead(&mut recorder), without.path());
-    let recorder = recorder.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
-    std::thread::sleep(Duration::from_secs(2));
+    let recorder = start(recorder);
+    crate::record::await_sound(&folder.join("audio/In 1-1.wav"));
+    std::thread::sleep(Duration::from_secs(1));
     let mut cut = Command::new("jack_disconnect");
     server.lead(cut.args(["synth:out_001", "Faultless:in_001"])).status().unwrap();
-    let (_, err, status) = report_of(recorder);
-    assert!(err.contains("JACK's ports of synth were disconnected: input 2 records silence"), "{err}");
-    assert_eq!(status, Some(1), "{err}");
+    await_words(&recorder, "JACK's ports of synth were disconnected: input 2 records silence");
+    recorder.signal("INT");
+    let ended = recorder.wait(PATIENCE);
+    assert_eq!(ended.code, Some(1), "{}", ended.err);
 }
 
 /// The processes below `pid` that are not ended.
