@@ -7,9 +7,10 @@
 //!   WAV files (sound that the committer had written) --+
 //! ```
 //!
-//! The order makes recovery safe. First the WAV files of a pass are written and made durable; each byte has only one
-//! place. Then session.json says that the takes are whole. Only then the spool files are removed. A recovery that is
-//! stopped anywhere can be started again and finds at least as much as before.
+//! The order makes recovery safe. First session.json lists the losses that only the memory knows. Then the WAV files of a
+//! pass are written and made durable; each byte has only one place. Then session.json says that the takes are whole. Only
+//! then the spool files are removed. A recovery that is stopped anywhere can be started again and finds at least as much as
+//! before.
 //!
 //! Nothing is ended early and nothing is removed on a mere absence. A spool file that is not found proves that its sound
 //! is gone only if the recovery looks from the right place ([`viewpoint`]); otherwise the takes stay as they are. A spool
