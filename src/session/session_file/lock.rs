@@ -136,8 +136,10 @@ fn locked_error(folder: &Folder, file: &File) -> SessionError {
 
 /// The process number in a lock file.
 fn pid_in(file: &File) -> Option<u32> {
-    let text = String::from_utf8(disk::read_to_end(file, 32).ok()?).ok()?;
-    text.trim().parse().ok()
+    let mut text = [0; 32];
+    // The position of the file stays where it is: a lock that is waited for is read again.
+    let bytes = disk::read_at(file, &mut text, 0).ok()?;
+    std::str::from_utf8(&text[..bytes]).ok()?.trim().parse().ok()
 }
 
 /// Writes the process number. A full disk may refuse it; the lock holds all the same. A file with a second name is
