@@ -2,7 +2,8 @@
 
 use super::{await_words, recording};
 use crate::record::await_sound;
-use crate::util::{DEEP, PATIENCE, check, faultless, place, record, run, start};
+use crate::util::{DEEP, PATIENCE, Started, check, faultless, place, record, run, start};
+use faultless::session::Session;
 use faultless::session::session_file::open_read_only;
 use std::fs::{self, File};
 use std::path::Path;
@@ -15,19 +16,11 @@ fn a_take_that_another_program_cuts_short_while_it_is_recorded_is_not_called_who
     let program = recording(&folder, 2);
     File::options().write(true).open(folder.join("audio/In 2-1.wav")).unwrap().set_len(4996).unwrap();
     await_words(&program, "cut it short");
-    program.signal("TERM");
-    let ended = program.wait(PATIENCE);
-    assert_eq!(ended.code, Some(1), "{}", ended.err);
-    assert!(ended.err.contains("In 2-1.wav") && ended.err.contains("not whole"), "{}", ended.err);
-    let told = run(faultless("recover", &folder, "")).done();
-    assert!(told.out.contains("the takes list them"), "{}", told.out);
-    let session = open_read_only(&folder).unwrap();
-    let losses: Vec<bool> = session.takes().iter().map(|take| take.losses.is_empty()).collect();
-    assert_eq!(losses, [true, false], "the silence is a listed loss of the take that was cut");
+    ends_not_whole(program);
+    let session = lists_its_losses(&folder);
     // The rest of the page in which the cut is reads as zeros, and belongs to the loss.
     let (lost, sound) = (session.takes()[1].losses[0].at.0, (4996 - 4096) / 3);
     assert!((sound - 2..=sound).contains(&lost), "{lost}");
-    check(&folder);
 }
 
 #[test]
@@ -40,21 +33,14 @@ fn a_take_that_is_recorded_in_place_and_cut_short_does_not_end_the_recording() {
     File::options().write(true).open(folder.join("audio/In 2-1.wav")).unwrap().set_len(4996).unwrap();
     await_words(&program, "cut it short");
     std::thread::sleep(Duration::from_millis(1500));
-    program.signal("TERM");
-    let ended = program.wait(PATIENCE);
-    assert_eq!(ended.code, Some(1), "{}", ended.err);
-    assert!(ended.err.contains("In 2-1.wav") && ended.err.contains("not whole"), "{}", ended.err);
-    let told = run(faultless("recover", &folder, "")).done();
-    assert!(told.out.contains("the takes list them"), "{}", told.out);
-    let session = open_read_only(&folder).unwrap();
+    ends_not_whole(program);
+    let session = lists_its_losses(&folder);
     assert_eq!(session.takes()[0].frames, session.takes()[1].frames);
-    assert!(session.takes()[0].losses.is_empty());
     let lost = &session.takes()[1].losses;
     assert!((298..=300).contains(&lost[0].at.0), "{lost:?}");
-    // What lies behind the listed losses is sound.
+    // Sound follows the listed losses.
     let end = lost.iter().map(|loss| loss.at.0 + loss.frames.0).max().unwrap();
     assert!(end + 24_000 < session.takes()[1].frames.0, "{lost:?}");
-    check(&folder);
 }
 
 #[test]
@@ -69,10 +55,7 @@ fn an_older_copy_that_is_saved_over_a_take_while_it_is_recorded_is_noticed() {
     // The copy has the blocks that were reserved for later sound as zeros, so the file is no shorter than before.
     fs::write(&take, older).unwrap();
     await_words(&program, "another program");
-    program.signal("TERM");
-    let ended = program.wait(PATIENCE);
-    assert_eq!(ended.code, Some(1), "{}", ended.err);
-    assert!(ended.err.contains("In 2-1.wav") && ended.err.contains("not whole"), "{}", ended.err);
+    ends_not_whole(program);
     lists_its_losses(&folder);
 }
 
@@ -113,12 +96,21 @@ fn a_take_that_a_copy_replaces_before_a_kill_is_whole_again_from_the_mirror() {
     check(&folder);
 }
 
+/// Ends a recording. Checks that its second take is not called whole.
+fn ends_not_whole(program: Started) {
+    program.signal("TERM");
+    let ended = program.wait(PATIENCE);
+    assert_eq!(ended.code, Some(1), "{}", ended.err);
+    assert!(ended.err.contains("In 2-1.wav") && ended.err.contains("not whole"), "{}", ended.err);
+}
+
 /// Recovers a session of two takes. Checks that the second one lists what it lacks, and that the first one lacks nothing.
-fn lists_its_losses(folder: &Path) {
+fn lists_its_losses(folder: &Path) -> Session {
     let told = run(faultless("recover", folder, "")).done();
     assert!(told.out.contains("the takes list them"), "{}", told.out);
     let session = open_read_only(folder).unwrap();
     let losses: Vec<bool> = session.takes().iter().map(|take| take.losses.is_empty()).collect();
     assert_eq!(losses, [true, false]);
     check(folder);
+    session
 }
