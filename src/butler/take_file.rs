@@ -18,7 +18,7 @@ use nix::fcntl::{PosixFadviseAdvice, posix_fadvise};
 use std::fs::{File, OpenOptions};
 use std::io::{self, IoSlice};
 use std::os::fd::AsRawFd;
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -36,6 +36,17 @@ pub struct Change {
     pub had: FileByte,
     /// Whether the file is shorter. Otherwise the program has written to it.
     pub is_shorter: bool,
+}
+
+/// The sound that a header does not give.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum HeaderLag {
+    /// The header gives all of the sound.
+    Nothing,
+    /// So much is missing at the end.
+    Part(Duration),
+    /// The header gives no sound.
+    All,
 }
 
 /// The WAV file of an open take.
@@ -64,6 +75,10 @@ pub struct TakeFile {
     header_end: FileByte,
     /// Whether the last header that was written is surely the one in `page`.
     header_is_known: bool,
+    /// Whether the file system gives a file that is removed no other name while it is open.
+    keeps_no_removed_name: bool,
+    /// Whether the last call of [`TakeFile::find_change`] found that the file has a name.
+    has_name: bool,
     /// Whether sound was written since the last successful sync.
     unsynced: bool,
     /// Where the sound of this file begins in the take.
@@ -101,6 +116,7 @@ impl TakeFile {
             path: plan.path.clone(),
             place: TakePlace::of(&plan.path),
             header: plan.header.clone(),
+            keeps_no_removed_name: file_system::keeps_no_removed_name(&file),
             file: Arc::new(file),
             o_direct_file: None,
             reserve: capabilities.reserve,
@@ -111,6 +127,7 @@ impl TakeFile {
             durable: FileByte::DATA,
             header_end: FileByte::DATA,
             header_is_known: false,
+            has_name: false,
             unsynced: false,
             start,
             filled: Vec::new(),
@@ -182,9 +199,13 @@ impl TakeFile {
         self.unsynced || self.durable < self.written
     }
 
-    /// Whether the header gives less sound than up to `end`.
-    pub fn header_ends_before(&self, end: FileByte) -> bool {
-        self.header_end < end
+    /// How much of the sound before `end` the header does not give.
+    pub fn header_lag(&self, end: FileByte) -> HeaderLag {
+        match end.0.saturating_sub(self.header_end.0) {
+            0 => HeaderLag::Nothing,
+            _ if self.header_end == FileByte::DATA => HeaderLag::All,
+            bytes => HeaderLag::Part(Duration::from_millis(bytes * 1000 / self.speed().max(1))),
+        }
     }
 
     /// Reserves blocks for the sound of the next `ahead`, at most [`limits::RESERVE_SECONDS`]. Returns whether anything
@@ -281,7 +302,10 @@ impl TakeFile {
     /// Whether another program has changed the file since the last call, as far as its length and its header show. `is_cut`: an
     /// access to a mapping of the file has found that it is shorter.
     pub fn find_change(&mut self, is_cut: bool) -> Option<Change> {
-        let length = FileByte(self.file.metadata().ok()?.len()).max(FileByte::DATA);
+        self.has_name = false;
+        let found = self.file.metadata().ok()?;
+        self.has_name = self.keeps_no_removed_name && found.nlink() == 1;
+        let length = FileByte(found.len()).max(FileByte::DATA);
         let had = self.stored.min(self.written);
         let is_shorter = is_cut || length < had;
         self.stored = self.stored.min(length);
@@ -293,6 +317,12 @@ impl TakeFile {
         let has_other_header = self.header_is_known && !self.has_own_header();
         self.header_is_known &= !has_other_header;
         (is_shorter || has_other_header).then_some(Change { had, is_shorter })
+    }
+
+    /// Whether the file surely had a name at the last call of [`TakeFile::find_change`]. The question which name it has costs
+    /// as much as a write of the header.
+    pub fn has_name(&self) -> bool {
+        self.has_name
     }
 
     /// Whether the header is the one that was written last. A program that saves an older copy over the file, or a file of its
@@ -471,7 +501,7 @@ mod tests {
                 .unwrap();
             take.note_written(FileByte(4096 + 12_288));
             assert!(take.sync().unwrap().is_empty());
-            assert!(!take.is_unsynced() && take.header_ends_before(take.durable()));
+            assert!(!take.is_unsynced() && take.header_lag(take.durable()) == HeaderLag::All);
             take.write_header(take.durable()).unwrap();
             assert_eq!(hound::WavReader::open(&take.path).unwrap().duration(), 4096);
             let end =

@@ -77,6 +77,11 @@ pub fn name_of(folder: impl AsFd) -> Option<String> {
     id.and_then(|id| mount_by_id(id.trim())).map(|mount| mount.kind).or_else(|| by_magic(folder))
 }
 
+/// Whether a file that is removed while it is open has no name any more. NFS and FUSE rename it instead.
+pub fn keeps_no_removed_name(file: impl AsFd) -> bool {
+    matches!(by_magic(file).as_deref(), Some("ext4" | "xfs" | "btrfs" | "f2fs" | "tmpfs"))
+}
+
 /// The name of the file system that a path is on.
 pub fn name_at(path: &Path) -> Option<String> {
     name_of(disk::open_at(AT_FDCWD, path, OFlag::O_PATH | OFlag::O_CLOEXEC, Mode::empty()).ok()?)

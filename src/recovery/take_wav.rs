@@ -33,8 +33,8 @@ const UNFINISHED: &str = "being recorded";
 /// Part of the coding history of a take that a recovery has finished.
 const RECOVERED: &str = "cut off and recovered";
 
-/// A header claims the durable sound of the last sync or the one before. It can wait three seconds for the list of losses.
-const HEADER_LAG_SECONDS: u64 = 6;
+/// A header claims the durable sound of one of the last four syncs. It can wait three seconds for the list of losses.
+const HEADER_LAG_SECONDS: u64 = 8;
 
 /// So many frames of zeros in a file that another program has changed count as lost.
 const ZERO_FRAMES_LEAST: Frames = Frames(64);

@@ -2,6 +2,7 @@
 
 use super::{Committer, OpenTake};
 use crate::butler::capabilities::CapturePath;
+use crate::butler::take_file::HeaderLag;
 use crate::host;
 use crate::message::offset::FileByte;
 use crate::message::take::PassKey;
@@ -10,9 +11,17 @@ use std::collections::HashMap;
 use std::sync::atomic::Ordering::Acquire;
 use std::time::Duration;
 
+/// Syncs from one header of a take to the next. A header is a write of its own, and with many takes it costs a committer as
+/// much as their sound. One header of each pass is written at every sync, and a recovery gives all takes its length. The
+/// others are for programs that read the takes meanwhile.
+const HEADER_TURNS: usize = 3;
+
+/// A header that lacks this much is written at the next sync.
+const HEADER_LAG_MAX: Duration = Duration::from_secs(2);
+
 impl Committer {
-    /// Writes the headers that have more to claim, and reserves blocks. Makes one header of each pass durable. Returns
-    /// whether everything succeeded.
+    /// Writes the headers that are due, and reserves blocks. Makes one header of each pass durable. Returns whether everything
+    /// succeeded.
     pub(super) fn write_headers(&mut self) -> bool {
         let in_spool = self.setup.capture_path == CapturePath::Spool;
         let (mut notes, mut all_written) = (Vec::new(), true);
@@ -24,10 +33,17 @@ impl Committer {
         let saved = self.setup.disk.losses_saved.load(Acquire);
         let header_ends = self.header_ends();
         let may_claim = self.losses.may_claim(saved, self.setup.published.losses(), host::now());
+        self.header_turn = (self.header_turn + 1) % HEADER_TURNS;
         for (at, header_end) in header_ends.into_iter().enumerate() {
             let OpenTake { pass, file, .. } = &mut self.takes[at];
             let (pass, end) = (*pass, if in_spool { header_end } else { file.written() });
-            if may_claim && file.header_ends_before(end) {
+            let may_wait = in_spool && claimed.contains(&pass) && at % HEADER_TURNS != self.header_turn;
+            let is_due = match file.header_lag(end) {
+                HeaderLag::Nothing => false,
+                HeaderLag::Part(lag) => !may_wait || HEADER_LAG_MAX <= lag,
+                HeaderLag::All => true,
+            };
+            if may_claim && is_due {
                 let mut done = file.write_header(end);
                 // Make one header of each pass durable now; writing the others has begun. A single durable claim is
                 // enough, because it holds for every take.

@@ -111,6 +111,8 @@ pub struct Committer {
     /// The number of stored frames at the last sync.
     stored_at_sync: u64,
     losses: UnsavedLosses,
+    /// Which takes write their headers at the present sync, see [`headers`].
+    header_turn: usize,
 }
 
 /// Memory of the spool that is in use.
@@ -147,6 +149,7 @@ impl Committer {
             abandoned: false,
             stored_at_sync: NO_PASS,
             losses: UnsavedLosses::default(),
+            header_turn: 0,
         }
     }
 

@@ -381,7 +381,7 @@ impl OpenTake {
     /// Puts the file back if another program has removed it. Returns the message for the user. In `in-place` the windows
     /// map the file, so that only its end can put it back.
     pub(super) fn put_back_if_removed(&mut self) -> io::Result<Option<String>> {
-        if self.spool.is_none() {
+        if self.spool.is_none() || self.file.has_name() {
             return Ok(None);
         }
         let message = self.file.put_back_if_removed().inspect_err(|_| self.is_nameless = true)?;
