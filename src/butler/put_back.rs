@@ -127,7 +127,7 @@ pub(super) fn take_name(folder: &Path, part: &Path, name: &OsStr) -> io::Result<
     }
     let stem = Path::new(name).file_stem().unwrap_or(name);
     for number in 1..=NAME_COUNT_MAX {
-        let aside = folder.join(with_suffix("", stem, &format!(" (of another program {number}).wav")));
+        let aside = folder.join(file_system::name_for_other(stem, number));
         if rename_to_free_name(&path, &aside)? {
             return match rename_to_free_name(part, &path)? {
                 true => Ok(Some(aside)),

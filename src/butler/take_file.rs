@@ -50,6 +50,7 @@ pub enum HeaderLag {
 }
 
 /// The WAV file of an open take.
+#[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own about the file")]
 pub struct TakeFile {
     /// Path of the file.
     pub path: PathBuf,

@@ -31,7 +31,6 @@ use recorder::{Block, Recorder};
 use rtrb::{Consumer, Producer};
 use std::sync::Arc;
 use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
-use take_loop::TakeReports;
 use transport::{Event, Jump, Transport};
 use voices::Voices;
 
@@ -328,7 +327,7 @@ impl Engine {
                 self.recorder.begin_if_due(self.playhead.position(), self.device_frames, &mut self.outbox);
             }
             let Engine { meters, outbox, published, .. } = self;
-            self.recorder.record(self.sample_loop, block, &mut TakeReports { meters, outbox, published });
+            self.recorder.record(self.sample_loop, block, meters, outbox, published);
         }
         if !quiet {
             self.mix(block, rolling);
@@ -395,7 +394,8 @@ impl Engine {
 
     fn report_loss(&mut self) {
         if let Some(PendingLoss { at, frames, recorded, cause }) = self.loss.take() {
-            self.outbox.report(AudioEvent::Lost { at, frames, recorded, cause });
+            self.outbox.report_loss(AudioEvent::Lost { at, frames, recorded, cause }, frames);
+            self.recorder.device_loss_reported();
         }
     }
 
@@ -405,6 +405,7 @@ impl Engine {
         published.position.store(self.playhead.position().0, Relaxed);
         published.stream.store(self.playhead.stream, Relaxed);
         published.device_frames.store(self.device_frames, Relaxed);
+        published.open_loss.store(self.recorder.open_loss(), Relaxed);
         published.pass_frames.store(self.recorder.frames(), Release);
     }
 }

@@ -4,6 +4,7 @@
 
 use crate::message::AudioEvent;
 use crate::message::published::{NO_PASS, Published};
+use crate::time::Frames;
 use rtrb::{Producer, PushError};
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
@@ -30,6 +31,13 @@ impl Outbox {
             std::mem::forget(event);
             self.published.events_missed.fetch_add(1, Relaxed);
         }
+    }
+
+    /// Sends an event about a loss of `frames` frames that has ended, see [`Published::losses_reported`]. This is
+    /// realtime-safe.
+    pub fn report_loss(&mut self, event: AudioEvent, frames: Frames) {
+        self.report(event);
+        self.published.losses_reported.fetch_add(frames.0, Relaxed);
     }
 
     /// Sends an event that owns memory. When the ring is full, the event waits here for [`Outbox::retry`]. This is

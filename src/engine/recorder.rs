@@ -3,10 +3,11 @@
 #![deny(clippy::disallowed_methods, clippy::disallowed_types, clippy::disallowed_macros)]
 
 use super::convert::tile::SampleLoop;
+use super::meters::InputMeters;
 use super::outbox::Outbox;
 use super::take_loop::{TakeLoop, TakeReports};
 use crate::device::{Input, LossCause};
-use crate::message::published::NO_PASS;
+use crate::message::published::{NO_PASS, Published};
 use crate::message::{AudioEvent, LossMark, Pass, PassRange};
 use crate::time::{FramePos, Frames};
 
@@ -26,7 +27,23 @@ pub struct Block<'a> {
 pub struct Recorder {
     pass: Option<Box<Pass>>,
     begun: bool,
+    /// Where the losses of the pass begin that were not reported.
+    open_losses: OpenLosses,
     take_loop: TakeLoop,
+}
+
+/// The frames of the pass at which losses begin that were not reported yet; [`NO_PASS`] without one.
+struct OpenLosses {
+    /// The loss of the device.
+    device: u64,
+    /// The first overrun of a take.
+    overrun: u64,
+}
+
+impl Default for OpenLosses {
+    fn default() -> OpenLosses {
+        OpenLosses { device: NO_PASS, overrun: NO_PASS }
+    }
 }
 
 impl Recorder {
@@ -36,6 +53,7 @@ impl Recorder {
         self.end(outbox);
         self.pass = Some(pass);
         self.begun = false;
+        self.open_losses = OpenLosses::default();
     }
 
     /// Frames of the pass so far, or [`NO_PASS`] while none records. This is realtime-safe.
@@ -96,10 +114,29 @@ impl Recorder {
         }
     }
 
+    /// The frame of the pass at which the first loss begins that was not reported yet; [`NO_PASS`] without one. This is
+    /// realtime-safe.
+    pub fn open_loss(&self) -> u64 {
+        self.open_losses.device.min(self.open_losses.overrun)
+    }
+
+    /// The loss of the device was reported. This is realtime-safe.
+    pub fn device_loss_reported(&mut self) {
+        self.open_losses.device = NO_PASS;
+    }
+
     /// Records a block in every take of the pass, and counts overruns. This is realtime-safe.
-    pub fn record(&mut self, sample_loop: SampleLoop, block: &Block<'_>, reports: &mut TakeReports<'_>) {
+    pub fn record(
+        &mut self,
+        sample_loop: SampleLoop,
+        block: &Block<'_>,
+        meters: &mut InputMeters,
+        outbox: &mut Outbox,
+        published: &Published,
+    ) {
         let Some(pass) = self.pass.as_mut().filter(|pass| self.begun && 0 < pass.frames_left().0) else { return };
-        self.take_loop.record(sample_loop, pass, block, reports);
+        let open_overrun = &mut self.open_losses.overrun;
+        self.take_loop.record(sample_loop, pass, block, &mut TakeReports { meters, outbox, published, open_overrun });
         pass.frames += Frames(block.frames as u64);
         // Last, because recovery trusts the progress page: it must never count a frame that is not in its window yet.
         if let Some(progress_page) = &pass.progress_page {
@@ -117,6 +154,9 @@ impl Recorder {
         pass.xruns += u32::from(cause == LossCause::Xrun);
         pass.lost += frames;
         pass.frames += frames;
+        if 0 < frames.0 {
+            self.open_losses = OpenLosses { device: self.open_losses.device.min(at.0), overrun: NO_PASS };
+        }
         for (index, capture) in pass.captures.iter_mut().enumerate() {
             if 0 < frames.0 {
                 capture.report_overrun(index, outbox);
@@ -155,6 +195,7 @@ impl Recorder {
         }
         let stop = pass.stop_with_it;
         self.begun = false;
+        self.open_losses = OpenLosses::default();
         outbox.publish_no_pass();
         outbox.hand_over(AudioEvent::PassEnded(pass));
         stop

@@ -16,6 +16,7 @@ use nix::fcntl::{AT_FDCWD, OFlag};
 use nix::sys::stat::Mode;
 use nix::sys::statfs::{TMPFS_MAGIC, statfs};
 use nix::sys::statvfs::statvfs;
+use std::ffi::{OsStr, OsString};
 use std::fmt;
 use std::fs::{self, File};
 use std::io;
@@ -77,6 +78,22 @@ pub fn name_of(folder: impl AsFd) -> Option<String> {
     id.and_then(|id| mount_by_id(id.trim())).map(|mount| mount.kind).or_else(|| by_magic(folder))
 }
 
+/// Part of the name of a file that another program had put into the place of a take.
+const OF_ANOTHER_PROGRAM: &str = " (of another program ";
+
+/// The name that the file of another program gets, whose own name has this stem and belongs to a take. Tried with the numbers
+/// from 1 on.
+pub fn name_for_other(stem: &OsStr, number: u32) -> OsString {
+    let mut name = stem.to_owned();
+    name.push(format!("{OF_ANOTHER_PROGRAM}{number}).wav"));
+    name
+}
+
+/// Whether a file name is one of [`name_for_other`].
+pub fn is_name_for_other(name: &str) -> bool {
+    name.contains(OF_ANOTHER_PROGRAM)
+}
+
 /// Whether a file that is removed while it is open has no name any more. NFS and FUSE rename it instead.
 pub fn keeps_no_removed_name(file: impl AsFd) -> bool {
     matches!(by_magic(file).as_deref(), Some("ext4" | "xfs" | "btrfs" | "f2fs" | "tmpfs"))
@@ -124,7 +141,7 @@ pub fn path_before_removal(path: &Path) -> Option<PathBuf> {
     let bytes = path.as_os_str().to_owned().into_vec();
     let was = bytes.strip_suffix(REMOVED)?;
     // A folder may really have a name with this ending.
-    disk::link_metadata(path).is_err().then(|| PathBuf::from(std::ffi::OsString::from_vec(was.to_vec())))
+    disk::link_metadata(path).is_err().then(|| PathBuf::from(OsString::from_vec(was.to_vec())))
 }
 
 /// The reason why a session cannot be on a file system.

@@ -105,6 +105,11 @@ pub struct Published {
     pub drift_ppm: AtomicI32,
     /// Frames of takes that had no capture window, summed over takes.
     pub frames_overrun: AtomicU64,
+    /// Of the frames that were lost or had no window: those whose loss has ended and was reported to control.
+    pub losses_reported: AtomicU64,
+    /// The frame of the pass at which the first loss begins that was not reported yet, because it may continue; [`NO_PASS`]
+    /// without one. Stored before [`Published::pass_frames`].
+    pub open_loss: AtomicU64,
     /// Frames of tracks that had no playback window in time, summed over tracks.
     pub frames_dropped: AtomicU64,
     /// Number of dropouts, including those whose event did not fit into the ring.
@@ -150,6 +155,8 @@ impl Published {
             output_starts: AtomicU32::new(0),
             drift_ppm: AtomicI32::new(0),
             frames_overrun: AtomicU64::new(0),
+            losses_reported: AtomicU64::new(0),
+            open_loss: AtomicU64::new(NO_PASS),
             frames_dropped: AtomicU64::new(0),
             dropouts: AtomicU64::new(0),
             events_missed: AtomicU64::new(0),

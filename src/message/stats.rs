@@ -27,10 +27,10 @@ pub struct DiskPublished {
     pub sync_us_max: AtomicU64,
     /// Milliseconds from the program's start to the begin of the last sync that made every take durable.
     pub durable_ms: AtomicU64,
-    /// Control: frames of the losses that it has listed. If as many as [`Published::losses`](super::published::Published)
-    /// counts, none is on its way.
+    /// Control: frames of the losses that it has listed. If as many as
+    /// [`losses_reported`](super::published::Published::losses_reported), none is on its way.
     pub losses_listed: AtomicU64,
-    /// Control: the frames that were lost when all losses were listed in a session on a disk.
+    /// Control: the frames of reported losses when all of them were listed in a session on a disk.
     pub losses_saved: AtomicU64,
     /// The longest time in which the butler made one window, in microseconds.
     pub supply_us_max: AtomicU64,

@@ -6,6 +6,7 @@
 //! file. A file of the listed name that carries another identity is not the take's.
 
 use super::take_wav::{identity_of, is_whole, may_be_file_of, may_be_take};
+use crate::file_system::is_name_for_other;
 use crate::session::names::AUDIO;
 use crate::session::session_file::{SessionError, TakeFiles, TakeFolder};
 use crate::session::{Session, Take, TakeId};
@@ -82,7 +83,11 @@ fn search(
         let opened = |place: TakeFolder, name: &str| files.open(place, name).ok().flatten();
         let is_whole =
             |(place, name): &&&(TakeFolder, String)| opened(*place, name).is_some_and(|it| is_whole(&it, take));
-        let whole: Vec<_> = strays.iter().filter(is_whole).collect();
+        let mut whole: Vec<_> = strays.iter().filter(is_whole).collect();
+        if whole.iter().any(|(_, name)| !is_name_for_other(name)) {
+            // Another program had put a copy into the place of the take, and it got this name.
+            whole.retain(|(_, name)| !is_name_for_other(name));
+        }
         match whole[..] {
             [(_, name)] => found.push((take.id, name.clone())),
             [] => {}

@@ -85,8 +85,16 @@ impl TakeWav {
     pub(super) fn open(store: &OpenSession, session: &Session, take: &Take) -> Result<TakeWav, Unusable> {
         let file = store.open_take_to_write(session, take).map_err(|error| {
             let is_missing = matches!(&error, SessionError::Missing { path } if path.ends_with(&take.file));
-            let found = if is_missing { AtPlace::Nothing } else { AtPlace::Unknown };
-            Unusable { reason: error.to_string(), found }
+            match error {
+                SessionError::Missing { path } if is_missing => Unusable {
+                    reason: format!(
+                        "{}: the file of this take is gone; put it back, and open the session again",
+                        path.display()
+                    ),
+                    found: AtPlace::Nothing,
+                },
+                error => Unusable { reason: error.to_string(), found: AtPlace::Unknown },
+            }
         })?;
         TakeWav::of(file, &store.path().join(take.path()), session, take, take.offset)
     }

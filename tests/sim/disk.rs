@@ -52,6 +52,8 @@ pub(crate) enum Trouble {
     FailsOnce(i32),
     /// Every call that changes something fails.
     Fails(i32),
+    /// The content of every n-th file cannot be read.
+    Unreadable(u64),
 }
 
 /// A trouble with its time.
@@ -251,6 +253,12 @@ impl Disks {
         self.each.iter().flat_map(|disk| &disk.faults).all(|fault| now < fault.from || fault.to <= now)
     }
 
+    /// Whether files of a disk cannot be read now.
+    pub(crate) fn is_unreadable(&self, now: Duration) -> bool {
+        let mut faults = self.each.iter().flat_map(|disk| &disk.faults);
+        faults.any(|fault| matches!(fault.trouble, Trouble::Unreadable(_)) && fault.from <= now && now < fault.to)
+    }
+
     /// The disk of a file of this number.
     pub(crate) fn of_file(&self, number: u64) -> Option<usize> {
         self.images.get(&number).map(|(disk, _)| *disk)
@@ -302,6 +310,9 @@ impl Disks {
     /// Decides about a call.
     pub(crate) fn judge(&mut self, disk: usize, number: Option<u64>, op: &Op, now: Duration) -> Verdict {
         let free = self.free(disk, now);
+        // The number of a file is another one in each run.
+        let name = number.and_then(|number| self.first_names.get(&number)).map_or("", String::as_str);
+        let is_every = |every: u64| name.bytes().map(u64::from).sum::<u64>().is_multiple_of(every);
         let at = disk;
         let disk = &mut self.each[at];
         let mut fails = None;
@@ -314,6 +325,9 @@ impl Disks {
                 Trouble::Stands => return Verdict::Wait(fault.to),
                 Trouble::Fails(code) if op.changes() => fails = Some(code),
                 Trouble::FailsOnce(code) if op.changes() => (fails, spent) = (Some(code), Some(index)),
+                Trouble::Unreadable(every) if matches!(op, Op::Ask("read")) => {
+                    fails = fails.or(is_every(every).then_some(libc::EIO));
+                }
                 _ => {}
             }
         }
@@ -414,6 +428,14 @@ impl Disks {
     pub(crate) fn foreign_rename(&mut self, from: &Path, to: &Path) {
         if let Some(disk) = self.of_path(from) {
             apply(&mut self.each[disk].names, NameChange::Rename(from.to_owned(), to.to_owned()));
+        }
+    }
+
+    /// Another program has cut a file to `length` bytes, and made that durable.
+    pub(crate) fn foreign_cut(&mut self, path: &Path, length: u64) {
+        let number = fs::metadata(path).map_or(0, |found| found.ino());
+        if let Some((disk, image)) = self.images.get_mut(&number) {
+            self.each[*disk].used = self.each[*disk].used.saturating_sub(image.cut(length));
         }
     }
 

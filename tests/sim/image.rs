@@ -58,6 +58,17 @@ impl Image {
         given
     }
 
+    /// Another program has cut the file to `length` bytes. Returns the bytes of the blocks that are free now.
+    pub(crate) fn cut(&mut self, length: u64) -> u64 {
+        self.durable.truncate(length as usize);
+        self.length = self.length.min(length);
+        self.dirty.retain_mut(|(from, to)| {
+            *to = length.min(*to);
+            from < to
+        });
+        self.give_blocks(length)
+    }
+
     /// A sync has succeeded.
     pub(crate) fn sync(&mut self, file: BorrowedFd<'_>) {
         let length = length_of(file);

@@ -1,6 +1,7 @@
 //! Other programs of the simulated machine: they replace and remove files of the session. Thread: the one of the run.
 
 use crate::disk::Name;
+use crate::image::PAGE;
 use crate::random::Random;
 use crate::world::World;
 use faultless::wav::read::Reader;
@@ -16,6 +17,8 @@ pub(crate) enum Act {
     Replaces,
     /// It removes the newest WAV file that grows.
     Removes,
+    /// It cuts the newest WAV file that grows, as a program does that opens it to write it again.
+    Cuts,
     /// It puts a file into the folder of takes whose name the next take would get.
     TakesName,
 }
@@ -42,14 +45,20 @@ impl Deed {
         let audio = world.disks.borrow().root(self.disk).join("song/audio");
         let files = wav_files(&audio);
         let chosen = files.get((self.number % files.len().max(1) as u64) as usize);
+        let grows = |file: &&PathBuf| world.disks.borrow().is_open_for_sound(file);
+        let newest = files.iter().rev().find(grows);
         match (self.act, chosen) {
             (Act::Replaces, Some(file)) => replace(world, file),
             (Act::Removes, _) => {
-                let grows = |file: &&PathBuf| world.disks.borrow().is_open_for_sound(file);
-                if let Some(file) = files.iter().rev().find(grows) {
+                if let Some(file) = newest {
                     say(world, "removes", file);
                     fs::remove_file(file).ok();
                     world.disks.borrow_mut().foreign_remove(file);
+                }
+            }
+            (Act::Cuts, _) => {
+                if let Some(file) = newest {
+                    cut(world, file, self.number);
                 }
             }
             (Act::TakesName, Some(file)) => {
@@ -99,6 +108,19 @@ fn replace(world: &World, file: &Path) {
         return;
     }
     world.disks.borrow_mut().foreign_file(file);
+}
+
+/// Cuts a file to nothing, or somewhere behind its header.
+fn cut(world: &World, file: &Path, number: u64) {
+    let Ok(found) = fs::metadata(file) else { return };
+    let length = match number % 3 {
+        0 => 0,
+        _ => (PAGE + number % found.len().max(1)).min(found.len()),
+    };
+    say(world, "cuts", file);
+    if fs::File::options().write(true).open(file).and_then(|file| file.set_len(length)).is_ok() {
+        world.disks.borrow_mut().foreign_cut(file, length);
+    }
 }
 
 /// The name that the next take of the same track would get.

@@ -45,6 +45,17 @@ pub(crate) struct Evidence {
     pub(crate) power_cut: bool,
     /// The fewest inputs that a device had during the run.
     pub(crate) inputs_min: Option<usize>,
+    /// What the program has said about files that are gone.
+    pub(crate) gone: Vec<String>,
+}
+
+impl Evidence {
+    /// Whether the program has said that the file of a take is gone. Such a take stays as it is: another program may bring
+    /// the file back.
+    fn is_gone(&self, take: &Take) -> bool {
+        let name = format!("/{}: the file of this take is gone", take.path());
+        take.state == TakeState::Recording && self.gone.iter().any(|text| text.contains(&name))
+    }
 }
 
 /// Judges a session folder. Returns every offence as a sentence.
@@ -57,7 +68,11 @@ pub(crate) fn judge(folder: &Path, others: &[PathBuf], evidence: &Evidence) -> V
     if let Err(reason) = session.validate() {
         offences.push(format!("the session contradicts itself: {reason}"));
     }
-    let takes = takes_by_track(&session);
+    let mut takes = takes_by_track(&session);
+    let gone: BTreeSet<(u32, TrackId)> = takes
+        .extract_if(.., |_, parts| parts.iter().any(|take| evidence.is_gone(take)))
+        .map(|(place, _)| place)
+        .collect();
     let mut starts: BTreeMap<u32, i64> = BTreeMap::new();
     let mut ends: BTreeMap<u32, u64> = BTreeMap::new();
     let mut silent: BTreeMap<u32, Vec<Range>> = BTreeMap::new();
@@ -88,7 +103,13 @@ pub(crate) fn judge(folder: &Path, others: &[PathBuf], evidence: &Evidence) -> V
         check_uncovered(&ranges, &silent[&pass], tracks, in_trouble, &mut offences);
     }
     for pass in &evidence.passes {
-        check_pass(pass, &takes, &ends, &session, folder, evidence, &mut offences);
+        let left = SeenPass {
+            tracks: pass.tracks.iter().copied().filter(|track| !gone.contains(&(pass.number, *track))).collect(),
+            ..pass.clone()
+        };
+        if !left.tracks.is_empty() {
+            check_pass(&left, &takes, &ends, &session, folder, evidence, &mut offences);
+        }
     }
     for pass in &evidence.passes {
         check_report(pass, silent.get(&pass.number).map_or(&[], Vec::as_slice), &mut offences);

@@ -86,6 +86,18 @@ pub(crate) struct Plan {
     pub(crate) names: Option<Random>,
 }
 
+/// Kinds of runs. Most kinds are alike. The number of a run decides, so that the other runs of earlier programs stay the same.
+const KINDS: u64 = 16;
+
+/// The kind of runs whose disks cannot be read for some time.
+const UNREADABLE: u64 = 4;
+
+/// The kind of runs in which other programs remove, replace and cut files also while there are other faults.
+const REPLACED: u64 = 15;
+
+/// The kind of runs in which a device may be away for ten seconds.
+const AWAY: u64 = 7;
+
 /// Bytes of a disk that no run fills.
 const LARGE_DISK: u64 = 256 << 20;
 
@@ -100,7 +112,10 @@ impl Plan {
             lives.push(life(random, seed, number, allowed));
         }
         let whole: Duration = lives.iter().map(|life| life.time + life.pause).sum();
-        let faults = if allowed.disks { faults(random, whole) } else { Vec::new() };
+        let mut faults = if allowed.disks { faults(random, whole) } else { Vec::new() };
+        if allowed.disks && seed % KINDS == UNREADABLE {
+            faults.extend(unreadable(&mut Random::new(!seed), &lives));
+        }
         let disk_bytes = *random.pick(&[4 << 20, 16 << 20, LARGE_DISK]);
         let mut deeds = Vec::new();
         if allowed.foreign && random.chance(300) {
@@ -110,9 +125,14 @@ impl Plan {
             }
         }
         // A file that another program removes or replaces is put back by the next sync. Sound that was in it only is gone
-        // if the program or the power ends before, or if its disk is full.
-        if lives.iter().any(|life| life.ending != Ending::Close) || !faults.is_empty() || disk_bytes < LARGE_DISK {
+        // if the program or the power ends before, or if its disk is full. Some runs have this too: it must be said.
+        let is_harmful =
+            lives.iter().any(|life| life.ending != Ending::Close) || !faults.is_empty() || disk_bytes < LARGE_DISK;
+        if is_harmful && seed % KINDS != REPLACED {
             deeds.retain(|deed| deed.act == Act::TakesName);
+        }
+        if seed % KINDS == REPLACED {
+            deeds.iter_mut().filter(|deed| deed.number.is_multiple_of(3)).for_each(|deed| deed.act = Act::Cuts);
         }
         deeds.sort_by_key(|deed| std::cmp::Reverse(deed.at));
         let is_busy = allowed.devices && random.chance(200);
@@ -190,7 +210,7 @@ fn device(random: &mut Random, seed: u64, number: u64, time: Duration, allowed: 
     for _ in 0..random.below(4) {
         let at = random.below(frames);
         let few = random.between(1, 700);
-        let many = random.between(1, 20_000);
+        let many = random.between(1, 20_000) * if seed % KINDS == AWAY { 4 } else { 1 };
         options.push(match random.below(6) {
             0 => format!("xrun={at}+{few}"),
             1 => format!("playback-xrun={at}"),
@@ -210,6 +230,23 @@ fn device(random: &mut Random, seed: u64, number: u64, time: Duration, allowed: 
         options.push(format!("returns-period={}", random.pick(&[64, 192, 1024])));
     }
     format!("virtual:{}", options.join(","))
+}
+
+/// Disks that cannot be read. Most of these faults lie at the start of a life, when what was cut off is recovered.
+fn unreadable(random: &mut Random, lives: &[Life]) -> Vec<(Name, Fault)> {
+    let mut begin = BEGIN;
+    let mut faults = Vec::new();
+    for life in lives {
+        if random.chance(500) {
+            let after = if random.chance(700) { 0 } else { random.below(life.time.as_micros() as u64) };
+            let from = begin.saturating_sub(Duration::from_millis(5)) + Duration::from_micros(after);
+            let time = Duration::from_millis(*random.pick(&[6, 50, 500, 5_000]));
+            let trouble = *random.pick(&[Trouble::Unreadable(1), Trouble::Unreadable(2), Trouble::Unreadable(3)]);
+            faults.push((*random.pick(&NAMES), Fault { from, to: from + time, trouble }));
+        }
+        begin += life.time + life.pause;
+    }
+    faults
 }
 
 fn faults(random: &mut Random, whole: Duration) -> Vec<(Name, Fault)> {

@@ -233,6 +233,8 @@ impl Run {
                 "after the end, session.json differs from the session in memory: {}",
                 first_difference(&on_disk, &with_folders_of(&in_memory, &on_disk))
             )),
+            // The simulator reads from the same disk.
+            Err(_) if self.world.disks.borrow().is_unreadable(self.world.time()) => {}
             Err(error) => self.offences.push(format!("after the end, session.json cannot be read: {error}")),
         }
     }
@@ -279,6 +281,8 @@ impl Run {
             let mut story = self.story.borrow_mut();
             self.offences.append(&mut story.offences);
             self.evidence.passes.clone_from(&story.passes);
+            let is_gone = |text: &&String| text.contains("the file of this take is gone");
+            self.evidence.gone = story.notices.iter().map(|(_, text)| text).filter(is_gone).cloned().collect();
             // The program says that inputs are missing, but a kill may come before.
             let returns = self.plan.lives.iter().filter_map(Life::inputs_returned);
             self.evidence.inputs_min = returns.chain(story.inputs_min).min();

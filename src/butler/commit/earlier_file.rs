@@ -3,6 +3,7 @@
 //! A take whose disk refuses sound continues in another file. The file before may still have gaps, which only the other
 //! replica can fill. It stays open until they are filled, because a finished header claims every frame.
 
+use super::changed::{FoundChange, enter_change, trouble_text};
 use super::disk_error::describe;
 use super::end::RETRIES_AT_END;
 use super::{OpenTake, RETRY};
@@ -28,6 +29,8 @@ pub(super) struct EarlierFile {
     failures: u32,
     trouble: Option<String>,
     retry_at: Option<Instant>,
+    /// Whether another program has changed the file, and no other replica surely has its sound.
+    is_cut: bool,
 }
 
 impl EarlierFile {
@@ -38,7 +41,7 @@ impl EarlierFile {
         end: TakeEnd,
         pair: Option<(Arc<ReplicaPair>, Replica)>,
     ) -> EarlierFile {
-        EarlierFile { index, file, end, pair, failures: 0, trouble: None, retry_at: None }
+        EarlierFile { index, file, end, pair, failures: 0, trouble: None, retry_at: None, is_cut: false }
     }
 
     /// Whether the last attempt to fill or to finish it failed.
@@ -51,9 +54,16 @@ impl EarlierFile {
         self.pair.as_ref().and_then(|(pair, replica)| pair.first_gap(*replica, self.file.start()))
     }
 
-    /// Fills a part of a gap, or finishes a file without gaps. Returns whether it is finished. Adds the message for the
-    /// user if another program had removed the file.
+    /// Fills a part of a gap, or finishes a file without gaps. Returns whether it is finished. Adds the messages for the
+    /// user if another program had removed or changed the file.
     fn advance(&mut self, scratch: &mut MmapMut, messages: &mut Vec<String>) -> io::Result<bool> {
+        // The end gives the file its length, and would make silence of a part that was cut off.
+        if let Some(change) = self.file.find_change(false) {
+            let pair = self.pair.as_ref().map(|(pair, replica)| (&**pair, *replica));
+            let FoundChange { text, is_lost } = enter_change(&mut self.file, pair, change.had, change);
+            self.is_cut |= is_lost;
+            messages.push(text);
+        }
         if let Some((pair, replica)) = self.pair.as_ref().filter(|_| self.first_gap().is_some()) {
             let put_back = self.file.put_back_if_removed()?;
             if put_back.is_some() {
@@ -88,7 +98,8 @@ impl OpenTake {
             let finished = earlier.retry_at.is_none_or(|until| until <= host::now()) && {
                 let result = earlier.advance(scratch, &mut messages);
                 let path = earlier.file.path.display();
-                earlier.trouble = result.as_ref().err().map(|error| format!("{path}: {}", describe(error)));
+                let error = result.as_ref().err().map(|error| format!("{path}: {}", describe(error)));
+                earlier.trouble = error.or_else(|| earlier.is_cut.then(|| trouble_text(&earlier.file)));
                 earlier.failures = if result.is_ok() { 0 } else { earlier.failures + 1 };
                 earlier.retry_at = result.is_err().then(|| host::now() + RETRY);
                 result.is_ok_and(|finished| finished)

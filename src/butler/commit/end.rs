@@ -1,15 +1,16 @@
 //! The end of takes: all takes of a pass end together; the spool of a take is removed after its file is durable.
 //! Thread: committer.
 
+use super::changed::trouble_text;
 use super::disk_error::describe;
 use super::{Committer, OpenTake};
-use crate::host;
 use crate::message::disk::DiskEvent;
 use crate::message::replica::Replica;
 use crate::message::spool_file::MemoryFiles;
+use crate::message::take::PassKey;
 use crate::time::Frames;
+use std::collections::HashSet;
 use std::io;
-use std::sync::atomic::Ordering::Acquire;
 
 /// Number of times that a failed write is repeated after the take has ended.
 pub(super) const RETRIES_AT_END: u32 = 6;
@@ -34,20 +35,29 @@ impl Committer {
             let ending: Vec<usize> = (0..self.takes.len()).filter(ends).collect();
             self.sync_takes(&ending);
         }
-        let saved = self.setup.disk.losses_saved.load(Acquire);
-        if !self.losses.may_claim(saved, self.setup.published.losses(), host::now()) {
+        // The last header of a take claims all of its sound.
+        let ending = self.takes.iter().filter(|take| take.end.is_some()).map(|take| take.pass);
+        let ending: HashSet<PassKey> = ending.collect();
+        if ending.into_iter().any(|pass| self.claimable(pass, Frames(u64::MAX)) < Frames(u64::MAX)) {
             return;
         }
         let mut at = 0;
         while at < self.takes.len() {
             let take = &mut self.takes[at];
+            // The end gives the file its length, and would make silence of a part that was cut off since the last look.
+            let change = take.end.is_some().then(|| take.find_change()).flatten();
             let whole = !take.has_pending() && take.missing_bytes() == 0 && take.earlier.is_empty();
             // A take that is given up does not wait for the next attempt.
             let due = (whole && self.retry_at.is_none()) || (given_up(take) && take.earlier.is_empty());
-            let Some(end) = take.end.clone().filter(|_| due) else {
+            let end = take.end.clone().filter(|_| due);
+            if let Some(text) = change {
+                self.send_event(DiskEvent::PutBack { replica: self.setup.replica, text });
+            }
+            let Some(end) = end else {
                 at += 1;
                 continue;
             };
+            let take = &mut self.takes[at];
             match take.end_with(&end) {
                 Err(error) if take.failures <= RETRIES_AT_END => {
                     self.on_write_failure(at, &error);
@@ -77,9 +87,7 @@ impl Committer {
             Ok(()) if take.is_damaged() => Some(format!(
                 "{name}: the disk failed while sound was made durable; parts of the take may be missing, listen to it and replace the disk",
             )),
-            Ok(()) if take.is_cut() => Some(format!(
-                "{name}: another program changed it while it was recorded; sound is missing or is not the take's; listen to it",
-            )),
+            Ok(()) if take.is_cut() => Some(trouble_text(&take.file)),
             Ok(()) => {
                 // Without the page, a recovery would not know the device's losses. Without the spool, it would report that
                 // sound is gone. So both stay until the session says that the take is complete.

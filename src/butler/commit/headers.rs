@@ -1,5 +1,6 @@
 //! The headers of takes that are recorded: what they claim at a sync, and which of them are durable. Thread: committer.
 
+use super::unsaved_losses::LossesNow;
 use super::{Committer, OpenTake};
 use crate::butler::capabilities::CapturePath;
 use crate::butler::take_file::HeaderLag;
@@ -8,7 +9,6 @@ use crate::message::offset::FileByte;
 use crate::message::take::PassKey;
 use crate::time::Frames;
 use std::collections::HashMap;
-use std::sync::atomic::Ordering::Acquire;
 use std::time::Duration;
 
 /// Syncs from one header of a take to the next. A header is a write of its own, and with many takes it costs a committer as
@@ -30,20 +30,18 @@ impl Committer {
         let mut claimed: Vec<PassKey> = Vec::new();
         let ahead = self.takes.first().map_or(Duration::ZERO, |take| self.ahead_in(&take.file.path));
         self.publish_room();
-        let saved = self.setup.disk.losses_saved.load(Acquire);
         let header_ends = self.header_ends();
-        let may_claim = self.losses.may_claim(saved, self.setup.published.losses(), host::now());
         self.header_turn = (self.header_turn + 1) % HEADER_TURNS;
         for (at, header_end) in header_ends.into_iter().enumerate() {
             let OpenTake { pass, file, .. } = &mut self.takes[at];
-            let (pass, end) = (*pass, if in_spool { header_end } else { file.written() });
+            let (pass, end) = (*pass, header_end);
             let may_wait = in_spool && claimed.contains(&pass) && at % HEADER_TURNS != self.header_turn;
             let is_due = match file.header_lag(end) {
                 HeaderLag::Nothing => false,
                 HeaderLag::Part(lag) => !may_wait || HEADER_LAG_MAX <= lag,
                 HeaderLag::All => true,
             };
-            if may_claim && is_due {
+            if is_due {
                 let mut done = file.write_header(end);
                 // Make one header of each pass durable now; writing the others has begun. A single durable claim is
                 // enough, because it holds for every take.
@@ -63,15 +61,31 @@ impl Committer {
         all_written
     }
 
-    /// For each take: up to where its header may give sound. These frames are durable in every take of its pass. Takes
-    /// whose disk reports errors are excluded. After a power cut they contain silence; they do not shorten the other takes.
-    fn header_ends(&self) -> Vec<FileByte> {
-        let durable: Vec<Frames> = self.takes.iter().map(OpenTake::durable_frames).collect();
+    /// For each take: up to where its header may give sound. These frames are durable in every take of its pass, and a session
+    /// on a disk lists the losses before them. Takes whose disk reports errors are excluded. After a power cut they contain
+    /// silence; they do not shorten the other takes. In `in-place`, a header may give what is in the file.
+    fn header_ends(&mut self) -> Vec<FileByte> {
+        let in_spool = self.setup.capture_path == CapturePath::Spool;
+        let reached = |take: &OpenTake| if in_spool { take.durable_frames() } else { take.written_frames() };
+        let durable: Vec<Frames> = self.takes.iter().map(reached).collect();
         let mut of_pass: HashMap<PassKey, Frames> = HashMap::new();
         for (take, frames) in self.takes.iter().zip(&durable).filter(|(take, _)| take.trouble.is_none()) {
-            of_pass.entry(take.pass).and_modify(|least| *least = (*least).min(*frames)).or_insert(*frames);
+            let least = of_pass.entry(take.pass).or_insert(*frames);
+            *least = if in_spool { (*frames).min(*least) } else { (*frames).max(*least) };
         }
-        let in_pass = |take: &OpenTake| of_pass.get(&take.pass).copied().unwrap_or_default();
+        for (pass, frames) in &mut of_pass {
+            *frames = self.claimable(*pass, *frames);
+        }
+        let all = if in_spool { Frames(0) } else { Frames(u64::MAX) };
+        let in_pass = |take: &OpenTake| of_pass.get(&take.pass).copied().unwrap_or(all);
         self.takes.iter().zip(durable).map(|(take, frames)| take.end_in_file(frames.min(in_pass(take)))).collect()
+    }
+
+    /// The frame of a pass up to which headers may claim sound, of which the frames up to `durable` are durable.
+    pub(super) fn claimable(&mut self, pass: PassKey, durable: Frames) -> Frames {
+        // After what is durable was determined.
+        let losses = LossesNow::read(&self.setup.published, &self.setup.disk);
+        let is_over = self.takes.iter().all(|take| take.pass != pass || take.end.is_some());
+        self.losses.entry(pass).or_default().claimable(durable, losses, is_over, host::now())
     }
 }

@@ -10,6 +10,7 @@
 //! there. A header claims nothing behind a loss before a session on a disk lists the loss, for three seconds at most
 //! ([`unsaved_losses`]).
 
+mod changed;
 mod disk_error;
 mod folder;
 mod earlier_file;
@@ -43,6 +44,7 @@ use disk_error::describe;
 use folder::{names_beside, sync_folder};
 use memmap2::MmapMut;
 use open_take::OpenTake;
+use std::collections::HashMap;
 use std::io;
 use std::path::Path;
 use std::sync::Arc;
@@ -110,7 +112,8 @@ pub struct Committer {
     abandoned: bool,
     /// The number of stored frames at the last sync.
     stored_at_sync: u64,
-    losses: UnsavedLosses,
+    /// The losses of each pass for which headers wait.
+    losses: HashMap<PassKey, UnsavedLosses>,
     /// Which takes write their headers at the present sync, see [`headers`].
     header_turn: usize,
 }
@@ -148,7 +151,7 @@ impl Committer {
             quitting: false,
             abandoned: false,
             stored_at_sync: NO_PASS,
-            losses: UnsavedLosses::default(),
+            losses: HashMap::new(),
             header_turn: 0,
         }
     }
@@ -189,6 +192,7 @@ impl Committer {
         self.fill_gaps();
         self.takes.iter_mut().for_each(|take| take.release_lent(&self.spool_use));
         self.end_takes();
+        self.losses.retain(|pass, _| self.takes.iter().any(|take| take.pass == *pass));
         self.report_disk_is_back();
     }
 

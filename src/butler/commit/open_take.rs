@@ -11,9 +11,10 @@
 //! fills. It reads that part through a second mapping of the slot. `round` has the writes.
 
 use super::SpoolUse;
+use super::changed::{FoundChange, enter_change};
 use super::earlier_file::{EarlierFile, fill_gap};
 use crate::butler::spool;
-use crate::butler::take_file::{Change, TakeFile};
+use crate::butler::take_file::TakeFile;
 use crate::host::{self, disk};
 use crate::limits;
 use crate::message::offset::{FileByte, FileStart, SpoolByte};
@@ -301,6 +302,11 @@ impl OpenTake {
         self.file.start().to_spool(self.file.durable())
     }
 
+    /// Frames of the pass that are in the file, durable or not.
+    pub(super) fn written_frames(&self) -> Frames {
+        self.frame_of(self.file.start().to_spool(self.file.written()))
+    }
+
     /// Frames of the pass that are durable in this take without a gap before them. A gap in an earlier file whose disk
     /// reports errors does not count: it must not keep the headers of all takes of the pass back.
     pub(super) fn durable_frames(&self) -> Frames {
@@ -401,35 +407,19 @@ impl OpenTake {
     /// a gap, because nobody knows which part that program has changed. Returns the message for the user.
     pub(super) fn find_change(&mut self) -> Option<String> {
         let met_cut = std::mem::take(&mut self.met_cut);
-        let Change { had: end, is_shorter } = self.file.find_change(met_cut)?;
-        let start = self.file.start();
-        if let Some(pair) = &self.pair {
-            pair.note_cut(self.replica);
-            if met_cut {
-                // Sound that was to be copied from this file is in no file.
-                pair.note_cut(self.replica.other());
-            }
+        let change = self.file.find_change(met_cut)?;
+        if let Some(pair) = self.pair.as_ref().filter(|_| met_cut) {
+            // Sound that was to be copied from this file is in no file.
+            pair.note_cut(self.replica.other());
         }
         // A gap is filled in whole pages. The take writes the page of the record position again when it is complete, so
         // only the last page of the take belongs to the gap.
         let (page, is_last) = (limits::PAGE_BYTES as u64, self.end.is_some() && self.pending.is_empty());
-        let end = if is_last { end } else { FileByte(end.0 / page * page) };
-        let source = self.pair.as_ref().filter(|pair| pair.has_sound(self.replica.other()) && !pair.are_both_cut());
-        let outcome = match source {
-            Some(pair) => {
-                pair.add_gap(self.replica, start.0, start.to_spool(end));
-                "its sound is copied from the other replica"
-            }
-            None => {
-                self.cut = true;
-                self.file.note_lost_sound();
-                "sound that it had may be lost, and the recording continues behind it"
-            }
-        };
-        let (name, deed) = (self.file.path.display(), if is_shorter { "cut it short" } else { "wrote to it" });
-        Some(format!(
-            "{name}: another program {deed}; {outcome}; do not save takes in other programs while they are recorded"
-        ))
+        let end = if is_last { change.had } else { FileByte(change.had.0 / page * page) };
+        let pair = self.pair.as_deref().map(|pair| (pair, self.replica));
+        let FoundChange { text, is_lost } = enter_change(&mut self.file, pair, end, change);
+        self.cut |= is_lost;
+        Some(text)
     }
 
     /// Whether another program has changed the file, and no other replica surely has its sound.

@@ -268,6 +268,21 @@ fn sound_that_was_filled_behind_the_frame_of_a_continuation_is_filled_in_the_nex
 }
 
 #[test]
+fn an_earlier_file_that_is_cut_short_before_it_is_finished_is_whole_again_from_the_mirror() {
+    let mut rig = Rig::new(3);
+    rig.captured(0);
+    rig.captured(1);
+    rig.work();
+    rig.committer.on_write_failure(0, &io::Error::from_raw_os_error(libc::ENOSPC));
+    assert!(matches!(rig.go_on(2 * WINDOW), Continuation::Done));
+    File::options().write(true).open(&rig.plan.path).unwrap().set_len(5000).unwrap();
+    rig.captured(2);
+    assert_eq!(rig.finish(3), (None, None));
+    assert!(claimed(&rig.plan.path) == sound(0, 2 * WINDOW));
+    assert!(claimed(&rig.next_path()) == sound(2 * WINDOW, 3 * WINDOW));
+}
+
+#[test]
 fn a_take_continues_at_the_frame_at_which_its_next_file_is_listed_or_not_at_all() {
     let mut rig = Rig::new(4);
     rig.accept_up_to(WINDOW);
@@ -316,8 +331,16 @@ fn a_header_claims_nothing_behind_a_loss_before_a_saved_session_lists_it() {
     let mut rig = Rig::new(3);
     rig.captured(0);
     rig.work();
-    rig.committer.setup.published.frames_lost.store(64, Relaxed);
+    // The device goes away for longer than a loss may keep headers back. It is not reported before it has ended.
+    rig.committer.setup.published.open_loss.store(WINDOW, Relaxed);
     rig.captured(1);
+    for _ in 0..3 {
+        rig.work();
+        rig.committer.losses.values_mut().for_each(|losses| losses.make_older(Duration::from_secs(3)));
+    }
+    assert!(claimed(&rig.plan.path) == sound(0, WINDOW));
+    rig.committer.setup.published.losses_reported.store(64, Relaxed);
+    rig.committer.setup.published.open_loss.store(NO_PASS, Relaxed);
     rig.work();
     assert!(claimed(&rig.plan.path) == sound(0, WINDOW));
     assert_eq!(rig.committer.takes[0].durable_frames(), Frames(2 * WINDOW), "the sound is on the disk");
@@ -325,7 +348,7 @@ fn a_header_claims_nothing_behind_a_loss_before_a_saved_session_lists_it() {
     rig.work();
     assert!(claimed(&rig.plan.path) == sound(0, 2 * WINDOW));
     // Neither does the last header of a take.
-    rig.committer.setup.published.frames_overrun.store(64, Relaxed);
+    rig.committer.setup.published.losses_reported.store(128, Relaxed);
     rig.captured(2);
     let end = TakeEnd { frames: Frames(3 * WINDOW), ..TakeEnd::default() };
     rig.committer.apply(CommitCommand::Finish { take: TAKE, end });
@@ -333,6 +356,27 @@ fn a_header_claims_nothing_behind_a_loss_before_a_saved_session_lists_it() {
     rig.committer.setup.disk.losses_saved.store(128, Relaxed);
     assert!(matches!(rig.work()[..], [DiskEvent::TakeFinished { trouble: None, .. }]));
     assert!(claimed(&rig.plan.path) == sound(0, 3 * WINDOW));
+}
+
+/// The end of a take gives its file the whole length. So a part that was cut off between the last look and the end was
+/// silence, and the take counted as whole.
+#[test]
+fn a_take_that_is_cut_short_just_before_its_end_is_whole_again_from_the_mirror() {
+    let mut rig = Rig::new(3);
+    rig.captured(0);
+    rig.captured(1);
+    // The end waits for a save.
+    rig.committer.setup.published.losses_reported.store(64, Relaxed);
+    let end = TakeEnd { frames: Frames(2 * WINDOW), ..TakeEnd::default() };
+    rig.committer.apply(CommitCommand::Finish { take: TAKE, end });
+    assert!(rig.work().is_empty());
+    File::options().write(true).open(&rig.plan.path).unwrap().set_len(5000).unwrap();
+    rig.committer.setup.disk.losses_saved.store(64, Relaxed);
+    rig.committer.end_takes();
+    let events: Vec<DiskEvent> = rig.events.try_iter().collect();
+    assert!(matches!(&events[..], [DiskEvent::PutBack { text, .. }] if text.contains("cut it short")));
+    assert!(matches!(rig.work()[..], [DiskEvent::TakeFinished { trouble: None, .. }]));
+    assert!(claimed(&rig.plan.path) == sound(0, 2 * WINDOW));
 }
 
 #[test]

@@ -182,17 +182,17 @@ impl Control {
         self.running.disk.losses_listed.fetch_add(frames.0, Relaxed);
     }
 
-    /// Publishes for the committers that all losses are saved.
+    /// Publishes for the committers that all reported losses are saved.
     pub(in crate::control) fn publish_saved_losses(&self) {
-        let (counted, disk) = (self.running.published.losses(), &self.running.disk);
-        if disk.losses_listed.load(Relaxed) == counted && self.losses_listed_in <= self.recoverable_revision() {
-            disk.losses_saved.store(counted, Release);
+        let (reported, disk) = (self.running.published.losses_reported.load(Relaxed), &self.running.disk);
+        if disk.losses_listed.load(Relaxed) == reported && self.losses_listed_in <= self.recoverable_revision() {
+            disk.losses_saved.store(reported, Release);
         }
     }
 
     /// Saves the losses of a pass that has ended. Its takes end when they are saved.
     pub(super) fn save_last_losses(&mut self) {
-        if self.running.disk.losses_saved.load(Relaxed) != self.running.published.losses() {
+        if self.running.disk.losses_saved.load(Relaxed) != self.running.published.losses_reported.load(Relaxed) {
             self.save_at_once();
             self.losses_listed_in = self.session.revision();
         }

@@ -233,7 +233,8 @@ impl Rig {
             let Rig { meters, outbox, published, .. } = self;
             let start = Instant::now();
             meters.begin();
-            self.take_loop.record(sample_loop, &mut self.pass, &block, &mut TakeReports { meters, outbox, published });
+            let reports = &mut TakeReports { meters, outbox, published, open_overrun: &mut 0 };
+            self.take_loop.record(sample_loop, &mut self.pass, &block, reports);
             self.pass.frames += Frames(self.period as u64);
             self.meters.end(sample_loop, &input, &self.published.inputs);
             time += start.elapsed();

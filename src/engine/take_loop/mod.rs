@@ -12,7 +12,7 @@ use super::outbox::Outbox;
 use super::recorder::Block;
 use crate::instructions::Instructions;
 use crate::limits::TAKE_CHANNEL_COUNT_MAX;
-use crate::message::published::Published;
+use crate::message::published::{NO_PASS, Published};
 use crate::message::{AudioEvent, Capture, LossMark, OpenOverrun, Pass};
 use crate::time::{FramePos, Frames};
 use crate::window::overrun_places::OverrunPlace;
@@ -43,6 +43,8 @@ pub struct TakeReports<'a> {
     pub outbox: &'a mut Outbox,
     /// Frames that were missed.
     pub published: &'a Published,
+    /// Receives the first frame of the pass at which an overrun begins that has not ended.
+    pub open_overrun: &'a mut u64,
 }
 
 impl Default for TakeLoop {
@@ -64,6 +66,7 @@ impl TakeLoop {
         reports: &mut TakeReports<'_>,
     ) {
         let at = FramePos(pass.frames.0);
+        *reports.open_overrun = NO_PASS;
         let mut left = &pass.by_input[..];
         if let Some(instructions) = sample_loop.tiles_of(block.input) {
             let (mut first, channels) = (0, block.input.channels);
@@ -139,6 +142,9 @@ fn finish_block(index: usize, capture: &mut Capture, page: Option<&ProgressPage>
             if let Some(open) = &mut capture.open {
                 open.noted = Some(page.note_overrun(capture.mark, open.place, open.noted));
             }
+        }
+        if let Some(open) = &capture.open {
+            *reports.open_overrun = open.place.at.0.min(*reports.open_overrun);
         }
     } else {
         capture.report_overrun(index, reports.outbox);
@@ -222,7 +228,7 @@ impl Capture {
     /// Reports an overrun that has ended. This is realtime-safe.
     pub fn report_overrun(&mut self, capture: usize, outbox: &mut Outbox) {
         if let Some(OverrunPlace { at, frames }) = self.open.take().map(|open| open.place) {
-            outbox.report(AudioEvent::Overrun { capture, at, frames });
+            outbox.report_loss(AudioEvent::Overrun { capture, at, frames }, frames);
         }
     }
 }

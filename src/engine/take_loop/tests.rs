@@ -179,7 +179,9 @@ fn outcome(case: &Case, sample_loop: SampleLoop) -> Outcome {
         let input = Input::interleaved(bytes, case.device, case.channels);
         meters.begin();
         let block = Block { input: &input, from: late, frames: case.period - late };
-        let reports = &mut TakeReports { meters: &mut meters, outbox: &mut outbox, published: &published };
+        let open_overrun = &mut 0;
+        let reports =
+            &mut TakeReports { meters: &mut meters, outbox: &mut outbox, published: &published, open_overrun };
         take_loop.record(sample_loop, &mut pass, &block, reports);
         pass.frames += Frames(block.frames as u64);
         meters.end(sample_loop, &input, &published.inputs);

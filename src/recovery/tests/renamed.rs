@@ -106,6 +106,18 @@ fn of_several_files_with_the_identity_of_a_missing_take_none_is_chosen_and_the_u
     scene.listed(["other.wav", "In 2-1.wav"]);
 }
 
+/// The copy that another program had put into the place of a take has the take's identity, and may have all of its sound.
+#[test]
+fn a_copy_of_another_program_that_was_moved_aside_is_not_chosen_for_a_take_that_has_another_name() {
+    let scene = Scene::new(&TWO, FRAMES);
+    scene.recover();
+    fs::copy(scene.audio("In 1-1.wav"), scene.audio("In 1-1 (of another program 1).wav")).unwrap();
+    scene.rename(0, "other.wav");
+    let (report, _) = scene.recover();
+    assert!(report.found.len() == 1 && report.troubles.is_empty(), "{report:?}");
+    scene.listed(["other.wav", "In 2-1.wav"]);
+}
+
 #[test]
 fn a_stem_that_was_exported_from_a_missing_take_is_not_the_take() {
     let scene = Scene::new(&TWO, FRAMES);

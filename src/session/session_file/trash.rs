@@ -6,6 +6,7 @@
 
 use super::folder::{Folder, Moved};
 use super::{OpenSession, SessionError, folder_on_other_disk};
+use crate::file_system::name_for_other;
 use crate::session::names::{AUDIO, TRASH};
 use crate::session::{Session, Shared, Take, TakeId};
 use crate::wav::header::{HEADER_BYTES, has_reference};
@@ -142,11 +143,12 @@ fn is_file_of(folder: &Folder, take: &Take) -> Result<bool, SessionError> {
 
 /// Gives the file of another program a name of its own. Returns its path; `None` if no name was free.
 fn move_aside(folder: &Folder, name: &str) -> Result<Option<PathBuf>, SessionError> {
-    let stem = Path::new(name).file_stem().map_or(name.into(), |stem| stem.to_string_lossy());
+    let stem = Path::new(name).file_stem().unwrap_or(name.as_ref());
     for number in 1..=NAME_COUNT_MAX {
-        let aside = format!("{stem} (of another program {number}).wav");
+        let aside = name_for_other(stem, number);
+        let aside = aside.to_string_lossy();
         if folder.move_to(name, folder, &aside)? != Moved::NameTaken {
-            return Ok(Some(folder.path().join(aside)));
+            return Ok(Some(folder.path().join(&*aside)));
         }
     }
     Ok(None)

@@ -6,6 +6,7 @@ use super::rig::{Rig, ended, input_24, interleaved, planar};
 use faultless::device::{Device, LossCause};
 use faultless::engine::Next;
 use faultless::format::{DeviceFormat, TakeFormat};
+use faultless::message::published::NO_PASS;
 use faultless::message::{AudioCommand, AudioEvent, Capture, LossMark, Pass, PassRange};
 use faultless::time::{FramePos, Frames};
 use faultless::window::overrun_places::{FIRST_PAGE_PLACES, OverrunPlace, TakeMark};
@@ -104,15 +105,21 @@ fn without_a_window_frames_are_lost_and_counted_and_later_sound_keeps_its_positi
     assert_eq!(rig.published.frames_overrun.load(Relaxed), 6400 - end);
     // A kill at this moment: the overrun has not ended, and nobody knows it but the progress page.
     assert_eq!(rig.progress().overruns.of(TAKE), [place(end, 6400)]);
+    // No header claims anything behind its begin.
+    let losses = |rig: &Rig| (rig.published.open_loss.load(Relaxed), rig.published.losses_reported.load(Relaxed));
+    assert_eq!(losses(&rig), (end, 0));
     // The butler continues at the record position.
     reel.skip_to(6400);
     reel.supply(1);
-    cycles(&mut rig, &mut fed, 50);
+    cycles(&mut rig, &mut fed, 1);
+    assert_eq!(losses(&rig), (NO_PASS, 6400 - end));
+    cycles(&mut rig, &mut fed, 49);
     reel.supply(2);
     cycles(&mut rig, &mut fed, 50);
     rig.send(AudioCommand::Stop);
     rig.cycles(1);
     let reports = rig.reports();
+    assert_eq!(losses(&rig), (NO_PASS, rig.published.losses()));
     let overruns: Vec<_> = reports
         .iter()
         .filter_map(|event| match event {
@@ -152,7 +159,14 @@ fn an_overrun_around_lost_frames_is_reported_as_two() {
     let (mut reel, capture) = Reel::new(TakeFormat::F32, &[0], 0);
     let capture = capture.marked(TakeMark::of(TAKE));
     rig.record(Pass::new(vec![capture], PassRange::Now(Frames(1_380)), true));
-    rig.cycles(30);
+    rig.cycles(11);
+    // The card has lost 100 frames, and may lose more before it delivers.
+    let losses = |rig: &Rig| (rig.published.open_loss.load(Relaxed), rig.published.losses_reported.load(Relaxed));
+    assert_eq!(losses(&rig), (640, 640));
+    rig.cycles(1);
+    assert_eq!(losses(&rig), (740, 740), "the loss is reported, and the next overrun has begun");
+    rig.cycles(18);
+    assert_eq!(losses(&rig), (NO_PASS, 1_380));
     let reports = rig.reports();
     let overruns: Vec<_> = reports
         .iter()

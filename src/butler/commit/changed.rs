@@ -1,0 +1,51 @@
+//! A file of a take that another program has changed while it was open: what is lost, and the message. Thread: committer.
+
+use crate::butler::take_file::{Change, TakeFile};
+use crate::message::offset::FileByte;
+use crate::message::replica::{Replica, ReplicaPair};
+
+/// A change of a file that was found.
+pub(super) struct FoundChange {
+    /// The message for the user.
+    pub(super) text: String,
+    /// Whether no other replica surely has the sound of the file.
+    pub(super) is_lost: bool,
+}
+
+/// Enters that another program has changed `file`, a file of one of the replicas of `pair`. All of its sound up to `end` is a
+/// gap, if the other replica has it, because nobody knows which part that program has changed.
+pub(super) fn enter_change(
+    file: &mut TakeFile,
+    pair: Option<(&ReplicaPair, Replica)>,
+    end: FileByte,
+    change: Change,
+) -> FoundChange {
+    if let Some((pair, replica)) = pair {
+        pair.note_cut(replica);
+    }
+    let source = pair.filter(|(pair, replica)| pair.has_sound(replica.other()) && !pair.are_both_cut());
+    let outcome = match source {
+        Some((pair, replica)) => {
+            let start = file.start();
+            pair.add_gap(replica, start.0, start.to_spool(end));
+            "its sound is copied from the other replica"
+        }
+        None => {
+            file.note_lost_sound();
+            "sound that it had may be lost, and the recording continues behind it"
+        }
+    };
+    let (name, deed) = (file.path.display(), if change.is_shorter { "cut it short" } else { "wrote to it" });
+    let text = format!(
+        "{name}: another program {deed}; {outcome}; do not save takes in other programs while they are recorded"
+    );
+    FoundChange { text, is_lost: source.is_none() }
+}
+
+/// The trouble of a file that has ended and may lack sound, because another program has changed it.
+pub(super) fn trouble_text(file: &TakeFile) -> String {
+    let name = file.path.display();
+    format!(
+        "{name}: another program changed it while it was recorded; sound is missing or is not the take's; listen to it"
+    )
+}
