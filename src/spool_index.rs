@@ -7,7 +7,7 @@
 //! | bytes | content |
 //! |---|---|
 //! | page 0 | the identity of the take (`butler::spool`) |
-//! | page 1 | the header of the index: version and shape, with a check |
+//! | page 1 | the header of the index: version and shape, with a check; behind it the WAV file that gets the sound ([`Target`]) |
 //! | the next 512 KiB | one word for each slot; only the pages in use hold memory |
 //! | the rest | the slots |
 //!
@@ -26,6 +26,9 @@ pub const HEADER_AT: u64 = PAGE;
 /// Offset of the first word of the index in a spool file.
 pub const WORDS_AT: u64 = 2 * PAGE;
 
+/// Offset of the [`Target`] in a spool file. It lies in the page of the header.
+pub const TARGET_AT: u64 = HEADER_AT + TARGET_IN_PAGE as u64;
+
 /// Bytes of all words.
 pub const WORDS_BYTES: u64 = SPOOL_SLOTS_MAX as u64 * WORD_BYTES;
 
@@ -36,6 +39,8 @@ const WORD_BYTES: u64 = size_of::<u64>() as u64;
 const MAGIC: u64 = u64::from_ne_bytes(*b"FltSlots");
 const VERSION: u64 = 1;
 const HEADER_WORDS: usize = 6;
+const TARGET_WORDS: usize = 3;
+const TARGET_IN_PAGE: usize = 512;
 const LENGTH_BITS: u32 = 11;
 const PLACE_BITS: u32 = 31;
 const CHECK_SHIFT: u32 = LENGTH_BITS + PLACE_BITS;
@@ -47,6 +52,15 @@ const _: () = assert!(WORDS_BYTES.is_multiple_of(PAGE), "the slots begin with a 
 pub struct Shape {
     take: u128,
     slot_bytes: u64,
+}
+
+/// The WAV file that the sound of a spool goes to now. Another file at its place is a copy that another program has made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Target {
+    /// Number of the file on its file system.
+    pub file: u64,
+    /// Bytes of the take before the first byte of the file.
+    pub bytes_before: u64,
 }
 
 /// A part of a take that lies in a slot. Offsets are those of the take's WAV file, in whole pages.
@@ -104,6 +118,28 @@ impl Shape {
         let shape = Shape { take, slot_bytes };
         let expected = fits.then(|| shape.header_words())?;
         expected.iter().zip(words).all(|(expected, word)| *expected == u64::from_ne_bytes(*word)).then_some(shape)
+    }
+
+    /// The bytes at [`TARGET_AT`] that name a target.
+    pub fn target_bytes(&self, target: Target) -> [u8; TARGET_WORDS * size_of::<u64>()] {
+        let mut bytes = [0; TARGET_WORDS * size_of::<u64>()];
+        for (bytes, word) in bytes.as_chunks_mut().0.iter_mut().zip(self.target_words(target)) {
+            *bytes = word.to_ne_bytes();
+        }
+        bytes
+    }
+
+    /// The target in the second page of a spool file. `None`: none was written, or it is damaged.
+    pub fn target_in(&self, page: &[u8]) -> Option<Target> {
+        let words = page.get(TARGET_IN_PAGE..)?.as_chunks().0.get(..TARGET_WORDS)?;
+        let [file, bytes_before] = [words[0], words[1]].map(u64::from_ne_bytes);
+        let target = Target { file, bytes_before };
+        (self.target_words(target)[2] == u64::from_ne_bytes(words[2])).then_some(target)
+    }
+
+    fn target_words(&self, target: Target) -> [u64; TARGET_WORDS] {
+        let words = [self.take as u64, (self.take >> 64) as u64, target.file, target.bytes_before];
+        [target.file, target.bytes_before, words.iter().fold(MAGIC, |check, word| mixed(check ^ word))]
     }
 
     /// The second page of the spool file.
@@ -231,6 +267,24 @@ mod tests {
         table.add(shape, first, &bytes);
         table.sort();
         table
+    }
+
+    #[test]
+    fn the_target_of_a_spool_is_read_as_it_was_written_and_a_damaged_one_is_none() {
+        let (shape, target) = (Shape::new(7, 12_288), Target { file: 4711, bytes_before: 12 * 4096 });
+        let mut page = shape.header();
+        assert_eq!(shape.target_in(&page), None, "none was written");
+        let at = (TARGET_AT - HEADER_AT) as usize;
+        let bytes = shape.target_bytes(target);
+        page[at..at + bytes.len()].copy_from_slice(&bytes);
+        assert_eq!((Shape::of_header(&page, 7), shape.target_in(&page)), (Some(shape), Some(target)));
+        assert_eq!(Shape::new(8, 12_288).target_in(&page), None, "of another take");
+        for byte in 0..bytes.len() {
+            page[at + byte] ^= 1;
+            assert_eq!(shape.target_in(&page), None, "{byte}");
+            page[at + byte] ^= 1;
+        }
+        assert_eq!(shape.target_in(&page[..at + 8]), None);
     }
 
     #[test]

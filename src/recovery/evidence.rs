@@ -11,7 +11,7 @@ use crate::butler::spool::{
 use crate::file_system::{OpenError, open_regular};
 use crate::host::disk;
 use crate::limits::{DATA_OFFSET, PAGE_BYTES};
-use crate::spool_index::{HEADER_AT, Shape, Table, WORDS_AT, WORDS_BYTES};
+use crate::spool_index::{HEADER_AT, Shape, Table, Target, WORDS_AT, WORDS_BYTES};
 use crate::window::progress_page::{self, Progress};
 use nix::errno::Errno;
 use nix::unistd::{Whence, getuid};
@@ -78,6 +78,7 @@ pub struct FoundSpool {
 struct Slots {
     shape: Shape,
     table: Table,
+    target: Option<Target>,
 }
 
 /// The progress page of a pass.
@@ -221,6 +222,14 @@ pub fn files_named(folder: &SpoolFolder, ending: &str) -> Vec<PathBuf> {
     files
 }
 
+impl FoundSpool {
+    /// The number of the file that the sound from byte `bytes_before` of the take on was written to. `None`: it is not known.
+    pub(super) fn target_from(&self, bytes_before: u64) -> Option<u64> {
+        let target = self.slots.as_ref()?.target?;
+        (target.bytes_before == bytes_before).then_some(target.file)
+    }
+}
+
 impl Slots {
     /// Reads the index of the spool file of take `take`.
     fn read(file: &File, take: u128) -> Result<Slots, Rejected> {
@@ -237,7 +246,7 @@ impl Slots {
             table.add(&shape, ((start - WORDS_AT) / size_of::<u64>() as u64) as u32, &words);
         }
         table.sort();
-        Ok(Slots { shape, table })
+        Ok(Slots { shape, table, target: shape.target_in(&page) })
     }
 }
 

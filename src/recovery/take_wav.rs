@@ -364,9 +364,11 @@ impl TakeWav {
         Ok(())
     }
 
-    /// Compares the header with the memory of the take. A header claims what was durable a moment before the memory begins.
-    /// One that claims much less is of an older copy of the file.
+    /// Compares the file with the memory of the take, which names the file. Another one at its place is a copy. A header claims
+    /// what was durable a moment before the memory begins. One that claims much less is of an older copy of the file.
     pub(super) fn compare_with_memory(&mut self, spool: &FoundSpool) -> io::Result<()> {
+        let number = self.file.metadata()?.ino();
+        self.is_changed |= spool.target_from(self.offset_bytes()).is_some_and(|target| target != number);
         let first = spool.extents(BEYOND_ANY_FILE)?.first().map_or(0, |(start, _)| *start);
         let lag_max = self.bytes_of(Frames(HEADER_LAG_SECONDS * u64::from(self.header.rate)));
         let claimed = DATA_OFFSET + self.bytes_of(self.offset + self.claimed);

@@ -52,6 +52,8 @@ pub(crate) enum Trouble {
     FailsOnce(i32),
     /// Every call that changes something fails.
     Fails(i32),
+    /// About half of the calls that change something fail.
+    Flaky(i32),
     /// The content of every n-th file cannot be read.
     Unreadable(u64),
 }
@@ -193,6 +195,8 @@ pub(crate) struct Disks {
     pub(crate) session_saves: u64,
     sound_writes: u64,
     syncs: u64,
+    /// Calls to disks of which about half fail.
+    flaky_calls: u64,
     /// Files that were changed without having been created through the seam.
     pub(crate) strangers: Vec<String>,
     /// Numbers of files on no disk.
@@ -325,6 +329,11 @@ impl Disks {
                 Trouble::Stands => return Verdict::Wait(fault.to),
                 Trouble::Fails(code) if op.changes() => fails = Some(code),
                 Trouble::FailsOnce(code) if op.changes() => (fails, spent) = (Some(code), Some(index)),
+                Trouble::Flaky(code) if op.changes() => {
+                    self.flaky_calls += 1;
+                    let is_bad = self.flaky_calls.wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 63 == 0;
+                    fails = fails.or(is_bad.then_some(code));
+                }
                 Trouble::Unreadable(every) if matches!(op, Op::Ask("read")) => {
                     fails = fails.or(is_every(every).then_some(libc::EIO));
                 }

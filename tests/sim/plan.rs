@@ -95,7 +95,7 @@ const UNREADABLE: u64 = 4;
 /// The kind of runs in which other programs remove, replace and cut files also while there are other faults.
 const REPLACED: u64 = 15;
 
-/// The kind of runs in which a device may be away for ten seconds.
+/// The kind of runs in which a device may be away for ten seconds, and calls to disks fail by chance.
 const AWAY: u64 = 7;
 
 /// Bytes of a disk that no run fills.
@@ -116,6 +116,9 @@ impl Plan {
         if allowed.disks && seed % KINDS == UNREADABLE {
             faults.extend(unreadable(&mut Random::new(!seed), &lives));
         }
+        if allowed.disks && seed % KINDS == AWAY {
+            faults.extend(flaky(&mut Random::new(!seed), whole));
+        }
         let disk_bytes = *random.pick(&[4 << 20, 16 << 20, LARGE_DISK]);
         let mut deeds = Vec::new();
         if allowed.foreign && random.chance(300) {
@@ -132,6 +135,10 @@ impl Plan {
             deeds.retain(|deed| deed.act == Act::TakesName);
         }
         if seed % KINDS == REPLACED {
+            // A simulated file does not know when it was made, and without memory nothing else tells a copy.
+            if lives.iter().any(|life| matches!(life.ending, Ending::PowerCut(_))) {
+                deeds.retain(|deed| deed.act != Act::Replaces);
+            }
             deeds.iter_mut().filter(|deed| deed.number.is_multiple_of(3)).for_each(|deed| deed.act = Act::Cuts);
         }
         deeds.sort_by_key(|deed| std::cmp::Reverse(deed.at));
@@ -247,6 +254,15 @@ fn unreadable(random: &mut Random, lives: &[Life]) -> Vec<(Name, Fault)> {
         begin += life.time + life.pause;
     }
     faults
+}
+
+/// A disk that takes some of the sound and refuses the rest.
+fn flaky(random: &mut Random, whole: Duration) -> Option<(Name, Fault)> {
+    let from = BEGIN + Duration::from_micros(random.below(whole.as_micros() as u64));
+    let time = Duration::from_millis(random.between(500, 8_000));
+    let trouble = Trouble::Flaky(*random.pick(&[libc::EIO, libc::ENOSPC]));
+    let name = *random.pick(&[Name::Session, Name::Session, Name::Mirror, Name::Overflow]);
+    random.chance(600).then_some((name, Fault { from, to: from + time, trouble }))
 }
 
 fn faults(random: &mut Random, whole: Duration) -> Vec<(Name, Fault)> {

@@ -242,6 +242,7 @@ impl Committer {
             CommitCommand::Spooled { take, spool } => {
                 if let Some(take) = self.take(take) {
                     take.spool = Some(spool);
+                    take.note_target();
                 }
             }
             CommitCommand::Progress { take, progress_page } => {

@@ -24,12 +24,14 @@ use crate::message::spool_file::{ProgressFile, SpoolFile};
 use crate::message::stats::DiskPublished;
 use crate::message::take::{PassKey, TakeEnd, TakeKey, TakePlan};
 use crate::residency::ledger::TakeLedger;
+use crate::spool_index::Target;
 use crate::time::{FramePos, Frames};
 use crate::window::map::write_behind;
 use memmap2::MmapMut;
 use std::collections::VecDeque;
 use std::fs::File;
 use std::io;
+use std::os::unix::fs::MetadataExt;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::{Duration, Instant};
@@ -140,6 +142,17 @@ impl OpenTake {
             cut: false,
             met_cut: false,
             behind: WriteBehind { from: FileByte::DATA },
+        }
+    }
+
+    /// Writes into the spool which file gets its sound. Without it, a recovery believes a copy that another program puts into
+    /// the place of the file.
+    pub(super) fn note_target(&self) {
+        let (Some(spool), Replica::Session) = (&self.spool, self.replica) else { return };
+        if let Ok(found) = self.file.file().metadata() {
+            let bytes_before = self.file.start().bytes_before();
+            // The page is there already, so this does not fail.
+            spool.note_target(Target { file: found.ino(), bytes_before }).ok();
         }
     }
 
@@ -375,6 +388,7 @@ impl OpenTake {
             }
         }
         let before = std::mem::replace(&mut self.file, file);
+        self.note_target();
         let frames = self.frame_of(at) - self.frame_of(before.start().0);
         let began = FramePos(began.0.saturating_sub(frames.0));
         let end = TakeEnd { frames, began, ..TakeEnd::default() };
@@ -393,6 +407,7 @@ impl OpenTake {
         let message = self.file.put_back_if_removed().inspect_err(|_| self.is_nameless = true)?;
         self.is_nameless = false;
         if message.is_some() {
+            self.note_target();
             if let Some(pair) = &self.pair {
                 pair.replace_file(self.replica, self.file.start(), self.file.file());
             }

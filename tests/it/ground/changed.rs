@@ -61,17 +61,20 @@ fn an_older_copy_that_is_saved_over_a_take_while_it_is_recorded_is_noticed() {
 
 #[test]
 fn a_take_that_a_copy_replaces_before_a_kill_lists_what_the_copy_lacks() {
-    let place = place();
-    let folder = place.path().join("session");
-    let program = recording(&folder, 2);
-    let (take, copy) = (folder.join("audio/In 2-1.wav"), folder.join("audio/copy"));
-    std::thread::sleep(Duration::from_millis(3200));
-    fs::copy(&take, &copy).unwrap();
-    std::thread::sleep(Duration::from_millis(1500));
-    fs::rename(&copy, &take).unwrap();
-    program.signal("KILL");
-    program.wait(PATIENCE);
-    lists_its_losses(&folder);
+    // A copy that is made in the first seconds of a take is known by its number only, and not by its age.
+    for begun in [0, 3200] {
+        let place = place();
+        let folder = place.path().join("session");
+        let program = recording(&folder, 2);
+        let (take, copy) = (folder.join("audio/In 2-1.wav"), folder.join("audio/copy"));
+        std::thread::sleep(Duration::from_millis(begun));
+        fs::copy(&take, &copy).unwrap();
+        std::thread::sleep(Duration::from_millis(1500));
+        fs::rename(&copy, &take).unwrap();
+        program.signal("KILL");
+        program.wait(PATIENCE);
+        lists_its_losses(&folder);
+    }
 }
 
 #[test]

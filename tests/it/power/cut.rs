@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 /// Bytes that a disk writes completely or not at all.
-pub(super) const SECTOR: usize = 512;
+const SECTOR: usize = 512;
 
 /// Pseudo-random numbers, the same for the same seed (splitmix64).
 pub(super) struct Chance(pub(super) u64);

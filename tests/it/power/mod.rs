@@ -13,7 +13,7 @@ mod disk;
 mod errors;
 
 use crate::util::{DEEP, PATIENCE, Started, check, faultless, place, record, run, spools, start};
-use cut::{After, Chance, Cut, Rest, SECTOR};
+use cut::{After, Chance, Cut, Rest};
 use disk::{Disk, Event, What};
 use faultless::butler::spool::folders;
 use faultless::session::Take;
@@ -217,9 +217,10 @@ fn options(fs: &str) -> &'static str {
 }
 
 /// Bytes that the disk under a file system writes completely or not at all. btrfs relies on 4096 for its first block,
-/// and xfs for the blocks of a folder: if these are torn at 512 bytes, both report damage and refuse to mount.
+/// and xfs for the blocks of a folder: if these are torn at 512 bytes, both report damage and refuse to mount. So does ext4 if
+/// its superblock of 1024 bytes is torn: its checksum is wrong then.
 fn sector(fs: &str) -> usize {
-    if fs == "ext4" { SECTOR } else { 4096 }
+    if fs == "ext4" { 1024 } else { 4096 }
 }
 
 /// Starts a pass of all tracks, and gives its progress page to the disk as soon as the page exists.
