@@ -29,6 +29,9 @@ pub const WORDS_AT: u64 = 2 * PAGE;
 /// Offset of the [`Target`] in a spool file. It lies in the page of the header.
 pub const TARGET_AT: u64 = HEADER_AT + TARGET_IN_PAGE as u64;
 
+/// Bytes of the [`Target`].
+pub const TARGET_BYTES: usize = TARGET_WORDS * WORD_BYTES as usize;
+
 /// Bytes of all words.
 pub const WORDS_BYTES: u64 = SPOOL_SLOTS_MAX as u64 * WORD_BYTES;
 
@@ -121,8 +124,8 @@ impl Shape {
     }
 
     /// The bytes at [`TARGET_AT`] that name a target.
-    pub fn target_bytes(&self, target: Target) -> [u8; TARGET_WORDS * size_of::<u64>()] {
-        let mut bytes = [0; TARGET_WORDS * size_of::<u64>()];
+    pub fn target_bytes(&self, target: Target) -> [u8; TARGET_BYTES] {
+        let mut bytes = [0; TARGET_BYTES];
         for (bytes, word) in bytes.as_chunks_mut().0.iter_mut().zip(self.target_words(target)) {
             *bytes = word.to_ne_bytes();
         }

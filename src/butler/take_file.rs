@@ -80,6 +80,8 @@ pub struct TakeFile {
     keeps_no_removed_name: bool,
     /// Whether the last call of [`TakeFile::find_change`] found that the file has a name.
     has_name: bool,
+    /// Whether the file had more than one name. Then a single name need not be the one that the session lists.
+    was_linked: bool,
     /// Whether sound was written since the last successful sync.
     unsynced: bool,
     /// Where the sound of this file begins in the take.
@@ -129,6 +131,7 @@ impl TakeFile {
             header_end: FileByte::DATA,
             header_is_known: false,
             has_name: false,
+            was_linked: false,
             unsynced: false,
             start,
             filled: Vec::new(),
@@ -305,7 +308,8 @@ impl TakeFile {
     pub fn find_change(&mut self, is_cut: bool) -> Option<Change> {
         self.has_name = false;
         let found = self.file.metadata().ok()?;
-        self.has_name = self.keeps_no_removed_name && found.nlink() == 1;
+        self.was_linked |= 1 < found.nlink();
+        self.has_name = self.keeps_no_removed_name && found.nlink() == 1 && !self.was_linked;
         let length = FileByte(found.len()).max(FileByte::DATA);
         let had = self.stored.min(self.written);
         let is_shorter = is_cut || length < had;
@@ -318,6 +322,12 @@ impl TakeFile {
         let has_other_header = self.header_is_known && !self.has_own_header();
         self.header_is_known &= !has_other_header;
         (is_shorter || has_other_header).then_some(Change { had, is_shorter })
+    }
+
+    /// The number by which a recovery knows the file. `None`: on this file system it can be another one after some time.
+    pub fn lasting_number(&self) -> Option<u64> {
+        let found = self.keeps_no_removed_name.then(|| self.file.metadata().ok()).flatten();
+        found.map(|found| found.ino())
     }
 
     /// Whether the file surely had a name at the last call of [`TakeFile::find_change`]. The question which name it has costs
@@ -341,6 +351,8 @@ impl TakeFile {
     /// Sound that the header claims is gone. The header says so from now on, and a recovery lists what the file lacks.
     pub fn note_lost_sound(&mut self) {
         self.header.bext.note(CHANGED_BY_OTHERS);
+        // The header is due now, also if it has nothing more to claim.
+        self.header_end = FileByte::DATA;
     }
 
     /// End of the gaps that were written and are not durable yet; the start of the file if there is none.
@@ -382,6 +394,8 @@ impl TakeFile {
         let (written, filled) = (self.written, std::mem::take(&mut self.filled));
         if let Err(error) = result {
             self.written = self.durable;
+            // The kernel may have dropped the page of the header, too.
+            self.header_is_known = false;
             return Err(error);
         }
         (self.durable, self.unsynced) = (written, false);
@@ -442,8 +456,8 @@ impl TakeFile {
         self.page.copy_from_slice(&*self.header.build());
         self.header_is_known = false;
         disk::write_all_at(&*self.file, &self.page, 0)?;
-        self.header_is_known = true;
         disk::sync_all(&self.file)?;
+        self.header_is_known = true;
         let put_back = put_back::put_back(&self.file, &self.path, u64::MAX, true)?;
         let text = put_back.as_ref().map(put_back::PutBack::text);
         if let Some(put_back) = put_back {
@@ -548,6 +562,17 @@ mod tests {
         assert_eq!(take.find_change(false), None, "once only");
         take.write_header(FileByte(4096 + 6000)).unwrap();
         assert_eq!(take.find_change(false), None);
+        // A sync fails, and the kernel drops the page of the header.
+        take.synced(Err(io::ErrorKind::StorageFull.into())).unwrap_err();
+        disk::write_all_at(&*take.file, &older[..4096], 0).unwrap();
+        assert_eq!(take.find_change(false), None, "the disk did it");
+        // After a link, a single name need not be the one in the session.
+        assert!(take.has_name());
+        std::fs::hard_link(&take.path, folder.path().join("link")).unwrap();
+        take.find_change(false);
+        std::fs::remove_file(&take.path).unwrap();
+        take.find_change(false);
+        assert!(!take.has_name());
     }
 
     #[test]

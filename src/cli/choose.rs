@@ -12,18 +12,31 @@ use crate::limits;
 use crate::threads::ThreadsSetup;
 use crate::time::SampleRate;
 
+/// How the name of the built-in device begins.
+const BUILT_IN: &str = "virtual";
+
 /// The device's name, and a sentence if the program has chosen it for the user. `side`: the side that must be there.
 pub fn device_name(args: &DeviceArgs, side: setup::Side) -> Result<(String, Option<String>), Failure> {
     if let Some(name) = &args.device {
         return Ok((name.clone(), None));
     }
     // The built-in device is no choice for a recording that nobody watches.
-    if let Some(name) = last_device().filter(|name| is_present(name, side == setup::Side::Inputs)) {
+    let last = last_device().filter(|name| !name.starts_with(BUILT_IN));
+    if let Some(name) = last.clone().filter(|name| is_present(name, side == setup::Side::Inputs)) {
         let why = format!("device: {name}, the one that was chosen last in the window (--device names another)");
         return Ok((name, Some(why)));
     }
     let (name, why) = setup::best_device(side)?;
-    Ok((name, Some(why)))
+    Ok((name, Some(with_absent(why, last.as_deref(), side))))
+}
+
+/// The reason for a choice, with the device that was chosen last in the window and cannot be used.
+fn with_absent(why: String, last: Option<&str>, side: setup::Side) -> String {
+    let Some(last) = last else { return why };
+    let side = if side == setup::Side::Inputs { "inputs" } else { "outputs" };
+    format!(
+        "{why}; {last}, which was chosen last in the window, has no {side} now: connect it, or name a device with --device"
+    )
 }
 
 /// The device to open. `channels` are the inputs and outputs, as in [`DeviceSpec`].
@@ -77,5 +90,19 @@ pub fn frames(seconds: f64, rate: SampleRate) -> Result<u64, Failure> {
     match (seconds * f64::from(rate.0)).round() as u64 {
         0 => Err(Failure(format!("--seconds {seconds:?}: less than one frame"))),
         frames => Ok(frames),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_device_that_was_chosen_last_and_is_not_there_is_named_beside_the_one_that_is_used() {
+        let why = || "device: alsa:hw:1, a card".to_owned();
+        assert_eq!(with_absent(why(), None, setup::Side::Inputs), why());
+        let text = with_absent(why(), Some("alsa:hw:CARD=USB"), setup::Side::Inputs);
+        assert!(text.starts_with(&why()) && text.contains("alsa:hw:CARD=USB") && text.contains("no inputs"), "{text}");
+        assert!(with_absent(why(), Some("alsa:x"), setup::Side::Outputs).contains("no outputs"));
     }
 }

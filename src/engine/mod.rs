@@ -266,6 +266,11 @@ impl Engine {
             }
         }
         if self.transport.is_rolling() {
+            if self.recorder.is_recording() {
+                // Before windows behind the begin of the loss go back.
+                let begin = self.recorder.open_loss().min(self.recorder.frames());
+                self.published.open_loss.store(begin, Release);
+            }
             let recorded = self.skip(frames, cause);
             if let Some(loss) = &mut self.loss {
                 loss.recorded += recorded;
@@ -405,7 +410,7 @@ impl Engine {
         published.position.store(self.playhead.position().0, Relaxed);
         published.stream.store(self.playhead.stream, Relaxed);
         published.device_frames.store(self.device_frames, Relaxed);
-        published.open_loss.store(self.recorder.open_loss(), Relaxed);
+        published.open_loss.store(self.recorder.open_loss(), Release);
         published.pass_frames.store(self.recorder.frames(), Release);
     }
 }

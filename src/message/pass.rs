@@ -98,6 +98,8 @@ pub struct OpenOverrun {
     pub place: OverrunPlace,
     /// Its entry in the progress page, once it has one.
     pub noted: Option<NotedOverrun>,
+    /// Frames at its begin that were reported already.
+    pub reported: Frames,
 }
 
 impl Capture {

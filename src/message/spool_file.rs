@@ -16,7 +16,7 @@ use super::offset::SpoolByte;
 use crate::host::disk;
 use crate::limits;
 use crate::lock::lock;
-use crate::spool_index::{FREE, Part, Shape, TARGET_AT, Target, WORDS_AT};
+use crate::spool_index::{FREE, Part, Shape, TARGET_AT, TARGET_BYTES, Target, WORDS_AT};
 use crate::window::map::{Mapping, Populate};
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -139,6 +139,11 @@ impl SpoolFile {
     /// Writes down which WAV file gets the sound from now on. Recovery compares it with the file that it finds.
     pub fn note_target(&self, target: Target) -> io::Result<()> {
         disk::write_all_at(&self.file, &self.shape.target_bytes(target), TARGET_AT)
+    }
+
+    /// Forgets which WAV file gets the sound.
+    pub fn forget_target(&self) -> io::Result<()> {
+        disk::write_all_at(&self.file, &[0; TARGET_BYTES], TARGET_AT)
     }
 
     /// Lists in the index that a free slot is going to hold `bytes` bytes of the take from `offset` on.

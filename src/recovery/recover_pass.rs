@@ -88,7 +88,10 @@ impl PassRecovery<'_> {
             memory_gone.map(|reason| if is_rejected { messages::NOT_BELIEVED.to_owned() } else { reason });
         self.next_files_are_listed(cut_off.len(), &spools)?;
         let has_evidence = spools.iter().any(Option::is_some) || has_frames(progress.as_ref(), &takes);
-        let Some((mut cut_takes, absent)) = self.open_files(&takes, cut_off, spools) else { return self.pass(pass) };
+        let lost = progress.as_ref().map_or(Frames(0), |progress| progress.lost + progress.overrun);
+        let Some((mut cut_takes, absent)) = self.open_files(&takes, cut_off, spools, lost) else {
+            return self.pass(pass);
+        };
         let has_begun = has_evidence || cut_takes.iter().any(|cut| cut.wav.claimed > Frames(0));
         self.decide_absent(absent, has_begun);
         if cut_takes.is_empty() {
@@ -149,6 +152,7 @@ impl PassRecovery<'_> {
         takes: &[Take],
         cut_off: Vec<&Take>,
         spools: Vec<Option<FoundSpool>>,
+        lost: Frames,
     ) -> Option<(Vec<CutTake>, Vec<Absent>)> {
         let (mut cut_takes, mut absent) = (Vec::new(), Vec::new());
         for (take, spool) in cut_off.into_iter().zip(spools) {
@@ -156,7 +160,7 @@ impl PassRecovery<'_> {
             let unusable = match TakeWav::open(self.store, self.session, take) {
                 Ok(wav) => {
                     let mirror = self.mirror_of(spool.as_ref(), first);
-                    cut_takes.push(self.cut_take(take.clone(), first.uuid, wav, spool, mirror));
+                    cut_takes.push(self.cut_take(take.clone(), first.uuid, wav, spool, mirror, lost));
                     continue;
                 }
                 Err(unusable) => unusable,
@@ -189,6 +193,7 @@ impl PassRecovery<'_> {
         mut wav: TakeWav,
         spool: Option<FoundSpool>,
         mirror: Option<TakeWav>,
+        lost: Frames,
     ) -> CutTake {
         let next = self.session.continuation_of(&take);
         let until = next.map(|next| next.offset);
@@ -196,7 +201,7 @@ impl PassRecovery<'_> {
         let (mirror_trouble, from_memory) = (None, Frames(0));
         if let Some(spool) = &spool {
             // A spool that cannot be read is said where its sound is copied.
-            wav.compare_with_memory(spool).ok();
+            wav.compare_with_memory(spool, lost).ok();
         }
         CutTake { take, wav, spool, mirror, mirror_trouble, first, until, next_is_away, from_memory }
     }

@@ -33,7 +33,7 @@ const UNFINISHED: &str = "being recorded";
 /// Part of the coding history of a take that a recovery has finished.
 const RECOVERED: &str = "cut off and recovered";
 
-/// A header claims the durable sound of one of the last four syncs. It can wait three seconds for the list of losses.
+/// A header claims the durable sound of one of the last four syncs. After a loss has ended, it can wait three seconds for a save.
 const HEADER_LAG_SECONDS: u64 = 8;
 
 /// So many frames of zeros in a file that another program has changed count as lost.
@@ -209,11 +209,10 @@ impl TakeWav {
         set_length(&self.file, DATA_OFFSET + header.data_bytes)?;
         set_length(&self.file, header.file_bytes())?;
         let page = header.build();
-        if page != self.page {
-            hook(Step::Header)?;
-            disk::write_all_at(&self.file, &*page, 0)?;
-            self.page = page;
-        }
+        // Also if it is the same: after a failed sync a file can read as a header that is not on the disk.
+        hook(Step::Header)?;
+        disk::write_all_at(&self.file, &*page, 0)?;
+        self.page = page;
         hook(Step::Durable)?;
         disk::sync_all(&self.file)
     }
@@ -365,12 +364,13 @@ impl TakeWav {
     }
 
     /// Compares the file with the memory of the take, which names the file. Another one at its place is a copy. A header claims
-    /// what was durable a moment before the memory begins. One that claims much less is of an older copy of the file.
-    pub(super) fn compare_with_memory(&mut self, spool: &FoundSpool) -> io::Result<()> {
+    /// what was durable a moment before the memory begins. One that claims much less is of an older copy of the file. `lost`: the
+    /// lost frames of the pass. No header claims anything behind a loss that has not ended.
+    pub(super) fn compare_with_memory(&mut self, spool: &FoundSpool, lost: Frames) -> io::Result<()> {
         let number = self.file.metadata()?.ino();
         self.is_changed |= spool.target_from(self.offset_bytes()).is_some_and(|target| target != number);
         let first = spool.extents(BEYOND_ANY_FILE)?.first().map_or(0, |(start, _)| *start);
-        let lag_max = self.bytes_of(Frames(HEADER_LAG_SECONDS * u64::from(self.header.rate)));
+        let lag_max = self.bytes_of(Frames(HEADER_LAG_SECONDS * u64::from(self.header.rate)) + lost);
         let claimed = DATA_OFFSET + self.bytes_of(self.offset + self.claimed);
         self.is_changed |= claimed + lag_max < first;
         Ok(())

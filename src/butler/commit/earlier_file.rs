@@ -34,14 +34,15 @@ pub(super) struct EarlierFile {
 }
 
 impl EarlierFile {
-    /// The file before the `index + 1`th one. `end`: its own length and start.
+    /// The file before the `index + 1`th one. `end`: its own length and start. `is_cut`: another program has changed it.
     pub(super) fn new(
         index: usize,
         file: TakeFile,
         end: TakeEnd,
         pair: Option<(Arc<ReplicaPair>, Replica)>,
+        is_cut: bool,
     ) -> EarlierFile {
-        EarlierFile { index, file, end, pair, failures: 0, trouble: None, retry_at: None, is_cut: false }
+        EarlierFile { index, file, end, pair, failures: 0, trouble: None, retry_at: None, is_cut }
     }
 
     /// Whether the last attempt to fill or to finish it failed.

@@ -1,6 +1,6 @@
 //! The headers of takes that are recorded: what they claim at a sync, and which of them are durable. Thread: committer.
 
-use super::unsaved_losses::LossesNow;
+use super::unsaved_losses::{LossesNow, UnsavedLosses};
 use super::{Committer, OpenTake};
 use crate::butler::capabilities::CapturePath;
 use crate::butler::take_file::HeaderLag;
@@ -35,7 +35,8 @@ impl Committer {
         for (at, header_end) in header_ends.into_iter().enumerate() {
             let OpenTake { pass, file, .. } = &mut self.takes[at];
             let (pass, end) = (*pass, header_end);
-            let may_wait = in_spool && claimed.contains(&pass) && at % HEADER_TURNS != self.header_turn;
+            let passes_loss = self.losses.get(&pass).is_some_and(UnsavedLosses::has_passed_loss);
+            let may_wait = in_spool && !passes_loss && claimed.contains(&pass) && at % HEADER_TURNS != self.header_turn;
             let is_due = match file.header_lag(end) {
                 HeaderLag::Nothing => false,
                 HeaderLag::Part(lag) => !may_wait || HEADER_LAG_MAX <= lag,
@@ -69,15 +70,15 @@ impl Committer {
         let reached = |take: &OpenTake| if in_spool { take.durable_frames() } else { take.written_frames() };
         let durable: Vec<Frames> = self.takes.iter().map(reached).collect();
         let mut of_pass: HashMap<PassKey, Frames> = HashMap::new();
-        for (take, frames) in self.takes.iter().zip(&durable).filter(|(take, _)| take.trouble.is_none()) {
+        let counts = |take: &OpenTake| !in_spool || take.trouble.is_none();
+        for (take, frames) in self.takes.iter().zip(&durable).filter(|(take, _)| counts(take)) {
             let least = of_pass.entry(take.pass).or_insert(*frames);
             *least = if in_spool { (*frames).min(*least) } else { (*frames).max(*least) };
         }
         for (pass, frames) in &mut of_pass {
             *frames = self.claimable(*pass, *frames);
         }
-        let all = if in_spool { Frames(0) } else { Frames(u64::MAX) };
-        let in_pass = |take: &OpenTake| of_pass.get(&take.pass).copied().unwrap_or(all);
+        let in_pass = |take: &OpenTake| of_pass.get(&take.pass).copied().unwrap_or_default();
         self.takes.iter().zip(durable).map(|(take, frames)| take.end_in_file(frames.min(in_pass(take)))).collect()
     }
 

@@ -7,8 +7,8 @@
 //!
 //! A header claims a frame only if it is durable in every take of the pass whose disk accepts writes. After a power cut,
 //! recovery gives all takes of the pass the length of the longest claim. A take whose disk rejected writes has silence
-//! there. A header claims nothing behind a loss before a session on a disk lists the loss, for three seconds at most
-//! ([`unsaved_losses`]).
+//! there. A header claims nothing behind a loss before the loss has ended and a session on a disk lists it, or for three
+//! seconds after its end ([`unsaved_losses`]).
 
 mod changed;
 mod disk_error;
@@ -282,6 +282,8 @@ impl Committer {
 
     /// Creates the files of all takes of a pass, or of none: if one fails, the others are removed.
     fn open(&mut self, pass: PassKey, plans: &[TakePlan]) {
+        let reported = self.setup.published.losses_reported.load(Relaxed);
+        self.losses.insert(pass, UnsavedLosses::since(reported));
         let (mut notes, mut failed) = (Vec::new(), None);
         let mut made: Vec<OpenTake> = Vec::with_capacity(plans.len());
         let ahead =
@@ -438,7 +440,7 @@ impl Committer {
         }
     }
 
-    /// Makes everything recorded durable, updates the headers, and reserves blocks.
+    /// Makes everything recorded durable, updates headers, and reserves blocks.
     fn sync(&mut self) {
         let started = host::now();
         let in_spool = self.setup.capture_path == CapturePath::Spool;

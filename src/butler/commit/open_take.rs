@@ -31,7 +31,6 @@ use memmap2::MmapMut;
 use std::collections::VecDeque;
 use std::fs::File;
 use std::io;
-use std::os::unix::fs::MetadataExt;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::{Duration, Instant};
@@ -90,8 +89,8 @@ pub(super) struct OpenTake {
     /// Whether a sync failed while there was no spool to write the sound from again. A later success proves nothing
     /// about that sound.
     damaged: bool,
-    /// Whether another program has cut a file of the take short, and no other replica has its sound.
-    cut: bool,
+    /// Whether another program has changed the present file, and no other replica has its sound.
+    pub(super) cut: bool,
     /// Whether a window in the file met a page that is gone, because another program has cut the file short.
     met_cut: bool,
     pub(super) behind: WriteBehind,
@@ -149,11 +148,13 @@ impl OpenTake {
     /// the place of the file.
     pub(super) fn note_target(&self) {
         let (Some(spool), Replica::Session) = (&self.spool, self.replica) else { return };
-        if let Ok(found) = self.file.file().metadata() {
-            let bytes_before = self.file.start().bytes_before();
-            // The page is there already, so this does not fail.
-            spool.note_target(Target { file: found.ino(), bytes_before }).ok();
-        }
+        let bytes_before = self.file.start().bytes_before();
+        // The page is there already, so this does not fail.
+        match self.file.lasting_number() {
+            Some(file) => spool.note_target(Target { file, bytes_before }).ok(),
+            // That of the file before.
+            None => spool.forget_target().ok(),
+        };
     }
 
     pub(super) fn replica(&self) -> Replica {
@@ -393,7 +394,8 @@ impl OpenTake {
         let began = FramePos(began.0.saturating_sub(frames.0));
         let end = TakeEnd { frames, began, ..TakeEnd::default() };
         let pair = self.pair.clone().filter(|_| frames > Frames(0));
-        self.earlier.push(EarlierFile::new(self.earlier_count, before, end, pair.map(|pair| (pair, self.replica))));
+        let (pair, is_cut) = (pair.map(|pair| (pair, self.replica)), std::mem::take(&mut self.cut));
+        self.earlier.push(EarlierFile::new(self.earlier_count, before, end, pair, is_cut));
         self.earlier_count += 1;
         (self.trouble, self.stuck_reported_at, self.failures, self.held_until) = (None, None, 0, None);
     }

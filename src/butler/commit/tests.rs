@@ -283,6 +283,24 @@ fn an_earlier_file_that_is_cut_short_before_it_is_finished_is_whole_again_from_t
 }
 
 #[test]
+fn a_file_that_was_changed_before_its_take_continued_elsewhere_is_the_one_that_is_not_whole() {
+    let mut rig = Rig::new(3);
+    rig.pair.set_ended(Replica::Mirror);
+    rig.pair.note_cut(Replica::Mirror);
+    rig.captured(0);
+    rig.captured(1);
+    rig.work();
+    File::options().write(true).open(&rig.plan.path).unwrap().set_len(5000).unwrap();
+    rig.work();
+    rig.committer.on_write_failure(0, &io::Error::from_raw_os_error(libc::ENOSPC));
+    assert!(matches!(rig.go_on(2 * WINDOW), Continuation::Done));
+    assert!(!rig.committer.takes[0].cut);
+    rig.captured(2);
+    let (earlier, _) = rig.finish(3);
+    assert!(earlier.is_some_and(|trouble| trouble.contains("t-1.wav") && trouble.contains("another program")));
+}
+
+#[test]
 fn a_take_continues_at_the_frame_at_which_its_next_file_is_listed_or_not_at_all() {
     let mut rig = Rig::new(4);
     rig.accept_up_to(WINDOW);

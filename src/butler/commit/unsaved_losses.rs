@@ -49,6 +49,9 @@ pub(super) struct UnsavedLosses {
     end: Frames,
     /// Frames of the reported losses for which the headers do not wait any longer.
     passed: u64,
+    /// Whether the last call of [`UnsavedLosses::claimable`] has passed a loss. Each header of the pass is due then: a recovery
+    /// takes silence behind the claim of a header, which was never written, for the end of the sound.
+    has_passed_loss: bool,
 }
 
 /// Sound that a header may claim when so many frames of losses are saved.
@@ -60,6 +63,16 @@ struct Waiting {
 }
 
 impl UnsavedLosses {
+    /// For a pass that begins when so many frames of losses were reported.
+    pub(super) fn since(reported: u64) -> UnsavedLosses {
+        UnsavedLosses { passed: reported, ..UnsavedLosses::default() }
+    }
+
+    /// Whether the headers claim more than at the sync before, with a loss in it.
+    pub(super) fn has_passed_loss(&self) -> bool {
+        self.has_passed_loss
+    }
+
     /// The frame of the pass up to which headers may claim sound. `durable`: up to where the sound is durable. `is_over`: the
     /// pass has ended, so that each of its losses was reported.
     pub(super) fn claimable(&mut self, durable: Frames, losses: LossesNow, is_over: bool, now: Instant) -> Frames {
@@ -69,12 +82,14 @@ impl UnsavedLosses {
             Some(last) => last.end = last.end.max(end),
             None => self.waiting.push_back(Waiting { reported, end, since: now }),
         }
+        self.has_passed_loss = false;
         while let Some(first) = self.waiting.front() {
             let is_late = HOLD <= now.saturating_duration_since(first.since);
             if !is_late && saved.max(self.passed) < first.reported {
                 break;
             }
             self.end = self.end.max(first.end);
+            self.has_passed_loss |= self.passed < first.reported;
             self.passed = self.passed.max(first.reported);
             self.waiting.pop_front();
         }
@@ -118,7 +133,9 @@ mod tests {
         assert_eq!(rig.at(0, 100, 0, 0, NO_PASS), 100);
         assert_eq!(rig.at(850, 200, 0, 64, NO_PASS), 100);
         assert_eq!(rig.at(1700, 300, 0, 64, NO_PASS), 100);
+        assert!(!rig.losses.has_passed_loss());
         assert_eq!(rig.at(2550, 400, 64, 64, NO_PASS), 400, "it is saved");
+        assert!(rig.losses.has_passed_loss(), "each header is due");
         assert_eq!(rig.at(3400, 500, 64, 128, NO_PASS), 400);
         assert_eq!(rig.at(6300, 600, 64, 128, NO_PASS), 400);
         assert_eq!(rig.at(6400, 700, 64, 128, NO_PASS), 700, "it is not saved in time");
@@ -135,6 +152,13 @@ mod tests {
         }
         assert_eq!(rig.at(60_000, 60_200, 0, 59_000, NO_PASS), 130, "it is reported, and not saved");
         assert_eq!(rig.at(60_700, 60_900, 59_000, 59_000, NO_PASS), 60_900);
+    }
+
+    #[test]
+    fn losses_before_a_pass_keep_none_of_its_headers_back() {
+        let mut rig = Rig { losses: UnsavedLosses::since(640), ..Rig::new() };
+        assert_eq!(rig.at(0, 100, 64, 640, NO_PASS), 100, "an event was lost, and they are never saved");
+        assert_eq!(rig.at(700, 200, 64, 700, NO_PASS), 100);
     }
 
     #[test]

@@ -23,6 +23,10 @@ use std::sync::atomic::Ordering::Relaxed;
 /// Frames that are assembled in scratch memory before they are copied to a window.
 const SCRATCH_FRAMES: usize = 128;
 
+/// Frames of an overrun that are reported before it ends. No header of the pass claims anything behind an overrun that was not
+/// reported, and the other takes have sound there.
+const OVERRUN_PART: Frames = Frames(32_768);
+
 /// Bytes of the largest frame: float, stereo.
 const FRAME_BYTES_MAX: usize = 4 * TAKE_CHANNEL_COUNT_MAX;
 
@@ -143,8 +147,11 @@ fn finish_block(index: usize, capture: &mut Capture, page: Option<&ProgressPage>
                 open.noted = Some(page.note_overrun(capture.mark, open.place, open.noted));
             }
         }
-        if let Some(open) = &capture.open {
-            *reports.open_overrun = open.place.at.0.min(*reports.open_overrun);
+        if let Some(open) = &mut capture.open {
+            if OVERRUN_PART <= open.unreported().frames {
+                open.report(index, reports.outbox);
+            }
+            *reports.open_overrun = open.unreported().at.0.min(*reports.open_overrun);
         }
     } else {
         capture.report_overrun(index, reports.outbox);
@@ -221,14 +228,32 @@ impl Capture {
         self.losses.add(LossMark { at, frames, cause: None });
         match &mut self.open {
             Some(open) => open.place.frames += frames,
-            None => self.open = Some(OpenOverrun { place: OverrunPlace { at, frames }, noted: None }),
+            None => {
+                self.open = Some(OpenOverrun { place: OverrunPlace { at, frames }, noted: None, reported: Frames(0) })
+            }
         }
     }
 
     /// Reports an overrun that has ended. This is realtime-safe.
     pub fn report_overrun(&mut self, capture: usize, outbox: &mut Outbox) {
-        if let Some(OverrunPlace { at, frames }) = self.open.take().map(|open| open.place) {
+        if let Some(mut open) = self.open.take() {
+            open.report(capture, outbox);
+        }
+    }
+}
+
+impl OpenOverrun {
+    /// The part that was not reported yet.
+    fn unreported(&self) -> OverrunPlace {
+        OverrunPlace { at: self.place.at + self.reported, frames: self.place.frames - self.reported }
+    }
+
+    /// Reports the part that was not reported yet. This is realtime-safe.
+    fn report(&mut self, capture: usize, outbox: &mut Outbox) {
+        let OverrunPlace { at, frames } = self.unreported();
+        if 0 < frames.0 {
             outbox.report_loss(AudioEvent::Overrun { capture, at, frames }, frames);
         }
+        self.reported = self.place.frames;
     }
 }

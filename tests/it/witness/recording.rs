@@ -151,6 +151,32 @@ fn without_a_window_frames_are_lost_and_counted_and_later_sound_keeps_its_positi
     assert_eq!((pass.captures[1].overrun, pass.frames), (Frames(0), Frames(12_800)));
 }
 
+/// The other takes have sound meanwhile, and their headers claim none of it behind an overrun that was not reported.
+#[test]
+fn a_long_overrun_is_reported_in_parts_and_is_one_place_in_the_progress_page() {
+    let mut rig = Rig::on(interleaved("", 1, DeviceFormat::S16, 64));
+    let (_reel, capture) = Reel::new(TakeFormat::F32, &[0], 0);
+    let frames = 2 * 32_768 + 640;
+    rig.record(Pass::new(vec![capture.marked(TakeMark::of(TAKE))], PassRange::Now(Frames(frames)), true));
+    let losses = |rig: &Rig| (rig.published.open_loss.load(Relaxed), rig.published.losses_reported.load(Relaxed));
+    rig.cycles(511);
+    assert_eq!(losses(&rig), (0, 0));
+    rig.cycles(1);
+    assert_eq!(losses(&rig), (32_768, 32_768));
+    rig.cycles(530);
+    assert_eq!(losses(&rig), (NO_PASS, frames));
+    let overruns: Vec<_> = rig
+        .reports()
+        .iter()
+        .filter_map(|event| match event {
+            AudioEvent::Overrun { at, frames, .. } => Some((at.0, frames.0)),
+            _ => None,
+        })
+        .collect();
+    assert_eq!(overruns, [(0, 32_768), (32_768, 32_768), (65_536, 640)]);
+    assert_eq!(rig.progress().overruns.of(TAKE), [place(0, frames)]);
+}
+
 /// An overrun that lasted while the device lost frames was reported as one range from its begin on. So the frames behind the
 /// loss were said to lie within it, and were silence that no loss covered.
 #[test]
