@@ -229,7 +229,7 @@ impl Capture {
         match &mut self.open {
             Some(open) => open.place.frames += frames,
             None => {
-                self.open = Some(OpenOverrun { place: OverrunPlace { at, frames }, noted: None, reported: Frames(0) })
+                self.open = Some(OpenOverrun { place: OverrunPlace { at, frames }, noted: None, reported: Frames(0) });
             }
         }
     }
