@@ -33,7 +33,7 @@ impl Outbox {
         }
     }
 
-    /// Sends an event about a loss of `frames` frames that has ended, see [`Published::losses_reported`]. This is
+    /// Sends an event about `frames` lost frames, see [`Published::losses_reported`]. This is
     /// realtime-safe.
     pub fn report_loss(&mut self, event: AudioEvent, frames: Frames) {
         self.report(event);

@@ -81,8 +81,8 @@ pub fn name_of(folder: impl AsFd) -> Option<String> {
 /// Part of the name of a file that another program had put into the place of a take.
 const OF_ANOTHER_PROGRAM: &str = " (of another program ";
 
-/// The name that the file of another program gets, whose own name has this stem and belongs to a take. Tried with the numbers
-/// from 1 on.
+/// A new name for the file of another program. Its present name, which has this stem, is the name of a take. The caller tries
+/// the numbers from 1 on until a name is free.
 pub fn name_for_other(stem: &OsStr, number: u32) -> OsString {
     let mut name = stem.to_owned();
     name.push(format!("{OF_ANOTHER_PROGRAM}{number}).wav"));

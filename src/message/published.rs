@@ -105,10 +105,10 @@ pub struct Published {
     pub drift_ppm: AtomicI32,
     /// Frames of takes that had no capture window, summed over takes.
     pub frames_overrun: AtomicU64,
-    /// Of the frames that were lost or had no window: those whose loss has ended and was reported to control.
+    /// Frames of the losses and overruns that were reported to control. A long overrun is reported in parts.
     pub losses_reported: AtomicU64,
-    /// The frame of the pass at which the first loss begins that was not reported yet, because it may continue; [`NO_PASS`]
-    /// without one. Stored before [`Published::pass_frames`].
+    /// The frame of the pass at which the first loss or overrun begins that was not reported yet, because it may continue, or
+    /// the first part of one that was not; [`NO_PASS`] without one. Stored before [`Published::pass_frames`].
     pub open_loss: AtomicU64,
     /// Frames of tracks that had no playback window in time, summed over tracks.
     pub frames_dropped: AtomicU64,

@@ -45,7 +45,7 @@ pub(crate) struct Evidence {
     pub(crate) power_cut: bool,
     /// The fewest inputs that a device had during the run.
     pub(crate) inputs_min: Option<usize>,
-    /// What the program has said about files that are gone.
+    /// The notices of the program about takes whose files are gone.
     pub(crate) gone: Vec<String>,
 }
 

@@ -152,7 +152,7 @@ impl OpenTake {
         // The page is there already, so this does not fail.
         match self.file.lasting_number() {
             Some(file) => spool.note_target(Target { file, bytes_before }).ok(),
-            // That of the file before.
+            // The spool must not name the file before this one.
             None => spool.forget_target().ok(),
         };
     }

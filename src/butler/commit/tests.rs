@@ -172,6 +172,12 @@ impl Rig {
         answer.expect("an answer")
     }
 
+    /// Checks that the sound of a take that continued at frame `at` and ended at frame `end` lies in its two files.
+    fn check_files(&self, at: u64, end: u64) {
+        assert!(claimed(&self.plan.path) == sound(0, at), "the first file");
+        assert!(claimed(&self.next_path()) == sound(at, end), "the next file");
+    }
+
     fn next_path(&self) -> std::path::PathBuf {
         self.folder.path().join("next.wav")
     }
@@ -263,8 +269,7 @@ fn sound_that_was_filled_behind_the_frame_of_a_continuation_is_filled_in_the_nex
     assert!(matches!(rig.go_on(WINDOW), Continuation::Done));
     rig.captured(2);
     assert_eq!(rig.finish(3), (None, None));
-    assert!(claimed(&rig.plan.path) == sound(0, WINDOW));
-    assert!(claimed(&rig.next_path()) == sound(WINDOW, 3 * WINDOW));
+    rig.check_files(WINDOW, 3 * WINDOW);
 }
 
 #[test]
@@ -278,8 +283,7 @@ fn an_earlier_file_that_is_cut_short_before_it_is_finished_is_whole_again_from_t
     File::options().write(true).open(&rig.plan.path).unwrap().set_len(5000).unwrap();
     rig.captured(2);
     assert_eq!(rig.finish(3), (None, None));
-    assert!(claimed(&rig.plan.path) == sound(0, 2 * WINDOW));
-    assert!(claimed(&rig.next_path()) == sound(2 * WINDOW, 3 * WINDOW));
+    rig.check_files(2 * WINDOW, 3 * WINDOW);
 }
 
 #[test]
@@ -324,8 +328,7 @@ fn a_take_continues_at_the_frame_at_which_its_next_file_is_listed_or_not_at_all(
     let noted = rig.noted();
     assert!(noted.contains(&rig.plan.identity.to_string()), "a recovery finds the next file by its spool: {noted}");
     assert_eq!(rig.finish(4), (None, None));
-    assert!(claimed(&rig.plan.path) == sound(0, 2 * WINDOW));
-    assert!(claimed(&rig.next_path()) == sound(2 * WINDOW, 4 * WINDOW));
+    rig.check_files(2 * WINDOW, 4 * WINDOW);
 }
 
 #[test]

@@ -47,7 +47,7 @@ pub struct TakeReports<'a> {
     pub outbox: &'a mut Outbox,
     /// Frames that were missed.
     pub published: &'a Published,
-    /// Receives the first frame of the pass at which an overrun begins that has not ended.
+    /// Receives the first frame of an overrun that was not reported, counted in the pass.
     pub open_overrun: &'a mut u64,
 }
 
