@@ -36,7 +36,28 @@ end() {
     rm -rf "$work"
 }
 trap end EXIT
-fail() { echo "FAILED: $*"; shot failed; tail -n 20 "$work/told" || true; exit 1; }
+fail() { echo "FAILED: $*"; shot failed; tail -n 20 "$work/told" || true; waiting; exit 1; }
+# What each thread of the window waits for, and how long the machine has let tasks wait.
+waiting() {
+    [ -n "${app:-}" ] || return 0
+    for thread in /proc/"$app"/task/*; do
+        echo "thread $(cat "$thread/comm" "$thread/wchan" 2>/dev/null | tr '\n' ' ')"
+    done
+    head -n 1 /proc/pressure/cpu /proc/pressure/io 2>/dev/null || true
+}
+# Waits until the program shows a window. Before its first window, the system reads the graphics libraries from the disk, and
+# the disk of a test machine can be busy for long.
+wait_for_window() {
+    local until=$((SECONDS + 60))
+    window=
+    while [ $SECONDS -lt $until ]; do
+        window=$(xdotool search --onlyvisible --pid "$app" 2>/dev/null | tail -n1) && [ -n "$window" ] && return
+        kill -0 "$app" 2>/dev/null || fail "the program ended before its window was shown"
+        sleep 0.02
+    done
+    fail "no window after 60 s"
+}
+place_window() { xdotool windowmove "$window" 0 0 windowsize "$window" 1440 900; }
 shot() { import -window root -silent "$pictures/$1.png" 2>/dev/null || true; }
 
 exec 3<>"$work/number"
@@ -54,15 +75,9 @@ started=$(date +%s%N)
 "$program" >"$work/told" 2>&1 &
 app=$!
 pids+=("$app")
-window=
-for _ in $(seq 200); do
-    window=$(xdotool search --onlyvisible --pid "$app" 2>/dev/null | tail -n1) && [ -n "$window" ] && break
-    kill -0 "$app" 2>/dev/null || fail "the program ended"
-    sleep 0.05
-done
-[ -n "$window" ] || fail "no window"
+wait_for_window
 echo "window after $((($(date +%s%N) - started) / 1000000)) ms"
-xdotool windowmove "$window" 0 0 windowsize "$window" 1440 900
+place_window
 sleep 1.5
 shot 1-first-start
 
@@ -116,7 +131,7 @@ kill -0 "$app" 2>/dev/null && fail "the window does not close"
 "$program" >"$work/told" 2>&1 &
 app=$!
 pids+=("$app")
-for _ in $(seq 200); do [ -z "$(xdotool search --onlyvisible --pid "$app" 2>/dev/null)" ] || break; sleep 0.05; done
+wait_for_window
 sleep 2
 kill -TERM "$app"
 for _ in $(seq 100); do kill -0 "$app" 2>/dev/null || break; sleep 0.1; done
@@ -195,15 +210,6 @@ with_a_screen_reader
 export HOME=$work/home2 XDG_CONFIG_HOME=$work/config2
 mkdir -p "$HOME/Music" "$XDG_CONFIG_HOME"
 gig=$work/gig
-wait_for_window() {
-    window=
-    for _ in $(seq 400); do
-        window=$(xdotool search --onlyvisible --pid "$app" 2>/dev/null | tail -n1) && [ -n "$window" ] && break
-        sleep 0.02
-    done
-    [ -n "$window" ] || fail "no window"
-    xdotool windowmove "$window" 0 0 windowsize "$window" 1440 900
-}
 wait_for_end() {
     for _ in $(seq 60); do kill -0 "$app" 2>/dev/null || return 0; sleep 0.05; done
     fail "$1"
@@ -212,6 +218,7 @@ wait_for_end() {
 app=$!
 pids+=("$app")
 wait_for_window
+place_window
 sleep 1.5
 click $record
 sleep 2
@@ -228,6 +235,7 @@ started=$(date +%s%N)
 app=$!
 pids+=("$app")
 wait_for_window
+place_window
 echo "the recording is shown again after $((($(date +%s%N) - started) / 1000000)) ms"
 sleep 1.5
 shot 12-again
@@ -280,6 +288,7 @@ sleep 0.5
 app=$!
 pids+=("$app")
 wait_for_window
+place_window
 sleep 1.5
 shot 13-on-another-screen
 # The engine was started on the first screen; folders are opened on the one of the window.

@@ -35,7 +35,7 @@ impl PipeWire {
 
     /// The same with more or less work for WirePlumber.
     fn start_with(quantum: usize, manager: &str) -> Result<PipeWire, String> {
-        installed(&["pipewire", "wireplumber", "pw-cli", "arecord", "aplay"])?;
+        installed(&["pipewire", "wireplumber", "pw-cli", "pw-link", "arecord", "aplay"])?;
         module("pipewire")?;
         let given =
             fs::read_to_string("/usr/share/pipewire/pipewire.conf").map_err(|e| format!("pipewire.conf: {e}"))?;
@@ -84,9 +84,21 @@ impl PipeWire {
             question.args(["ls", "Client"]).env("PIPEWIRE_RUNTIME_DIR", folder.path()).stderr(Stdio::null());
             String::from_utf8_lossy(&question.output().unwrap().stdout).contains("WirePlumber")
         });
-        // The sinks appear a moment after the manager.
-        std::thread::sleep(std::time::Duration::from_millis(700));
-        Ok(PipeWire { folder, _services: [manager, server] })
+        let server = PipeWire { folder, _services: [manager, server] };
+        // The manager prepares the sinks after its start. A client that comes before is connected to another sink.
+        await_ready("the sinks of pipewire", || {
+            let ports = server.ports("-o");
+            ["two:monitor_", "many:monitor_"].iter().all(|port| ports.contains(port))
+        });
+        std::thread::sleep(Duration::from_millis(200));
+        Ok(server)
+    }
+
+    /// The ports of the server (`-o`: outputs), or with `-l` what each of them is connected to.
+    fn ports(&self, which: &str) -> String {
+        let mut question = Command::new("pw-link");
+        question.arg(which).env("PIPEWIRE_RUNTIME_DIR", self.folder.path()).stderr(Stdio::null());
+        String::from_utf8_lossy(&question.output().unwrap().stdout).into_owned()
     }
 }
 
@@ -148,6 +160,13 @@ impl Server for PipeWire {
 
     fn output(&self) -> &'static str {
         "two"
+    }
+
+    /// The manager connects a stream to its node a moment after the stream runs.
+    fn has_listener(&self) -> bool {
+        let ports = self.ports("-l");
+        let behind = ports.lines().skip_while(|line| !line.starts_with("two:monitor_")).skip(1);
+        behind.take_while(|line| line.starts_with(' ')).any(|line| line.contains("ALSA Capture:"))
     }
 
     fn monitor(&self) -> (&'static str, usize, &'static str) {
