@@ -1,5 +1,6 @@
-//! Builds waveforms from finished WAVs, and writes every cache file. Thread: peaks-build. It has idle priority: it runs
-//! only while no other thread wants the core.
+//! Builds waveforms from finished WAVs, and writes every cache file. Thread: peaks-build. It has the nice value 19, so that
+//! it hardly takes time from others. It is not of the idle class: on a busy machine, a thread of that class is not run for
+//! seconds, also when its process has to end, and the session stays locked until the last thread has ended.
 
 use super::block::Scale;
 use super::cache::{CacheWriter, Fingerprint};
@@ -34,10 +35,14 @@ impl BuildWorker {
 
     /// Works until every sender is gone. After the store was dropped, the thread still saves the takes that have ended.
     pub(super) fn run(mut self) {
-        let idle = ThreadSchedulePolicy::Normal(NormalThreadSchedulePolicy::Idle);
+        let ordinary = ThreadSchedulePolicy::Normal(NormalThreadSchedulePolicy::Other);
         // A sandbox may refuse. Then the thread has normal priority.
-        thread_priority::set_thread_priority_and_policy(thread_priority::thread_native_id(), ThreadPriority::Min, idle)
-            .ok();
+        thread_priority::set_thread_priority_and_policy(
+            thread_priority::thread_native_id(),
+            ThreadPriority::Min,
+            ordinary,
+        )
+        .ok();
         while let Ok(job) = self.jobs.recv() {
             self.open.retain(|(take, _)| !take.is_forgotten());
             match job {

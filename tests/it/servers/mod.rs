@@ -133,9 +133,7 @@ fn play(server: &dyn Server, folder: &Path, arguments: &str) -> Played {
     listener.args(["-q", "-t", "raw", "-r", "48000", "--period-size=1024", "--buffer-size=16384"]);
     listener.args(["-D", monitor, "-f", format, "-c", &channels.to_string()]).arg(&file);
     let listener = spawn(server.lead(&mut listener), &place.path().join("listener.log"));
-    await_ready("the listener", || {
-        fs::metadata(&file).is_ok_and(|file| 0 < file.len()) && server.has_listener()
-    });
+    await_ready("the listener", || fs::metadata(&file).is_ok_and(|file| 0 < file.len()) && server.has_listener());
     let mut player = faultless("play", folder, &format!("--json --device alsa:-,given {arguments}"));
     server.lead(&mut player);
     let ended = run(player);
