@@ -257,18 +257,23 @@ impl Butler {
                 let spool_bytes: usize = take.out.iter().map(|(span, _)| span.bytes).sum();
                 self.setup.disk.spool_bytes.fetch_sub(spool_bytes as u64, Relaxed);
             }
-            return Err(io::Error::other("no memory for windows; close programs or lower the track count"));
+            return Err(io::Error::other(
+                "not enough memory for the sound of so many tracks; close other programs, record fewer tracks, or allow more \
+                 memory (--spool-limit, or Spool in the settings)",
+            ));
         }
         let limit = self.setup.budget.limit() / 1024;
         let ahead = lead.windows as u64 * lead.window_bytes as u64 * 1000 / speed.max(1);
         if !lead.fits || before < self.setup.budget.refused() {
             notes.push(format!(
-                "locked memory: {limit} KiB do not hold {} tracks; windows beyond them are resident but not locked (ulimit -l or --lock-limit raises the limit)",
+                "locked memory: {limit} KiB do not hold {} tracks, so the rest of their memory is resident but not locked; \
+                 to raise the limit: 'ulimit -l', and --lock-limit or Locked memory in the settings",
                 takes.len()
             ));
         } else if ahead < self.setup.lead_ms {
             notes.push(format!(
-                "locked memory: {limit} KiB buy {ahead} ms of lead for {} tracks, {} were asked for (ulimit -l or --lock-limit raises the limit)",
+                "locked memory: {limit} KiB give {} tracks {ahead} ms of lead, and {} ms were asked for; to raise the limit: \
+                 'ulimit -l', and --lock-limit or Locked memory in the settings",
                 takes.len(),
                 self.setup.lead_ms
             ));
@@ -379,7 +384,7 @@ impl Butler {
             };
             let replica = Replica::Session;
             self.send_event(if full {
-                let reason = format!("{name}: {reason}; recording continues in the windows that are left");
+                let reason = format!("{name}: {reason}; recording continues in the memory that is left");
                 DiskEvent::Trouble { replica, reason }
             } else {
                 DiskEvent::TroubleOver { replica, reason: format!("{name}: there is room again") }

@@ -326,7 +326,7 @@ impl Track {
                         match take.window(take_frame, frames, window_bytes, epoch, self.next) {
                             Ok(window) => window.map(|(window, span)| (PlaybackWindow { edges, ..window }, span)),
                             Err(error) => {
-                                let reason = format!("cannot map a window of it: {error}");
+                                let reason = format!("cannot map it into memory: {error}");
                                 let from = region.start + Frames(take_frame.saturating_sub(region.take_start.0));
                                 self.trouble =
                                     Some((refusal(&region.file, &reason), from..region.start + region.length));

@@ -186,7 +186,7 @@ pub struct RecordArgs {
     pub offset: Option<i64>,
     /// At the end, write the last minute as a trace for ui.perfetto.dev or chrome://tracing into a new FILE
     ///
-    /// It shows each cycle of the audio thread with the lateness of its wake-up, windows, writes, syncs, page faults, passes
+    /// It shows each cycle of the audio thread with the lateness of its wake-up, buffers, writes, syncs, page faults, passes
     /// and events.
     #[arg(long, value_name = "FILE")]
     pub trace: Option<PathBuf>,

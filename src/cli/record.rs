@@ -438,8 +438,8 @@ fn introduction(control: &Control, inputs: usize, format: TakeFormat) -> String 
 
 fn capture_path_text(path: CapturePath) -> &'static str {
     match path {
-        CapturePath::Spool => "spool: locked windows in memory, committed to the disk behind",
-        CapturePath::InPlace => "in-place: locked windows of the files themselves",
+        CapturePath::Spool => "spool: sound goes to locked memory first, and from there to the disk",
+        CapturePath::InPlace => "in-place: sound goes straight into locked pages of the files",
     }
 }
 

@@ -200,7 +200,7 @@ impl Trace {
         let seconds = (self.now_ns - self.origin_ns().min(self.now_ns)) as f64 / 1e9;
         let (cycles, windows, faults) = (self.cycles.len(), self.windows.len(), self.faults.len());
         let last = if self.has_all_faults() { "" } else { "the last " };
-        format!("{seconds:.1} s, {cycles} cycles, {windows} steps of windows, {last}{faults} page faults")
+        format!("{seconds:.1} s, {cycles} cycles, {windows} steps of buffers, {last}{faults} page faults")
     }
 
     /// Whether the trace has every page fault of its time. The log keeps a limited number; the graphs count all.

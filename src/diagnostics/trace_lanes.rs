@@ -17,8 +17,8 @@ pub(super) const LANES: [(u32, &str); 13] = [
     (AUDIO, "audio thread: cycles"),
     (LATE, "audio thread: late wake-ups"),
     (FAULTS, "audio thread: page faults"),
-    (HANDED_OVER, "butler: windows handed over"),
-    (GIVEN_BACK, "audio thread: windows given back"),
+    (HANDED_OVER, "butler: buffers handed over"),
+    (GIVEN_BACK, "audio thread: buffers given back"),
     (COMMITS, "committer: writes"),
     (DURABLE, "committer: durable"),
     (SYNCS, "committer: syncs"),
@@ -137,10 +137,10 @@ impl Lanes {
     pub(super) fn window(&mut self, event: &TracedStep, file: &str) {
         let args = json!({ "file": file, "byte": event.byte, "bytes": event.bytes });
         let (tid, name) = match event.step {
-            WindowStep::HandedOver => (HANDED_OVER, "capture window"),
-            WindowStep::PlaybackHandedOver => (HANDED_OVER, "playback window"),
-            WindowStep::GivenBack => (GIVEN_BACK, "capture window"),
-            WindowStep::PlaybackGivenBack => (GIVEN_BACK, "playback window"),
+            WindowStep::HandedOver => (HANDED_OVER, "capture buffer"),
+            WindowStep::PlaybackHandedOver => (HANDED_OVER, "playback buffer"),
+            WindowStep::GivenBack => (GIVEN_BACK, "capture buffer"),
+            WindowStep::PlaybackGivenBack => (GIVEN_BACK, "playback buffer"),
             WindowStep::Committed => (COMMITS, "write"),
             WindowStep::Durable => (DURABLE, "durable"),
             WindowStep::Synced => (SYNCS, "sync"),

@@ -46,7 +46,7 @@ impl fmt::Display for RecoveredPass {
             write!(f, "; {} frames that the device lost are silence", self.lost.0)?;
         }
         if self.overrun > Frames(0) {
-            write!(f, "; {} frames for which there was no window are silence", self.overrun.0)?;
+            write!(f, "; {} frames for which no memory was ready are silence", self.overrun.0)?;
         }
         if self.absent > Frames(0) {
             let seconds = self.absent.seconds(self.rate);

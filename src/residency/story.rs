@@ -39,8 +39,8 @@ fn take_story(take: &TakeLedger, byte: u64, now: Stamp) -> Vec<String> {
     let view = take.view(byte, byte + 1);
     match span_at(&view.spans, byte) {
         Some(span) if span.supplied <= now => span_story(span, &view.marks.last, now),
-        None if byte < view.marks.supplied => vec!["older than what is kept, or lost before a window came".to_owned()],
-        _ => vec!["no window had been made for it".to_owned()],
+        None if byte < view.marks.supplied => vec!["older than what is kept, or lost before memory was ready".to_owned()],
+        _ => vec!["no memory had been made ready for it".to_owned()],
     }
 }
 
@@ -86,7 +86,7 @@ fn slot_story(slot: &SlotLedger, row: &Row, byte: u64, now: Stamp) -> Vec<String
             let (kib, ago) = (span.bytes / 1024, ago(now.0.saturating_sub(span.supplied.0)));
             format!("supplied {ago} by the read-ahead, {kind} ({kib} KiB at {:#x})", span.address)
         }
-        None => "no window shows it now".to_owned(),
+        None => "playback has no memory for it now".to_owned(),
     }]
 }
 

@@ -69,7 +69,7 @@ impl Mapping {
         check_span(offset, bytes)?;
         let raw = MmapOptions::new().offset(offset).len(bytes).map_raw_read_only(file)?;
         let guard = Guard::new(raw.as_ptr() as usize, bytes, false)
-            .ok_or_else(|| io::Error::other("more playback windows than the program has room for"))?;
+            .ok_or_else(|| io::Error::other("more mapped pieces of takes than the program has room for"))?;
         Ok(Mapping { guard: Some(guard), raw, grant: None, writable: false })
     }
 

@@ -144,7 +144,7 @@ fn a_suspend_longer_than_the_lead_loses_no_more_frames_than_it_lasted() {
     let run = run(record(&folder, arguments)).done();
     let found = check(&folder)[0];
     assert_eq!((found.takes, found.frames), (24, 288_000), "{}", run.err);
-    assert_eq!(times(&run, "no window"), 0, "{}", run.err);
+    assert_eq!(times(&run, "no memory was ready"), 0, "{}", run.err);
     assert!(losses(&folder, "suspend")[0].1.abs_diff(192_000) <= 64, "{}", run.err);
 }
 

@@ -653,7 +653,7 @@ fn a_trace_of_a_recording_that_runs_is_written_and_the_recording_does_not_notice
     let json: serde_json::Value = serde_json::from_slice(&bytes).unwrap();
     let events = json["traceEvents"].as_array().unwrap();
     let count = |name: &str| events.iter().filter(|event| event["name"] == name).count();
-    assert!(40 < count("cycle") && 0 < count("capture window") && 0 < count("sync"), "{}", events.len());
+    assert!(40 < count("cycle") && 0 < count("capture buffer") && 0 < count("sync"), "{}", events.len());
     let pass = events.iter().find(|event| event["name"] == "pass").unwrap();
     assert_eq!(pass["args"]["text"], "it is not finished");
     assert!(0 < count("dirty bytes") && events.iter().any(|event| event["ph"] == "C"));

@@ -404,7 +404,7 @@ fn a_spool_that_is_full_loses_frames_in_place_and_continues() {
     std::thread::sleep(Duration::from_millis(1500));
     refuse_above(&program, "unlimited");
     let run = program.wait(PATIENCE).done();
-    assert!(run.err.contains("spool") && run.err.contains("not recorded (no window)"), "{}", run.err);
+    assert!(run.err.contains("spool") && run.err.contains("not recorded (no memory was ready)"), "{}", run.err);
     let found = check(&folder)[0];
     assert_eq!(found.frames, 4 * 384_000);
     assert!(found.lost > 0 && run.json()["frames_lost"] == found.lost, "{found:?}");

@@ -93,11 +93,11 @@ fn a_disk_that_refuses_to_the_end_is_reported_and_the_spool_is_kept() {
 }
 
 #[test]
-fn more_tracks_than_the_spool_has_windows_for_are_refused_in_words() {
+fn more_tracks_than_the_spool_has_memory_for_are_refused_in_words() {
     let place = place();
     let folder = place.path().join("session");
     let run = run(record(&folder, "--device virtual:free --inputs 24 --seconds 1 --spool-limit 1"));
-    run.refused(&["no memory for windows"]);
+    run.refused(&["not enough memory for the sound of so many tracks"]);
     let session = open_read_only(&folder).unwrap();
     assert!(session.takes().iter().flat_map(spools).all(|spool| !spool.exists()));
 }

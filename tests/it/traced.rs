@@ -22,8 +22,8 @@ fn the_trace_of_a_recording_has_its_cycles_windows_writes_and_pass_in_order() {
     let cycles = named("cycle").count() as u64;
     let counted = json["audio_thread"]["cycles"].as_u64().unwrap();
     assert!(counted <= cycles, "{cycles} of at least {counted} cycles");
-    let handed_over = named("capture window").filter(|event| event["tid"] == 4).count();
-    let given_back = named("capture window").filter(|event| event["tid"] == 5).count();
+    let handed_over = named("capture buffer").filter(|event| event["tid"] == 4).count();
+    let given_back = named("capture buffer").filter(|event| event["tid"] == 5).count();
     assert!(3 <= given_back && given_back <= handed_over, "{given_back} of {handed_over}");
     assert!(named("write").count() >= 3 && named("sync").count() >= 2 && named("late").count() > 10);
     assert!(named("pass").any(|pass| pass["dur"].as_f64() > Some(2_800_000.0)), "{:?}", named("pass").next());

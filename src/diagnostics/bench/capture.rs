@@ -211,14 +211,14 @@ fn windowed(context: &RunContext<'_>, scheme: Scheme, takes: Vec<Take>) -> Resul
         }
         Scheme::InPlace => notes.push(format!("{} MiB written behind", behind >> 20)),
         Scheme::Spool if buffered > 0 => {
-            notes.push(format!("{buffered} windows committed through the page cache: O_DIRECT refused"));
+            notes.push(format!("{buffered} buffers committed through the page cache: O_DIRECT refused"));
         }
         Scheme::Spool => notes.push("committed with O_DIRECT".to_owned()),
         _ => {}
     }
     match context.budget.refused() - refused {
         0 => {}
-        count => notes.push(format!("{count} windows went out unlocked: RLIMIT_MEMLOCK")),
+        count => notes.push(format!("{count} buffers went out unlocked: RLIMIT_MEMLOCK")),
     }
     Ok((measurements, notes.join("; ")))
 }
@@ -244,7 +244,7 @@ struct Butler {
 impl Butler {
     /// Supplies windows until the run is over and every window is back. Returns the bytes that were written behind.
     fn serve(&mut self, gate: &Gate) -> Result<u64, BenchError> {
-        let failed = |track: &Track, error| at_path(&track.take.path, "cannot supply a window")(error);
+        let failed = |track: &Track, error| at_path(&track.take.path, "cannot supply a buffer")(error);
         loop {
             let over = gate.is_over();
             for index in 0..self.tracks.len() {
@@ -328,7 +328,7 @@ fn commit(windows: &Receiver<(Arc<Take>, CaptureWindow)>) -> Result<u64, BenchEr
             }
             done => done,
         };
-        done.map_err(at_path(&take.path, "cannot commit a window"))?;
+        done.map_err(at_path(&take.path, "cannot commit a buffer"))?;
         let bytes = window.map.len() as i64;
         drop(window);
         if let Some(spool) = &take.spool {

@@ -208,7 +208,7 @@ fn windowed(
     let (measurements, ()) = perform(context, &mut audio, |gate| read_ahead(context, scheme, &mut tracks, gate))?;
     let note = match context.budget.refused() - refused {
         0 => String::new(),
-        count => format!("{count} windows went out unlocked: RLIMIT_MEMLOCK"),
+        count => format!("{count} buffers went out unlocked: RLIMIT_MEMLOCK"),
     };
     Ok((measurements, note))
 }
@@ -222,7 +222,7 @@ fn read_ahead(context: &RunContext<'_>, scheme: Scheme, tracks: &mut [Track], ga
         for lead in 1..=LEAD_WINDOWS {
             for track in tracks.iter_mut() {
                 if !over && track.next < context.shape.windows() && track.windows.ring.waiting() < lead {
-                    supply(context, scheme, track).map_err(at_path(&track.path, "cannot supply a window"))?;
+                    supply(context, scheme, track).map_err(at_path(&track.path, "cannot supply a buffer"))?;
                 }
             }
         }

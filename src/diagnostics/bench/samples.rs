@@ -260,7 +260,7 @@ impl Rig {
 
 impl fmt::Display for SampleReport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        writeln!(f, "nanoseconds a sample, median (best), period {}, cold windows", self.period)?;
+        writeln!(f, "nanoseconds a sample, median (best), period {}, cold buffers", self.period)?;
         write!(f, "{:<10} {:<5} {:>8}", "device", "take", "channels")?;
         for name in &self.loops {
             write!(f, "  {name:>16}")?;

@@ -90,7 +90,7 @@ fn judge(speed: io::Result<Speed>, needs: Needs) -> Finding {
     let times = speed.sustained / needs.bytes_per_second();
     let ms = |time: Duration| time.as_secs_f64() * 1000.0;
     let measured = format!(
-        "{:.0} MB/s; a window {:.1} ms, {:.1} ms at worst",
+        "{:.0} MB/s; 64 KiB in {:.1} ms, {:.1} ms at worst",
         speed.sustained / 1e6,
         ms(speed.median),
         ms(speed.worst)

@@ -48,12 +48,12 @@ fn judge_features(release: &str, populates: io::Result<io::Result<()>>) -> Findi
     match populates {
         Ok(Ok(())) => {
             let sentence =
-                format!("It brings windows in ahead of the audio thread (MADV_POPULATE, tried). {cachestat}");
+                format!("It brings memory in ahead of the audio thread (MADV_POPULATE, tried). {cachestat}");
             Finding::new(TOPIC, release, Verdict::Good, sentence)
         }
         Err(error) => {
             let sentence =
-                format!("Whether it brings windows in ahead could not be tried in that folder: {error}. {cachestat}");
+                format!("Whether it brings memory in ahead could not be tried in that folder: {error}. {cachestat}");
             Finding::new(TOPIC, release, Verdict::Fair, sentence)
         }
         Ok(Err(error)) => {

@@ -18,11 +18,11 @@ fn judge_swap(swaps: &str) -> Finding {
     }
     let measured = places.join(", ");
     if places.iter().all(|place| place.starts_with("/dev/zram")) {
-        let sentence = "Swapped memory is kept compressed in memory. Locked windows stay where they are; the rest of the \
+        let sentence = "Swapped memory is kept compressed in memory. Locked memory stays where it is; the rest of the \
                         spool may be compressed when memory is short.";
         return Finding::new(TOPIC, measured, Verdict::Good, sentence);
     }
-    let sentence = "Locked windows stay in memory. Those beyond the limit, and recorded sound that waits for the disk, may be \
+    let sentence = "Locked pages stay in memory. Pages beyond the limit, and recorded sound that waits for the disk, may be \
                     swapped to a disk when memory is short.";
     Finding::new(TOPIC, measured, Verdict::Fair, sentence).fix("sudo sysctl vm.swappiness=10")
 }

@@ -69,7 +69,7 @@ fn a_damaged_entry_lists_nothing_and_the_sum_is_still_said() {
         let (report, session) = scene.recover();
         assert_eq!(losses(&session), [vec![], vec![]], "bit {bit}");
         let text = report.passes[0].to_string();
-        assert!(text.contains("1103 frames for which there was no window are silence"), "{text}");
+        assert!(text.contains("1103 frames for which no memory was ready are silence"), "{text}");
     }
 }
 

@@ -377,7 +377,7 @@ mod tests {
     fn events_of_earlier_starts_are_below_those_of_this_start_and_have_the_same_filter() {
         let mut snapshot = eventful();
         let mut earlier_event =
-            event(0, Severity::Loss, true, "In 3 00:01: 64 frames not recorded (no window); they are silence");
+            event(0, Severity::Loss, true, "In 3 00:01: 64 frames not recorded (no memory was ready); silence");
         earlier_event.clock = "21 Nov 19:02".to_owned();
         snapshot.earlier = Arc::new(vec![earlier_event, event(0, Severity::Info, true, "closed")]);
         let (mut harness, _) = harness(snapshot);

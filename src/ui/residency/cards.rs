@@ -60,7 +60,7 @@ pub(super) fn show(ui: &mut Ui, state: &ResidencyState, context: &PanelContext<'
             let backlog = memory_bytes(figures.backlog_bytes);
             let rect = figure(ui, half, "Waits for the disk", &backlog, theme.strong, theme);
             bar(ui, rect, figures.spool_bytes, figures.spool_bytes_max, theme.caution, theme);
-            figure(ui, half, "Window made in, worst", &micros(figures.supply_us_max as f64), theme.strong, theme);
+            figure(ui, half, "Buffer made in, worst", &micros(figures.supply_us_max as f64), theme.strong, theme);
         });
         ui.horizontal(|ui| {
             let (dirty, writeback) = sample.map_or((0, 0), |sample| (sample.dirty_bytes, sample.writeback_bytes));

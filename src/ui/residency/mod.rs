@@ -200,7 +200,7 @@ pub fn legend(ui: &mut Ui, state: &mut ResidencyState, context: &mut PanelContex
         let has_words = whole.width() > 400.0;
         let word = |word: &'static str| if has_words { word } else { "" };
         let saves = |label, text, icon| Button::text(label, word(text)).with_icon(icon).look(Look::Quiet).size(28.0, 26.0);
-        let tip = "Save the last minute for ui.perfetto.dev, in the session's folder 'reports': each cycle, wake-up, window, write, sync and page fault";
+        let tip = "Save the last minute for ui.perfetto.dev, in the session's folder 'reports': each cycle, wake-up, buffer, write, sync and page fault";
         if saves("Save trace", "Trace", Icon::Rows).tip(tip).show(ui, context.theme).clicked() {
             state.saver.start_trace(ui, context);
         }
