@@ -395,7 +395,7 @@ fn stress(
             match serde_json::from_value(row.clone()) {
                 Ok(row) => send(JobEvent::StressRow(Box::new(row))),
                 Err(error) => {
-                    unreadable = Some(format!("stress test: its sheet cannot be read: {error}"));
+                    unreadable = Some(format!("stress test: its table cannot be read: {error}"));
                     keep_alive.release();
                 }
             }
@@ -418,7 +418,7 @@ fn stress(
         errors.take(OUTPUT_LINE_BYTES_MAX).read_to_string(&mut output).ok();
     }
     let last = output.lines().last().and_then(|line| line.strip_prefix("faultless: ")).map(str::to_owned);
-    Err(last.unwrap_or_else(|| format!("stress test: it ended without a sheet ({status})")))
+    Err(last.unwrap_or_else(|| format!("stress test: it ended without a table ({status})")))
 }
 
 #[cfg(test)]

@@ -21,10 +21,10 @@ Examples:
   faultless play demo                                               listen to it
   faultless export demo --to mixes --mix                            a stereo mix, as it was played
   faultless doctor gig                                              check this machine and the disk of folder gig
-  faultless stress /var/tmp/rehearsal --inputs 24                   test recording while the machine is busy
+  faultless stress /var/tmp/test --inputs 24                        test recording while the machine is busy
   faultless watch gig/audio                                         which pages of the takes are in memory
   faultless recover gig                                             after a crash: complete the takes that were cut off
-  faultless stop gig                                                end a recording whose window is gone
+  faultless stop gig                                                end the recording, with or without a window
   faultless trace gig                                               the last minute, for ui.perfetto.dev
 
 Takes are ordinary WAV files, one per track, in SESSION/audio; other programs can open them while they
@@ -84,7 +84,7 @@ pub enum Mode {
     Watch(WatchArgs),
     /// Test: record while the machine is put under stress, compare every sample, print the results
     Stress(StressArgs),
-    /// End the recording of a session whose window is gone, and wait until everything is saved
+    /// End the recording of a session, with or without a window, and wait until everything is saved
     Stop(StopArgs),
     /// Write the last minute of a recording that runs, for ui.perfetto.dev or chrome://tracing
     Trace(TraceArgs),
@@ -103,7 +103,7 @@ pub struct StopArgs {
 /// Arguments of `trace`.
 #[derive(Args)]
 pub struct TraceArgs {
-    /// Folder of the session that is open in a window
+    /// Folder of a session that is open in a window or that 'faultless record' records
     pub session: PathBuf,
     /// Write into this new file; '-': standard output. Without it: a file in the session's folder 'reports'
     #[arg(long, short, value_name = "FILE")]

@@ -82,7 +82,7 @@ const SECONDS_MAX: f64 = 1e9;
 /// Converts seconds to frames, rounded to the nearest.
 pub fn frames(seconds: f64, rate: SampleRate) -> Result<u64, Failure> {
     if seconds.is_nan() || seconds <= 0.0 {
-        return Err(Failure(format!("--seconds {seconds:?}: a time above 0 is meant")));
+        return Err(Failure(format!("--seconds {seconds:?}: it must be above 0")));
     }
     if SECONDS_MAX < seconds {
         return Err(Failure(format!("--seconds {seconds:?}: at most {SECONDS_MAX} are possible")));

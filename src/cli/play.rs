@@ -59,15 +59,24 @@ pub fn run(args: &PlayArgs) -> Result<(), Failure> {
     control.load_players();
     control.locate(FramePos(from))?;
     let deadline = Instant::now() + WINDOWS_TIMEOUT;
-    while !control.is_ready_to_roll() {
+    while !control.is_ready_to_roll() && !is_set(&stop_flag) {
         control.poll();
         show_notices(|| control.take_notice());
-        if deadline < Instant::now() || is_set(&stop_flag) {
-            return Err(Failure(format!("{}: the disk does not deliver its takes", args.session.display())));
+        if deadline < Instant::now() {
+            return Err(Failure(format!(
+                "{}: its takes could not be read within {} s; check the disk, then play again",
+                args.session.display(),
+                WINDOWS_TIMEOUT.as_secs()
+            )));
         }
         std::thread::sleep(Duration::from_millis(2));
     }
     let base = Reading::now(control.published(), true);
+    if is_set(&stop_flag) {
+        // The user does not want the sound any more, so it is no failure that nothing was heard.
+        print(&Outcome::of(&control, &base, FramePos(from), 0).text(args.json));
+        return Ok(());
+    }
     control.roll();
     // The engine starts to roll within a period. Until then it shows the old position.
     let (mut rolled, mut loss) = (false, None);
@@ -96,7 +105,7 @@ pub fn run(args: &PlayArgs) -> Result<(), Failure> {
     for notice in notices {
         super::record::print_notice(&notice);
     }
-    print(&if args.json { outcome.json().to_string() } else { outcome.summary() });
+    print(&outcome.text(args.json));
     outcome.verdict(loss)
 }
 
@@ -140,6 +149,11 @@ impl Outcome {
     /// Frames that were not heard as the session lists them.
     fn unheard(&self) -> u64 {
         self.frames.min(self.silent + self.without_sound)
+    }
+
+    /// The figures as one line of JSON or as a sentence.
+    fn text(&self, as_json: bool) -> String {
+        if as_json { self.json().to_string() } else { self.summary() }
     }
 
     fn json(&self) -> Value {

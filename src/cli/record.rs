@@ -181,7 +181,7 @@ fn open(args: &RecordArgs) -> Result<(Control, u64), Failure> {
     let format = args.format.or(before.as_ref().map(|session| session.format)).unwrap_or(TakeFormat::S24);
     let rate = before.as_ref().map(Session::rate);
     if args.inputs == Some(0) {
-        return Err(Failure("--inputs 0: at least one is meant".to_owned()));
+        return Err(Failure("--inputs 0: it must be at least 1".to_owned()));
     }
     let outputs = if args.play_along { None } else { Some(0) };
     let signal = choose::signal(&args.signal)?;
@@ -197,8 +197,13 @@ fn open(args: &RecordArgs) -> Result<(Control, u64), Failure> {
     let facts = &control.running().device;
     let length = args.seconds.map(|seconds| choose::frames(seconds, facts.rate)).transpose()?.unwrap_or(u64::MAX);
     let inputs = args.inputs.unwrap_or(facts.inputs);
-    if inputs == 0 || facts.inputs < inputs {
-        return Err(Failure(format!("{}: it has {} inputs", facts.name, facts.inputs)));
+    if facts.inputs == 0 {
+        return Err(Failure(format!("{}: it has no inputs; name another device with --device", facts.name)));
+    }
+    if facts.inputs < inputs {
+        let (name, most) = (&facts.name, facts.inputs);
+        let has = counted(most as u64, "input");
+        return Err(Failure(format!("--inputs {inputs}: {name} has {has}; name at most {most}, or another device")));
     }
     control.arm_inputs(inputs)?;
     set_extra_folders(&mut control, args)?;
@@ -449,7 +454,7 @@ fn summary(report: &PassReport, folder: &str, rate: SampleRate) -> String {
         audio.voluntary_switches.map_or_else(|| "an unknown number of".to_owned(), |count| count.to_string());
     let placed = report.latency.text().map_or_else(String::new, |text| format!("\n{text}"));
     format!(
-        "{} of {} in {folder}\n{} lost, {}, {} page faults, {} voluntary switches; cycle {:.1} µs mean ({} bare copies){}, {:.1} µs worst; {}",
+        "{} of {} in {folder}\n{} lost, {}, {} page faults, {} voluntary switches; cycle {:.1} µs mean ({} times a plain copy of memory){}, {:.1} µs worst; {}",
         counted(report.takes.len() as u64, "take"),
         Clock(Frames(report.frames).duration(rate)),
         counted(report.frames_lost, "frame"),

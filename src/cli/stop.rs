@@ -1,4 +1,4 @@
-//! `faultless stop`: ends the recording of a session whose window is gone. Thread: control.
+//! `faultless stop`: ends the recording of a session, with or without a window. Thread: main.
 
 use super::args::StopArgs;
 use super::{Failure, print};
@@ -14,11 +14,15 @@ pub fn run(args: &StopArgs) -> Result<(), Failure> {
     let found = engine_of(folder).map_err(|error| Failure(format!("{name}: {error}")))?;
     let Some(found) = found else {
         return Err(Failure(match holder(folder) {
-            Some(pid) => format!("{name}: process {pid} records it without a window; end it with: kill -INT {pid}"),
+            Some(pid) => format!(
+                "{name}: process {pid} has the session open and cannot be asked; if it is on this computer, end it with: \
+                 kill -INT {pid}"
+            ),
             None => format!("{name}: no recorder has this session open"),
         }));
     };
-    stop(found, CLOSE_LIMIT).map_err(|error| Failure(format!("{name}: it may not be saved: {error}")))?;
+    stop(found, CLOSE_LIMIT)
+        .map_err(|error| Failure(format!("{name}: not everything may be on the disk yet: {error}")))?;
     print(&format!("{name}: stopped and saved"));
     Ok(())
 }

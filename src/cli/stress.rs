@@ -1,4 +1,4 @@
-//! `faultless stress`: runs the stress test and prints its sheet. Thread: control.
+//! `faultless stress`: runs the stress test and prints its table. Thread: control.
 
 use super::args::StressArgs;
 use super::live_line::LiveLine;
@@ -43,14 +43,14 @@ pub fn run(args: &StressArgs) -> Result<(), Failure> {
     let sheet = sheet?;
     print(&if args.json || args.told { serde_json::to_string(&sheet)? } else { sheet.to_string() });
     if args.keep {
-        print_stderr(&format!("the rehearsals are in {}", sheet.folder.display()));
+        print_stderr(&format!("the test recordings are in {}", sheet.folder.display()));
     }
     let failed: Vec<String> =
         sheet.rows.iter().filter(|row| row.verdict == Verdict::Failed).map(|row| row.stress.to_string()).collect();
     if failed.is_empty() {
         return Ok(());
     }
-    Err(Failure(format!("stress test: not passed under {}; the sheet says why", failed.join(", "))))
+    Err(Failure(format!("stress test: not passed under {}; the table says why", failed.join(", "))))
 }
 
 /// Stops the test when standard input closes. The GUI starts the test as a process and closes its input to stop it; the

@@ -22,8 +22,8 @@ pub fn run(args: &TraceArgs) -> Result<(), Failure> {
     let Some(found) = found else {
         return Err(Failure(match holder(folder) {
             Some(pid) => format!(
-                "{name}: process {pid} has it open without a window's engine, which alone can be asked; a recording of \
-                 'faultless record' writes its trace at its end with --trace FILE"
+                "{name}: process {pid} has the session open and cannot be asked for a trace; if it records on another \
+                 computer, run 'faultless trace' there"
             ),
             None => format!("{name}: no recorder has this session open"),
         }));

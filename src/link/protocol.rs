@@ -289,8 +289,8 @@ impl fmt::Display for LinkError {
             LinkError::Stranger => f.write_str("the other side is no Faultless"),
             LinkError::OtherVersion(version, program) => write!(
                 f,
-                "the engine that runs is Faultless {program} with protocol {version}, this is {} with protocol \
-                 {VERSION}; stop the recording with the program that started it",
+                "the recorder that runs is Faultless {program} (protocol {version}), this program is {} (protocol \
+                 {VERSION}); end that recording with the program that started it",
                 env!("CARGO_PKG_VERSION")
             ),
             LinkError::TooLarge(bytes) => write!(f, "a message of {bytes} bytes is too large"),

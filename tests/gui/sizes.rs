@@ -74,7 +74,7 @@ fn the_heads_of_the_panels_wrap_where_they_do_not_fit() {
     rig.stop();
     let heads: [(Tab, &[&str]); 4] = [
         (Tab::Events, &["All", "Cautions", "Losses", "Acknowledge", "Copy all", "Save report"]),
-        (Tab::Stress, &["Run", "Inputs of the stress test", "Seconds of each rehearsal"]),
+        (Tab::Stress, &["Run", "Inputs of the stress test", "Seconds of each test recording"]),
         (
             Tab::Export,
             &[

@@ -115,7 +115,7 @@ fn an_interrupted_stress_test_ends_soon_and_leaves_nothing() {
     program.signal("TERM");
     let done = program.wait(PATIENCE);
     assert_eq!(done.code, Some(1), "{}", done.err);
-    assert!(done.err.contains("stopped, the rehearsals are removed"), "{}", done.err);
+    assert!(done.err.contains("stopped, the test recordings are removed"), "{}", done.err);
     assert_eq!(fs::read_dir(place.path()).unwrap().count(), 0);
 }
 

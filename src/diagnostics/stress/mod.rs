@@ -190,7 +190,7 @@ impl fmt::Display for StressError {
         match self {
             StressError::Option(text) => f.write_str(text),
             StressError::Scratch { path, reason } => write!(f, "{}: {reason}", path.display()),
-            StressError::Cancelled => f.write_str("stress test: stopped, the rehearsals are removed"),
+            StressError::Cancelled => f.write_str("stress test: stopped, the test recordings are removed"),
         }
     }
 }

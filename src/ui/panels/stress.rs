@@ -84,7 +84,7 @@ pub fn show(ui: &mut Ui, state: &mut StressState, context: &mut PanelContext<'_>
                 ui.label(RichText::new(&stress.doing).color(theme.quiet));
             });
         } else if stress.rows.is_empty() && stress.failed.is_none() {
-            let text = "Records a rehearsal with the engine itself while the machine is ill-treated, and compares every \
+            let text = "Records a test recording with the recorder itself while the machine is ill-treated, and compares every \
                 sample. In a scratch folder beside your sessions, never in one.";
             ui.label(RichText::new(text).color(theme.quiet));
         }
@@ -108,7 +108,7 @@ fn choose(ui: &mut Ui, state: &mut StressState) {
     ui.add(DragValue::new(&mut state.tracks).range(1..=256).suffix(" inputs"))
         .accessible_name("Inputs of the stress test");
     let seconds = DragValue::new(&mut state.seconds).range(2.0..=600.0).speed(0.1).max_decimals(0).suffix(" s each");
-    ui.add(seconds).accessible_name("Seconds of each rehearsal");
+    ui.add(seconds).accessible_name("Seconds of each test recording");
 }
 
 fn run(ui: &mut Ui, state: &StressState, context: &mut PanelContext<'_>) {
