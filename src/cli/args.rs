@@ -58,7 +58,7 @@ pub struct WindowArgs {
     /// Where captured sound goes first: 'spool' or 'in-place'
     #[arg(long, value_name = "PATH")]
     pub capture_path: Option<CapturePath>,
-    /// Input signal of the built-in device: tones, ramp, silence or file=PATH
+    /// Input signal of the built-in device ('virtual'): ramp, tones, silence or file=PATH
     #[arg(long, value_name = "SIGNAL")]
     pub signal: Option<String>,
 }
@@ -114,14 +114,18 @@ pub struct TraceArgs {
 #[derive(Args)]
 pub struct DeviceArgs {
     /// 'virtual', 'virtual:OPTIONS', 'alsa:NAME' or 'alsa:CAPTURE,PLAYBACK' ('-': none).
-    /// Without it: the free card (or JACK's) with most channels, else the default of a sound server, else virtual.
+    /// Without it: the free card (or JACK's) with most channels, else the default of a sound server, else the built-in
+    /// device ('virtual').
     /// Ports of JACK: 'alsa:jack:CLIENT=NAME' or 'alsa:jack:CLIENT=NAME,PORTS=NAME+NAME' ('*': any letters)
     ///
-    /// Options of the virtual device, separated by commas: free (no clock), loop=DELAY, latency=OUTPUT+INPUT,
-    /// xrun=FRAME+LOST, unplug=FRAME+AWAY, suspend=FRAME+ASLEEP, slow=FRAME+MICROSECONDS, gone=FRAME, crash=FRAME (the audio thread
-    /// panics). pull=AFTER+AWAY unplugs it AFTER frames after its start; it can be opened again AWAY frames later (if
-    /// repeated: for the next start). After it was unplugged: busy=N (another program uses it at the next N openings),
-    /// returns=INPUTS, returns-period=FRAMES, returns-rate=HZ+N (the only rate at the next N openings).
+    /// Options of the built-in device ('virtual'), separated by commas: free (no clock), loop=DELAY,
+    /// latency=OUTPUT+INPUT, xrun=FRAME+LOST, playback-xrun=FRAME, suspend=FRAME+ASLEEP, slow=FRAME+MICROSECONDS,
+    /// gone=FRAME, crash=FRAME (the audio thread panics).
+    /// unplug=FRAME+AWAY: from FRAME on it delivers nothing for AWAY frames. It stays open, and delivers again by itself.
+    /// pull=AFTER+AWAY: AFTER frames after its start it is gone. It must be opened again, which fails for AWAY frames.
+    /// The second pull is for the second start, and so on.
+    /// After a pull: busy=N (another program uses it at the next N openings), returns=INPUTS, returns-period=FRAMES,
+    /// returns-rate=HZ+N (the only rate at the next N openings).
     #[arg(long, value_name = "DEVICE", verbatim_doc_comment)]
     pub device: Option<String>,
     /// Sample rate; without it, the session's rate, or 48000 for a new session
@@ -136,7 +140,8 @@ pub struct DeviceArgs {
     /// Milliseconds of sound for which memory is prepared ahead, if enough memory may be locked
     #[arg(long, default_value_t = crate::limits::LEAD_MS_DEFAULT, value_name = "MS", value_parser = clap::value_parser!(u64).range(20..=60_000))]
     pub lead: u64,
-    /// Memory that may be locked, in KiB, up to the system's limit; without it, an eighth of the machine's memory
+    /// Memory that may be locked, in KiB, up to the system's limit; without it, an eighth of the machine's memory, on small
+    /// machines up to a quarter
     #[arg(long, value_name = "KIB")]
     pub lock_limit: Option<u64>,
     /// Memory for sound that waits for a slow disk, in MiB; without it, a quarter of the machine's memory
@@ -164,7 +169,7 @@ pub struct RecordArgs {
     /// Where captured sound goes first: 'spool' (memory; a slow disk cannot stop it) or 'in-place' (the file itself)
     #[arg(long, default_value = "spool", value_name = "PATH")]
     pub capture_path: CapturePath,
-    /// Input signal of a virtual device: ramp, tones, silence or file=WAV
+    /// Input signal of the built-in device ('virtual'): ramp, tones, silence or file=PATH
     #[arg(long, default_value = "tones", value_name = "SIGNAL")]
     pub signal: String,
     /// Also write the takes to a second folder in DIR, best on another disk: either disk may fail, fill up or hang

@@ -1,4 +1,4 @@
-//! Sound devices: the [`Device`] trait, the ALSA device, and the built-in virtual device. Thread: audio (opening:
+//! Sound devices: the [`Device`] trait, the ALSA device, and the built-in device. Thread: audio (opening:
 //! opener, reconnect, control; listing: lister, opener, control). The audio thread owns an open device.
 //!
 //! A device counts its own frames. [`Device::wait`] waits until a period is ready, [`Device::cycle`] lends the memory
@@ -377,7 +377,7 @@ pub struct DeviceSpec {
     pub outputs: Option<usize>,
     /// Preferred format, where the device offers a choice.
     pub format: Option<DeviceFormat>,
-    /// Input signal of a virtual device.
+    /// Input signal of the built-in device.
     pub signal: signal::Signal,
 }
 

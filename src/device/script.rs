@@ -1,4 +1,4 @@
-//! The faults that a virtual device plays out, parsed from its name. Pure.
+//! The faults that the built-in device plays out, parsed from its name. Pure.
 //! Thread: audio (opening: opener, reconnect, control).
 
 use super::LossCause;

@@ -1,4 +1,4 @@
-//! Input signals of a virtual device: ramp, tones, silence, a WAV file. Thread: audio (opening: opener, reconnect, control).
+//! Input signals of the built-in device: ramp, tones, silence, a WAV file. Thread: audio (opening: opener, reconnect, control).
 
 use crate::format::DeviceFormat;
 use crate::time::SampleRate;
@@ -9,7 +9,7 @@ use std::io::{Read, Seek, SeekFrom};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
-/// The input signal of a virtual device.
+/// The input signal of the built-in device.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Signal {
     /// A different number in every frame, see [`ramp`]. Exact in s24 and f32, so a test finds every gap, repetition and

@@ -1,4 +1,4 @@
-//! The simulated card behind a virtual device that can be unplugged: state that all openings of one device share.
+//! The simulated card behind a built-in device that can be pulled: state that all openings of one device share.
 //! Thread: audio (opening: opener, reconnect, control).
 
 use super::script::Script;

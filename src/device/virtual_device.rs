@@ -1,4 +1,4 @@
-//! The built-in virtual device: any number of channels, with or without a clock, and every fault on demand.
+//! The built-in device (`virtual`): any number of channels, with or without a clock, and every fault on demand.
 //! Thread: audio (opening: opener, reconnect, control).
 //!
 //! Its options follow `virtual:` in its name, separated by commas:
@@ -10,9 +10,9 @@
 //! | `latency=OUTPUT+INPUT` | the device says that its outputs and its inputs are late by so many frames |
 //! | `xrun=FRAME+LOST` | at the first period from FRAME on, LOST frames are never delivered |
 //! | `playback-xrun=FRAME` | at the first period from FRAME on, the outputs run dry and no input frame is lost |
-//! | `unplug=FRAME+AWAY` | from FRAME on the device delivers nothing for AWAY frames, and comes back by itself |
+//! | `unplug=FRAME+AWAY` | from FRAME on the device delivers nothing for AWAY frames; it stays open, and delivers again by itself |
 //! | `suspend=FRAME+ASLEEP` | at FRAME the machine is suspended, and wakes ASLEEP frames later |
-//! | `pull=AFTER+AWAY` | AFTER frames after a start it is unplugged, for AWAY frames; the n-th `pull` is for the n-th start |
+//! | `pull=AFTER+AWAY` | AFTER frames after a start it is gone. It must be opened again, which fails for AWAY frames; the n-th `pull` is for the n-th start |
 //! | `gone=FRAME` | from FRAME on the device is gone for good |
 //! | `crash=FRAME` | from FRAME on [`Device::wait`] panics on the audio thread |
 //! | `slow=FRAME+MICROS` | the period at FRAME comes MICROS late |
@@ -54,7 +54,7 @@ struct Loop {
     frames: usize,
 }
 
-/// The virtual device.
+/// The built-in device.
 pub struct VirtualDevice {
     facts: DeviceFacts,
     script: Script,
@@ -358,7 +358,7 @@ impl Loop {
     }
 }
 
-/// A spec for a virtual device at 48 kHz with a period of 64 frames and two outputs. Tests and tools adapt it.
+/// A spec for the built-in device at 48 kHz with a period of 64 frames and two outputs. Tests and tools adapt it.
 pub fn spec(options: &str, inputs: usize, signal: Signal) -> DeviceSpec {
     DeviceSpec {
         name: if options.is_empty() { "virtual".to_owned() } else { format!("virtual:{options}") },

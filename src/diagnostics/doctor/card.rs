@@ -12,8 +12,8 @@ use std::path::Path;
 pub(super) fn examine(root: &Path) -> Vec<Finding> {
     let cards = cards(&read(root, "proc/asound/cards").unwrap_or_default());
     if cards.is_empty() {
-        let sentence = "No sound card is known to the kernel. The built-in virtual device records and plays without one; a sound \
-                        server's device may still be there.";
+        let sentence = "No sound card is known to the kernel. The built-in device ('virtual') records and plays without one; a \
+                        sound server's device may still be there.";
         return vec![Finding::new("sound cards", "none", Verdict::Fair, sentence)];
     }
     cards.iter().map(|card| judge(card, may_open(root, card.number), &holders(root, card.number))).collect()
@@ -201,6 +201,6 @@ mod tests {
     #[test]
     fn no_card_is_told_with_what_works_without_one() {
         let findings = examine(Path::new("/nowhere"));
-        assert!(findings.len() == 1 && findings[0].sentence.contains("virtual device"));
+        assert!(findings.len() == 1 && findings[0].sentence.contains("built-in device"));
     }
 }

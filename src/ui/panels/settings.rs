@@ -225,7 +225,7 @@ fn memory(ui: &mut Ui, settings: &mut Settings, context: &PanelContext<'_>) {
     limit_row(
         ui,
         "Locked memory",
-        "Without a limit: what the system allows, up to an eighth of memory",
+        "Without a limit: what the system allows, up to an eighth of memory (on small machines up to a quarter)",
         &mut settings.lock_kib,
         (8192, " KiB"),
         context,
