@@ -1,7 +1,9 @@
 //! Commands: everything that a front end can ask the app to do. Thread: control.
 //!
 //! A widget pushes a command and [`super::App::apply`] carries it out. A command that the present state does not allow
-//! changes nothing and posts a notice. A command is a plain value without references, so it can travel between threads.
+//! changes nothing, and the window shows the reason as a card
+//! ([`Snapshot::refusal`](super::snapshot::Snapshot::refusal)). A command is a plain value without references, so it
+//! can travel between threads.
 
 use super::jobs::{ExportRequest, StressRequest};
 use super::settings_change::SettingsChange;

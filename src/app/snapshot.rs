@@ -262,7 +262,7 @@ impl Cure {
             Cure::UseDevice(_) => "Use the sound server".to_owned(),
             Cure::UseInputs(1) => "Use this input".to_owned(),
             Cure::UseInputs(inputs) => format!("Use these {inputs} inputs"),
-            Cure::Examine => "Examine".to_owned(),
+            Cure::Examine => "Open Doctor".to_owned(),
             Cure::ShowVersions => "Show versions".to_owned(),
             Cure::SwitchLoopOff => "Switch Loop off".to_owned(),
             Cure::Acknowledge => "OK".to_owned(),

@@ -65,8 +65,12 @@ pub struct Capabilities {
 /// Names of the capabilities that can be switched off, for [`Capabilities::probe`] and `FAULTLESS_WITHOUT`.
 pub const PARTS: [&str; 5] = ["populate", "o_direct", "fallocate", "io_uring", "tmpfs"];
 
-/// The note where batches cannot be given to the kernel. The reason follows.
-pub const NO_IO_URING: &str = "no io_uring: the committer makes a call for each write and each sync";
+/// The note where batches cannot be given to the kernel. The committer then makes a call for each write and each sync.
+pub fn note_without_io_uring(reason: &str) -> String {
+    format!(
+        "no io_uring ({reason}): recording works, and costs more processor time with many tracks; 'faultless doctor' tells more"
+    )
+}
 
 impl Capabilities {
     /// Tests the capabilities of this machine. Those named in `without` (see [`PARTS`]) count as missing, so that every
@@ -86,13 +90,14 @@ impl Capabilities {
             // The committers make rings of their own.
             IoRing::new().err().map(|refusal| refusal.reason)
         };
-        notes.extend(refusal.as_ref().map(|reason| format!("{NO_IO_URING} ({reason})")));
+        notes.extend(refusal.as_deref().map(note_without_io_uring));
         let folder = if lacks("tmpfs") { None } else { super::spool::folder() };
         let spool = match folder {
             Some((folder, _)) => SpoolPlace::Folder(folder),
             None => {
                 notes.push(
-                    "no tmpfs that this user can write: the spool is nameless memory, and what is not yet on the disk is lost if the program is killed"
+                    "no tmpfs that this user can write: sound that is not on the disk yet is lost if the program is killed; \
+                     'faultless doctor' has the command for a tmpfs"
                         .to_owned(),
                 );
                 SpoolPlace::Memory

@@ -204,7 +204,7 @@ impl Control {
         // Losses that were reported, or a pass that ended, while the take was refused are listed in the file before.
         self.session.move_losses(old, id, in_old).ok();
         if self.is_other_notice(&folder) {
-            self.info(format!("{folder}: takes go on here, without a gap"));
+            self.info(format!("{folder}: takes continue here, without a gap"));
         }
     }
 

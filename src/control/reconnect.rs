@@ -166,13 +166,13 @@ fn reason_blocked(error: &DeviceError) -> String {
     match error {
         DeviceError::Busy { name, holder, .. } => {
             let holder = holder.as_deref().unwrap_or("another program");
-            format!("{name}: it is there again, but in use by {holder}; close it there and it is taken back by itself")
+            format!("{name} is back, but in use by {holder}; close it there, and Faultless opens it again")
         }
         DeviceError::Unsupported { name, what, offers } => format!(
-            "{name}: it is there again, but {what} is not offered, {offers}; it stays silent, or takes would not be aligned; \
-             set it back and it is taken back by itself"
+            "{name} is back, but does not offer {what} ({offers}). The takes stay silent until it does, so that they stay \
+             aligned: set it to {what}"
         ),
-        error => format!("{error}; it is tried again and again"),
+        error => format!("{error}; Faultless tries again until it can be opened"),
     }
 }
 
@@ -209,7 +209,7 @@ impl Control {
         if !tried_before {
             let reason = reason.map_or_else(String::new, |reason| format!(" ({reason})"));
             let text = format!(
-                "{name}: the device is gone{reason}; the timeline counts on in silence, and it is taken back when it is there again"
+                "{name}: the device is gone{reason}; the takes get silence, and Faultless opens it again when it is back"
             );
             self.notify(Kind::DeviceGone, Severity::Loss, text, &[]);
         }

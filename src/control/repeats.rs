@@ -64,7 +64,7 @@ impl LostFrames {
             }
         };
         let times = if *times == 1 { String::new() } else { format!(" in {times} further losses") };
-        format!("{} lost{times} ({cause}); {consequence}", frames.text(rate))
+        format!("{} lost{times} ({}); {consequence}", frames.text(rate), cause.words())
     }
 }
 
@@ -205,7 +205,7 @@ impl Control {
         let (now, second) = self.device_time();
         if self.repeats.inputs_late.came(now, second) {
             let at = Clock(Frames(at.0).duration(self.running.device.rate));
-            self.caution(format!("{at}: {cause} without loss of a recorded frame"));
+            self.caution(format!("{at}: {} without loss of a recorded frame", cause.words()));
         }
     }
 

@@ -43,7 +43,7 @@ impl Control {
             Some(FolderChange::Moved(to)) => {
                 let was = std::mem::replace(&mut self.folder, to);
                 self.caution(format!(
-                    "{}: another program moved the session's folder; everything goes on in {}",
+                    "{}: another program moved the session's folder; everything continues in {}",
                     was.display(),
                     self.folder.display()
                 ));
@@ -55,7 +55,7 @@ impl Control {
             Some(FolderChange::Removed) => {
                 self.watched_folder.removed = true;
                 let what = if self.is_recording() {
-                    "what is being recorded goes on, and is put back there when it ends"
+                    "the recording continues, and its takes are put back there when it ends"
                 } else {
                     "make a new session"
                 };
@@ -87,7 +87,7 @@ pub(super) fn notices(store: &OpenSession, folder: &Path, format: TakeFormat, ra
         Kind::Fat => warn(
             Severity::Caution,
             format!(
-                "{name} holds no file of 4 GiB: a mono take goes on in another file after {}, a stereo one after half of that; to have them in one, record to another disk",
+                "{name} holds no file of 4 GiB: a mono take continues in another file after {}, a stereo one after half of that; to have them in one, record to another disk",
                 longest_take(FAT_FILE_BYTES_MAX)
             ),
         ),
@@ -98,13 +98,13 @@ pub(super) fn notices(store: &OpenSession, folder: &Path, format: TakeFormat, ra
         Kind::Network => warn(
             Severity::Caution,
             format!(
-                "{name} is across a network: while that stands still sound waits in memory; record to a local disk and copy"
+                "{name} is across a network: while the network is down, sound waits in memory; record to a local disk and copy"
             ),
         ),
         Kind::Served => warn(
             Severity::Info,
             format!(
-                "{name} is served by another program: should that end, sound stays in the spool; a local disk is surer"
+                "{name} is served by another program: if that program ends, sound stays in the spool; a local disk is safer"
             ),
         ),
     }

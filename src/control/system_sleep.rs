@@ -32,7 +32,10 @@ impl SystemSleep {
     fn update(&mut self, time_asleep: Duration) -> Option<String> {
         let now = time_asleep.checked_sub(self.0).filter(|now| SLEEP_MIN <= *now)?;
         self.0 = time_asleep;
-        Some(format!("the machine slept for {}; that time is not on the timeline, and takes stay in line", Clock(now)))
+        Some(format!(
+            "the machine slept for {}; that time is not on the timeline, and takes stay aligned with each other",
+            Clock(now)
+        ))
     }
 }
 

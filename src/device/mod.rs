@@ -117,6 +117,32 @@ impl LossCause {
         }
     }
 
+    /// The form that the session's file and the events have. It never changes, because older files have it too.
+    fn in_files(self) -> &'static str {
+        match self {
+            LossCause::Xrun => "xrun",
+            LossCause::Suspend => "suspend",
+            LossCause::Unplug => "device away",
+            LossCause::Silent => "silent loss",
+        }
+    }
+
+    /// The cause as a user reads it.
+    pub fn words(self) -> &'static str {
+        match self {
+            LossCause::Silent => "missing, although the device reported no error",
+            other => other.in_files(),
+        }
+    }
+
+    /// The cause of a loss that a take lists, as a user reads it.
+    pub fn words_of(listed: &str) -> &str {
+        match LossCause::ALL.into_iter().find(|cause| cause.in_files() == listed) {
+            Some(cause) => cause.words(),
+            None => listed,
+        }
+    }
+
     /// The cause with the number `code`, if there is one.
     pub fn from_code(code: u64) -> Option<LossCause> {
         LossCause::ALL.into_iter().find(|cause| cause.code() == code)
@@ -125,12 +151,7 @@ impl LossCause {
 
 impl fmt::Display for LossCause {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            LossCause::Xrun => "xrun",
-            LossCause::Suspend => "suspend",
-            LossCause::Unplug => "device away",
-            LossCause::Silent => "silent loss",
-        })
+        f.write_str(self.in_files())
     }
 }
 
@@ -484,5 +505,17 @@ pub fn lasting_name(name: &str) -> String {
     match name.split_once(':') {
         Some(("alsa", pcm)) => format!("alsa:{}", alsa::lasting(pcm)),
         _ => name.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn files_keep_the_form_of_a_cause_and_a_user_reads_words() {
+        assert_eq!(LossCause::Silent.to_string(), "silent loss");
+        let words: Vec<&str> = ["silent loss", "xrun", "overrun"].map(LossCause::words_of).to_vec();
+        assert_eq!(words, ["missing, although the device reported no error", "xrun", "overrun"]);
     }
 }

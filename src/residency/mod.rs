@@ -7,9 +7,10 @@
 //!                                 latest sample, 60 s of history ---> front end
 //! ```
 //!
-//! The watcher takes samples only while a front end shows residency, and figures ([`rates`]) and the work of others
-//! ([`disk_work`]) all the time. [`state`] contains the rules and is pure; [`sampler`] asks
-//! the kernel; [`story`] describes the history of a page in words; [`watch`] asks about files and processes of others.
+//! The watcher takes samples while a front end shows residency, and twice a second while something rolls. It takes
+//! figures ([`rates`]) and the work of others ([`disk_work`]) as long as a session is open. [`state`] contains the rules
+//! and is pure; [`sampler`] asks the kernel; [`story`] describes the history of a page in words; [`watch`] asks about
+//! files and processes of others.
 #![forbid(unsafe_code)]
 
 pub mod ledger;

@@ -39,7 +39,9 @@ fn take_story(take: &TakeLedger, byte: u64, now: Stamp) -> Vec<String> {
     let view = take.view(byte, byte + 1);
     match span_at(&view.spans, byte) {
         Some(span) if span.supplied <= now => span_story(span, &view.marks.last, now),
-        None if byte < view.marks.supplied => vec!["older than what is kept, or lost before memory was ready".to_owned()],
+        None if byte < view.marks.supplied => {
+            vec!["older than what is kept, or lost before memory was ready".to_owned()]
+        }
         _ => vec!["no memory had been made ready for it".to_owned()],
     }
 }

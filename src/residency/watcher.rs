@@ -1,5 +1,5 @@
-//! The watcher: takes samples while a front end shows them, and figures all the time. Thread: watcher; the front end owns
-//! the handle.
+//! The watcher: takes samples while a front end shows them, and twice a second while something rolls; figures as long as
+//! a session is open. Thread: watcher; the front end owns the handle.
 
 use super::disk_work::{self, DiskWork, DiskWorkLog, SeenWork};
 use super::disk_work_reader::DiskWorkReader;

@@ -419,7 +419,7 @@ mod tests {
             severity: crate::control::Severity::Loss,
             head: "Scarlett 18i20 is gone.".to_owned(),
             parts: vec!["8 tracks".to_owned(), "48000 frames lost".to_owned()],
-            advice: Some("The timeline counts on; plug it in again, or stop".to_owned()),
+            advice: Some("The recording continues with silence; plug it in again, or stop".to_owned()),
             cure: None,
             safety: Vec::new(),
         };

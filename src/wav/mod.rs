@@ -108,7 +108,7 @@ impl fmt::Display for WavError {
                  or to float"
             ),
             WavError::TooManyChunks => f.write_str(
-                "too many chunks before any sound; the file is damaged or hostile, save it anew with another program",
+                "too many chunks before any sound; the file is damaged or hostile, save it again with another program",
             ),
             WavError::Shrunk { frame } => write!(
                 f,

@@ -1,10 +1,11 @@
 //! Windows: page-aligned spans of one take's file, mapped, populated and locked, each with one owner at a time. Thread:
 //! butler and read-ahead make them, audio fills or plays them, butler and read-ahead collect them.
 //!
-//! Besides `device::alsa::planar`, `instructions` and `io_ring`, this is the only module with `unsafe` code: [`map`] maps, populates and locks,
-//! [`guard`] handles the SIGBUS of a file that was cut short, `wipe` fills memory with zeros, [`process`] populates the program's own memory,
-//! [`kernel_pages`] asks the kernel about pages. The rings of windows ([`ring`], [`capture`], [`playback`]) and the
-//! progress page ([`progress_page`], [`overrun_places`]) are safe code.
+//! Most of the program's `unsafe` code is in this module; `UNSAFE_ALLOWED` in `tests/it/tidy/mod.rs` lists the other
+//! files. [`map`] maps, populates and locks, [`guard`] handles the SIGBUS of a file that was cut short, `wipe` fills
+//! memory with zeros, [`process`] populates the program's own memory, [`kernel_pages`] asks the kernel about pages. The
+//! rings of windows ([`ring`], [`capture`], [`playback`]) and the progress page ([`progress_page`], [`overrun_places`])
+//! are safe code.
 #![warn(missing_docs)]
 
 pub mod budget;

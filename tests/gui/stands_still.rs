@@ -188,7 +188,7 @@ fn root_takes_continue_in_the_overflow_folder_while_the_window_stands_still() {
     rig.send(Command::SetOverflowFolder(overflow));
     rig.click("Record");
     rig.record_for(0.5);
-    let [full, continued] = stand_still(&rig, Duration::from_secs(12), ["No space left", "takes go on here"]);
+    let [full, continued] = stand_still(&rig, Duration::from_secs(12), ["No space left", "takes continue here"]);
     let took = continued.unwrap().saturating_sub(full.unwrap_or_default());
     assert!(full.is_none() || took < SOON, "{full:?} {continued:?} {}", rig.story());
     rig.stop();

@@ -186,7 +186,7 @@ fn continues_in_overflow(fs: &str, refusal: Refusal, words: &str) {
     let run = program.wait(PATIENCE);
     untroubled(&run);
     assert!(run.err.contains(words), "{fs}: {}", run.err);
-    assert!(run.err.contains("takes go on here, without a gap"), "{fs}: {}", run.err);
+    assert!(run.err.contains("takes continue here, without a gap"), "{fs}: {}", run.err);
     // A disk that takes no sound may not take the last version of session.json either. The copy in the overflow
     // folder has it.
     let copy = other.join("session");

@@ -139,7 +139,7 @@ fn not_open(stage: &Stage) -> Option<Health> {
             let cure = instead.clone().map_or(Cure::ChooseDevice, Cure::UseDevice);
             alone(Severity::Loss, "No device.", reason, Some(cure))
         }
-        Stage::ReadOnly(reason) => alone(Severity::Caution, "Only to be played.", reason, None),
+        Stage::ReadOnly(reason) => alone(Severity::Caution, "Playback only.", reason, None),
         Stage::Failed { reason } => failed(reason),
         Stage::Open => return None,
     })
@@ -164,7 +164,7 @@ fn device_or_loss(input: &HealthInput<'_>, make: &MakeHealth<'_>) -> Option<Heal
     if input.device_gone {
         let head = format!("{} is gone.", input.device);
         let waits = if input.phase.is_some() {
-            "The timeline counts on; plug it in again, or stop"
+            "The recording continues with silence; plug it in again, or stop"
         } else {
             "Plug it in again, or choose another"
         };
@@ -218,7 +218,7 @@ fn disk(input: &HealthInput<'_>, make: &MakeHealth<'_>) -> Option<Health> {
             .memory_seconds
             .map_or_else(|| "Memory is limited".to_owned(), |seconds| format!("Memory lasts {}", time_left(seconds)));
         let advice = format!("{lasts}; nothing is lost. {trouble}");
-        let head = if input.phase.is_some() { "Recording into memory." } else { "The disk takes nothing." };
+        let head = if input.phase.is_some() { "Recording into memory." } else { "The disk accepts no data." };
         return Some(make(Severity::Loss, head, &advice, choose));
     }
     if let Some(space) = space {
@@ -293,7 +293,9 @@ fn caution(input: &HealthInput<'_>, make: &MakeHealth<'_>) -> Option<Health> {
     }
     if input.windows_unlocked > 0 && input.phase.is_some() {
         let limit = figures.locked_limit / 1024;
-        let advice = format!("{limit} KiB may be locked, too little for all tracks; raise it with ulimit -l");
+        let advice = format!(
+            "{limit} KiB may be locked, too little for all tracks; raise Locked memory in the settings, or ulimit -l"
+        );
         return caution("Recording without locked memory.", &advice, None);
     }
     let (lost, silent) = input.lost();
@@ -310,7 +312,7 @@ fn caution(input: &HealthInput<'_>, make: &MakeHealth<'_>) -> Option<Health> {
         return caution(entry.headline.as_deref().unwrap_or_default(), &text, Some(cure));
     }
     if let Some((reason, fix)) = input.no_real_time {
-        let advice = fix.map_or_else(|| reason.to_owned(), |fix| format!("{reason}; to change that: {fix}"));
+        let advice = fix.map_or_else(|| reason.to_owned(), |_| format!("{reason}. The Doctor panel has the command"));
         return caution("No real-time right.", &advice, Some(Cure::Examine));
     }
     None
@@ -326,15 +328,16 @@ fn late_thread(figures: &EngineFigures) -> Option<(String, &'static str)> {
         let advice = if figures.capture_path == "in-place" {
             "in-place: the kernel write-protected pages under the audio thread; use the spool path"
         } else {
-            "The audio thread had to wait for the kernel; the doctor may know why"
+            "The audio thread had to wait for the kernel; the Doctor panel may show why"
         };
         return Some((format!("{}.", counted(faults, "page fault")), advice));
     }
     let worst = figures.cycles.as_deref().map_or(0.0, crate::histogram::Counts::max_us);
     let ms = |us: f64| us / 1000.0;
     (0.0 < figures.deadline_us && figures.deadline_us < worst).then(|| {
-        let head = format!("A cycle took {:.2} ms of {:.2} ms.", ms(worst), ms(figures.deadline_us));
-        (head, "Nothing is lost, but the margin was used up; the doctor may know why")
+        let head =
+            format!("The audio thread needed {:.2} ms for a period of {:.2} ms.", ms(worst), ms(figures.deadline_us));
+        (head, "Nothing is lost, but the margin was used up; the Doctor panel may show why")
     })
 }
 

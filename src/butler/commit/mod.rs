@@ -313,7 +313,7 @@ impl Committer {
         }
         notes.dedup();
         if let Some(reason) = self.batcher.refusal() {
-            notes.push(format!("{}: {reason}", capabilities::NO_IO_URING));
+            notes.push(capabilities::note_without_io_uring(reason));
         }
         let files = match failed {
             None => {

@@ -88,7 +88,7 @@ impl Control {
     /// Refuses a second pass at a time, and a pass in a session that was opened to be played only.
     fn recordable_check(&self) -> Result<(), ControlError> {
         if self.pass.is_some() {
-            return Err(ControlError::State("record: a pass is on already".to_owned()));
+            return Err(ControlError::State("record: a recording is already running; stop it first".to_owned()));
         }
         self.writable_check()
     }

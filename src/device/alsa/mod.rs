@@ -235,7 +235,11 @@ impl AlsaDevice {
         }
         let linked = link_is_possible(capture.as_ref(), playback.as_ref());
         if capture.is_some() && playback.is_some() && !linked {
-            notes.push("capture and playback are started one after the other, not as one".to_owned());
+            notes.push(
+                "capture and playback cannot be started at one moment; Faultless measures the time between them, so there is \
+                 nothing to do"
+                    .to_owned(),
+            );
         }
         let mapped = capture.iter().chain(&playback).all(|side| matches!(side.access, side::SampleAccess::Mapped));
         let format = |side: &Option<Side>| side.as_ref().map_or(DeviceFormat::S32, |side| side.format);

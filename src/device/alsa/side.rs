@@ -366,7 +366,12 @@ fn restricted<'p>(pcm: &'p PCM, want: &Want<'_>, choice: Choice) -> Result<Optio
 
 fn apply(pcm: &PCM, want: &Want<'_>, choice: Choice) -> Result<(), DeviceError> {
     let Some(params) = restricted(pcm, want, choice)? else {
-        return Err(failed(want, "snd_pcm_hw_params", "the device changed its mind".to_owned()));
+        return Err(failed(
+            want,
+            "snd_pcm_hw_params",
+            "the device refused settings that it had offered; close other programs that use it, then open it again"
+                .to_owned(),
+        ));
     };
     let set = || -> ::alsa::Result<()> {
         let period = params.set_period_size_near(period_of(want) as Frames, ValueOr::Nearest)?;

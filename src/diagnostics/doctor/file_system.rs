@@ -93,7 +93,7 @@ fn judge_name(name: &str, needs: Needs) -> (Verdict, Option<String>) {
         ),
         Kind::Layered => (
             Verdict::Fair,
-            "It stands before another file system; recording onto that one directly is surer.".to_owned(),
+            "It stands before another file system; recording onto that one directly is safer.".to_owned(),
         ),
         Kind::Served => (Verdict::Fair, "It is served by another program, which can be slow or end.".to_owned()),
         Kind::Plain if matches!(name, "btrfs" | "zfs" | "bcachefs") => {

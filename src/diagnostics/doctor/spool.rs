@@ -29,8 +29,8 @@ fn judge_logout(folder: &Path, effect: Logout) -> Finding {
 fn judge(folder: Option<(PathBuf, u64)>, memory: Option<(u64, u64)>, needs: Needs) -> Finding {
     const TOPIC: &str = "spool";
     let Some((folder, free)) = folder else {
-        let sentence = "Neither $XDG_RUNTIME_DIR nor /dev/shm is a tmpfs that we can write to: the spool is nameless memory, and what \
-                        is not yet on the disk is lost if the program is killed.";
+        let sentence = "Neither $XDG_RUNTIME_DIR nor /dev/shm is a tmpfs that Faultless can write to, so sound that is not on the \
+                        disk yet is lost if the program is killed.";
         return Finding::new(TOPIC, "none", Verdict::Poor, sentence)
             .fix("sudo mount -t tmpfs -o mode=1777,nosuid,nodev tmpfs /dev/shm");
     };
@@ -38,7 +38,7 @@ fn judge(folder: Option<(PathBuf, u64)>, memory: Option<(u64, u64)>, needs: Need
     let bytes = free.min(bound / SPOOL_RAM_DIVISOR).min(available);
     let seconds = bytes as f64 / needs.bytes_per_second();
     let measured = format!("{} on {}", binary(bytes), folder.display());
-    let outlasts = format!("{} go on for {} while the disk stands still", needs.tracks(), duration(seconds));
+    let outlasts = format!("{} can be recorded for {} while the disk takes no data", needs.tracks(), duration(seconds));
     let (verdict, sentence) = match seconds {
         s if 30.0 <= s => (Verdict::Good, format!("{outlasts}.")),
         s if 5.0 <= s => (Verdict::Fair, format!("{outlasts}; that outlasts a busy disk, not a sleeping one.")),

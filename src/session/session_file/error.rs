@@ -165,7 +165,8 @@ impl fmt::Display for SessionError {
             ),
             SessionError::TooLarge { path, bytes, bytes_max } => write!(
                 f,
-                "{}: {bytes} bytes are more than the {bytes_max} a session may have; restore a kept version",
+                "{}: {bytes} bytes are more than the {bytes_max} a session may have; restore a kept version (history/ has their \
+                 numbers){HOW_TO_RESTORE} NUMBER'",
                 path.display()
             ),
             SessionError::Invalid { path, reason } => {
@@ -180,7 +181,7 @@ impl fmt::Display for SessionError {
             SessionError::Io { path, call, error } => {
                 let advice = match error.kind() {
                     io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => "free some space, then try again",
-                    io::ErrorKind::PermissionDenied => "check who may use it, then try again",
+                    io::ErrorKind::PermissionDenied => "check its permissions, then try again",
                     io::ErrorKind::ReadOnlyFilesystem => "the disk cannot be written; remount it, or copy the session",
                     _ => "check the disk, then try again",
                 };

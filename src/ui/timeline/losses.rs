@@ -7,6 +7,7 @@ use super::lanes::{self, lane_rect, rows_in_view};
 use super::pointer::Preview;
 use super::runs::{view_end, view_start};
 use crate::app::snapshot::PassPhase;
+use crate::device::LossCause;
 use crate::session::{Session, Take, TakeId, Track, TrackId};
 use crate::time::{FramePos, Frames, SampleRate};
 use crate::ui::panel_context::PanelContext;
@@ -176,7 +177,7 @@ impl Losses {
         }
         match count {
             0 => None,
-            1 => Some(format!("{} lost ({cause}): silence", Frames(frames).text(rate))),
+            1 => Some(format!("{} lost ({}): silence", Frames(frames).text(rate), LossCause::words_of(cause))),
             count => Some(format!("{count} losses, {} lost: silence", Frames(frames).text(rate))),
         }
     }

@@ -172,8 +172,8 @@ fn a_card_that_comes_back_busy_or_at_another_rate_is_waited_for_and_reported() {
             let text = ended(program);
             for words in [
                 "the device is gone (the device was unplugged",
-                "it is there again, but in use by another program; close it there",
-                "48000 Hz is not offered, it offers 44100 Hz; it stays silent",
+                "is back, but in use by another program; close it there",
+                "does not offer 48000 Hz (it offers 44100 Hz). The takes stay silent",
                 "the device is back",
             ] {
                 assert_eq!(times(&text, words), 1, "{words}: {text}");

@@ -64,7 +64,7 @@ fn for_good(fs: &str) {
     let other = place.path().join("other");
     let told = record_on(&disk, Fails::Everything, &format!("--overflow {}", other.display()), |_| ());
     assert!(disk.failed() > 0, "{fs}: the disk was asked for nothing");
-    assert!(told.err.contains("takes go on here, without a gap"), "{fs}: {}", told.err);
+    assert!(told.err.contains("takes continue here, without a gap"), "{fs}: {}", told.err);
     // The takes on the broken disk cannot be finished. The program names each file, and counts no frame as lost.
     assert!(told.code == Some(1) && told.json()["frames_lost"] == 0, "{fs}: {:?}\n{}", told.code, told.err);
     let events = disk.down();
