@@ -284,7 +284,7 @@ impl App {
         self.open(folder);
     }
 
-    /// Acknowledges what the status line shows, and nothing that it has not shown yet.
+    /// Acknowledges what the health line shows, and nothing that it has not shown yet.
     fn acknowledge_line(&mut self) {
         let notices = Arc::make_mut(&mut self.notices);
         let mut losses = notices.iter_mut().filter(|entry| entry.severity == Severity::Loss && !entry.seen).peekable();
@@ -457,7 +457,7 @@ mod tests {
 
     /// OK below "The computer may fall asleep" also took away "Test tones, no sound card", which the user had not seen.
     #[test]
-    fn ok_in_the_status_line_acknowledges_what_it_shows_and_the_next_caution_follows() {
+    fn ok_in_the_health_line_acknowledges_what_it_shows_and_the_next_caution_follows() {
         let folder = tempfile::tempdir().unwrap();
         let (store, settings, _) = super::super::settings::SettingsStore::load(
             Some(folder.path().to_path_buf()),

@@ -72,7 +72,7 @@ pub enum Command {
     CancelStress,
     /// Mark all notices as seen and end the alarm for losses.
     Acknowledge,
-    /// Mark what the status line shows as seen. The line then shows the next condition.
+    /// Mark what the health line shows as seen. The line then shows the next condition.
     AcknowledgeLine,
     /// Show a notice of the front end and record it as an event of the session.
     Notice(Severity, String),

@@ -455,7 +455,7 @@ impl App {
         self.push_notice(Notice { severity, text });
     }
 
-    /// Shows a caution in the status line, too, until the user has read it.
+    /// Shows a caution in the health line, too, until the user has read it.
     fn notify_in_line(&mut self, headline: &str, text: String) {
         self.keep_event(Severity::Caution, &text);
         self.push_entry(Notice { severity: Severity::Caution, text }, Some(headline.to_owned()));

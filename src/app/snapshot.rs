@@ -208,7 +208,7 @@ pub struct DeviceView {
     pub offset_key: String,
 }
 
-/// The status line under the transport.
+/// The health line under the transport.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Health {
     pub severity: Severity,
@@ -224,7 +224,7 @@ pub struct Health {
     pub safety: Vec<String>,
 }
 
-/// The first words of the event about a recorder that has died. The window writes it, and the status line adds to it what
+/// The first words of the event about a recorder that has died. The window writes it, and the health line adds to it what
 /// the next recorder has recovered.
 pub const RECORDER_ENDED: &str = "The recorder ended unexpectedly";
 
@@ -390,7 +390,7 @@ pub struct EventEntry {
     pub text: String,
     /// Whether the user has acknowledged it.
     pub seen: bool,
-    /// The first words of the status line, which shows this entry until it is acknowledged. `None`: it does not.
+    /// The first words of the health line, which shows this entry until it is acknowledged. `None`: it does not.
     pub headline: Option<String>,
 }
 

@@ -9,7 +9,7 @@
 //!   missing: the loss may lead past all windows, and the butler needs time to supply more. The device's buffer holds
 //!   the input meanwhile.
 //! * While there is no device, between two looks for commands.
-//! * When the kernel has warned that the thread uses too much processor time without waiting ([`overrun`]).
+//! * When the kernel has warned that the thread uses too much processor time without waiting ([`cpu_limit`]).
 #![forbid(unsafe_code)]
 #![deny(clippy::disallowed_methods, clippy::disallowed_types, clippy::disallowed_macros)]
 
@@ -18,7 +18,7 @@ use crate::device::{Device, Latency, LossCause, Pace, Reckoning, Wake, monotonic
 use crate::host;
 use crate::message::AudioEvent;
 use crate::message::published::Published;
-use crate::rt::overrun;
+use crate::rt::cpu_limit;
 use crate::time::Frames;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
@@ -64,7 +64,7 @@ pub fn drive(engine: &mut Engine, device: Box<dyn Device>, published: &Arc<Publi
             slot.take_over(engine, next);
         }
         // Under rtkit the kernel kills a real-time thread that never waits. Sleep when it has sent its warning.
-        overrun::yield_if_warned();
+        cpu_limit::yield_if_warned();
         slot.run_one_period(engine, published);
         slot.publish(published);
     }

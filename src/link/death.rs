@@ -24,7 +24,7 @@ pub(super) fn event(beginning: &str, recorded: bool) -> String {
     format!("{beginning}; it was started again, and {rest}")
 }
 
-/// The status line until the next engine answers. `recorded`: the dead one had a pass.
+/// The health line until the next engine answers. `recorded`: the dead one had a pass.
 pub(super) fn health(recorded: bool) -> Health {
     let rest = if recorded { ", and what was recorded is recovered" } else { "" };
     Health {

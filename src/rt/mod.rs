@@ -1,9 +1,9 @@
-//! The kernel's side of real-time work: scheduling class, overrun guard, counters and page faults of a thread, limits of
-//! the process, and the machine's events at tracepoints. Thread: audio once at its start; control, watcher and faults for
-//! the rest.
+//! The kernel's side of real-time work: scheduling class, the guard against the limit of processor time, counters and
+//! page faults of a thread, limits of the process, and the machine's events at tracepoints. Thread: audio once at its
+//! start; control, watcher and faults for the rest.
 
 pub mod counters;
-pub mod overrun;
+pub mod cpu_limit;
 pub mod page_faults;
 pub mod process;
 mod rtkit;

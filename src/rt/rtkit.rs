@@ -5,7 +5,7 @@
 //! `MakeThreadRealtime(u64 thread, u32 priority)`, `MakeThreadHighPriority(u64 thread, i32 nice)`, properties `MaxRealtimePriority` (i32) and
 //! `RTTimeUSecMax` (i64). The thread gets `SCHED_RR` with reset on fork.
 
-use super::overrun;
+use super::cpu_limit;
 use std::sync::mpsc;
 use std::time::{Duration, Instant};
 use zbus::blocking::Connection;
@@ -74,7 +74,7 @@ fn ask_realtime(tid: i32, deadline: Instant) -> Result<u8, String> {
     }
     // rtkit requires a low hard limit. A lowered limit cannot be raised again, so lower it only after rtkit has
     // answered.
-    overrun::arm(Some(most_us)).map_err(|error| format!("cannot lower RLIMIT_RTTIME to {most_us} us: {error}"))?;
+    cpu_limit::arm(Some(most_us)).map_err(|error| format!("cannot lower RLIMIT_RTTIME to {most_us} us: {error}"))?;
     if left().is_zero() {
         return Err("rtkit answered too slowly".to_owned());
     }

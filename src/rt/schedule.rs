@@ -1,7 +1,7 @@
 //! Obtains a real-time scheduling class for the calling thread, or the reason why there is none, and favours the butler.
 //! Thread: audio and butler, each at its start.
 
-use super::{counters, overrun, rtkit};
+use super::{counters, cpu_limit, rtkit};
 use nix::sys::resource::{Resource, getrlimit};
 use std::fmt;
 use std::time::Duration;
@@ -85,8 +85,8 @@ impl fmt::Display for Scheduling {
 pub fn obtain() -> Scheduling {
     let refused = match fifo(rtprio_limit()) {
         Ok(priority) => {
-            // The desktop session may have a limit that would kill this thread: see `overrun`.
-            overrun::arm(None).ok();
+            // The desktop session may have a limit that would kill this thread: see `cpu_limit`.
+            cpu_limit::arm(None).ok();
             return Scheduling::Fifo { priority };
         }
         Err(refused) => refused,

@@ -406,7 +406,7 @@ mod tests {
             for sign in [theme.good, theme.caution, theme.record] {
                 let tint = theme.tint(sign);
                 let found = contrast(tint.text, tint.fill);
-                assert!(4.5 <= found, "dark {}: {found:.2} in the status line", theme.dark);
+                assert!(4.5 <= found, "dark {}: {found:.2} in the health line", theme.dark);
             }
         }
     }

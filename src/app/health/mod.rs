@@ -1,4 +1,4 @@
-//! The status line under the transport: the most urgent condition, figures, and advice. Thread: control. Pure.
+//! The health line under the transport: the most urgent condition, figures, and advice. Thread: control. Pure.
 
 use crate::app::snapshot::{Cure, DiskSpace, EngineFigures, EventEntry, Health, PassPhase, RECORDER_ENDED, Stage};
 use crate::control::Severity;
@@ -6,7 +6,7 @@ use crate::control::recording::counted;
 use crate::time::{Frames, SampleRate};
 use std::path::Path;
 
-/// Everything that the status line is derived from.
+/// Everything that the health line is derived from.
 #[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own about the recorder")]
 pub(super) struct HealthInput<'a> {
     pub(super) stage: &'a Stage,
@@ -73,13 +73,13 @@ pub(super) struct Inputs {
     pub(super) missing: usize,
 }
 
-/// Recording time that is left, in seconds, below which the status line is a caution (first) or an alarm (second).
+/// Recording time that is left, in seconds, below which the health line is a caution (first) or an alarm (second).
 const DISK_SECONDS_WARNING: (f64, f64) = (600.0, 120.0);
 
 /// The disk counts as behind when one part in this many of the spool waits for it.
 const BACKLOG_FRACTION: u64 = 8;
 
-/// The status line for a state. Losses come before cautions.
+/// The health line for a state. Losses come before cautions.
 pub(super) fn health(input: &HealthInput<'_>) -> Health {
     let (parts, safety) = (parts(input), safety(input));
     let make = |severity: Severity, head: &str, advice: &str, cure: Option<Cure>| Health {
@@ -114,7 +114,7 @@ pub(super) fn health(input: &HealthInput<'_>) -> Health {
     })
 }
 
-/// The status line while nothing can be recorded. `None`: a session and a device are open.
+/// The health line while nothing can be recorded. `None`: a session and a device are open.
 fn not_open(stage: &Stage) -> Option<Health> {
     let alone = |severity: Severity, head: &str, advice: &str, cure: Option<Cure>| Health {
         severity,
@@ -145,7 +145,7 @@ fn not_open(stage: &Stage) -> Option<Health> {
     })
 }
 
-/// The status line after control has failed.
+/// The health line after control has failed.
 pub(super) fn failed(reason: &str) -> Health {
     Health {
         severity: Severity::Loss,
@@ -159,7 +159,7 @@ pub(super) fn failed(reason: &str) -> Health {
 
 type MakeHealth<'a> = dyn Fn(Severity, &str, &str, Option<Cure>) -> Health + 'a;
 
-/// The status line for a device that is gone, or sound that was lost.
+/// The health line for a device that is gone, or sound that was lost.
 fn device_or_loss(input: &HealthInput<'_>, make: &MakeHealth<'_>) -> Option<Health> {
     if input.device_gone {
         let head = format!("{} is gone.", input.device);
@@ -185,7 +185,7 @@ fn device_or_loss(input: &HealthInput<'_>, make: &MakeHealth<'_>) -> Option<Heal
     None
 }
 
-/// The status line for a recording that misses tracks, or would, because the device lacks their inputs.
+/// The health line for a recording that misses tracks, or would, because the device lacks their inputs.
 fn no_inputs(input: &HealthInput<'_>, make: &MakeHealth<'_>) -> Option<Health> {
     let Inputs { device, wanted, missing } = input.inputs;
     if missing == 0 {
@@ -207,7 +207,7 @@ fn no_inputs(input: &HealthInput<'_>, make: &MakeHealth<'_>) -> Option<Health> {
     Some(make(Severity::Loss, &head, &advice, cure))
 }
 
-/// The status line for a disk that takes nothing, is full soon, or was replaced by another one.
+/// The health line for a disk that takes nothing, is full soon, or was replaced by another one.
 fn disk(input: &HealthInput<'_>, make: &MakeHealth<'_>) -> Option<Health> {
     let choose = Some(Cure::ChooseOverflowFolder);
     let space = input.disk_space.filter(|space| space.seconds < DISK_SECONDS_WARNING.0);
@@ -246,7 +246,7 @@ fn disk(input: &HealthInput<'_>, make: &MakeHealth<'_>) -> Option<Health> {
     Some(make(Severity::Caution, &format!("Recording continues in {}.", folder.display()), &advice, None))
 }
 
-/// The status line for a loss that the user has not acknowledged.
+/// The health line for a loss that the user has not acknowledged.
 fn alarm(input: &HealthInput<'_>, make: &MakeHealth<'_>) -> Option<Health> {
     let alarm = input.alarm?;
     let (head, mut text) = head_and_rest(alarm);
@@ -256,7 +256,7 @@ fn alarm(input: &HealthInput<'_>, make: &MakeHealth<'_>) -> Option<Health> {
     Some(make(Severity::Loss, &head, &text, Some(Cure::Acknowledge)))
 }
 
-/// The first words of the status line about an entry, and the rest. A text that is a sentence of its own is both.
+/// The first words of the health line about an entry, and the rest. A text that is a sentence of its own is both.
 fn head_and_rest(entry: &EventEntry) -> (String, String) {
     let sentence = entry.text.split_once("; ").filter(|(head, _)| head.starts_with("The "));
     match (&entry.headline, sentence) {
@@ -266,7 +266,7 @@ fn head_and_rest(entry: &EventEntry) -> (String, String) {
     }
 }
 
-/// The status line for less safety margin than there should be.
+/// The health line for less safety margin than there should be.
 fn caution(input: &HealthInput<'_>, make: &MakeHealth<'_>) -> Option<Health> {
     let caution = |head: &str, advice: &str, cure: Option<Cure>| Some(make(Severity::Caution, head, advice, cure));
     let figures = input.figures;

@@ -1,4 +1,4 @@
-//! Tests of the status line. Thread: test.
+//! Tests of the health line. Thread: test.
 
 use super::*;
 

@@ -38,7 +38,7 @@ impl Control {
     pub fn record(&mut self, length: Frames) -> Result<(), ControlError> {
         let range = PassRange::Now(length);
         let latency = self.latency_of_pass(range, FramePos(self.published().position.load(Relaxed)));
-        self.begin_pass(PassRequest { range, punch: None, latency, roll_in: None, name_collisions: 0 })
+        self.begin_pass(PassRequest { range, punch: None, latency, pre_roll_from: None, name_collisions: 0 })
     }
 
     /// Records every armed track from `from` up to `to`. A transport that rolls towards `from` rolls on; otherwise the
@@ -48,15 +48,15 @@ impl Control {
         if to <= from {
             return Err(ControlError::State("punch: the range is empty".to_owned()));
         }
-        let roll_in = FramePos(from.0.saturating_sub(pre_roll.0));
+        let pre_roll_from = FramePos(from.0.saturating_sub(pre_roll.0));
         let rolls_on = self.rolls_towards(from);
-        let latency = self.latency_of_pass(PassRange::Punch { from, to }, roll_in);
+        let latency = self.latency_of_pass(PassRange::Punch { from, to }, pre_roll_from);
         let later = latency.frames();
         let range = PassRange::Punch { from: from + later, to: to + later };
-        let (punch, roll_in_late) = (Some((from, to)), rolls_on.then_some(roll_in));
-        self.begin_pass(PassRequest { range, punch, latency, roll_in: roll_in_late, name_collisions: 0 })?;
+        let (punch, late_start) = (Some((from, to)), rolls_on.then_some(pre_roll_from));
+        self.begin_pass(PassRequest { range, punch, latency, pre_roll_from: late_start, name_collisions: 0 })?;
         if !rolls_on {
-            self.wait_at(roll_in);
+            self.wait_at(pre_roll_from);
         }
         Ok(())
     }

@@ -205,10 +205,10 @@ impl Control {
         let Some(run) = &mut self.pass else { return };
         run.start_reading = Some(reading);
         let request = &run.request;
-        if let (PassRange::Punch { from, .. }, Some(roll_in)) = (request.range, request.roll_in)
+        if let (PassRange::Punch { from, .. }, Some(pre_roll_from)) = (request.range, request.pre_roll_from)
             && from <= self.position_at_next_command()
         {
-            self.wait_at(roll_in);
+            self.wait_at(pre_roll_from);
         }
         self.send(AudioCommand::Record(pass));
     }

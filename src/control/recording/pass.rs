@@ -37,7 +37,7 @@ pub(super) struct PassRequest {
     pub(super) latency: PassLatency,
     /// Where the transport goes if it passes the punch-in before the audio thread has the pass. `None`: the pass begins
     /// now, or the transport waits before the punch-in.
-    pub(super) roll_in: Option<FramePos>,
+    pub(super) pre_roll_from: Option<FramePos>,
     /// How often the files could not be created because other files had their names.
     pub(super) name_collisions: u32,
 }

@@ -93,7 +93,7 @@ impl PassReport {
         }
     }
 
-    /// The first words of the status line about a pass with [`Severity::Caution`]: what happened.
+    /// The first words of the health line about a pass with [`Severity::Caution`]: what happened.
     pub fn headline(&self) -> Option<String> {
         let faults = self.audio_thread.faults().unwrap_or(0);
         (self.severity() == Severity::Caution).then(|| {
@@ -138,7 +138,7 @@ impl PassReport {
     }
 }
 
-/// A cycle time in milliseconds, as the status line has it: "2.19 ms".
+/// A cycle time in milliseconds, as the health line has it: "2.19 ms".
 fn cycle_text(us: f64) -> String {
     format!("{:.2} ms", us / 1000.0)
 }

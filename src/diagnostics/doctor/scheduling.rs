@@ -2,7 +2,7 @@
 //! control, which starts a trial thread.
 
 use super::{Finding, Verdict, duration};
-use crate::rt::{Scheduling, obtain, overrun};
+use crate::rt::{Scheduling, cpu_limit, obtain};
 use std::time::{Duration, Instant};
 
 const SLEEPS: u32 = 200;
@@ -12,7 +12,7 @@ pub(super) fn examine() -> Vec<Finding> {
     // Use a thread of its own, because the class stays with the thread.
     match std::thread::Builder::new().name("audio trial".to_owned()).spawn(|| (obtain(), worst_lateness())) {
         Ok(thread) => match thread.join() {
-            Ok((class, late)) => vec![judge_class(&class, overrun::hard_limit_us()), judge_lateness(&class, late)],
+            Ok((class, late)) => vec![judge_class(&class, cpu_limit::hard_limit_us()), judge_lateness(&class, late)],
             Err(_) => vec![failed("the trial thread panicked")],
         },
         Err(error) => vec![failed(&format!("cannot start a thread: {error}"))],

@@ -183,7 +183,7 @@ fn record(ui: &mut Ui, phase: Option<PassPhase>, rect: Rect, context: &mut Panel
     let text = match phase {
         None => "Record",
         Some(PassPhase::Preparing) => "Starting",
-        Some(PassPhase::Waiting) => "Rolling in",
+        Some(PassPhase::Waiting) => "Pre-roll",
         Some(PassPhase::Recording) => "Recording",
         Some(PassPhase::Finishing) => "Finishing",
     };

@@ -161,10 +161,10 @@ fn recording(ui: &mut Ui, state: &mut SettingsState, settings: &mut Settings, co
             }
         },
     );
-    row(ui, "Roll in before a punch", "", context, |ui| {
+    row(ui, "Pre-roll", "", context, |ui| {
         in_seconds(&mut settings.pre_roll_ms, |seconds| {
             let value = DragValue::new(seconds).range(0.0..=60.0).speed(0.01).max_decimals(2).suffix(" s");
-            ui.add(value).accessible_name("Roll in before a punch");
+            ui.add(value).accessible_name("Pre-roll");
         });
     });
 }
@@ -240,8 +240,8 @@ fn memory(ui: &mut Ui, settings: &mut Settings, context: &PanelContext<'_>) {
     );
 }
 
-/// Edits a number of milliseconds as seconds: the status line and the ruler have seconds, too. A value that the user does not
-/// change keeps its milliseconds.
+/// Edits a number of milliseconds as seconds: the health line and the ruler have seconds, too. A value that the user does
+/// not change keeps its milliseconds.
 fn in_seconds(ms: &mut u64, edit: impl FnOnce(&mut f64)) {
     let before = *ms as f64 / 1000.0;
     let mut seconds = before;
@@ -317,7 +317,7 @@ fn appearance(ui: &mut Ui, settings: &mut Settings, context: &mut PanelContext<'
 mod tests {
     use super::*;
 
-    /// The roll-in was "2000 ms" and the lead "1000 ms", while the status line said "1.0 s lead".
+    /// The pre-roll was "2000 ms" and the lead "1000 ms", while the health line said "1.0 s lead".
     #[test]
     fn times_are_edited_in_seconds_and_stay_as_they_are_without_a_change() {
         let mut ms = 2000;
