@@ -8,7 +8,7 @@
 //! saver writes `session.json`, flight writes `events.jsonl`, and three threads (peaks-build, peaks-live, peaks-read)
 //! make and load waveforms. The window and the recorder are two processes ([`link`]). In the recorder's, control has a
 //! thread of its own ([`app::handle`]), and neither waits for the other. In the other modes control is the main thread. One thread
-//! writes to the terminal ([`cli::output`]), because a terminal can stop to take text. Whatever could make control
+//! writes to the terminal ([`cli::output`]), because a terminal can stop accepting text. Whatever could make control
 //! wait (opening a session, listing devices, asking for free space) has a thread of its own for the one question.
 //!
 //! `ARCHITECTURE.md` has the table: which thread owns what, and what it may wait for. [`threads`] starts the threads

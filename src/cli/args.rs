@@ -1,4 +1,4 @@
-//! Arguments of the command line and the texts of `--help`, which come from the doc comments here. Thread: control.
+//! Arguments of the command line and the texts of `--help`, which come from the doc comments here. Thread: main.
 
 use crate::butler::capabilities::CapturePath;
 use crate::control::recording::LATENCY_OFFSET_MAX;

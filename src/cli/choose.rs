@@ -1,4 +1,4 @@
-//! Turns arguments into values of the library: device, signal, threads, length. Thread: control.
+//! Turns arguments into values of the library: device, signal, threads, length. Thread: main.
 
 use super::Failure;
 use super::args::DeviceArgs;

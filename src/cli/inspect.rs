@@ -1,4 +1,4 @@
-//! `faultless export`, `devices`, `doctor` and `bench`: the modes that need no session in control. Thread: control.
+//! `faultless export`, `devices`, `doctor` and `bench`: the modes that need no session in control. Thread: main.
 
 use super::args::{BenchArgs, BenchMode, DevicesArgs, DoctorArgs, ExportArgs, ResidencyArgs, SamplesArgs};
 use super::live_line::LiveLine;

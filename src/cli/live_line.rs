@@ -1,4 +1,4 @@
-//! A line on the terminal that is redrawn in place. Thread: control gives the text; output, see [`super::output`], asks the
+//! A line on the terminal that is redrawn in place. Thread: main gives the text; output, see [`super::output`], asks the
 //! terminal for its width and draws.
 //!
 //! The line never takes more columns than the terminal has: a longer one would scroll at each drawing, and a message

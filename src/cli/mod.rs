@@ -1,4 +1,4 @@
-//! The command line: parses the arguments and runs one mode. Thread: control.
+//! The command line: parses the arguments and runs one mode. Thread: main.
 //!
 //! Results go to standard output, everything else to standard error. An error is one line: first the thing, then the
 //! reason. The exit status is 1 for a failure and 2 for unreadable arguments.

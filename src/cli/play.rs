@@ -1,4 +1,4 @@
-//! `faultless play`: plays a session to its end. Thread: control.
+//! `faultless play`: plays a session to its end. Thread: main.
 
 use super::args::PlayArgs;
 use super::record::show_notices;

@@ -1,4 +1,4 @@
-//! `faultless record`: records one pass. Thread: control.
+//! `faultless record`: records one pass. Thread: main.
 
 use super::args::RecordArgs;
 use super::status::StatusLine;

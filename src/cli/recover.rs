@@ -1,4 +1,4 @@
-//! `faultless recover`: recovers a recording that was cut off. Thread: control.
+//! `faultless recover`: recovers a recording that was cut off. Thread: main.
 
 use super::args::RecoverArgs;
 use super::{Failure, print, print_stderr, printable};

@@ -1,4 +1,4 @@
-//! The live status line on a terminal. Thread: control reads the figures; output fits them into the terminal's width.
+//! The live status line on a terminal. Thread: main reads the figures; output fits them into the terminal's width.
 //!
 //! No disk is asked here: a disk that does not answer would make control wait.
 

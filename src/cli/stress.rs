@@ -1,4 +1,4 @@
-//! `faultless stress`: runs the stress test and prints its table. Thread: control.
+//! `faultless stress`: runs the stress test and prints its table. Thread: main.
 
 use super::args::StressArgs;
 use super::live_line::LiveLine;

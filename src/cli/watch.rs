@@ -1,4 +1,4 @@
-//! `faultless watch`: shows the pages of any files, or of the files that a process maps. Thread: control.
+//! `faultless watch`: shows the pages of any files, or of the files that a process maps. Thread: main.
 
 use super::args::WatchArgs;
 use super::live_line::knows_control_sequences;

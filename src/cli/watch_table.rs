@@ -1,4 +1,4 @@
-//! The table of `faultless watch`. Thread: control. Pure.
+//! The table of `faultless watch`. Thread: main. Pure.
 
 use super::live_line::columns_of;
 use super::printable;

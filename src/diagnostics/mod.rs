@@ -1,4 +1,5 @@
-//! Tools that judge this machine: the doctor, the residency bench and the stress test. Thread: each module says.
+//! Tools that judge this machine (the doctor, the benchmarks, the stress test), and the trace, which shows a run. Thread:
+//! each module says.
 
 pub mod bench;
 pub mod doctor;

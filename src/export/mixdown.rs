@@ -1,4 +1,4 @@
-//! Writes the stereo mix with the engine's own buses and constant gains. Thread: workers.
+//! Writes the stereo mix with the engine's own buses and constant gains. Thread: export, or main in `faultless export`.
 //!
 //! Each frame's sum has the same terms in the same order as on the audio thread, so the mix is equal to playback bit
 //! for bit.
@@ -23,7 +23,7 @@ pub(super) fn write(
         tracks.iter().map(|track| TrackPlayer { track, next: 0, last_source: LastSource::default() }).collect();
     let mut buses = Box::<Buses>::default();
     let mut out = Vec::with_capacity(PIECE_FRAMES * BUS_COUNT);
-    for (from, until) in segments(tracks, frames) {
+    for (from, until) in ranges(tracks, frames) {
         if !players.iter_mut().any(|player| player.has_sound_at(from)) {
             sink.silence(until - from)?;
             continue;
@@ -46,10 +46,10 @@ pub(super) fn write(
     Ok(())
 }
 
-/// Splits the output at the start and end of every clip, so that no clip starts or ends inside a segment.
-fn segments(tracks: &[MixTrack], frames: u64) -> impl Iterator<Item = (u64, u64)> {
+/// Splits the output at the start and end of every segment, so that no segment starts or ends inside a range.
+fn ranges(tracks: &[MixTrack], frames: u64) -> impl Iterator<Item = (u64, u64)> {
     let mut edges = vec![0, frames];
-    edges.extend(tracks.iter().flat_map(|track| &track.clips).flat_map(|clip| [clip.start, clip.end()]));
+    edges.extend(tracks.iter().flat_map(|track| &track.segments).flat_map(|segment| [segment.start, segment.end()]));
     edges.sort_unstable();
     edges.dedup();
     let after = edges.split_off(1);
@@ -57,36 +57,36 @@ fn segments(tracks: &[MixTrack], frames: u64) -> impl Iterator<Item = (u64, u64)
     after.into_iter().map(move |until| (std::mem::replace(&mut from, until), until))
 }
 
-/// Plays the clips of one track in order.
+/// Plays the segments of one track in order.
 struct TrackPlayer<'a> {
     track: &'a MixTrack,
-    /// Index of the current clip, or of the next one.
+    /// Index of the current segment, or of the next one.
     next: usize,
     last_source: LastSource,
 }
 
 impl TrackPlayer<'_> {
-    /// Whether the track has a clip at a frame of the output. `at` must not decrease from call to call.
+    /// Whether the track has a segment at a frame of the output. `at` must not decrease from call to call.
     fn has_sound_at(&mut self, at: u64) -> bool {
-        let clips = &self.track.clips;
-        while clips.get(self.next).is_some_and(|clip| clip.end() <= at) {
+        let segments = &self.track.segments;
+        while segments.get(self.next).is_some_and(|segment| segment.end() <= at) {
             self.next += 1;
         }
-        clips.get(self.next).is_some_and(|clip| clip.start <= at)
+        segments.get(self.next).is_some_and(|segment| segment.start <= at)
     }
 
-    /// Adds `frames` frames to the buses. No clip starts or ends inside them.
+    /// Adds `frames` frames to the buses. No segment starts or ends inside them.
     fn play(&mut self, folder: &Path, at: u64, frames: usize, buses: &mut Buses) -> Result<(), ExportError> {
         if !self.has_sound_at(at) {
             return Ok(());
         }
-        let clip = &self.track.clips[self.next];
-        let source = self.last_source.load(folder, clip)?;
-        let take_frame = clip.take_start + (at - clip.start);
+        let segment = &self.track.segments[self.next];
+        let source = self.last_source.load(folder, segment)?;
+        let take_frame = segment.take_start + (at - segment.start);
         let frames_read = source.read(take_frame, buses.bytes_mut(frames * source.frame_bytes()))?;
         let to = self.track.gains.of(source.channels);
         let mut now = *to;
-        let edges = clip.edges.after(at - clip.start);
+        let edges = segment.edges.after(at - segment.start);
         let sound = TakeSound { format: source.format, channels: source.channels, edges };
         buses.add_bytes(sound, 0, frames_read, &mut now, to);
         Ok(())

@@ -1,4 +1,4 @@
-//! Decides what an export writes: file names, lengths, and the clips of each file. Thread: any. Pure.
+//! Decides what an export writes: file names, lengths, and the segments of each file. Thread: any. Pure.
 
 use super::ExportOptions;
 use super::error::ExportError;
@@ -48,7 +48,7 @@ pub struct PlannedFile {
 #[derive(Clone, Debug, PartialEq)]
 pub(super) enum Content {
     /// One track as it was recorded, without gain, pan and mute.
-    Stem { track: usize, title: String, clips: Vec<Clip> },
+    Stem { track: usize, title: String, segments: Vec<Segment> },
     /// The tracks that are audible, with gain and pan.
     Mix(Vec<MixTrack>),
 }
@@ -59,12 +59,12 @@ pub(super) struct MixTrack {
     /// The track in notes.
     pub(super) title: String,
     pub(super) gains: TrackGains,
-    pub(super) clips: Vec<Clip>,
+    pub(super) segments: Vec<Segment>,
 }
 
-/// The part of a region that lies in the exported range. Clips of one track are in order and do not overlap.
+/// The part of a region that lies in the exported range. Segments of one track are in order and do not overlap.
 #[derive(Clone, Debug, PartialEq)]
-pub(super) struct Clip {
+pub(super) struct Segment {
     /// First frame in the exported file.
     pub(super) start: u64,
     /// Length in frames, never zero.
@@ -76,7 +76,7 @@ pub(super) struct Clip {
     pub(super) edges: Edges,
 }
 
-impl Clip {
+impl Segment {
     /// The frame of the exported file behind the last one.
     pub(super) fn end(&self) -> u64 {
         self.start + self.frames
@@ -114,25 +114,26 @@ impl PlannedFile {
         self.frames.saturating_mul(self.header.frame_bytes() as u64)
     }
 
-    /// Keeps the clips for which `keep` returns true. `keep` gets the title of the track, and may shorten the clip.
-    pub(super) fn retain_clips(&mut self, mut keep: impl FnMut(&str, &mut Clip) -> bool) {
+    /// Keeps the segments for which `keep` returns true. `keep` gets the title of the track, and may shorten the
+    /// segment.
+    pub(super) fn retain_segments(&mut self, mut keep: impl FnMut(&str, &mut Segment) -> bool) {
         match &mut self.content {
-            Content::Stem { title, clips, .. } => clips.retain_mut(|clip| keep(title, clip)),
+            Content::Stem { title, segments, .. } => segments.retain_mut(|segment| keep(title, segment)),
             Content::Mix(tracks) => {
-                for MixTrack { title, clips, .. } in tracks {
-                    clips.retain_mut(|clip| keep(title, clip));
+                for MixTrack { title, segments, .. } in tracks {
+                    segments.retain_mut(|segment| keep(title, segment));
                 }
             }
         }
     }
 
-    /// Every clip in the file.
-    pub(super) fn clips(&self) -> impl Iterator<Item = &Clip> {
+    /// Every segment in the file.
+    pub(super) fn segments(&self) -> impl Iterator<Item = &Segment> {
         let (stem, tracks) = match &self.content {
-            Content::Stem { clips, .. } => (clips.as_slice(), [].as_slice()),
+            Content::Stem { segments, .. } => (segments.as_slice(), [].as_slice()),
             Content::Mix(tracks) => ([].as_slice(), tracks.as_slice()),
         };
-        stem.iter().chain(tracks.iter().flat_map(|track| &track.clips))
+        stem.iter().chain(tracks.iter().flat_map(|track| &track.segments))
     }
 }
 
@@ -221,20 +222,20 @@ impl Planner<'_> {
         let mut files = Vec::new();
         for &number in numbers {
             let track = &self.session.tracks()[number - 1];
-            let clips = self.clips(track)?;
-            if clips.is_empty() {
+            let segments = self.segments(track)?;
+            if segments.is_empty() {
                 notes.push(format!("{}: no sound there, left out", track.title(number)));
                 continue;
             }
             // A take may be stereo on a track that has become mono since.
-            let channels = clips.iter().map(|clip| clip.take.channels as usize).max().unwrap_or(1);
+            let channels = segments.iter().map(|segment| segment.take.channels as usize).max().unwrap_or(1);
             let channels = channels.max(track.inputs().len()) as u16;
-            let widest = clips.iter().map(|clip| clip.take.format).max_by_key(|format| format.bytes());
+            let widest = segments.iter().map(|segment| segment.take.format).max_by_key(|format| format.bytes());
             let format = self.options.format.or(widest).unwrap_or(self.session.format);
-            let shrinks = clips.iter().any(|clip| format.bytes() < clip.take.format.bytes());
+            let shrinks = segments.iter().any(|segment| format.bytes() < segment.take.format.bytes());
             let name = self.stem_name(number, track);
             let title = track.title(number);
-            let first = clips.iter().min_by(|a, b| a.take.started.cmp(&b.take.started)).map(|clip| &clip.take);
+            let first = segments.iter().min_by(|a, b| a.take.started.cmp(&b.take.started)).map(|segment| &segment.take);
             let reference = first.map_or(self.session.id, |take| take.uuid);
             let header = Header {
                 bext: self.bext(&title, reference, first.map_or("", |take| &take.started)),
@@ -242,7 +243,7 @@ impl Planner<'_> {
                 ..Header::new(channels, self.rate().0, format)
             };
             let frames = self.range.until.since(self.range.from).0;
-            files.push(self.file(&name, Content::Stem { track: number, title, clips }, header, (frames, shrinks)));
+            files.push(self.file(&name, Content::Stem { track: number, title, segments }, header, (frames, shrinks)));
         }
         Ok(files)
     }
@@ -258,21 +259,21 @@ impl Planner<'_> {
             if !mix.disk || mix.gains == TrackGains::SILENT {
                 continue;
             }
-            let clips = self.clips(track)?;
-            if !clips.is_empty() {
-                tracks.push(MixTrack { title: track.title(number), gains: mix.gains, clips });
+            let segments = self.segments(track)?;
+            if !segments.is_empty() {
+                tracks.push(MixTrack { title: track.title(number), gains: mix.gains, segments });
             }
         }
         if tracks.is_empty() {
             return Ok(None);
         }
-        let clips = || tracks.iter().flat_map(|track| &track.clips);
+        let segments = || tracks.iter().flat_map(|track| &track.segments);
         let whole = self.range.until.since(self.range.from).0;
         // Without an end on request, the mix ends with its last sound: a track that is muted or not chosen adds no
         // silence. Stems have the length of the session, so that they line up.
-        let last = clips().map(Clip::end).max().unwrap_or(whole);
+        let last = segments().map(Segment::end).max().unwrap_or(whole);
         let frames = if self.options.until.is_some() { whole } else { last };
-        let started = clips().map(|clip| clip.take.started.as_str()).min().unwrap_or_default();
+        let started = segments().map(|segment| segment.take.started.as_str()).min().unwrap_or_default();
         let format = self.options.format.unwrap_or(self.session.format);
         let name = if self.session.name().trim().is_empty() { "Session" } else { self.session.name() };
         let header = Header {
@@ -299,17 +300,17 @@ impl Planner<'_> {
         }
     }
 
-    /// The clips of a track in the range, without muted regions.
-    fn clips(&mut self, track: &Track) -> Result<Vec<Clip>, ExportError> {
+    /// The segments of a track in the range, without muted regions.
+    fn segments(&mut self, track: &Track) -> Result<Vec<Segment>, ExportError> {
         let Range { from, until } = self.range;
-        let mut clips = Vec::new();
+        let mut segments = Vec::new();
         for AudibleRegion { region, take, fades } in audible_regions(track, self.session) {
             if region.end() <= from || until <= region.start {
                 continue;
             }
             let take = self.take(take)?;
             let (start, end) = (region.start.max(from), region.end().min(until));
-            clips.push(Clip {
+            segments.push(Segment {
                 start: start.since(from).0,
                 frames: end.since(start).0,
                 take,
@@ -317,7 +318,7 @@ impl Planner<'_> {
                 edges: Edges::new(fades, region.length.0).after(start.since(region.start).0),
             });
         }
-        Ok(clips)
+        Ok(segments)
     }
 
     fn take(&mut self, take: &Take) -> Result<Arc<Take>, ExportError> {

@@ -1,4 +1,4 @@
-//! Writes the files of a plan, all of them or none. Thread: workers.
+//! Writes the files of a plan, all of them or none. Thread: export, or main in `faultless export`.
 
 use super::error::ExportError;
 use super::plan::{Content, PlannedFile};
@@ -60,7 +60,7 @@ fn write(
 ) -> Result<Exported, ExportError> {
     let mut sink = Sink::open(planned, progress)?;
     match &planned.content {
-        Content::Stem { clips, .. } => stem::write(&planned.folder, clips, planned.frames, &mut sink)?,
+        Content::Stem { segments, .. } => stem::write(&planned.folder, segments, planned.frames, &mut sink)?,
         Content::Mix(tracks) => mixdown::write(&planned.folder, tracks, planned.frames, &mut sink)?,
     }
     let replaced = planned.path.symlink_metadata().is_ok();

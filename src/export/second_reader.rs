@@ -1,5 +1,5 @@
 //! Reads the header of an exported file with hound, a parser that shares no code with this program's writer. A file that
-//! only this program can read is not an export. Thread: workers.
+//! only this program can read is not an export. Thread: export, or main in `faultless export`.
 
 use super::error::ExportError;
 use super::plan::PlannedFile;

@@ -1,5 +1,5 @@
 //! Writes the samples of one exported file: converts, dithers, measures, reports progress and checks for cancellation.
-//! Thread: workers.
+//! Thread: export, or main in `faultless export`.
 
 use super::Progress;
 use super::error::ExportError;

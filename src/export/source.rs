@@ -1,7 +1,7 @@
-//! Opens the takes of an export and compares them with the session. Thread: workers.
+//! Opens the takes of an export and compares them with the session. Thread: export, or main in `faultless export`.
 
 use super::error::ExportError;
-use super::plan::{Clip, PlannedFile};
+use super::plan::{PlannedFile, Segment};
 use crate::format::TakeFormat;
 use crate::session::session_file::{SessionError, is_in_use, open_take};
 use crate::session::{Take, TakeId, TakeState};
@@ -68,16 +68,16 @@ impl TakeSource {
     }
 }
 
-/// The take of a track that was read last. It stays open, because the next clip often needs the same take.
+/// The take of a track that was read last. It stays open, because the next segment often needs the same take.
 #[derive(Default)]
 pub(super) struct LastSource(Option<TakeSource>);
 
 impl LastSource {
-    /// The take of `clip`. Opens it unless it is the one that is open.
-    pub(super) fn load(&mut self, folder: &Path, clip: &Clip) -> Result<&TakeSource, ExportError> {
-        let source = match self.0.take().filter(|source| source.id == clip.take.id) {
+    /// The take of `segment`. Opens it unless it is the one that is open.
+    pub(super) fn load(&mut self, folder: &Path, segment: &Segment) -> Result<&TakeSource, ExportError> {
+        let source = match self.0.take().filter(|source| source.id == segment.take.id) {
             Some(source) => source,
-            None => TakeSource::open(folder, &clip.take)?,
+            None => TakeSource::open(folder, &segment.take)?,
         };
         Ok(self.0.insert(source))
     }
@@ -85,8 +85,8 @@ impl LastSource {
 
 /// The files of an export with the takes that can be read.
 pub(super) struct Checked {
-    /// The files to write, each with its notes. A clip without sound to read is left out of them, and so is a file
-    /// without a clip.
+    /// The files to write, each with its notes. A segment without sound to read is left out of them, and so is a file
+    /// without a segment.
     pub(super) files: Vec<(PlannedFile, Vec<String>)>,
     /// Takes that cannot be read as the session plays them, and takes that were cut off: one sentence each, with the
     /// track, the file, the reason and the remedy.
@@ -116,12 +116,12 @@ pub(super) fn check(files: &[PlannedFile]) -> Result<Checked, ExportError> {
         let (mut planned, mut notes) = (planned.clone(), Vec::new());
         let folder = planned.folder.clone();
         let mut noted: HashMap<TakeId, u64> = HashMap::new();
-        planned.retain_clips(|title, clip| {
+        planned.retain_segments(|title, segment| {
             let mut refuse = |error: ExportError| {
                 checked.problems.push(format!("{title}, silent there: {error}"));
                 first.get_or_insert(error);
             };
-            let take = found.entry(clip.take.id).or_insert_with(|| match TakeSource::open(&folder, &clip.take) {
+            let take = found.entry(segment.take.id).or_insert_with(|| match TakeSource::open(&folder, &segment.take) {
                 Ok(source) => Found::Readable { frames: source.reader.layout().frames, unfinished: source.unfinished },
                 Err(error) => {
                     refuse(error);
@@ -129,22 +129,22 @@ pub(super) fn check(files: &[PlannedFile]) -> Result<Checked, ExportError> {
                 }
             });
             let Found::Readable { frames, unfinished } = *take else { return false };
-            let needed = clip.take_start + clip.frames;
+            let needed = segment.take_start + segment.frames;
             if needed <= frames {
                 return true;
             }
-            let is_new = noted.insert(clip.take.id, needed).is_none_or(|before| before < needed);
+            let is_new = noted.insert(segment.take.id, needed).is_none_or(|before| before < needed);
             let progress = match unfinished {
                 false => TakeProgress::Finished,
                 true if *in_use.get_or_insert_with(|| is_in_use(&folder)) => TakeProgress::BeingRecorded,
                 true => TakeProgress::CutOff,
             };
-            match sound_of(&clip.take, progress).length_check(frames, needed) {
+            match sound_of(&segment.take, progress).length_check(frames, needed) {
                 Err(defect) if is_new => {
-                    refuse(ExportError::Take { path: folder_of(&folder).join(clip.take.path()), defect });
+                    refuse(ExportError::Take { path: folder_of(&folder).join(segment.take.path()), defect });
                 }
                 Ok(()) if is_new => {
-                    let file = clip.take.path();
+                    let file = segment.take.path();
                     notes.push(format!("{file}: not finished; silence from its frame {frames} to frame {needed}"));
                 }
                 _ => {}
@@ -152,10 +152,10 @@ pub(super) fn check(files: &[PlannedFile]) -> Result<Checked, ExportError> {
             if unfinished {
                 return true;
             }
-            clip.frames = frames.saturating_sub(clip.take_start);
-            0 < clip.frames
+            segment.frames = frames.saturating_sub(segment.take_start);
+            0 < segment.frames
         });
-        if planned.clips().next().is_some() {
+        if planned.segments().next().is_some() {
             checked.files.push((planned, notes));
         }
     }

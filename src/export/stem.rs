@@ -1,25 +1,31 @@
-//! Writes a stem: the clips of one track at their positions, with silence between them. Thread: workers.
+//! Writes a stem: the segments of one track at their positions, with silence between them. Thread: export, or
+//! main in `faultless export`.
 
 use super::error::ExportError;
-use super::plan::Clip;
+use super::plan::Segment;
 use super::sink::{PIECE_FRAMES, Sink};
 use super::source::{LastSource, TakeSource};
 use crate::wav::sample;
 use std::path::Path;
 
-/// Writes `frames` frames. Copies a clip byte for byte if its take has the format and the channels of the file.
-pub(super) fn write(folder: &Path, clips: &[Clip], frames: u64, sink: &mut Sink<'_, '_>) -> Result<(), ExportError> {
+/// Writes `frames` frames. Copies a segment byte for byte if its take has the format and the channels of the file.
+pub(super) fn write(
+    folder: &Path,
+    segments: &[Segment],
+    frames: u64,
+    sink: &mut Sink<'_, '_>,
+) -> Result<(), ExportError> {
     let (mut last_source, mut at) = (LastSource::default(), 0);
     let mut copier = StemCopier::default();
-    for clip in clips {
-        sink.silence(clip.start - at)?;
-        copier.play(last_source.load(folder, clip)?, clip, sink)?;
-        at = clip.end();
+    for segment in segments {
+        sink.silence(segment.start - at)?;
+        copier.play(last_source.load(folder, segment)?, segment, sink)?;
+        at = segment.end();
     }
     sink.silence(frames - at)
 }
 
-/// Copies clips. Owns the buffers, so that they are allocated once.
+/// Copies segments. Owns the buffers, so that they are allocated once.
 #[derive(Default)]
 struct StemCopier {
     bytes: Vec<u8>,
@@ -28,16 +34,16 @@ struct StemCopier {
 }
 
 impl StemCopier {
-    fn play(&mut self, source: &TakeSource, clip: &Clip, sink: &mut Sink<'_, '_>) -> Result<(), ExportError> {
+    fn play(&mut self, source: &TakeSource, segment: &Segment, sink: &mut Sink<'_, '_>) -> Result<(), ExportError> {
         let same_storage = source.format == sink.format() && source.channels == sink.channels();
         let mut done = 0;
-        while done < clip.frames {
-            let frames = (clip.frames - done).min(PIECE_FRAMES as u64) as usize;
+        while done < segment.frames {
+            let frames = (segment.frames - done).min(PIECE_FRAMES as u64) as usize;
             self.bytes.resize(frames * source.frame_bytes(), 0);
-            let frames = source.read(clip.take_start + done, &mut self.bytes)?;
+            let frames = source.read(segment.take_start + done, &mut self.bytes)?;
             if frames == 0 {
                 // The take is still being recorded, and its file ends here.
-                return sink.silence(clip.frames - done);
+                return sink.silence(segment.frames - done);
             }
             let bytes = &self.bytes[..frames * source.frame_bytes()];
             if same_storage {

@@ -1,4 +1,5 @@
-//! Reads frames at any position of a WAV file. Thread: workers.
+//! Reads frames at any position of a WAV file. Thread: peaks-build, peaks-live, peaks-read, export and stress; main in
+//! the modes without a window.
 
 use crate::wav::WavError;
 use crate::wav::parse::{Layout, parse};

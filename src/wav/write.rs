@@ -1,4 +1,5 @@
-//! Writes a WAV file from start to end, for exports. The file gets its name when it is complete. Thread: workers.
+//! Writes a WAV file from start to end, for exports. The file gets its name when it is complete. Thread: export,
+//! or main in `faultless export`.
 
 use crate::limits::DATA_OFFSET;
 use crate::wav::WavError;

@@ -42,7 +42,7 @@ mod names;
 mod recovery;
 // Defects that were once found.
 mod regression;
-// Real sound servers, started in a folder of their own: PipeWire and JACK.
+// Real sound servers, started in a folder of their own: PipeWire, PulseAudio and JACK.
 mod servers;
 // The stress scripts of tests/stress, shortened, on a file system of their own.
 mod stress;
