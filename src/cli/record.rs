@@ -214,7 +214,7 @@ fn open(args: &RecordArgs) -> Result<(Control, u64), Failure> {
     Ok((control, length))
 }
 
-/// The begin of a sentence about some takes.
+/// The beginning of a sentence about some takes.
 fn takes_are(number: usize) -> String {
     if number == 1 { "one take is".to_owned() } else { format!("{number} takes are") }
 }

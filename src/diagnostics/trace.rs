@@ -274,7 +274,7 @@ impl Trace {
         all
     }
 
-    /// The begin of the first event: viewers show times from there on.
+    /// The start of the first event: viewers show times from there on.
     fn origin_ns(&self) -> u64 {
         let cycles = self.cycles.iter().map(|cycle| cycle.begin_ns.saturating_sub(u64::from(cycle.late_ns)));
         let windows = self.windows.iter().map(|event| event.at_ns.saturating_sub(event.took_ns));
@@ -304,7 +304,7 @@ impl Trace {
             lane.moment(EVENTS, &record.kind.to_string(), *at_ns, args.clone());
             match record.kind {
                 Kind::PassBegan => begun = Some(*at_ns),
-                // The begin of a pass that is older than the trace is not known.
+                // The start of a pass that is older than the trace is not known.
                 Kind::PassEnded => lane.slice(PASSES, "pass", begun.take().unwrap_or(lane.origin_ns), *at_ns, args),
                 _ => {}
             }

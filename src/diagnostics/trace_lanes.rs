@@ -92,7 +92,7 @@ impl Formatter for ViewerJson {
 
 /// The entries of all lanes.
 pub(super) struct Lanes {
-    /// The begin of the trace.
+    /// The start of the trace.
     pub(super) origin_ns: u64,
     pub(super) entries: Vec<Entry>,
 }

@@ -267,7 +267,7 @@ impl Engine {
         }
         if self.transport.is_rolling() {
             if self.recorder.is_recording() {
-                // Before windows behind the begin of the loss go back.
+                // Before windows behind the start of the loss go back.
                 let begin = self.recorder.open_loss().min(self.recorder.frames());
                 self.published.open_loss.store(begin, Release);
             }

@@ -13,12 +13,12 @@ use std::time::{Duration, Instant};
 /// Cycles that are kept on a simulated machine.
 const SIMULATED_CYCLES_KEPT: usize = 16;
 
-/// One cycle: the time from the begin of a period's work to its end.
+/// One cycle: the time from the start of a period's work to its end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Cycle {
     /// Nanoseconds of the monotonic clock.
     pub begin_ns: u64,
-    /// Nanoseconds from its begin to its end.
+    /// Nanoseconds from its start to its end.
     pub length_ns: u32,
     /// Nanoseconds from the moment at which the device's wait was to end until the thread ran; 0 if it did not sleep.
     pub late_ns: u32,

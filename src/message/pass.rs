@@ -98,7 +98,7 @@ pub struct OpenOverrun {
     pub place: OverrunPlace,
     /// Its entry in the progress page, once it has one.
     pub noted: Option<NotedOverrun>,
-    /// Frames at its begin that were reported already.
+    /// Frames at its start that were reported already.
     pub reported: Frames,
 }
 

@@ -25,7 +25,7 @@ pub struct DiskPublished {
     pub commit_us_max: AtomicU64,
     /// The longest sync of the session's committer, in microseconds.
     pub sync_us_max: AtomicU64,
-    /// Milliseconds from the program's start to the begin of the last sync that made every take durable.
+    /// Milliseconds from the program's start to the start of the last sync that made every take durable.
     pub durable_ms: AtomicU64,
     /// Control: frames of the losses that it has listed. If as many as
     /// [`losses_reported`](super::published::Published::losses_reported), none is on its way.

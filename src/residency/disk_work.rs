@@ -33,7 +33,7 @@ pub enum WorkKind {
 pub struct DiskWork {
     /// Its end in nanoseconds of the monotonic clock.
     pub at_ns: u64,
-    /// Nanoseconds from its begin to its end; 0: not known.
+    /// Nanoseconds from its start to its end; 0: not known.
     pub took_ns: u64,
     pub kind: WorkKind,
     pub pid: i32,

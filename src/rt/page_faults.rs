@@ -43,7 +43,7 @@ pub enum Resolution {
 pub struct PageFault {
     /// Its end in nanoseconds of the monotonic clock.
     pub at_ns: u64,
-    /// Nanoseconds that the kernel took; `None` if its begin was not seen.
+    /// Nanoseconds that the kernel took; `None` if its start was not seen.
     pub cost_ns: Option<u64>,
     /// The address that was accessed.
     pub address: u64,
@@ -142,7 +142,7 @@ impl FaultEvents {
 
     /// The faults that have ended since the last call, and the number of those that did not fit into the rings.
     pub fn drain(&mut self) -> (Vec<PageFault>, u64) {
-        // Ends first: the begin of each is in its ring by then.
+        // Ends first: the start of each is in its ring by then.
         let mut ends = Vec::new();
         for (ring, resolution) in [(&mut self.minor, Resolution::Minor), (&mut self.major, Resolution::Major)] {
             while let Some(record) = ring.next_record() {

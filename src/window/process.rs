@@ -40,7 +40,7 @@ pub fn set_unset_variable(name: &str, value: &str) -> bool {
     true
 }
 
-/// Takes `posix/` and `right/` from the begin of the time zone's name in the environment, `TZ`. They name folders of the zones,
+/// Takes `posix/` and `right/` from the beginning of the time zone's name in the environment, `TZ`. They name folders of the zones,
 /// and the time would be that of UTC: the library that computes it looks in the folder above. Does nothing when the process
 /// has a second thread.
 pub fn set_plain_time_zone() {

@@ -114,7 +114,7 @@ def main():
     until("it records", lambda: has(named["Record"], Atspi.StateType.PRESSED))
     before = named["Time"].get_description()
     until("the time runs", lambda: named["Time"].get_description() > before)
-    until("the begin is spoken", lambda: "Recording 1 track." in spoken)
+    until("the start is spoken", lambda: "Recording 1 track." in spoken)
     press("Stop")
     until("the lock is spoken", lambda: any("Press Stop again" in text for text in spoken))
     time.sleep(0.6)

@@ -79,7 +79,7 @@ fn a_recording_and_a_loss_are_spoken_when_they_happen() {
     let mut rig = Rig::new("virtual:xrun=192000+480", 2);
     rig.click("Record");
     rig.record_for(0.2);
-    rig.until("the begin is spoken", |rig| is_spoken(rig, "Recording 2 tracks."));
+    rig.until("the start is spoken", |rig| is_spoken(rig, "Recording 2 tracks."));
     rig.until("the loss is spoken", |rig| is_spoken(rig, "10 ms lost. It is silence in its place"));
     rig.stop();
     rig.until("the end is spoken", |rig| is_spoken(rig, "Recording has ended."));

@@ -18,7 +18,7 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-/// The wall clock at the begin of each run: seconds since 1970.
+/// The wall clock at the start of each run: seconds since 1970.
 const WALL_CLOCK_SECONDS: i64 = 1_790_000_000;
 
 /// Bytes that are free in memory for spools.

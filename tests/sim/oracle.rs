@@ -197,7 +197,7 @@ fn check_tiles(name: &str, parts: &[&Take], offences: &mut Vec<String>) {
     }
     let begins: BTreeSet<u64> = parts.iter().map(|take| take.start.0.wrapping_sub(take.offset.0)).collect();
     if 1 < begins.len() {
-        offences.push(format!("{name}: its parts disagree about the begin of the pass: {begins:?}"));
+        offences.push(format!("{name}: its parts disagree about the start of the pass: {begins:?}"));
     }
 }
 

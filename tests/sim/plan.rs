@@ -180,7 +180,7 @@ fn life(random: &mut Random, seed: u64, number: u64, allowed: Allowed) -> Life {
     let time = Duration::from_millis(random.between(800, 7_000));
     let moment = |random: &mut Random| {
         if random.chance(500) {
-            // Relative to the begin of the life; the runner adds it.
+            // Relative to the start of the life; the runner adds it.
             Kill::At(Duration::from_micros(random.below(time.as_micros() as u64)))
         } else {
             Kill::AtCall(random.between(1, 400))

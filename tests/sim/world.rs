@@ -110,7 +110,7 @@ pub(crate) enum Kill {
     Never,
     /// At this moment.
     At(Duration),
-    /// Before the disk call of this number, counted from the begin of the life.
+    /// Before the disk call of this number, counted from the start of the life.
     AtCall(u64),
     /// Before the disk call of this number, counted from the first one of the thread that gives files new names.
     AfterNaming(u64),

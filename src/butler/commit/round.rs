@@ -31,7 +31,7 @@ pub(super) struct Round {
     slots: Vec<(Arc<CapturedSlot>, usize)>,
     /// Mappings of the slots that have none, in order.
     remapped: Vec<Mapping>,
-    /// Bytes at the begin of the spans that were written while their window was open.
+    /// Bytes at the start of the spans that were written while their window was open.
     skip: u64,
     /// Bytes of the spans in the present write.
     span_bytes: u64,

@@ -6,7 +6,7 @@
 //! ([`DiskPublished::losses_saved`](crate::message::stats::DiskPublished)).
 //!
 //! A loss that has not ended is listed nowhere: while the device is away, the frames of its absence are counted on, and the
-//! event comes when it is back. No header claims anything behind the begin of such a loss, however long it takes
+//! event comes when it is back. No header claims anything behind the start of such a loss, however long it takes
 //! ([`Published::open_loss`]).
 
 use crate::message::published::Published;

@@ -33,7 +33,7 @@ pub struct PassFault {
 }
 
 impl FaultReport {
-    /// The faults since the last mark of the log, of which the kernel has counted `counted`. `from_ns`: the begin of the
+    /// The faults since the last mark of the log, of which the kernel has counted `counted`. `from_ns`: the start of the
     /// pass. The functions give the track of a take, by its identity, and of a slot.
     pub(super) fn new(
         log: &FaultLog,

@@ -130,7 +130,7 @@ impl Drop for ServerEvents {
     }
 }
 
-/// Divides output into lines. Of a long line it keeps the begin.
+/// Divides output into lines. Of a long line it keeps the beginning.
 #[derive(Default)]
 struct Lines {
     line: Vec<u8>,

@@ -56,7 +56,7 @@ fn a_damaged_word_of_an_index_costs_only_what_it_listed_and_is_reported() {
     type Change = fn(u64) -> u64;
     let changes: [Change; 3] = [|word| word ^ 1, |word| word ^ (1 << 63), |_| u64::MAX];
     for change in changes {
-        // The first take has window 2 and the begin of window 3 in memory only.
+        // The first take has window 2 and the start of window 3 in memory only.
         let scene = Scene::new(&TWO, FRAMES);
         scene.damage_word(0, 0, change);
         let (report, session) = scene.recover();

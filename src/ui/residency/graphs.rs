@@ -38,7 +38,7 @@ const PANEL_MIN: f32 = 96.0;
 struct Layout {
     /// The graphs and the axis.
     whole: Rect,
-    /// The graphs alone, from their begin to their end in time.
+    /// The graphs alone, from their start to their end in time.
     plot: Rect,
     /// Height of a graph.
     lane: f32,

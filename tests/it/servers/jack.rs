@@ -332,7 +332,7 @@ fn a_client_of_jack_that_ends_is_said_and_recorded_again_when_it_is_back() {
     let said = report["source_losses"].as_array().unwrap();
     assert!(said.len() == 1 && said[0].as_str().unwrap().contains(lost), "{said:?}");
     assert_eq!(status, Some(1), "{err}");
-    // Sound at the begin, none in the middle, sound again.
+    // Sound at the beginning, none in the middle, sound again.
     let session = open_read_only(&folder).unwrap();
     for take in session.takes() {
         let samples = read_wav(&folder.join(take.path())).1;
@@ -442,7 +442,7 @@ fn a_port_of_jack_that_is_disconnected_while_it_is_recorded_is_said() {
     }
 }
 
-/// A folder for the begin of PATH, in which `name` is `script`. `$0.real` is the program itself.
+/// A folder for the beginning of PATH, in which `name` is `script`. `$0.real` is the program itself.
 fn in_place_of(name: &str, script: &str) -> TempDir {
     let folder = tempfile::tempdir().unwrap();
     let path = std::env::var_os("PATH").unwrap_or_default();

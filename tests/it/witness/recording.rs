@@ -105,7 +105,7 @@ fn without_a_window_frames_are_lost_and_counted_and_later_sound_keeps_its_positi
     assert_eq!(rig.published.frames_overrun.load(Relaxed), 6400 - end);
     // A kill at this moment: the overrun has not ended, and nobody knows it but the progress page.
     assert_eq!(rig.progress().overruns.of(TAKE), [place(end, 6400)]);
-    // No header claims anything behind its begin.
+    // No header claims anything behind its start.
     let losses = |rig: &Rig| (rig.published.open_loss.load(Relaxed), rig.published.losses_reported.load(Relaxed));
     assert_eq!(losses(&rig), (end, 0));
     // The butler continues at the record position.
@@ -177,7 +177,7 @@ fn a_long_overrun_is_reported_in_parts_and_is_one_place_in_the_progress_page() {
     assert_eq!(rig.progress().overruns.of(TAKE), [place(0, frames)]);
 }
 
-/// An overrun that lasted while the device lost frames was reported as one range from its begin on. So the frames behind the
+/// An overrun that lasted while the device lost frames was reported as one range from its start on. So the frames behind the
 /// loss were said to lie within it, and were silence that no loss covered.
 #[test]
 fn an_overrun_around_lost_frames_is_reported_as_two() {
