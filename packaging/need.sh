@@ -68,10 +68,10 @@ need_rust() {
     return 1
 }
 
-# What building needs. Cargo downloads the crates by https.
+# Packages for the build. Cargo downloads the crates by https, which needs the certificates.
 build_needs='lib=alsa:libasound2-dev pkg-config:pkg-config cc:gcc links:libc6-dev certificates:ca-certificates'
 
-# What the window loads while it runs.
+# Packages with the libraries that the window loads while it runs.
 window_needs='file=libEGL.so.1:libegl1 file=libGL.so.1:libgl1 file=libX11-xcb.so.1:libx11-xcb1
     file=libXcursor.so.1:libxcursor1 file=libXi.so.6:libxi6 file=libxkbcommon-x11.so.0:libxkbcommon-x11-0
     file=dri/swrast_dri.so:libgl1-mesa-dri'

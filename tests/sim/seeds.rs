@@ -22,7 +22,7 @@ const PATIENCE: Duration = Duration::from_secs(60);
 /// Failures after which a run of many seeds ends.
 const FAILURES_MAX: usize = 25;
 
-/// Seeds whose runs failed before the program or the simulator was mended.
+/// Seeds whose runs failed before the program or the simulator was fixed.
 const ONCE_FAILED: &str = include_str!("seeds.txt");
 
 /// Seeds whose runs fail because of a defect that is known.

@@ -61,7 +61,7 @@ impl Finding {
         Finding { fix: Some(command.into()), ..self }
     }
 
-    /// The same finding with the command that mends it, if there is one.
+    /// The same finding with the command that fixes it, if there is one.
     fn fix_if_any(self, command: Option<impl Into<String>>) -> Finding {
         Finding { fix: command.map(Into::into), ..self }
     }
