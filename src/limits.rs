@@ -14,8 +14,8 @@ pub const PAGE_BYTES: usize = 4096;
 /// boundaries, and rewriting the header never touches a page of sound.
 pub const DATA_OFFSET: u64 = PAGE_BYTES as u64;
 
-/// Bytes of a window before rounding to whole frames: 64 KiB, as in the memory-mapped recorder of the year 2000 whose
-/// scheme `--capture-path in-place` shows.
+/// Bytes of a window before rounding to whole frames: 64 KiB, as in a recorder of the year 2000 that mapped its
+/// files.
 pub const WINDOW_BYTES_DEFAULT: usize = 64 * 1024;
 
 /// Bytes of the smallest window. Below this size making and collecting a window costs more than storing its sound.

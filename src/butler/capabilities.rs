@@ -17,8 +17,8 @@ pub enum CapturePath {
     /// store, and no writeback can write-protect the pages.
     #[default]
     Spool,
-    /// In locked windows of the WAV file itself: the scheme that a recorder used in 2000, with today's system calls.
-    /// The audio thread takes faults whenever the kernel writes the file back. This path exists for comparison.
+    /// In locked windows of the WAV file itself. The kernel write-protects their pages when it writes them back, so the
+    /// audio thread takes page faults. This path exists for comparison.
     #[serde(alias = "direct")]
     InPlace,
 }

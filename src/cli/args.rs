@@ -323,7 +323,7 @@ pub struct BenchArgs {
 /// The measurements of `faultless bench`.
 #[derive(Subcommand)]
 pub enum BenchMode {
-    /// Compare ways to stream through memory-mapped files, from a design of the year 2000 to this program's
+    /// Compare ways to stream through memory-mapped files, from the scheme of 2000 ('touch') to this program's ('spool')
     Residency(ResidencyArgs),
     /// Time the loops that convert the samples of a device and store them in takes
     Samples(SamplesArgs),

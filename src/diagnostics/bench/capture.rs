@@ -24,7 +24,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::thread;
 
-/// Bytes that the audio thread maps at a time in [`Scheme::Touch`], as in the design of 2000.
+/// Bytes that the audio thread maps at a time in [`Scheme::Touch`], as in the scheme of 2000.
 const TOUCH_BYTES: usize = 32 * 1024;
 /// Distance behind the record position at which [`Scheme::InPlace`] starts to write back.
 const BEHIND_BYTES: u64 = 2 * 1024 * 1024;
@@ -84,7 +84,7 @@ fn spool_file(context: &RunContext<'_>, bytes: u64) -> io::Result<File> {
     Ok(file)
 }
 
-/// The design of 2000: the audio thread maps the file and stores into it. The butler unmaps.
+/// The scheme of 2000: the audio thread maps the file and stores into it. The butler unmaps.
 struct TouchScheme {
     card: Card,
     files: Vec<File>,

@@ -22,7 +22,7 @@ use std::path::PathBuf;
 use std::sync::atomic::Ordering;
 use std::thread;
 
-/// Frames that the butler of the design of 2000 touches ahead of the play position.
+/// Frames that the butler of the scheme of 2000 touches ahead of the play position.
 const AHEAD_FRAMES: u64 = WINDOW_FRAMES;
 
 /// Writes the files that the playback schemes read.
@@ -68,7 +68,7 @@ pub(super) fn row(
     }
 }
 
-/// The design of 2000: the butler touches the pages through its own mapping, and the audio thread maps the file again.
+/// The scheme of 2000: the butler touches the pages through its own mapping, and the audio thread maps the file again.
 struct TouchScheme {
     card: Card,
     files: Vec<File>,

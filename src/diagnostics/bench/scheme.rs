@@ -24,7 +24,7 @@ pub enum Side {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Scheme {
-    /// The design of 2000: the audio thread maps the file itself. For playback, a butler touches the pages before.
+    /// The scheme of 2000: the audio thread maps the file itself. For playback, a butler touches the pages before.
     Touch,
     /// A butler maps windows of the file and populates them, without locking.
     Populate,
