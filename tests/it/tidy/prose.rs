@@ -1,18 +1,28 @@
-//! Checks the language of comments: a comment names the thing and says more than the code does. Thread: test.
+//! Checks the language of comments: a comment names the thing and says more than the code does. Comments and the texts
+//! that a user reads have no words that readers do not know. Thread: test.
 
-use super::read::comments;
+use super::read::{comments, strings};
 use super::{Source, nobody_offends, sources};
 
 /// Documentation that documents nothing.
 const EMPTY: &[&str] = &["see the module", "likewise", "the same", "it", "now", "ditto"];
 
 /// Words that readers do not know. Each is written in two halves, so that this file obeys its own rule.
-const ARCHAIC: &[&str] = &[concat!("nou", "ght"), concat!("sha", "ll"), concat!("an", "ew"), concat!("who", "ever")];
+const ARCHAIC: &[&str] =
+    &[concat!("nou", "ght"), concat!("sha", "ll"), concat!("an", "ew"), concat!("who", "ever"), concat!("sur", "er")];
 
 /// Words of a doc comment that says more than the name of its item.
 const DOC_WORDS_MIN: usize = 3;
 
-/// Comments that say nothing, open with a clause in place of a subject, or use a word of [`ARCHAIC`].
+/// The words of [`ARCHAIC`] in a text.
+fn archaic_words(text: &str) -> impl Iterator<Item = &'static &'static str> {
+    let words: Vec<String> =
+        text.split(|c: char| !c.is_alphanumeric() && c != '_' && c != '`').map(str::to_lowercase).collect();
+    ARCHAIC.iter().filter(move |word| words.iter().any(|other| other == *word))
+}
+
+/// Comments that say nothing, open with a clause in place of a subject, or use a word of [`ARCHAIC`]; string literals that
+/// use one.
 fn prose_offences(source: &Source) -> Vec<String> {
     let mut offences = Vec::new();
     for comment in comments(&source.text) {
@@ -27,11 +37,13 @@ fn prose_offences(source: &Source) -> Vec<String> {
         if text.starts_with("What ") && !text.contains('?') {
             offence("the comment opens with \"What\": put the subject first");
         }
-        let words: Vec<String> =
-            text.split(|c: char| !c.is_alphanumeric() && c != '_' && c != '`').map(str::to_lowercase).collect();
-        for word in ARCHAIC.iter().filter(|word| words.iter().any(|other| other == *word)) {
+        for word in archaic_words(text) {
             offence(&format!("\"{word}\": use a word of today"));
         }
+    }
+    for (at, text) in strings(&source.text) {
+        let found = archaic_words(text).map(|word| source.offence(at, &format!("\"{word}\": use a word of today")));
+        offences.extend(found);
     }
     offences
 }
@@ -55,6 +67,7 @@ fn a_comment_that_says_nothing_or_has_no_subject_is_found() {
         "fn f() {} // What is left.",
         &format!("// A file {} be closed.", ARCHAIC[1]),
         &format!("/// {} opens it must close it again.\nfn f() {{}}", ARCHAIC[3].replacen('w', "W", 1)),
+        &format!("const A: &str = \"a local disk is {}\";", ARCHAIC[4]),
         "/* What the disk refuses. */",
     ] {
         assert_eq!(offences(text), 1, "{text}");

@@ -64,6 +64,20 @@ pub(super) fn comments(text: &str) -> Vec<Comment> {
     found
 }
 
+/// The string and character literals of a source, with their positions.
+pub(super) fn strings(text: &str) -> Vec<(usize, &str)> {
+    let bytes = text.as_bytes();
+    let (mut found, mut at) = (Vec::new(), 0);
+    while at < bytes.len() {
+        let end = literal_end(bytes, at);
+        if end > at && !bytes[at..].starts_with(b"//") && !bytes[at..].starts_with(b"/*") {
+            found.push((at, &text[at..end]));
+        }
+        at = end.max(at + 1);
+    }
+    found
+}
+
 /// The end of the comment or literal that starts at `at`; `at` if none starts there.
 fn literal_end(bytes: &[u8], at: usize) -> usize {
     let rest = &bytes[at..];
