@@ -32,7 +32,8 @@ impl Control {
                 self.take_lost(capture, at, frames);
                 self.loss_listed(frames);
                 let name = self.pass.as_ref().map_or_else(String::new, |pass| pass.take_name(capture, &self.session));
-                let text = format!("{name} {}: {} not recorded (no memory was ready); silence", clock(at), frames.text(rate));
+                let text =
+                    format!("{name} {}: {} not recorded (no memory was ready); silence", clock(at), frames.text(rate));
                 self.notify(Kind::Overrun, Severity::Loss, text, &[("at", at.0), ("frames", frames.0)]);
             }
             AudioEvent::Dropout { slot, at, frames } => {

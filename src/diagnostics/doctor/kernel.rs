@@ -47,8 +47,7 @@ fn judge_features(release: &str, populates: io::Result<io::Result<()>>) -> Findi
     };
     match populates {
         Ok(Ok(())) => {
-            let sentence =
-                format!("It brings memory in ahead of the audio thread (MADV_POPULATE, tried). {cachestat}");
+            let sentence = format!("It brings memory in ahead of the audio thread (MADV_POPULATE, tried). {cachestat}");
             Finding::new(TOPIC, release, Verdict::Good, sentence)
         }
         Err(error) => {
