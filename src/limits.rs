@@ -42,7 +42,7 @@ pub const SPOOL_BACKLOG_MS: u64 = 1200;
 /// Measured with 1,024 takes on ext4.
 pub const SPOOL_BACKLOG_US_PER_TAKE: u64 = 400;
 
-/// Slots that the spools of a pass keep mapped although no window is in them. The kernel allows 65,530 mappings a process.
+/// Slots that the spools of a pass keep mapped, whether a window is in them or not. The kernel allows 65,530 mappings a process.
 pub const SPOOL_SLOTS_KEPT_MAX: usize = 24 * 1024;
 
 /// Slots beyond those that a spool keeps, of which the butler gives the memory back in one look at the rings. Each takes
@@ -308,8 +308,8 @@ const _: () = assert!(
 );
 const _: () = assert!(LEAD_WINDOWS_MIN + 2 <= RING_WINDOWS, "the ring holds the lead");
 const _: () = assert!(
-    MAPPED_BACKLOG_MAX + SPOOL_SLOTS_KEPT_MAX + 4 * TRACK_COUNT_MAX < 65_530,
-    "backlog, slots and live windows fit into vm.max_map_count"
+    MAPPED_BACKLOG_MAX + SPOOL_SLOTS_KEPT_MAX + GUARDED_MAPPINGS_MAX + 4 * TRACK_COUNT_MAX < 65_530,
+    "backlog, slots, windows of playback and all else fit into vm.max_map_count"
 );
 const _: () = assert!(2 * RING_WINDOWS <= LEDGER_SPANS_MAX, "the ledger holds every window that is out");
 const _: () = assert!(PERIOD_FRAMES_MIN <= BLOCK_FRAMES_MAX && BLOCK_FRAMES_MAX <= PERIOD_FRAMES_MAX);

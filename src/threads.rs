@@ -24,7 +24,7 @@ use crate::rt::schedule::{self, Scheduling};
 use crate::window::budget::LockBudget;
 use crate::window::process;
 use crate::window::ring::resident_ring;
-use crossbeam_channel::{Receiver, Sender, bounded};
+use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded};
 use rtrb::{Consumer, Producer};
 use std::collections::VecDeque;
 use std::fmt;
@@ -120,10 +120,16 @@ pub struct Threads {
     /// Everything that the mirror's committer needs to start; `None` once it was started.
     mirror_setup: Option<CommitterSetup>,
     mirror_thread: Option<Thread>,
+    /// Ends the thread that keeps the program in memory.
+    _keeper: Option<Sender<()>>,
 }
 
 /// Name of the read-ahead's thread.
 const READ_AHEAD: &str = "read-ahead";
+
+/// Time between two looks at the program's own memory. The kernel takes back what was not used for minutes, and memory that is
+/// short makes it sooner.
+const KEEP_RESIDENT_INTERVAL: Duration = Duration::from_secs(10);
 
 /// Time that the end of the program waits for a mirror whose disk does not respond.
 const MIRROR_PATIENCE: Duration = Duration::from_secs(10);
@@ -197,6 +203,7 @@ pub fn start(device: Box<dyn Device>, setup: ThreadsSetup) -> Result<Threads, Th
     let reader_setup = reader_setup(&setup, &facts, shared, reader_commands, disk_event_sender);
     disk_handles.push(spawn(READ_AHEAD, limits::HELPER_STACK_BYTES, move || Reader::new(reader_setup).run())?);
 
+    let keeper = keep_resident()?;
     let (audio_thread, scheduling, faults) = start_audio(engine, device, &published, &budget, &ledger)?;
     Ok(Threads {
         audio: Outbox::new(audio),
@@ -220,7 +227,23 @@ pub fn start(device: Box<dyn Device>, setup: ThreadsSetup) -> Result<Threads, Th
         disk_handles,
         mirror_setup: Some(mirror_setup),
         mirror_thread: None,
+        _keeper: keeper,
     })
+}
+
+/// Starts the thread that keeps the program's code and heap in memory, until the answer is dropped. Nothing waits for the
+/// thread, because it may wait for the disk that has the program.
+fn keep_resident() -> Result<Option<Sender<()>>, ThreadsError> {
+    if host::is_simulated() {
+        return Ok(None);
+    }
+    let (keeper, end) = bounded::<()>(0);
+    spawn("keep-resident", limits::HELPER_STACK_BYTES, move || {
+        while end.recv_timeout(KEEP_RESIDENT_INTERVAL) == Err(RecvTimeoutError::Timeout) {
+            process::keep_resident();
+        }
+    })?;
+    Ok(Some(keeper))
 }
 
 /// The state that the disk threads share: published numbers, ledger, lock budget.
@@ -233,10 +256,12 @@ fn reader_setup(
     commands: Receiver<ReaderCommand>,
     events: Sender<DiskEvent>,
 ) -> ReaderSetup {
+    let playback_share = plan::playback_share(setup.lock_bytes_max);
     ReaderSetup {
         capabilities: setup.capabilities.clone(),
-        budget: Arc::clone(budget),
-        playback_share: plan::playback_share(setup.lock_bytes_max),
+        // Of its own, so that a session that plays leaves the memory for a recording.
+        budget: LockBudget::part_of(budget, playback_share.bytes),
+        playback_share,
         lead_ms: setup.lead_ms,
         period_frames: facts.period_frames,
         rate: facts.rate,

@@ -6,7 +6,7 @@
 
 use super::capabilities::{Capabilities, CapturePath};
 use super::outbox::Outbox;
-use super::plan::{self, Lead};
+use super::plan::{self, Lead, Share};
 use super::slot_supply::SlotSupply;
 use super::spool;
 use crate::host;
@@ -55,7 +55,7 @@ pub struct ButlerSetup {
     /// The budget of locked memory.
     pub budget: Arc<LockBudget>,
     /// Bytes of the budget that capture may use.
-    pub capture_share: u64,
+    pub capture_share: Share,
     /// Lead to aim at, in milliseconds.
     pub lead_ms: u64,
     /// Frames of the device's period.
@@ -98,6 +98,8 @@ struct PreparedPass {
     /// The positions of each take.
     positions: Vec<TakePositions>,
     lead: Lead,
+    /// The place of the take that is supplied first, among those that need windows.
+    first: usize,
     tick: Duration,
     /// The record position at the last look.
     recorded: FramePos,
@@ -208,7 +210,7 @@ impl Butler {
         let speed = u64::from(rate) * widest as u64;
         let period_bytes = setup.period_frames * widest;
         let lead = plan::lead(setup.capture_share, takes.len(), widest, speed, setup.lead_ms, period_bytes);
-        let kept = plan::kept_slots(&lead, setup.capture_share, takes.len(), speed);
+        let kept = plan::kept_slots(&lead, setup.capture_share.bytes, takes.len(), speed);
         let (mut ends, mut prepared) = (Vec::with_capacity(takes.len()), Vec::with_capacity(takes.len()));
         for (index, take) in takes.iter().enumerate() {
             let entry = setup.ledger.take(take);
@@ -243,7 +245,9 @@ impl Butler {
         let tick = (window / TICKS_PER_WINDOW).clamp(TICK_MIN, TICK_MAX);
         let positions = vec![TakePositions { next: FramePos(0), due: FramePos(0) }; prepared.len()];
         let (recorded, looked_at_all) = (FramePos(0), host::now());
-        self.pass = Some(PreparedPass { key, takes: prepared, positions, lead, tick, recorded, looked_at_all });
+        let (takes_of_pass, first) = (prepared, 0);
+        self.pass =
+            Some(PreparedPass { key, takes: takes_of_pass, positions, lead, first, tick, recorded, looked_at_all });
         self.setup.disk.lead_frames_min.store(u64::MAX, Relaxed);
         self.setup.disk.lead_frames_aim.store((lead.windows * lead.window_bytes / widest.max(1)) as u64, Relaxed);
         self.refill(FramePos(0));
@@ -340,41 +344,34 @@ impl Butler {
         }
     }
 
-    /// Fills the rings of the takes that are due at `recorded` up to the lead.
+    /// Fills the rings of the takes that are due at `recorded` up to the lead. The take with the fewest windows comes first,
+    /// because memory that lies ready in one ring does not help a take whose ring is empty.
     fn refill(&mut self, recorded: FramePos) {
-        let Some(pass) = &mut self.pass else { return };
+        let Some(PreparedPass { takes, positions, lead, first, .. }) = &mut self.pass else { return };
         let setup = &self.setup;
         let mut full = false;
-        for (take, at) in pass.takes.iter_mut().zip(&mut pass.positions).filter(|(_, at)| at.due <= recorded) {
+        let mut due: Vec<_> = takes.iter_mut().zip(positions).filter(|(_, at)| at.due <= recorded).collect();
+        for (take, at) in &mut due {
             // Frames were lost faster than windows were made: continue at the record position.
             at.next = at.next.max(plan::window_start(recorded, take.frame_bytes));
-            while take.windows.waiting() < pass.lead.windows && take.windows.free_slots() > 0 {
-                let span = plan::planned_span(at.next, take.frame_bytes, take.window_bytes, take.phase);
-                let spool_bytes = setup.disk.spool_bytes.load(Relaxed);
-                if setup.spool_bytes_max < spool_bytes + span.bytes as u64 {
-                    full = true;
-                    break;
-                }
-                let started = host::now();
-                let Ok((slot, window)) = take.make_window(span, setup) else {
-                    full = true;
-                    break;
-                };
-                DiskPublished::raise(&setup.disk.supply_us_max, host::elapsed(started).as_micros() as u64);
-                if !window.map.is_locked() {
-                    setup.disk.windows_unlocked.fetch_add(1, Relaxed);
-                }
-                let spool_bytes = setup.disk.spool_bytes.fetch_add(span.bytes as u64, Relaxed) + span.bytes as u64;
-                DiskPublished::raise(&setup.disk.spool_bytes_peak, spool_bytes);
-                at.next += span.frames;
-                take.out.push_back((span, slot));
-                take.entry.supplied(span.offset, span.bytes, &window.map);
-                if take.windows.hand_over(window).is_err() {
-                    debug_assert!(false, "room was asked for before");
+        }
+        let begin = due.len().min(*first);
+        for windows in 1..=lead.windows {
+            let (before, behind) = due.split_at_mut(begin);
+            for (take, at) in behind.iter_mut().chain(before) {
+                if take.windows.waiting() < windows && take.windows.free_slots() > 0 {
+                    full |= !take.supply(at, setup);
                 }
             }
-            at.due = take.due(recorded, pass.lead.windows);
+            if full {
+                break;
+            }
         }
+        for (take, at) in &mut due {
+            at.due = take.due(recorded, lead.windows);
+        }
+        // While memory is short, another take is the first one at each look.
+        *first = if full && begin + 1 < due.len() { begin + 1 } else { 0 };
         if full != self.spool_full_reported && setup.keeps_time {
             self.spool_full_reported = full;
             let mebibytes = setup.disk.spool_bytes.load(Relaxed) >> 20;
@@ -489,6 +486,30 @@ impl PreparedTake {
         self.out.front().map_or(FramePos(0), |(span, _)| (span.start + span.frames).min(first))
     }
 
+    /// Hands over the next window. Returns `false` if there is no memory for it.
+    fn supply(&mut self, at: &mut TakePositions, setup: &ButlerSetup) -> bool {
+        let span = plan::planned_span(at.next, self.frame_bytes, self.window_bytes, self.phase);
+        let spool_bytes = setup.disk.spool_bytes.load(Relaxed);
+        if setup.spool_bytes_max < spool_bytes + span.bytes as u64 {
+            return false;
+        }
+        let started = host::now();
+        let Ok((slot, window)) = self.make_window(span, setup) else { return false };
+        DiskPublished::raise(&setup.disk.supply_us_max, host::elapsed(started).as_micros() as u64);
+        if !window.map.is_locked() {
+            setup.disk.windows_unlocked.fetch_add(1, Relaxed);
+        }
+        let spool_bytes = setup.disk.spool_bytes.fetch_add(span.bytes as u64, Relaxed) + span.bytes as u64;
+        DiskPublished::raise(&setup.disk.spool_bytes_peak, spool_bytes);
+        at.next += span.frames;
+        self.out.push_back((span, slot));
+        self.entry.supplied(span.offset, span.bytes, &window.map);
+        if self.windows.hand_over(window).is_err() {
+            debug_assert!(false, "room was asked for before");
+        }
+        true
+    }
+
     /// A window for `span`, and the number of its slot.
     fn make_window(&mut self, span: plan::PlannedSpan, setup: &ButlerSetup) -> io::Result<(u32, CaptureWindow)> {
         let (slot, map) = match &mut self.backing {
@@ -529,3 +550,6 @@ fn map_in_place(file: &File, span: &plan::PlannedSpan, setup: &ButlerSetup) -> i
     map.lock(&setup.budget);
     Ok(map)
 }
+
+#[cfg(test)]
+mod tests;

@@ -33,14 +33,23 @@ pub struct Lead {
     pub fits: bool,
 }
 
+/// What the windows of several streams may use together.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Share {
+    /// Bytes of locked memory.
+    pub bytes: u64,
+    /// Mappings.
+    pub mappings: usize,
+}
+
 /// The part of a lock budget that capture may use. It is larger than that of playback, because recording comes first.
-pub const fn capture_share(budget: u64) -> u64 {
-    budget / 8 * 5
+pub const fn capture_share(budget: u64) -> Share {
+    Share { bytes: budget / 8 * 5, mappings: limits::SPOOL_SLOTS_KEPT_MAX }
 }
 
 /// The part of a lock budget that playback may use.
-pub const fn playback_share(budget: u64) -> u64 {
-    budget / 8 * 3
+pub const fn playback_share(budget: u64) -> Share {
+    Share { bytes: budget / 8 * 3, mappings: limits::GUARDED_MAPPINGS_MAX }
 }
 
 /// Slots that the spool of a take keeps, with and without a window.
@@ -64,25 +73,31 @@ pub fn kept_slots(lead: &Lead, budget: u64, streams: usize, bytes_per_second: u6
     KeptSlots { slots, locked: affordable.saturating_sub(windows).min(slots - windows) }
 }
 
-/// Divides `budget` bytes among `streams` streams of `bytes_per_second` each. Each stream gets a lead of `lead_ms`, or
+/// Windows that a stream can have besides those of its lead: those in use, those that are given back, and those of playback
+/// that wait for their pages.
+const WINDOWS_BESIDE_LEAD: u64 = 5;
+
+/// Divides a share among `streams` streams of `bytes_per_second` each. Each stream gets a lead of `lead_ms`, or
 /// as much as the budget allows, but at least [`limits::LEAD_WINDOWS_MIN`] windows; those that do not fit are not
 /// locked. A window holds at least `period_bytes`, so that two windows always hold a period.
 pub fn lead(
-    budget: u64,
+    share: Share,
     streams: usize,
     frame_bytes: usize,
     bytes_per_second: u64,
     lead_ms: u64,
     period_bytes: usize,
 ) -> Lead {
-    let streams = streams.max(1) as u64;
+    let (streams, budget) = (streams.max(1) as u64, share.bytes);
     let least = limits::LEAD_WINDOWS_MIN as u64 + 1;
-    let share = usize::try_from(budget / streams / least).unwrap_or(usize::MAX);
-    let wanted_bytes = share.min(limits::WINDOW_BYTES_DEFAULT).max(period_bytes + granule_bytes(frame_bytes));
+    let affordable = usize::try_from(budget / streams / least).unwrap_or(usize::MAX);
+    let wanted_bytes = affordable.min(limits::WINDOW_BYTES_DEFAULT).max(period_bytes + granule_bytes(frame_bytes));
     let bytes = window_bytes(frame_bytes, wanted_bytes);
     let wanted = bytes_per_second.saturating_mul(lead_ms).div_ceil(bytes as u64 * 1000) + 1;
     let affordable = (budget / streams / bytes as u64).saturating_sub(1);
-    let windows = wanted.min(affordable).clamp(limits::LEAD_WINDOWS_MIN as u64, limits::RING_WINDOWS as u64 - 2);
+    let mappings = (share.mappings as u64 / streams).saturating_sub(WINDOWS_BESIDE_LEAD);
+    let windows =
+        wanted.min(affordable).min(mappings).clamp(limits::LEAD_WINDOWS_MIN as u64, limits::RING_WINDOWS as u64 - 2);
     let fits = (windows + 1) * bytes as u64 * streams <= budget;
     Lead { window_bytes: bytes, windows: windows as usize, fits }
 }
@@ -212,7 +227,7 @@ mod tests {
     fn two_windows_hold_a_period_however_long_it_is() {
         for frame_bytes in [2, 3, 4, 6, 8] {
             let period_bytes = limits::PERIOD_FRAMES_MAX * frame_bytes;
-            let lead = lead(0, 200, frame_bytes, 48_000 * frame_bytes as u64, 1000, period_bytes);
+            let lead = lead(locking(0), 200, frame_bytes, 48_000 * frame_bytes as u64, 1000, period_bytes);
             assert!(period_bytes <= lead.window_bytes, "{lead:?}");
         }
     }
@@ -220,21 +235,21 @@ mod tests {
     #[test]
     fn slots_stay_locked_where_the_budget_holds_them_and_never_at_the_cost_of_a_window() {
         let kept = |budget: u64, streams: usize, rate: u64| {
-            let lead = lead(budget, streams, 4, rate, 1000, 256);
+            let lead = lead(locking(budget), streams, 4, rate, 1000, 256);
             (lead, kept_slots(&lead, budget, streams, rate))
         };
-        let (lead, slots) = kept(capture_share(64 << 20), 24, 192_000);
+        let (lead, slots) = kept(capture_share(64 << 20).bytes, 24, 192_000);
         assert_eq!((lead.windows, slots), (4, KeptSlots { slots: 10, locked: 5 }));
-        let (lead, slots) = kept(capture_share(8 << 20), 24, 192_000);
+        let (lead, slots) = kept(capture_share(8 << 20).bytes, 24, 192_000);
         assert!(lead.fits && slots.locked == 0 && lead.windows < slots.slots, "{lead:?} {slots:?}");
-        let (lead, slots) = kept(capture_share(1 << 30), 1024, 192_000);
+        let (lead, slots) = kept(capture_share(1 << 30).bytes, 1024, 192_000);
         assert_eq!((lead.window_bytes, slots), (65_536, KeptSlots { slots: 11, locked: 5 }));
     }
 
     #[test]
     fn a_budget_that_is_too_small_is_reported() {
-        assert!(!lead(0, 24, 3, 144_000, 1000, 192).fits);
-        assert_eq!(lead(0, 24, 3, 144_000, 1000, 192).windows, limits::LEAD_WINDOWS_MIN);
+        assert!(!lead(locking(0), 24, 3, 144_000, 1000, 192).fits);
+        assert_eq!(lead(locking(0), 24, 3, 144_000, 1000, 192).windows, limits::LEAD_WINDOWS_MIN);
     }
 
     const SOUND: TakeSound =
@@ -266,6 +281,11 @@ mod tests {
         let path = PlayPath { start: FramePos(0), loop_range: Some((FramePos(20), FramePos(30))) };
         assert_eq!(play_span(&regions, &path, 0), PlaySpan::Sound { region: 0, take_frame: 0, frames: 30 });
         assert_eq!(play_span(&regions, &path, 30), PlaySpan::Sound { region: 0, take_frame: 20, frames: 10 });
+    }
+
+    /// A share of so many bytes, with all the mappings that it can use.
+    fn locking(bytes: u64) -> Share {
+        Share { bytes, mappings: usize::MAX }
     }
 
     proptest! {
@@ -306,7 +326,7 @@ mod tests {
         fn kept_slots_hold_the_windows_and_stay_inside_budget_and_mappings(
             budget in 0_u64..1 << 30, streams in 1_usize..1024, lead_ms in 0_u64..20_000, rate in 1_u64..4_000_000,
         ) {
-            let lead = lead(budget, streams, 4, rate, lead_ms, 256);
+            let lead = lead(locking(budget), streams, 4, rate, lead_ms, 256);
             let kept = kept_slots(&lead, budget, streams, rate);
             prop_assert!(lead.windows < kept.slots && kept.locked < kept.slots);
             prop_assert!(kept.slots == lead.windows + 1 || kept.slots * streams <= limits::SPOOL_SLOTS_KEPT_MAX);
@@ -318,9 +338,19 @@ mod tests {
         fn a_lead_that_fits_stays_inside_its_budget(
             budget in 0_u64..1 << 30, streams in 1_usize..1024, lead_ms in 0_u64..20_000,
         ) {
-            let lead = lead(budget, streams, 3, 144_000, lead_ms, 192);
+            let lead = lead(locking(budget), streams, 3, 144_000, lead_ms, 192);
             prop_assert!(limits::LEAD_WINDOWS_MIN <= lead.windows && lead.windows <= limits::RING_WINDOWS - 2);
             prop_assert_eq!(lead.fits, (lead.windows + 1) * lead.window_bytes * streams <= budget as usize);
+        }
+
+        #[test]
+        fn however_long_the_lead_the_windows_of_1024_tracks_fit_into_the_mappings_of_a_process(
+            streams in 1_usize..=limits::TRACK_COUNT_MAX, lead_ms in 0_u64..60_000,
+        ) {
+            for share in [capture_share(1 << 40), playback_share(1 << 40)] {
+                let lead = lead(share, streams, 4, 192_000, lead_ms, 256);
+                prop_assert!((lead.windows + WINDOWS_BESIDE_LEAD as usize) * streams <= share.mappings);
+            }
         }
     }
 }

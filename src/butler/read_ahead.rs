@@ -6,7 +6,7 @@
 //! mapping needs no more than `mlock`: the kernel neither takes its pages back nor write-protects them.
 
 use super::capabilities::Capabilities;
-use super::plan::{self, Lead, PlaySpan};
+use super::plan::{self, Lead, PlaySpan, Share};
 use super::played_file::{PlayedFile, open_file, refusal};
 use crate::host::{self, disk};
 use crate::limits;
@@ -42,7 +42,7 @@ pub struct ReaderSetup {
     /// The budget of locked memory.
     pub budget: Arc<LockBudget>,
     /// Bytes of the budget that playback may use.
-    pub playback_share: u64,
+    pub playback_share: Share,
     /// Lead to aim at, in milliseconds.
     pub lead_ms: u64,
     /// Frames of the device's period.
@@ -338,7 +338,10 @@ impl Track {
                         Some(window) => Upcoming { end: self.next + window.0.frames, window: Some(window), ticks: 0 },
                         // The file does not have these frames: silence. `open_files` has reported it, unless the take is
                         // being recorded.
-                        None => Upcoming { window: None, end: self.next + frames.min(window_bytes as u64), ticks: 0 },
+                        None => {
+                            let window_frames = window_bytes as u64 / self.frame_bytes_max as u64;
+                            Upcoming { window: None, end: self.next + frames.min(window_frames.max(1)), ticks: 0 }
+                        }
                     }
                 }
             };
@@ -426,7 +429,7 @@ mod tests {
         ReaderSetup {
             capabilities: Capabilities::probe(&[]),
             budget: LockBudget::new(1 << 20),
-            playback_share: 1 << 20,
+            playback_share: plan::playback_share(3 << 20),
             lead_ms: 1000,
             period_frames: 64,
             rate: SampleRate(48_000),

@@ -32,7 +32,7 @@ use crate::recovery::{self, is_needed};
 use crate::rt::process;
 use crate::session::Session;
 use crate::session::session_file::is_in_use;
-use crate::window::process::{limit_arenas, set_plain_time_zone, set_unset_variable};
+use crate::window::process::{keep_pages_small, limit_arenas, set_plain_time_zone, set_unset_variable};
 use args::{Cli, Mode};
 use clap::Parser;
 use output::Target;
@@ -57,7 +57,17 @@ pub fn main() -> ExitCode {
     // Both before any thread is started. Libraries of sound servers read the environment.
     set_unset_variable(UNMIXED.0, UNMIXED.1);
     limit_arenas();
-    run_program(|cli: Cli| match cli.mode {
+    run_program(|cli: Cli| {
+        // The window is drawn with memory for which huge pages are right.
+        if cli.mode.is_some() {
+            keep_pages_small();
+        }
+        run_mode(cli)
+    })
+}
+
+fn run_mode(cli: Cli) -> Result<(), Failure> {
+    match cli.mode {
         None => open_window::run(&cli.window),
         Some(Mode::Record(args)) => record::run(&args),
         Some(Mode::Play(args)) => play::run(&args),
@@ -71,7 +81,7 @@ pub fn main() -> ExitCode {
         Some(Mode::Stop(args)) => stop::run(&args),
         Some(Mode::Trace(args)) => trace::run(&args),
         Some(Mode::Engine(args)) => engine::run(&args),
-    })
+    }
 }
 
 /// Reads the arguments of a program and does its work. Returns its exit status.

@@ -127,17 +127,19 @@ fn smallest_limit(mounts: &Path, line: &str) -> Option<u64> {
     const NO_LIMIT: u64 = 1 << 60;
     let mut parts = line.splitn(3, ':').skip(1);
     let (controllers, path) = (parts.next()?, parts.next()?);
-    let (mount, file) = if controllers.is_empty() {
-        (mounts.to_path_buf(), "memory.max")
+    // Above `memory.high` the kernel makes the threads wait that need memory. Above the other ones it refuses or kills.
+    let (mount, files): (_, &[&str]) = if controllers.is_empty() {
+        (mounts.to_path_buf(), &["memory.max", "memory.high"])
     } else if controllers.split(',').any(|controller| controller == "memory") {
-        (mounts.join("memory"), "memory.limit_in_bytes")
+        (mounts.join("memory"), &["memory.limit_in_bytes"])
     } else {
         return None;
     };
     let own: PathBuf = mount.join(path.trim_start_matches('/'));
     own.ancestors()
         .take_while(|folder| folder.starts_with(&mount))
-        .filter_map(|folder| fs::read_to_string(folder.join(file)).ok()?.trim().parse().ok())
+        .flat_map(|folder| files.iter().map(|file| folder.join(file)))
+        .filter_map(|file| fs::read_to_string(file).ok()?.trim().parse().ok())
         .filter(|limit| *limit < NO_LIMIT)
         .min()
 }
@@ -171,6 +173,8 @@ mod tests {
         assert_eq!(cgroup_memory_limit_under(root.path()), Some(1_000_000));
         write(root.path(), "sys/fs/cgroup/user.slice/app.scope/memory.max", "999\n");
         assert_eq!(cgroup_memory_limit_under(root.path()), Some(999));
+        write(root.path(), "sys/fs/cgroup/user.slice/memory.high", "500\n");
+        assert_eq!(cgroup_memory_limit_under(root.path()), Some(500), "from there on the kernel makes threads wait");
     }
 
     #[test]

@@ -8,7 +8,7 @@
 
 use crate::host;
 use crate::limits::{AUDIO_STACK_BYTES, PAGE_BYTES};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 /// Larger mappings are not populated: they are reserved address space, not working memory. A heap that glibc gives to a
 /// thread grows up to this size. The main heap is populated whatever its size.
@@ -27,6 +27,18 @@ const PULSE_POOLS: [&str; 2] = ["/memfd:pulseaudio", "/dev/shm/pulse-shm-"];
 
 /// The part of such a pool that is populated. The library uses the first blocks first, and a stream has a few of them.
 const PULSE_POOL_BYTES: usize = 4 * 1024 * 1024;
+
+/// What [`populate`] has brought in last, for [`keep_resident`].
+static POPULATED: Mutex<Vec<Populated>> = Mutex::new(Vec::new());
+
+/// An address range that was brought into memory.
+#[derive(Clone, Copy)]
+struct Populated {
+    start: usize,
+    bytes: usize,
+    /// Whether its pages are brought in for writing. Only of the main heap, which stays what it is.
+    for_writing: bool,
+}
 
 /// Sets a variable of the process's environment, unless the user has set it. Does nothing when the process has a second
 /// thread, because that thread could read the environment at the same time. Returns whether the variable was set.
@@ -65,15 +77,39 @@ pub fn populate() -> u64 {
     // `smaps` has the flags of each mapping, by which stacks are known.
     let read = |name: &str| std::fs::read_to_string(format!("/proc/self/{name}"));
     let Ok(text) = read("smaps").or_else(|_| read("maps")) else { return 0 };
-    let mut populated = 0;
+    let mut populated = Vec::new();
     let mut below: Option<Region> = None;
     for region in regions(&text) {
-        if !below.as_ref().is_some_and(|below| is_stack_of_helper(below, &region)) {
-            populated += populate_region(&region).unwrap_or(0);
+        if !below.as_ref().is_some_and(|below| is_stack_of_helper(below, &region))
+            && let Some(bytes) = populate_region(&region)
+        {
+            populated.push(Populated { start: region.start, bytes, for_writing: region.name == "[heap]" });
         }
         below = Some(region);
     }
-    populated
+    let bytes = populated.iter().map(|range| range.bytes as u64).sum();
+    *POPULATED.lock().unwrap_or_else(PoisonError::into_inner) = populated;
+    bytes
+}
+
+/// Brings in again what [`populate`] has brought in, as far as the kernel has taken it back. Code that has not run for long is
+/// the first to go when memory is short, and the code that is needed when a disk stands still may lie on that disk. May wait for
+/// the disk. Returns the number of ranges.
+pub fn keep_resident() -> usize {
+    let ranges = POPULATED.lock().unwrap_or_else(PoisonError::into_inner).clone();
+    for range in &ranges {
+        let advice = if range.for_writing { libc::MADV_POPULATE_WRITE } else { libc::MADV_POPULATE_READ };
+        // SAFETY: populating changes no byte, whatever is mapped there by now; the kernel refuses a range that is not mapped.
+        unsafe { libc::madvise(range.start as *mut libc::c_void, range.bytes, advice) };
+    }
+    ranges.len()
+}
+
+/// Keeps the kernel from making huge pages of this process's memory. It would take two MiB of the heap out of the page tables
+/// while it copies them, and an audio thread that needs one of these pages would wait. Programs that this one becomes or starts
+/// inherit it. Returns whether the kernel does it.
+pub fn keep_pages_small() -> bool {
+    nix::sys::prctl::set_thp_disable(true).is_ok()
 }
 
 /// Keeps the heap in few arenas. The C library gives each thread an arena of its own, and the populating brings the whole of
@@ -154,7 +190,7 @@ pub fn populate_range(start: usize, bytes: usize) -> bool {
     })
 }
 
-fn populate_region(region: &Region<'_>) -> Option<u64> {
+fn populate_region(region: &Region<'_>) -> Option<usize> {
     let Region { start, end, rights, name, .. } = *region;
     let is_pool = PULSE_POOLS.iter().any(|pool| name.starts_with(pool));
     let bytes = end.checked_sub(start)?.min(if is_pool { PULSE_POOL_BYTES } else { usize::MAX });
@@ -170,7 +206,7 @@ fn populate_region(region: &Region<'_>) -> Option<u64> {
     let advice = if rights.starts_with("rw") { libc::MADV_POPULATE_WRITE } else { libc::MADV_POPULATE_READ };
     // SAFETY: populating changes no byte; the kernel refuses a range that was unmapped meanwhile with ENOMEM.
     let done = unsafe { libc::madvise(start as *mut libc::c_void, bytes, advice) };
-    (done == 0).then_some(bytes as u64)
+    (done == 0).then_some(bytes)
 }
 
 /// Touches and locks the part of the calling thread's stack that the thread will use. Returns whether it is locked.
@@ -257,6 +293,35 @@ mod tests {
         } else {
             eprintln!("PART SKIPPED the stack of a helper: the kernel does not mark stacks");
         }
+    }
+
+    #[test]
+    fn code_that_the_kernel_has_taken_back_is_brought_in_again() {
+        const BYTES: usize = 1 << 20;
+        let program = std::env::current_exe().unwrap();
+        let file = tempfile::tempfile_in(program.parent().unwrap()).unwrap();
+        let page = vec![7; BYTES];
+        std::os::unix::fs::FileExt::write_all_at(&file, &page, 0).unwrap();
+        file.sync_all().unwrap();
+        // SAFETY: nobody else has the file.
+        let map = unsafe { MmapOptions::new().len(BYTES).map_copy_read_only(&file) }.unwrap();
+        let resident = || {
+            let mut pages = vec![0_u8; BYTES / PAGE_BYTES];
+            // SAFETY: the kernel writes a byte for each page of the mapping.
+            assert_eq!(unsafe { libc::mincore(map.as_ptr() as *mut libc::c_void, BYTES, pages.as_mut_ptr()) }, 0);
+            pages.iter().filter(|page| **page & 1 == 1).count()
+        };
+        populate();
+        assert_eq!(resident(), BYTES / PAGE_BYTES);
+        // SAFETY: the mapping is of a file that does not change, so dropping its pages changes no byte.
+        unsafe { libc::madvise(map.as_ptr() as *mut libc::c_void, BYTES, libc::MADV_DONTNEED) };
+        let advice = nix::fcntl::PosixFadviseAdvice::POSIX_FADV_DONTNEED;
+        nix::fcntl::posix_fadvise(&file, 0, BYTES as i64, advice).unwrap();
+        if resident() == BYTES / PAGE_BYTES {
+            eprintln!("PART SKIPPED pages that were taken back: this file system keeps them");
+        }
+        assert!(keep_resident() > 0);
+        assert_eq!(resident(), BYTES / PAGE_BYTES);
     }
 
     /// A pass through PulseAudio took 1 to 21 page faults.

@@ -110,9 +110,9 @@ mod tests {
     #[test]
     fn windows_of_1024_tracks_are_whole_wherever_memory_is_there() {
         for memory in [2_u64 << 30, 8 << 30, 64 << 30] {
-            let budget = plan::capture_share(default_lock_bytes(memory));
+            let share = plan::capture_share(default_lock_bytes(memory));
             for bytes in [3, 4] {
-                let lead = plan::lead(budget, 1024, bytes, 48_000 * bytes as u64, LEAD_MS_DEFAULT, 64 * bytes);
+                let lead = plan::lead(share, 1024, bytes, 48_000 * bytes as u64, LEAD_MS_DEFAULT, 64 * bytes);
                 let whole = plan::window_bytes(bytes, WINDOW_BYTES_DEFAULT);
                 assert!(lead.fits && lead.window_bytes == whole, "{memory}: {lead:?}");
             }

@@ -6,7 +6,12 @@ use std::path::Path;
 pub(super) fn examine(root: &Path) -> Vec<Finding> {
     let balancing = read(root, "proc/sys/kernel/numa_balancing").is_some_and(|value| value != "0");
     let compaction = read(root, "proc/sys/vm/compact_unevictable_allowed").is_some_and(|value| value != "0");
-    vec![judge_swap(&read(root, "proc/swaps").unwrap_or_default()), judge_moving(balancing, compaction)]
+    // The recorder asks the kernel to leave its memory out. A kernel that does so has 0 here.
+    let status = read(root, "proc/self/status").unwrap_or_default();
+    let is_left_out = status.lines().any(|line| line.split_ascii_whitespace().eq(["THP_enabled:", "0"]));
+    let huge = !is_left_out
+        && read(root, "sys/kernel/mm/transparent_hugepage/enabled").is_some_and(|text| text.contains("[always]"));
+    vec![judge_swap(&read(root, "proc/swaps").unwrap_or_default()), judge_moving(balancing, compaction, huge)]
 }
 
 fn judge_swap(swaps: &str) -> Finding {
@@ -30,10 +35,13 @@ fn judge_swap(swaps: &str) -> Finding {
 /// NUMA balancing and compaction both remove a page from the page tables for a moment, even a locked one, and an access
 /// at that moment is a minor fault. See Documentation/admin-guide/sysctl in the kernel's sources, kernel.rst and
 /// vm.rst.
-fn judge_moving(balancing: bool, compaction: bool) -> Finding {
+fn judge_moving(balancing: bool, compaction: bool, huge: bool) -> Finding {
     const TOPIC: &str = "page moving";
-    let named: Vec<&str> =
-        [(balancing, "NUMA balancing"), (compaction, "compaction")].iter().filter(|on| on.0).map(|on| on.1).collect();
+    let named: Vec<&str> = [(balancing, "NUMA balancing"), (compaction, "compaction"), (huge, "huge pages")]
+        .iter()
+        .filter(|on| on.0)
+        .map(|on| on.1)
+        .collect();
     if named.is_empty() {
         return Finding::new(TOPIC, "off", Verdict::Good, "Locked pages stay mapped where they are.");
     }
@@ -51,9 +59,22 @@ fn judge_moving(balancing: bool, compaction: bool) -> Finding {
         );
         fix.push("vm.compact_unevictable_allowed=0");
     }
+    if huge {
+        sentences.push(
+            "While the kernel makes a huge page of the heap, an audio thread that needs the heap waits for it, and this kernel \
+             does not leave out the memory of a single program.",
+        );
+    }
     // Compaction is enabled nearly everywhere and rarely happens, so it is no reason to warn by itself.
-    let verdict = if balancing { Verdict::Fair } else { Verdict::Good };
-    Finding::new(TOPIC, named.join(", "), verdict, sentences.join(" ")).fix(format!("sudo sysctl {}", fix.join(" ")))
+    let verdict = if balancing || huge { Verdict::Fair } else { Verdict::Good };
+    let mut commands = Vec::new();
+    if !fix.is_empty() {
+        commands.push(format!("sudo sysctl {}", fix.join(" ")));
+    }
+    if huge {
+        commands.push("echo madvise | sudo tee /sys/kernel/mm/transparent_hugepage/enabled".to_owned());
+    }
+    Finding::new(TOPIC, named.join(", "), verdict, sentences.join(" ")).fix(commands.join("; "))
 }
 
 #[cfg(test)]
@@ -73,12 +94,30 @@ mod tests {
 
     #[test]
     fn only_what_moves_pages_is_in_the_fix() {
-        assert_eq!(judge_moving(false, false).fix, None);
-        let compaction = judge_moving(false, true);
+        assert_eq!(judge_moving(false, false, false).fix, None);
+        let compaction = judge_moving(false, true, false);
         assert_eq!(compaction.fix.as_deref(), Some("sudo sysctl vm.compact_unevictable_allowed=0"));
         assert_eq!(compaction.verdict, Verdict::Good);
-        let both = judge_moving(true, true);
+        let both = judge_moving(true, true, false);
         assert_eq!(both.verdict, Verdict::Fair);
         assert!(both.fix.unwrap().starts_with("sudo sysctl kernel.numa_balancing=0 vm."));
+        let huge = judge_moving(false, false, true);
+        assert_eq!((huge.verdict, huge.measured.as_str()), (Verdict::Fair, "huge pages"));
+        assert!(huge.fix.unwrap().starts_with("echo madvise"));
+    }
+
+    #[test]
+    fn huge_pages_are_no_trouble_where_the_kernel_leaves_the_memory_of_this_program_out() {
+        let root = tempfile::tempdir().unwrap();
+        let write = |path: &str, text: &str| {
+            let path = root.path().join(path);
+            std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+            std::fs::write(path, text).unwrap();
+        };
+        write("sys/kernel/mm/transparent_hugepage/enabled", "[always] madvise never\n");
+        write("proc/self/status", "Name:\tfaultless\nTHP_enabled:\t1\n");
+        assert_eq!(examine(root.path())[1].measured, "huge pages");
+        write("proc/self/status", "Name:\tfaultless\nTHP_enabled:\t0\n");
+        assert_eq!(examine(root.path())[1].measured, "off");
     }
 }
