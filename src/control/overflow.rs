@@ -11,6 +11,8 @@
 //! A disk that refuses a take may accept some of its sound a moment later. The listed file then begins at the wrong
 //! frame. Control drops such a listing and makes another one, and the committer refuses it.
 //!
+//! A take that several files of a folder have refused at the same frame stays where it is until another folder is named.
+//!
 //! A take on FAT that reaches 4 GiB continues the same way in another file of the session's own folder.
 
 use super::Control;
@@ -20,13 +22,17 @@ use crate::butler::capabilities::CapturePath;
 use crate::host;
 use crate::message::disk::{CommitCommand, Continuation};
 use crate::message::take::{ContinuationPlan, TakeKey, TakePlan};
-use crate::session::TakeId;
+use crate::session::{Session, TakeId};
 use crate::time::{FramePos, Frames};
 use std::path::Path;
 
 /// `EFBIG` for a file of at least this size is the limit of the file system (4 GiB on FAT), and another file on the
 /// same disk helps. For a smaller file it is a limit of the process (`ulimit -f`), and another file would end as early.
 const LARGE_FILE_BYTES: u64 = 1 << 30;
+
+/// Files of one take that are tried in one folder without a frame in any of them. Another one would be refused too, whatever
+/// the cause, and each of them delays the moment at which the committer gives an ended take up.
+const EMPTY_FILES_MAX: usize = 3;
 
 /// The next file of a take, as the session lists it.
 #[derive(Clone)]
@@ -155,13 +161,25 @@ impl Control {
     /// or the file has reached the largest size of the file system.
     fn list_continuations(&mut self) {
         let overflow = self.companions.overflow.as_ref().and_then(Companion::open_folder).map(Path::to_owned);
+        let folder = overflow.as_ref().map(|folder| folder.display().to_string());
         let refused = |take: &RecordingTake| {
             let refusal = take.placement.unlisted()?;
             let bytes = (refusal.from - take.offset()).0.saturating_mul(take.plan.frame_bytes() as u64);
             let is_too_large = refusal.code == Some(libc::EFBIG) && LARGE_FILE_BYTES <= bytes;
-            (overflow.is_some() || is_too_large).then_some((take.plan.key, take.id, refusal.from))
+            let tried = take.empty_files(refusal.from, folder.as_deref(), &self.session);
+            (overflow.is_some() || is_too_large).then_some((take.plan.key, take.id, refusal.from, tried))
         };
-        let refused: Vec<_> = self.pass.iter().flat_map(|run| &run.takes).filter_map(refused).collect();
+        let refused = self.pass.iter().flat_map(|run| &run.takes).filter_map(refused);
+        let (waiting, refused): (Vec<_>, Vec<_>) = refused.partition(|(.., tried)| EMPTY_FILES_MAX <= *tried);
+        if let (false, Some(folder)) = (waiting.is_empty(), &folder) {
+            let text = format!(
+                "{folder}: takes were refused here in {EMPTY_FILES_MAX} files each; they wait in memory; name another \
+                 overflow folder"
+            );
+            if self.is_other_notice(&text) {
+                self.caution(text);
+            }
+        }
         if refused.is_empty() {
             return;
         }
@@ -169,10 +187,11 @@ impl Control {
         self.settle_latency();
         let mut names = self.names_in_use();
         let mut listings = Vec::new();
-        for (key, id, from) in refused {
+        for (key, id, from, _) in refused {
             let identity = host::new_uuid();
-            let folder = overflow.as_ref().map(|folder| folder.display().to_string());
-            let Ok(next) = self.session.add_continuation(id, identity, from, folder, &mut names) else { continue };
+            let Ok(next) = self.session.add_continuation(id, identity, from, folder.clone(), &mut names) else {
+                continue;
+            };
             let Some(new) = self.session.take(next) else { continue };
             let (path, place) = (self.folder.join(new.path()), new.place());
             let Some(take) = self.pass_take(key) else { continue };
@@ -236,6 +255,14 @@ impl RecordingTake {
         self.earlier_files.last().map_or(Frames(0), |file| file.end)
     }
 
+    /// Number of files of this take in `folder`, the present one included, that have begun at frame `from` of the pass and
+    /// have no frame although the take is refused at `from` again.
+    fn empty_files(&self, from: Frames, folder: Option<&str>, session: &Session) -> usize {
+        let is_here = |id| session.take(id).is_some_and(|take| take.folder.as_deref() == folder);
+        let files = self.spans(from).into_iter().filter(|(_, start, _)| start.0 == from.0);
+        files.filter(|(id, ..)| is_here(*id)).count()
+    }
+
     /// The session's takes for the files of this take, the oldest first.
     pub(super) fn file_ids(&self) -> impl Iterator<Item = TakeId> + '_ {
         self.earlier_files.iter().map(|file| file.id).chain([self.id])
@@ -253,5 +280,68 @@ impl RecordingTake {
         let mut at = FramePos(0);
         let ends = self.earlier_files.iter().map(|file| (file.id, file.end)).chain([(self.id, frames)]);
         ends.map(|(id, end)| (id, std::mem::replace(&mut at, FramePos(end.0)), FramePos(end.0))).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::format::TakeFormat;
+    use crate::session::NewTake;
+    use crate::time::SampleRate;
+    use crate::wav::header::Header;
+    use uuid::Uuid;
+
+    #[test]
+    fn a_take_that_is_refused_at_the_same_frame_in_file_after_file_counts_the_files_of_one_folder() {
+        let started = "2026-01-02T03:04:05+00:00";
+        let mut session = Session::new(Uuid::from_u128(1), "Test", started, SampleRate(48_000), TakeFormat::S24);
+        let track = session.add_track("Kick", &[0]).unwrap();
+        let new = NewTake {
+            uuid: Uuid::from_u128(2),
+            track,
+            pass: session.next_pass(),
+            inputs: vec![0],
+            channels: 1,
+            rate: session.rate(),
+            format: session.format,
+            start: FramePos(0),
+            started: started.to_owned(),
+        };
+        let mut names = session.taken_names();
+        let id = session.add_take(new, &mut names).unwrap();
+        let plan = TakePlan {
+            key: TakeKey(1),
+            identity: Uuid::from_u128(2),
+            session: session.id,
+            path: "/own/audio/t.wav".into(),
+            header: Header::new(1, 48_000, TakeFormat::S24),
+            pair: None,
+            head: Frames(0),
+        };
+        let mut take = RecordingTake {
+            id,
+            plan,
+            inputs: vec![0],
+            lost: Frames(0),
+            finished: false,
+            trouble: None,
+            earlier_files: Vec::new(),
+            placement: Placement::default(),
+        };
+        assert_eq!(take.empty_files(Frames(0), Some("/b"), &session), 0, "its first file is in no overflow folder");
+        let mut found = Vec::new();
+        for (number, (from, folder)) in
+            [(0, "/b"), (100, "/b"), (100, "/b"), (100, "/c"), (100, "/b"), (250, "/b")].into_iter().enumerate()
+        {
+            let identity = Uuid::from_u128(10 + number as u128);
+            let folder = Some(folder.to_owned());
+            let next = session.add_continuation(take.id, identity, Frames(from), folder, &mut names).unwrap();
+            let old = std::mem::replace(&mut take.id, next);
+            take.earlier_files.push(EarlierFile { id: old, end: Frames(from), trouble: None });
+            found.push(["/b", "/c"].map(|folder| take.empty_files(Frames(from), Some(folder), &session)));
+        }
+        assert_eq!(found, [[1, 0], [1, 0], [2, 0], [2, 1], [3, 1], [1, 0]]);
+        assert_eq!(take.empty_files(Frames(300), Some("/b"), &session), 0, "its present file has frames");
     }
 }

@@ -24,6 +24,8 @@ mod write;
 #[cfg(test)]
 mod batch_tests;
 #[cfg(test)]
+mod changed_tests;
+#[cfg(test)]
 mod tests;
 
 use super::capabilities::{self, Capabilities, CapturePath};

@@ -81,7 +81,7 @@ pub(super) struct OpenTake {
     /// Until this moment nothing is written to the file, so that the position at which the take is stuck remains the
     /// one that control was sent.
     held_until: Option<Instant>,
-    /// Whether another program has removed the file and it could not be put back. A kill would free the file, so the
+    /// Whether another program has removed the present file and it could not be put back. A kill would free the file, so the
     /// spool keeps the sound until the file is put back.
     is_nameless: bool,
     /// Whether the disk refuses to reserve blocks.
@@ -398,12 +398,19 @@ impl OpenTake {
         self.earlier.push(EarlierFile::new(self.earlier_count, before, end, pair, is_cut));
         self.earlier_count += 1;
         (self.trouble, self.stuck_reported_at, self.failures, self.held_until) = (None, None, 0, None);
+        // That was the file before.
+        self.is_nameless = false;
     }
 
     /// Puts the file back if another program has removed it. Returns the message for the user. In `in-place` the windows
     /// map the file, so that only its end can put it back.
     pub(super) fn put_back_if_removed(&mut self) -> io::Result<Option<String>> {
-        if self.spool.is_none() || self.file.has_name() {
+        if self.spool.is_none() {
+            return Ok(None);
+        }
+        if self.file.has_name() {
+            // Another program can also give the file its name back.
+            self.is_nameless = false;
             return Ok(None);
         }
         let message = self.file.put_back_if_removed().inspect_err(|_| self.is_nameless = true)?;

@@ -18,35 +18,35 @@ use std::os::unix::fs::FileExt;
 use uuid::Uuid;
 
 /// Frames of a window: whole pages of 24-bit samples.
-const WINDOW: u64 = 4096;
+pub(super) const WINDOW: u64 = 4096;
 
 /// Bytes of one sample.
-const FRAME_BYTES: u64 = 3;
+pub(super) const FRAME_BYTES: u64 = 3;
 
-const TAKE: TakeKey = TakeKey(1);
+pub(super) const TAKE: TakeKey = TakeKey(1);
 
 /// The sample at frame `at`: never silence.
 fn sample(at: u64) -> [u8; 3] {
     [(at % 251) as u8 + 1, (at / 251 % 251) as u8 + 1, (at / 63_001) as u8 + 1]
 }
 
-fn sound(from: u64, to: u64) -> Vec<u8> {
+pub(super) fn sound(from: u64, to: u64) -> Vec<u8> {
     (from..to).flat_map(sample).collect()
 }
 
-fn byte_of(frame: u64) -> SpoolByte {
+pub(super) fn byte_of(frame: u64) -> SpoolByte {
     SpoolByte::DATA + frame * FRAME_BYTES
 }
 
 /// A session's committer with one take, and a mirror's file that contains all of the sound.
-struct Rig {
-    committer: Committer,
-    events: Receiver<DiskEvent>,
-    spool: Arc<SpoolFile>,
-    pair: Arc<ReplicaPair>,
-    mirror: Arc<File>,
-    plan: TakePlan,
-    folder: tempfile::TempDir,
+pub(super) struct Rig {
+    pub(super) committer: Committer,
+    pub(super) events: Receiver<DiskEvent>,
+    pub(super) spool: Arc<SpoolFile>,
+    pub(super) pair: Arc<ReplicaPair>,
+    pub(super) mirror: Arc<File>,
+    pub(super) plan: TakePlan,
+    pub(super) folder: tempfile::TempDir,
 }
 
 /// A committer of the session's disk. The capabilities in `without` count as missing.
@@ -67,7 +67,7 @@ pub(super) fn committer_without(without: &[String], events: Sender<DiskEvent>) -
 
 impl Rig {
     /// `windows`: windows of sound in the spool and in the mirror.
-    fn new(windows: u64) -> Rig {
+    pub(super) fn new(windows: u64) -> Rig {
         let folder = tempfile::tempdir().unwrap();
         let (mirror_path, path) = (folder.path().join("mirror.wav"), folder.path().join("t-1.wav"));
         let pair = Arc::new(ReplicaPair::new(path.clone(), mirror_path.clone()));
@@ -101,7 +101,7 @@ impl Rig {
     }
 
     /// The second line of the spool's first page.
-    fn noted(&self) -> String {
+    pub(super) fn noted(&self) -> String {
         let mut page = vec![0; limits::PAGE_BYTES];
         self.spool.file.read_exact_at(&mut page, 0).unwrap();
         let text = String::from_utf8(page).unwrap();
@@ -109,13 +109,13 @@ impl Rig {
     }
 
     /// The disk accepts the sound before frame `frame` and refuses what comes behind it.
-    fn accept_up_to(&self, frame: u64) {
+    pub(super) fn accept_up_to(&self, frame: u64) {
         self.spool.file.set_len(self.spool.shape.slot_at((frame / WINDOW) as u32)).unwrap();
         write_slots(&self.spool, frame);
     }
 
     /// The window `number` of sound arrives.
-    fn captured(&mut self, number: u64) {
+    pub(super) fn captured(&mut self, number: u64) {
         let bytes = (WINDOW * FRAME_BYTES) as usize;
         let span = SpanToCommit::new(byte_of(number * WINDOW), bytes, bytes, true, &[Replica::Session]);
         let span = span.in_slot(self.slot(number));
@@ -123,12 +123,12 @@ impl Rig {
     }
 
     /// The slot of window `number`, without a mapping.
-    fn slot(&self, number: u64) -> CapturedSlot {
+    pub(super) fn slot(&self, number: u64) -> CapturedSlot {
         CapturedSlot::new(&self.spool, number as u32, byte_of(number * WINDOW), None)
     }
 
     /// The audio thread did not touch window `number`.
-    fn passed_over(&mut self, number: u64) {
+    pub(super) fn passed_over(&mut self, number: u64) {
         let bytes = (WINDOW * FRAME_BYTES) as usize;
         let span = SpanToCommit::new(byte_of(number * WINDOW), bytes, bytes, false, &[Replica::Session]);
         let span = span.in_slot(self.slot(number));
@@ -136,12 +136,12 @@ impl Rig {
     }
 
     /// The session's disk was too slow for window `number`: only the mirror has it.
-    fn gave_up(&self, number: u64) {
+    pub(super) fn gave_up(&self, number: u64) {
         self.pair.add_gap(Replica::Session, byte_of(number * WINDOW), byte_of((number + 1) * WINDOW));
     }
 
     /// A few steps of the committer with a sync each, without the pause after a failure. Returns the events.
-    fn work(&mut self) -> Vec<DiskEvent> {
+    pub(super) fn work(&mut self) -> Vec<DiskEvent> {
         for _ in 0..4 {
             self.committer.retry_at = None;
             self.committer.next_sync = Instant::now();
@@ -152,7 +152,7 @@ impl Rig {
     }
 
     /// The frame from which on the last event reports the take as stuck.
-    fn stuck(&mut self) -> Option<u64> {
+    pub(super) fn stuck(&mut self) -> Option<u64> {
         self.work().iter().rev().find_map(|event| match event {
             DiskEvent::Stuck { from, .. } => Some(from.0),
             _ => None,
@@ -160,7 +160,7 @@ impl Rig {
     }
 
     /// Continues in another file at frame `from`. Returns the answer.
-    fn go_on(&mut self, from: u64) -> Continuation {
+    pub(super) fn go_on(&mut self, from: u64) -> Continuation {
         let mut take = TakePlan { path: self.next_path(), ..self.plan.clone() };
         take.header.bext.time_reference = from;
         let plan = Box::new(ContinuationPlan { from: Frames(from), take });
@@ -173,17 +173,17 @@ impl Rig {
     }
 
     /// Checks that the sound of a take that continued at frame `at` and ended at frame `end` lies in its two files.
-    fn check_files(&self, at: u64, end: u64) {
+    pub(super) fn check_files(&self, at: u64, end: u64) {
         assert!(claimed(&self.plan.path) == sound(0, at), "the first file");
         assert!(claimed(&self.next_path()) == sound(at, end), "the next file");
     }
 
-    fn next_path(&self) -> std::path::PathBuf {
+    pub(super) fn next_path(&self) -> std::path::PathBuf {
         self.folder.path().join("next.wav")
     }
 
     /// The take ends after `windows` windows. Returns the troubles: of the earlier file and of the present one.
-    fn finish(&mut self, windows: u64) -> (Option<String>, Option<String>) {
+    pub(super) fn finish(&mut self, windows: u64) -> (Option<String>, Option<String>) {
         let end = TakeEnd { frames: Frames(windows * WINDOW), ..TakeEnd::default() };
         self.committer.apply(CommitCommand::Finish { take: TAKE, end });
         let mut troubles = (None, None);
@@ -210,7 +210,7 @@ fn write_slots(spool: &SpoolFile, frame: u64) {
 }
 
 /// The sound of a WAV file, as far as its header claims it.
-fn claimed(path: &Path) -> Vec<u8> {
+pub(super) fn claimed(path: &Path) -> Vec<u8> {
     let bytes = std::fs::read(path).unwrap();
     let length = crate::wav::header::header_data_bytes(bytes[..4096].try_into().unwrap()).unwrap() as usize;
     bytes[limits::DATA_OFFSET as usize..][..length].to_vec()
@@ -270,38 +270,6 @@ fn sound_that_was_filled_behind_the_frame_of_a_continuation_is_filled_in_the_nex
     rig.captured(2);
     assert_eq!(rig.finish(3), (None, None));
     rig.check_files(WINDOW, 3 * WINDOW);
-}
-
-#[test]
-fn an_earlier_file_that_is_cut_short_before_it_is_finished_is_whole_again_from_the_mirror() {
-    let mut rig = Rig::new(3);
-    rig.captured(0);
-    rig.captured(1);
-    rig.work();
-    rig.committer.on_write_failure(0, &io::Error::from_raw_os_error(libc::ENOSPC));
-    assert!(matches!(rig.go_on(2 * WINDOW), Continuation::Done));
-    File::options().write(true).open(&rig.plan.path).unwrap().set_len(5000).unwrap();
-    rig.captured(2);
-    assert_eq!(rig.finish(3), (None, None));
-    rig.check_files(2 * WINDOW, 3 * WINDOW);
-}
-
-#[test]
-fn a_file_that_was_changed_before_its_take_continued_elsewhere_is_the_one_that_is_not_whole() {
-    let mut rig = Rig::new(3);
-    rig.pair.set_ended(Replica::Mirror);
-    rig.pair.note_cut(Replica::Mirror);
-    rig.captured(0);
-    rig.captured(1);
-    rig.work();
-    File::options().write(true).open(&rig.plan.path).unwrap().set_len(5000).unwrap();
-    rig.work();
-    rig.committer.on_write_failure(0, &io::Error::from_raw_os_error(libc::ENOSPC));
-    assert!(matches!(rig.go_on(2 * WINDOW), Continuation::Done));
-    assert!(!rig.committer.takes[0].cut);
-    rig.captured(2);
-    let (earlier, _) = rig.finish(3);
-    assert!(earlier.is_some_and(|trouble| trouble.contains("t-1.wav") && trouble.contains("another program")));
 }
 
 #[test]
@@ -379,27 +347,6 @@ fn a_header_claims_nothing_behind_a_loss_before_a_saved_session_lists_it() {
     assert!(claimed(&rig.plan.path) == sound(0, 3 * WINDOW));
 }
 
-/// The end of a take gives its file the whole length. So a part that was cut off between the last look and the end was
-/// silence, and the take counted as whole.
-#[test]
-fn a_take_that_is_cut_short_just_before_its_end_is_whole_again_from_the_mirror() {
-    let mut rig = Rig::new(3);
-    rig.captured(0);
-    rig.captured(1);
-    // The end waits for a save.
-    rig.committer.setup.published.losses_reported.store(64, Relaxed);
-    let end = TakeEnd { frames: Frames(2 * WINDOW), ..TakeEnd::default() };
-    rig.committer.apply(CommitCommand::Finish { take: TAKE, end });
-    assert!(rig.work().is_empty());
-    File::options().write(true).open(&rig.plan.path).unwrap().set_len(5000).unwrap();
-    rig.committer.setup.disk.losses_saved.store(64, Relaxed);
-    rig.committer.end_takes();
-    let events: Vec<DiskEvent> = rig.events.try_iter().collect();
-    assert!(matches!(&events[..], [DiskEvent::PutBack { text, .. }] if text.contains("cut it short")));
-    assert!(matches!(rig.work()[..], [DiskEvent::TakeFinished { trouble: None, .. }]));
-    assert!(claimed(&rig.plan.path) == sound(0, 2 * WINDOW));
-}
-
 #[test]
 fn sound_before_a_device_went_away_is_durable_to_its_last_frame_while_the_device_is_away() {
     let mut rig = Rig::new(3);
@@ -462,55 +409,6 @@ fn a_take_that_needs_no_continuation_any_more_is_reported_again_when_it_is_stuck
 }
 
 #[test]
-fn a_take_that_another_program_replaces_while_it_grows_is_put_back_under_its_name_and_stays_whole() {
-    for replaced in [true, false] {
-        let mut rig = Rig::new(3);
-        rig.captured(0);
-        rig.work();
-        let other = rig.folder.path().join("saved by an editor");
-        std::fs::write(&other, "of the editor").unwrap();
-        if replaced {
-            std::fs::rename(&other, &rig.plan.path).unwrap();
-        } else {
-            std::fs::remove_file(&rig.plan.path).unwrap();
-        }
-        rig.captured(1);
-        let events = rig.work();
-        assert!(events.iter().any(|event| matches!(event, DiskEvent::PutBack { .. })), "at the next sync");
-        assert!(claimed(&rig.plan.path) == sound(0, 2 * WINDOW), "while it grows");
-        rig.captured(2);
-        assert_eq!(rig.finish(3), (None, None));
-        assert!(claimed(&rig.plan.path) == sound(0, 3 * WINDOW), "at the end");
-        let aside = rig.folder.path().join("t-1 (of another program 1).wav");
-        let kept = if replaced { aside } else { other };
-        assert_eq!(std::fs::read(kept).unwrap(), b"of the editor", "no file of another program is changed");
-        let names = std::fs::read_dir(rig.folder.path()).unwrap().count();
-        assert_eq!(names, 3, "mirror, take, and the editor's file");
-    }
-}
-
-#[test]
-fn a_take_that_another_program_cuts_short_is_whole_again_from_the_mirror() {
-    for length in [0, 5000, 4096 + 12_288] {
-        let mut rig = Rig::new(4);
-        rig.captured(0);
-        rig.captured(1);
-        rig.work();
-        let other = File::options().write(true).open(&rig.plan.path).unwrap();
-        other.set_len(length).unwrap();
-        other.write_all_at(&[7; 4000], 0).unwrap();
-        rig.captured(2);
-        let events = rig.work();
-        let is_told =
-            |event: &DiskEvent| matches!(event, DiskEvent::PutBack { text, .. } if text.contains("cut it short"));
-        assert!(events.iter().any(is_told), "{length}");
-        rig.captured(3);
-        assert_eq!(rig.finish(4), (None, None));
-        assert!(claimed(&rig.plan.path) == sound(0, 4 * WINDOW), "{length}");
-    }
-}
-
-#[test]
 fn a_take_that_has_all_its_sound_does_not_continue_behind_its_end() {
     let mut rig = Rig::new(3);
     rig.captured(0);
@@ -524,26 +422,6 @@ fn a_take_that_has_all_its_sound_does_not_continue_behind_its_end() {
     assert!(matches!(rig.go_on(WINDOW), Continuation::Needless));
     assert!(!rig.next_path().exists(), "no file begins at the end of the pass");
     assert_eq!(rig.stuck(), None, "the take is not reported again");
-}
-
-#[test]
-fn sound_is_not_freed_from_memory_while_its_file_has_no_name() {
-    let mut rig = Rig::new(2);
-    rig.captured(0);
-    rig.work();
-    rig.captured(1);
-    std::fs::remove_file(&rig.plan.path).unwrap();
-    // A folder in the place of the copy: the file cannot be put back.
-    let part = rig.folder.path().join(".t-1.wav.part");
-    std::fs::create_dir(&part).unwrap();
-    rig.work();
-    let mut bytes = vec![0; (WINDOW * FRAME_BYTES) as usize];
-    rig.spool.file.read_exact_at(&mut bytes, rig.spool.shape.slot_at(1)).unwrap();
-    assert_eq!(rig.spool.listed(byte_of(WINDOW), byte_of(2 * WINDOW)).len(), 1);
-    assert_eq!(bytes, sound(WINDOW, 2 * WINDOW), "a kill now would free the file that has no name");
-    std::fs::remove_dir(&part).unwrap();
-    assert_eq!(rig.finish(2), (None, None));
-    assert_eq!(claimed(&rig.plan.path), sound(0, 2 * WINDOW));
 }
 
 #[test]

@@ -1,0 +1,149 @@
+//! A take whose file another program changes, removes or replaces while it is recorded. Thread: test.
+
+use super::tests::{FRAME_BYTES, Rig, TAKE, WINDOW, byte_of, claimed, sound};
+use super::*;
+use crate::message::take::TakeEnd;
+use crate::time::Frames;
+use std::fs::File;
+use std::os::unix::fs::FileExt;
+
+#[test]
+fn an_earlier_file_that_is_cut_short_before_it_is_finished_is_whole_again_from_the_mirror() {
+    let mut rig = Rig::new(3);
+    rig.captured(0);
+    rig.captured(1);
+    rig.work();
+    rig.committer.on_write_failure(0, &io::Error::from_raw_os_error(libc::ENOSPC));
+    assert!(matches!(rig.go_on(2 * WINDOW), Continuation::Done));
+    File::options().write(true).open(&rig.plan.path).unwrap().set_len(5000).unwrap();
+    rig.captured(2);
+    assert_eq!(rig.finish(3), (None, None));
+    rig.check_files(2 * WINDOW, 3 * WINDOW);
+}
+
+#[test]
+fn a_file_that_was_changed_before_its_take_continued_elsewhere_is_the_one_that_is_not_whole() {
+    let mut rig = Rig::new(3);
+    rig.pair.set_ended(Replica::Mirror);
+    rig.pair.note_cut(Replica::Mirror);
+    rig.captured(0);
+    rig.captured(1);
+    rig.work();
+    File::options().write(true).open(&rig.plan.path).unwrap().set_len(5000).unwrap();
+    rig.work();
+    rig.committer.on_write_failure(0, &io::Error::from_raw_os_error(libc::ENOSPC));
+    assert!(matches!(rig.go_on(2 * WINDOW), Continuation::Done));
+    assert!(!rig.committer.takes[0].cut);
+    rig.captured(2);
+    let (earlier, _) = rig.finish(3);
+    assert!(earlier.is_some_and(|trouble| trouble.contains("t-1.wav") && trouble.contains("another program")));
+}
+
+/// The end of a take gives its file the whole length. So a part that was cut off between the last look and the end was
+/// silence, and the take counted as whole.
+#[test]
+fn a_take_that_is_cut_short_just_before_its_end_is_whole_again_from_the_mirror() {
+    let mut rig = Rig::new(3);
+    rig.captured(0);
+    rig.captured(1);
+    // The end waits for a save.
+    rig.committer.setup.published.losses_reported.store(64, Relaxed);
+    let end = TakeEnd { frames: Frames(2 * WINDOW), ..TakeEnd::default() };
+    rig.committer.apply(CommitCommand::Finish { take: TAKE, end });
+    assert!(rig.work().is_empty());
+    File::options().write(true).open(&rig.plan.path).unwrap().set_len(5000).unwrap();
+    rig.committer.setup.disk.losses_saved.store(64, Relaxed);
+    rig.committer.end_takes();
+    let events: Vec<DiskEvent> = rig.events.try_iter().collect();
+    assert!(matches!(&events[..], [DiskEvent::PutBack { text, .. }] if text.contains("cut it short")));
+    assert!(matches!(rig.work()[..], [DiskEvent::TakeFinished { trouble: None, .. }]));
+    assert!(claimed(&rig.plan.path) == sound(0, 2 * WINDOW));
+}
+
+#[test]
+fn a_take_that_another_program_replaces_while_it_grows_is_put_back_under_its_name_and_stays_whole() {
+    for replaced in [true, false] {
+        let mut rig = Rig::new(3);
+        rig.captured(0);
+        rig.work();
+        let other = rig.folder.path().join("saved by an editor");
+        std::fs::write(&other, "of the editor").unwrap();
+        if replaced {
+            std::fs::rename(&other, &rig.plan.path).unwrap();
+        } else {
+            std::fs::remove_file(&rig.plan.path).unwrap();
+        }
+        rig.captured(1);
+        let events = rig.work();
+        assert!(events.iter().any(|event| matches!(event, DiskEvent::PutBack { .. })), "at the next sync");
+        assert!(claimed(&rig.plan.path) == sound(0, 2 * WINDOW), "while it grows");
+        rig.captured(2);
+        assert_eq!(rig.finish(3), (None, None));
+        assert!(claimed(&rig.plan.path) == sound(0, 3 * WINDOW), "at the end");
+        let aside = rig.folder.path().join("t-1 (of another program 1).wav");
+        let kept = if replaced { aside } else { other };
+        assert_eq!(std::fs::read(kept).unwrap(), b"of the editor", "no file of another program is changed");
+        let names = std::fs::read_dir(rig.folder.path()).unwrap().count();
+        assert_eq!(names, 3, "mirror, take, and the editor's file");
+    }
+}
+
+#[test]
+fn a_take_that_another_program_cuts_short_is_whole_again_from_the_mirror() {
+    for length in [0, 5000, 4096 + 12_288] {
+        let mut rig = Rig::new(4);
+        rig.captured(0);
+        rig.captured(1);
+        rig.work();
+        let other = File::options().write(true).open(&rig.plan.path).unwrap();
+        other.set_len(length).unwrap();
+        other.write_all_at(&[7; 4000], 0).unwrap();
+        rig.captured(2);
+        let events = rig.work();
+        let is_told =
+            |event: &DiskEvent| matches!(event, DiskEvent::PutBack { text, .. } if text.contains("cut it short"));
+        assert!(events.iter().any(is_told), "{length}");
+        rig.captured(3);
+        assert_eq!(rig.finish(4), (None, None));
+        assert!(claimed(&rig.plan.path) == sound(0, 4 * WINDOW), "{length}");
+    }
+}
+
+#[test]
+fn sound_is_not_freed_from_memory_while_its_file_has_no_name() {
+    let mut rig = Rig::new(2);
+    rig.captured(0);
+    rig.work();
+    rig.captured(1);
+    std::fs::remove_file(&rig.plan.path).unwrap();
+    // A folder in the place of the copy: the file cannot be put back.
+    let part = rig.folder.path().join(".t-1.wav.part");
+    std::fs::create_dir(&part).unwrap();
+    rig.work();
+    let mut bytes = vec![0; (WINDOW * FRAME_BYTES) as usize];
+    rig.spool.file.read_exact_at(&mut bytes, rig.spool.shape.slot_at(1)).unwrap();
+    assert_eq!(rig.spool.listed(byte_of(WINDOW), byte_of(2 * WINDOW)).len(), 1);
+    assert_eq!(bytes, sound(WINDOW, 2 * WINDOW), "a kill now would free the file that has no name");
+    std::fs::remove_dir(&part).unwrap();
+    assert_eq!(rig.finish(2), (None, None));
+    assert_eq!(claimed(&rig.plan.path), sound(0, 2 * WINDOW));
+}
+
+#[test]
+fn a_take_whose_removed_file_cannot_be_put_back_is_durable_again_in_the_file_in_which_it_continues() {
+    let mut rig = Rig::new(3);
+    rig.captured(0);
+    rig.work();
+    rig.captured(1);
+    std::fs::remove_file(&rig.plan.path).unwrap();
+    // A folder in the place of the copy: the file cannot be put back.
+    std::fs::create_dir(rig.folder.path().join(".t-1.wav.part")).unwrap();
+    assert_eq!(rig.stuck(), Some(WINDOW));
+    assert!(matches!(rig.go_on(WINDOW), Continuation::Done));
+    rig.captured(2);
+    let events = rig.work();
+    assert!(!events.iter().any(|event| matches!(event, DiskEvent::Stuck { .. })), "the next file has a name");
+    assert!(claimed(&rig.next_path()) == sound(WINDOW, 3 * WINDOW));
+    assert_eq!(rig.spool.listed(byte_of(WINDOW), byte_of(3 * WINDOW)), [], "its memory is given back");
+    assert!(rig.finish(3).1.is_none());
+}
