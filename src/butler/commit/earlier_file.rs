@@ -1,4 +1,4 @@
-//! The files of a take before its present one, until they are finished, and the filling of gaps. Thread: committer.
+//! The files of a take before its present one, until they are finished. Thread: committer.
 //!
 //! A take whose disk refuses sound continues in another file. The file before may still have gaps, which only the other
 //! replica can fill. It stays open until they are filled, because a finished header claims every frame.
@@ -6,9 +6,10 @@
 use super::changed::{FoundChange, enter_change, trouble_text};
 use super::disk_error::describe;
 use super::end::RETRIES_AT_END;
+use super::gaps::fill_gap;
 use super::{OpenTake, RETRY};
 use crate::butler::take_file::TakeFile;
-use crate::host::{self, disk};
+use crate::host;
 use crate::message::disk::DiskEvent;
 use crate::message::offset::SpoolByte;
 use crate::message::replica::{Replica, ReplicaPair};
@@ -126,29 +127,4 @@ impl OpenTake {
         events.extend(messages.into_iter().map(put_back));
         events
     }
-}
-
-/// Fills a part of a gap in `file`, a file of `replica`, from the file of the other replica. Returns whether there was a
-/// gap to fill. The gap remains one until `file` is durable.
-pub(super) fn fill_gap(
-    file: &mut TakeFile,
-    pair: &ReplicaPair,
-    replica: Replica,
-    scratch: &mut MmapMut,
-) -> io::Result<bool> {
-    let Some(gap) = pair.next_gap(replica, file.start(), file.filled_end(), scratch.len() as u64) else {
-        let waits_for_ever = pair.has_ended(replica.other()) && file.filled_end() == file.start().0;
-        if waits_for_ever && pair.missing_bytes(replica, file.start()) > 0 {
-            return Err(io::Error::other("parts of it are in neither copy"));
-        }
-        return Ok(false);
-    };
-    let missing = gap.bytes() as usize;
-    let bytes = &mut scratch[..missing.next_multiple_of(crate::limits::PAGE_BYTES)];
-    let (source, at) = gap.source();
-    // A source that is too short is an error: zeros in its place would count as sound.
-    disk::read_exact_at(source, &mut bytes[..missing], at.0)?;
-    bytes[missing..].fill(0);
-    file.fill(gap, bytes)?;
-    Ok(true)
 }

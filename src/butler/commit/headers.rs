@@ -19,6 +19,14 @@ const HEADER_TURNS: usize = 3;
 /// A header that lacks this much is written at the next sync.
 const HEADER_LAG_MAX: Duration = Duration::from_secs(2);
 
+/// The sound that the header of a take may give.
+struct Claim {
+    /// Its end in the present file of the take.
+    end: FileByte,
+    /// Whether that is all that is durable in the pass. Otherwise the take lacks sound before.
+    is_whole: bool,
+}
+
 impl Committer {
     /// Writes the headers that are due, and reserves blocks. Makes one header of each pass durable. Returns whether everything
     /// succeeded.
@@ -30,11 +38,11 @@ impl Committer {
         let mut claimed: Vec<PassKey> = Vec::new();
         let ahead = self.takes.first().map_or(Duration::ZERO, |take| self.ahead_in(&take.file.path));
         self.publish_room();
-        let header_ends = self.header_ends();
+        let claims = self.claims();
         self.header_turn = (self.header_turn + 1) % HEADER_TURNS;
-        for (at, header_end) in header_ends.into_iter().enumerate() {
+        for (at, Claim { end, is_whole }) in claims.into_iter().enumerate() {
             let OpenTake { pass, file, .. } = &mut self.takes[at];
-            let (pass, end) = (*pass, header_end);
+            let pass = *pass;
             let passes_loss = self.losses.get(&pass).is_some_and(UnsavedLosses::has_passed_loss);
             let may_wait = in_spool && !passes_loss && claimed.contains(&pass) && at % HEADER_TURNS != self.header_turn;
             let is_due = match file.header_lag(end) {
@@ -45,12 +53,13 @@ impl Committer {
             if is_due {
                 let mut done = file.write_header(end);
                 // Make one header of each pass durable now; writing the others has begun. A single durable claim is
-                // enough, because it holds for every take.
-                if in_spool && !claimed.contains(&pass) {
+                // enough, because it holds for every take. The claim of a take that lacks sound is not the pass's.
+                if in_spool && is_whole && !claimed.contains(&pass) {
                     done = done.and_then(|()| self.takes[at].sync_file());
                 }
                 match done {
-                    Ok(()) => claimed.push(pass),
+                    Ok(()) if is_whole => claimed.push(pass),
+                    Ok(()) => {}
                     Err(error) => {
                         self.on_write_failure(at, &error);
                         all_written = false;
@@ -62,24 +71,32 @@ impl Committer {
         all_written
     }
 
-    /// For each take: up to where its header may give sound. These frames are durable in every take of its pass, and a session
-    /// on a disk lists the losses before them. Takes whose disk reports errors are excluded. After a power cut they contain
-    /// silence; they do not shorten the other takes. In `in-place`, a header may give what is in the file.
-    fn header_ends(&mut self) -> Vec<FileByte> {
+    /// The claim of each take. These frames are durable in every take of its pass, and a session on a disk lists the losses
+    /// before them. Takes whose disk reports errors are excluded, and takes with a gap that lasts, if another take of the pass
+    /// has none. After a power cut they contain silence; they do not shorten the other takes. In `in-place`, a header may give
+    /// what is in the file.
+    fn claims(&mut self) -> Vec<Claim> {
         let in_spool = self.setup.capture_path == CapturePath::Spool;
-        let reached = |take: &OpenTake| if in_spool { take.durable_frames() } else { take.written_frames() };
-        let durable: Vec<Frames> = self.takes.iter().map(reached).collect();
-        let mut of_pass: HashMap<PassKey, Frames> = HashMap::new();
+        let mut frames = Vec::with_capacity(self.takes.len());
+        // With the takes that have a lasting gap behind the others in order.
+        let mut of_pass: HashMap<PassKey, (bool, Frames)> = HashMap::new();
+        for take in &mut self.takes {
+            take.look_for_gap();
+            frames.push(if in_spool { take.durable_frames() } else { take.written_frames() });
+        }
         let counts = |take: &OpenTake| !in_spool || take.trouble.is_none();
-        for (take, frames) in self.takes.iter().zip(&durable).filter(|(take, _)| counts(take)) {
-            let least = of_pass.entry(take.pass).or_insert(*frames);
-            *least = if in_spool { (*frames).min(*least) } else { (*frames).max(*least) };
+        for (take, frames) in self.takes.iter().zip(&frames).filter(|(take, _)| counts(take)) {
+            let known = (in_spool && take.has_lasting_gap(), *frames);
+            let least = of_pass.entry(take.pass).or_insert(known);
+            *least = if in_spool { known.min(*least) } else { known.max(*least) };
         }
-        for (pass, frames) in &mut of_pass {
-            *frames = self.claimable(*pass, *frames);
-        }
-        let in_pass = |take: &OpenTake| of_pass.get(&take.pass).copied().unwrap_or_default();
-        self.takes.iter().zip(durable).map(|(take, frames)| take.end_in_file(frames.min(in_pass(take)))).collect()
+        let of_pass: HashMap<PassKey, Frames> =
+            of_pass.into_iter().map(|(pass, (_, frames))| (pass, self.claimable(pass, frames))).collect();
+        let claim = |(take, frames): (&OpenTake, Frames)| {
+            let in_pass = of_pass.get(&take.pass).copied().unwrap_or_default();
+            Claim { end: take.end_in_file(frames.min(in_pass)), is_whole: in_pass <= frames }
+        };
+        self.takes.iter().zip(frames).map(claim).collect()
     }
 
     /// The frame of a pass up to which headers may claim sound, of which the frames up to `durable` are durable.

@@ -7,7 +7,7 @@
 //!
 //! A header claims a frame only if it is durable in every take of the pass whose disk accepts writes. After a power cut,
 //! recovery gives all takes of the pass the length of the longest claim. A take whose disk rejected writes has silence
-//! there. A header claims nothing behind a loss before the loss has ended and a session on a disk lists it, or for three
+//! there, and so has a take with a gap that lasts. A header claims nothing behind a loss before the loss has ended and a session on a disk lists it, or for three
 //! seconds after its end ([`unsaved_losses`]).
 
 mod changed;
@@ -15,6 +15,7 @@ mod disk_error;
 mod folder;
 mod earlier_file;
 mod end;
+mod gaps;
 mod headers;
 mod open_take;
 mod open_window;
@@ -464,6 +465,7 @@ impl Committer {
             all_durable = self.takes.iter().all(|take| take.trouble.is_none());
         }
         all_durable &= self.write_headers();
+        all_durable &= !self.takes.iter().any(OpenTake::has_gap);
         if self.setup.replica == Replica::Session {
             let took = host::elapsed(started);
             DiskPublished::raise(&self.spool_use.disk.sync_us_max, took.as_micros() as u64);
@@ -527,37 +529,6 @@ impl Committer {
         // The number counts only stored frames. One block is a margin, while frames are being stored.
         let margin = if rests { 0 } else { limits::STORE_LAG_FRAMES };
         Some((recorded.checked_sub(margin)?, rests)).filter(|_| recorded != NO_PASS)
-    }
-
-    /// Fills gaps of this replica from the other one, for takes that have no span to write. Finishes the files before
-    /// the present ones, also for a take that has ended and cannot be written.
-    fn fill_gaps(&mut self) {
-        if self.takes.iter().all(|take| take.earlier.is_empty() && (take.missing_bytes() == 0 || take.has_pending())) {
-            return;
-        }
-        let Some(mut scratch) = self.take_scratch() else { return };
-        for at in 0..self.takes.len() {
-            let take = &mut self.takes[at];
-            let writes = take.has_pending();
-            let events = if writes && take.end.is_none() { Vec::new() } else { take.advance_earlier(&mut scratch) };
-            let may_fill = !writes && self.retry_at.is_none() && !take.is_held();
-            let filled = if may_fill { take.fill_gaps(&mut scratch) } else { Ok(false) };
-            for event in events {
-                self.send_event(event);
-            }
-            let take = &mut self.takes[at];
-            match filled {
-                // Such a take makes no other writes that would show that its disk accepts sound again.
-                Ok(true) if take.copies_from_session() => (take.trouble, take.failures) = (None, 0),
-                Ok(_) => {}
-                Err(error) => self.on_write_failure(at, &error),
-            }
-        }
-        self.scratch = Some(scratch);
-    }
-
-    fn take_scratch(&mut self) -> Option<MmapMut> {
-        self.scratch.take().or_else(|| MmapMut::map_anon(limits::COPY_RUN_BYTES_MAX).ok())
     }
 
     fn send_event(&self, event: DiskEvent) {

@@ -12,7 +12,8 @@
 
 use super::SpoolUse;
 use super::changed::{FoundChange, enter_change};
-use super::earlier_file::{EarlierFile, fill_gap};
+use super::earlier_file::EarlierFile;
+use super::gaps::fill_gap;
 use crate::butler::spool;
 use crate::butler::take_file::TakeFile;
 use crate::host::{self, disk};
@@ -42,6 +43,10 @@ const WRITE_BEHIND_BYTES: u64 = 2 << 20;
 /// The longest that a take waits for a continuation that begins where it is stuck. Longer than a save of a large
 /// session takes.
 const HOLD: Duration = Duration::from_secs(4);
+
+/// The longest time for which a gap keeps the headers of the other takes of its pass back. To fill a gap can take minutes, and
+/// a power cut in that time must not cost more sound of all takes than this.
+const GAP_HOLD: Duration = Duration::from_secs(3);
 
 /// An open take. Offsets are those of the spool, except where the type is `FileByte`.
 #[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own about the file")]
@@ -91,6 +96,8 @@ pub(super) struct OpenTake {
     damaged: bool,
     /// Whether another program has changed the present file, and no other replica has its sound.
     pub(super) cut: bool,
+    /// When a sync has found a gap, if each later one has found one too.
+    gap_since: Option<Instant>,
     /// Whether a window in the file met a page that is gone, because another program has cut the file short.
     met_cut: bool,
     pub(super) behind: WriteBehind,
@@ -139,6 +146,7 @@ impl OpenTake {
             unreserved: false,
             damaged: false,
             cut: false,
+            gap_since: None,
             met_cut: false,
             behind: WriteBehind { from: FileByte::DATA },
         }
@@ -321,13 +329,32 @@ impl OpenTake {
         self.frame_of(self.file.start().to_spool(self.file.written()))
     }
 
-    /// Frames of the pass that are durable in this take without a gap before them. A gap in an earlier file whose disk
-    /// reports errors does not count: it must not keep the headers of all takes of the pass back.
+    /// Frames of the pass that are durable in this take without a gap before them.
     pub(super) fn durable_frames(&self) -> Frames {
+        self.frame_of(self.first_gap().unwrap_or(SpoolByte(u64::MAX)).min(self.durable()))
+    }
+
+    /// The first byte that the take lacks. A gap in an earlier file whose disk reports errors does not count: it must not keep
+    /// the headers of all takes of the pass back.
+    fn first_gap(&self) -> Option<SpoolByte> {
         let present = self.pair.as_ref().and_then(|pair| pair.first_gap(self.replica, self.file.start()));
         let earlier = self.earlier.iter().filter(|earlier| !earlier.is_troubled());
-        let gaps = earlier.filter_map(EarlierFile::first_gap).chain(present);
-        self.frame_of(gaps.fold(self.durable(), SpoolByte::min))
+        earlier.filter_map(EarlierFile::first_gap).chain(present).min()
+    }
+
+    /// Looks whether sound of the take is in the other replica only. Looks at each sync tell whether a gap lasts.
+    pub(super) fn look_for_gap(&mut self) {
+        self.gap_since = self.first_gap().map(|_| self.gap_since.unwrap_or_else(host::now));
+    }
+
+    /// Whether the last look has found a gap.
+    pub(super) fn has_gap(&self) -> bool {
+        self.gap_since.is_some()
+    }
+
+    /// Whether each look for some seconds has found a gap.
+    pub(super) fn has_lasting_gap(&self) -> bool {
+        self.gap_since.is_some_and(|since| GAP_HOLD <= host::elapsed(since))
     }
 
     /// The offset in the file at which frame `end` of the pass begins; the start of the file's sound if that frame lies
@@ -512,4 +539,12 @@ fn account(span: &SpanToCommit, disk: &DiskPublished) {
     disk.spans_mapped.fetch_sub(u64::from(span.is_mapped), Relaxed);
     disk.spool_bytes.fetch_sub(span.bytes as u64, Relaxed);
     disk.backlog_bytes.fetch_sub(span.bytes as u64, Relaxed);
+}
+
+#[cfg(test)]
+impl OpenTake {
+    /// Lets time pass for a gap.
+    pub(super) fn make_gap_older(&mut self) {
+        self.gap_since = self.gap_since.map(|since| since - GAP_HOLD);
+    }
 }

@@ -235,6 +235,76 @@ fn a_gap_before_a_continuation_is_filled_in_the_file_in_which_it_lies() {
     assert!(claimed(&rig.next_path()) == sound(2 * WINDOW, 5 * WINDOW), "the next file is whole");
 }
 
+/// The header of no take claimed anything behind a gap of one take, as long as it was filled, which took minutes. A power cut
+/// in this time cut all takes off there.
+#[test]
+fn a_gap_of_one_take_keeps_the_headers_of_the_others_back_for_three_seconds_at_most() {
+    let mut rig = Rig::new(4);
+    let (other, path) = (TakeKey(2), rig.folder.path().join("t-2.wav"));
+    let identity = Uuid::new_v4();
+    let plan = TakePlan { key: other, identity, path: path.clone(), pair: None, ..rig.plan.clone() };
+    let bytes = (WINDOW * FRAME_BYTES) as usize;
+    let spool = Arc::new(spool::create(&SpoolPlace::Memory, &plan, identity, bytes).unwrap());
+    (0..4).for_each(|window| spool.list(window as u32, byte_of(window * WINDOW), bytes).unwrap());
+    write_slots(&spool, 4 * WINDOW);
+    rig.committer.apply(CommitCommand::Open { pass: PassKey(1), takes: vec![plan] });
+    rig.committer.apply(CommitCommand::Spooled { take: other, spool: Arc::clone(&spool) });
+    let captured = |rig: &mut Rig, number: u64| {
+        let span = SpanToCommit::new(byte_of(number * WINDOW), bytes, bytes, true, &[Replica::Session]);
+        let span = span.in_slot(CapturedSlot::new(&spool, number as u32, byte_of(number * WINDOW), None));
+        rig.committer.apply(CommitCommand::Captured { take: other, span: Arc::new(span) });
+    };
+    let sync = |rig: &mut Rig| {
+        rig.committer.write_some(true);
+        rig.committer.sync();
+        let frames = |path: &Path| claimed(path).len() as u64 / FRAME_BYTES / WINDOW;
+        (frames(&rig.plan.path), frames(&path))
+    };
+    rig.captured(0);
+    captured(&mut rig, 0);
+    sync(&mut rig);
+    assert_eq!(sync(&mut rig), (1, 1));
+    rig.gave_up(1);
+    rig.captured(2);
+    captured(&mut rig, 1);
+    captured(&mut rig, 2);
+    rig.committer.started -= Duration::from_secs(60);
+    rig.committer.setup.disk.durable_ms.store(0, Relaxed);
+    assert_eq!(sync(&mut rig), (1, 1), "the gap may be short");
+    rig.committer.takes[0].make_gap_older();
+    assert_eq!(sync(&mut rig), (1, 3), "what the other take has is on the disk");
+    captured(&mut rig, 3);
+    rig.captured(3);
+    assert_eq!(sync(&mut rig), (1, 4), "one header is durable at each sync");
+    assert_eq!(rig.committer.setup.disk.durable_ms.load(Relaxed), 0, "the disk lacks sound");
+    rig.work();
+    assert_eq!((sync(&mut rig), sync(&mut rig)), ((4, 4), (4, 4)), "the gap is filled");
+    assert!(60_000 <= rig.committer.setup.disk.durable_ms.load(Relaxed));
+}
+
+/// Each take got one run in a tick, so that a gap of an hour took minutes.
+#[test]
+fn several_runs_of_a_gap_are_filled_between_two_syncs() {
+    let runs = |rig: &Rig| {
+        let take = &rig.committer.takes[0];
+        (take.file.filled_end() - take.file.start().0).div_ceil(limits::COPY_RUN_BYTES_MAX as u64)
+    };
+    let mut rig = Rig::new(500);
+    rig.committer.next_sync = Instant::now() + Duration::from_secs(60);
+    rig.pair.add_gap(Replica::Session, byte_of(0), byte_of(500 * WINDOW));
+    // A run can be slow for once.
+    let several = (0..10).any(|_| {
+        let before = runs(&rig);
+        rig.committer.fill_gaps();
+        (2..=8).contains(&(runs(&rig) - before))
+    });
+    assert!(several);
+    rig.committer.next_sync = Instant::now();
+    let before = runs(&rig);
+    rig.committer.fill_gaps();
+    assert_eq!(runs(&rig), before + 1, "a sync is due");
+}
+
 #[test]
 fn a_gap_that_cannot_be_filled_before_a_continuation_is_reported_and_never_claimed() {
     let mut rig = Rig::new(4);
