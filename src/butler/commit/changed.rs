@@ -24,16 +24,14 @@ pub(super) fn enter_change(
         pair.note_cut(replica);
     }
     let source = pair.filter(|(pair, replica)| pair.has_sound(replica.other()) && !pair.are_both_cut());
+    file.note_changed(source.is_none());
     let outcome = match source {
         Some((pair, replica)) => {
             let start = file.start();
             pair.add_gap(replica, start.0, start.to_spool(end));
             "its sound is copied from the other replica"
         }
-        None => {
-            file.note_lost_sound();
-            "sound that it had may be lost, and the recording continues behind it"
-        }
+        None => "sound that it had may be lost, and the recording continues behind it",
     };
     let (name, deed) = (file.path.display(), if change.is_shorter { "cut it short" } else { "wrote to it" });
     let text = format!(

@@ -4,6 +4,7 @@ use super::tests::{FRAME_BYTES, Rig, TAKE, WINDOW, byte_of, claimed, sound};
 use super::*;
 use crate::message::take::TakeEnd;
 use crate::time::Frames;
+use crate::wav::bext::CHANGED_BY_OTHERS;
 use std::fs::File;
 use std::os::unix::fs::FileExt;
 
@@ -146,4 +147,32 @@ fn a_take_whose_removed_file_cannot_be_put_back_is_durable_again_in_the_file_in_
     assert!(claimed(&rig.next_path()) == sound(WINDOW, 3 * WINDOW));
     assert_eq!(rig.spool.listed(byte_of(WINDOW), byte_of(3 * WINDOW)), [], "its memory is given back");
     assert!(rig.finish(3).1.is_none());
+}
+
+/// The header of the other program stayed until the file was copied from the mirror, which took minutes. A recovery after a
+/// kill in this time took the file for one of another program.
+#[test]
+fn a_header_of_another_program_is_replaced_at_the_next_sync_and_says_that_the_file_is_changed_until_it_is_repaired() {
+    let mut rig = Rig::new(4);
+    rig.captured(0);
+    rig.captured(1);
+    rig.work();
+    let remarks = |rig: &Rig| {
+        let bytes = std::fs::read(&rig.plan.path).unwrap();
+        String::from_utf8_lossy(&bytes[..4096]).matches(CHANGED_BY_OTHERS).count()
+    };
+    let other = File::options().write(true).open(&rig.plan.path).unwrap();
+    other.write_all_at(&[7; 4096], 0).unwrap();
+    rig.captured(2);
+    rig.committer.find_changes();
+    rig.committer.write_some(true);
+    rig.committer.sync();
+    assert!(claimed(&rig.plan.path) == sound(0, 2 * WINDOW), "a power cut costs nothing that was claimed before");
+    assert_eq!(remarks(&rig), 1);
+    rig.work();
+    assert!(claimed(&rig.plan.path) == sound(0, 3 * WINDOW));
+    assert_eq!(remarks(&rig), 0, "it is whole");
+    rig.captured(3);
+    assert_eq!(rig.finish(4), (None, None));
+    assert!(claimed(&rig.plan.path) == sound(0, 4 * WINDOW));
 }

@@ -11,7 +11,7 @@ use super::{OpenTake, RETRY};
 use crate::butler::take_file::TakeFile;
 use crate::host;
 use crate::message::disk::DiskEvent;
-use crate::message::offset::SpoolByte;
+use crate::message::offset::{FileByte, SpoolByte};
 use crate::message::replica::{Replica, ReplicaPair};
 use crate::message::take::TakeEnd;
 use memmap2::MmapMut;
@@ -72,6 +72,9 @@ impl EarlierFile {
                 pair.replace_file(*replica, self.file.start(), self.file.file());
             }
             messages.extend(put_back);
+            if self.file.is_header_due() {
+                self.file.write_header(FileByte::DATA)?;
+            }
             fill_gap(&mut self.file, pair, *replica, scratch)?;
             for filled in self.file.sync()? {
                 pair.gap_filled(*replica, &filled);

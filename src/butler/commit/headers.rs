@@ -41,14 +41,16 @@ impl Committer {
         let claims = self.claims();
         self.header_turn = (self.header_turn + 1) % HEADER_TURNS;
         for (at, Claim { end, is_whole }) in claims.into_iter().enumerate() {
-            let OpenTake { pass, file, .. } = &mut self.takes[at];
+            let OpenTake { pass, file, trouble, .. } = &mut self.takes[at];
             let pass = *pass;
+            // The disk has refused something a moment ago. A header that may be gone is written with the next attempt.
+            let waits_for_disk = file.is_header_due() && trouble.is_some() && self.retry_at.is_some();
             let passes_loss = self.losses.get(&pass).is_some_and(UnsavedLosses::has_passed_loss);
             let may_wait = in_spool && !passes_loss && claimed.contains(&pass) && at % HEADER_TURNS != self.header_turn;
             let is_due = match file.header_lag(end) {
                 HeaderLag::Nothing => false,
                 HeaderLag::Part(lag) => !may_wait || HEADER_LAG_MAX <= lag,
-                HeaderLag::All => true,
+                HeaderLag::All => !waits_for_disk,
             };
             if is_due {
                 let mut done = file.write_header(end);

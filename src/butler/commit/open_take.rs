@@ -344,6 +344,9 @@ impl OpenTake {
 
     /// Looks whether sound of the take is in the other replica only. Looks at each sync tell whether a gap lasts.
     pub(super) fn look_for_gap(&mut self) {
+        if self.missing_bytes() == 0 {
+            self.file.note_repaired();
+        }
         self.gap_since = self.first_gap().map(|_| self.gap_since.unwrap_or_else(host::now));
     }
 

@@ -1,5 +1,8 @@
 //! The WAV file of a take that is recorded: reserved blocks, sound, header, end. Thread: committer.
 
+#[cfg(test)]
+mod tests;
+
 use super::capabilities::Capabilities;
 use super::put_back;
 use super::take_place::TakePlace;
@@ -15,6 +18,7 @@ use crate::wav::header::Header;
 use memmap2::MmapMut;
 use nix::errno::Errno;
 use nix::fcntl::{PosixFadviseAdvice, posix_fadvise};
+use std::borrow::Cow;
 use std::fs::{File, OpenOptions};
 use std::io::{self, IoSlice};
 use std::os::fd::AsRawFd;
@@ -45,7 +49,7 @@ pub enum HeaderLag {
     Nothing,
     /// So much is missing at the end.
     Part(Duration),
-    /// The header gives no sound.
+    /// The header gives no sound, or it must be written in any case.
     All,
 }
 
@@ -76,6 +80,10 @@ pub struct TakeFile {
     header_end: FileByte,
     /// Whether the last header that was written is surely the one in `page`.
     header_is_known: bool,
+    /// Whether the header must be written again, because the file may have another one, or none.
+    header_is_due: bool,
+    /// Whether another program has changed the file, and its sound is being copied from the other replica.
+    is_in_repair: bool,
     /// Whether the file system gives a file that is removed no other name while it is open.
     keeps_no_removed_name: bool,
     /// Whether the last call of [`TakeFile::find_change`] found that the file has a name.
@@ -130,6 +138,8 @@ impl TakeFile {
             durable: FileByte::DATA,
             header_end: FileByte::DATA,
             header_is_known: false,
+            header_is_due: false,
+            is_in_repair: false,
             has_name: false,
             was_linked: false,
             unsynced: false,
@@ -205,11 +215,19 @@ impl TakeFile {
 
     /// How much of the sound before `end` the header does not give.
     pub fn header_lag(&self, end: FileByte) -> HeaderLag {
+        if self.header_is_due {
+            return HeaderLag::All;
+        }
         match end.0.saturating_sub(self.header_end.0) {
             0 => HeaderLag::Nothing,
             _ if self.header_end == FileByte::DATA => HeaderLag::All,
             bytes => HeaderLag::Part(Duration::from_millis(bytes * 1000 / self.speed().max(1))),
         }
+    }
+
+    /// Whether the header must be written again, whatever it gives.
+    pub fn is_header_due(&self) -> bool {
+        self.header_is_due
     }
 
     /// Reserves blocks for the sound of the next `ahead`, at most [`limits::RESERVE_SECONDS`]. Returns whether anything
@@ -348,11 +366,21 @@ impl TakeFile {
         }
     }
 
-    /// Sound that the header claims is gone. The header says so from now on, and a recovery lists what the file lacks.
-    pub fn note_lost_sound(&mut self) {
-        self.header.bext.note(CHANGED_BY_OTHERS);
-        // The header is due now, also if it has nothing more to claim.
-        self.header_end = FileByte::DATA;
+    /// Another program has changed the file. The header says so from now on, and is due: without it, a recovery would take the
+    /// file for the one of another program, or would trust all of its sound. `is_lost`: sound of the file is gone. Otherwise
+    /// the remark stays until [`TakeFile::note_repaired`].
+    pub fn note_changed(&mut self, is_lost: bool) {
+        if is_lost {
+            self.header.bext.note(CHANGED_BY_OTHERS);
+        } else {
+            self.is_in_repair = true;
+        }
+        self.header_is_due = true;
+    }
+
+    /// All sound of the file is from this program, and durable.
+    pub fn note_repaired(&mut self) {
+        self.header_is_due |= std::mem::take(&mut self.is_in_repair);
     }
 
     /// End of the gaps that were written and are not durable yet; the start of the file if there is none.
@@ -365,15 +393,22 @@ impl TakeFile {
         self.written = self.written.max(end);
     }
 
-    /// Writes a header that gives sound up to `end`, so that other programs see the sound.
+    /// Writes a header that gives sound up to `end`, so that other programs see the sound. A header never gives less than the
+    /// one before: after a power cut, a recovery would cut off what an earlier header has claimed.
     pub fn write_header(&mut self, end: FileByte) -> io::Result<()> {
-        let frame_bytes = self.frame_bytes() as u64;
+        let (end, frame_bytes) = (end.max(self.header_end), self.frame_bytes() as u64);
         self.header.data_bytes = (end - FileByte::DATA) / frame_bytes * frame_bytes;
-        self.page.copy_from_slice(&*self.header.build());
+        let mut header = Cow::Borrowed(&self.header);
+        if self.is_in_repair {
+            header.to_mut().bext.note(CHANGED_BY_OTHERS);
+        }
+        self.page.copy_from_slice(&*header.build());
         self.header_is_known = false;
         disk::write_all_at(&*self.file, &self.page, 0)?;
         self.header_is_known = true;
         self.header_end = end;
+        // A header that replaces another one must be durable even if no sound follows.
+        self.unsynced |= std::mem::take(&mut self.header_is_due);
         if self.o_direct_file.is_some() {
             // Only the header goes through the page cache, and its page contains no sound.
             crate::window::map::write_behind(&self.file, 0, limits::DATA_OFFSET).ok();
@@ -395,7 +430,7 @@ impl TakeFile {
         if let Err(error) = result {
             self.written = self.durable;
             // The kernel may have dropped the page of the header, too.
-            self.header_is_known = false;
+            (self.header_is_known, self.header_is_due) = (false, true);
             return Err(error);
         }
         (self.durable, self.unsynced) = (written, false);
@@ -474,122 +509,4 @@ fn open_o_direct(file: &File, header: &[u8]) -> Option<File> {
     let path = format!("/proc/self/fd/{}", file.as_raw_fd());
     let file = disk::open(OpenOptions::new().read(true).write(true).custom_flags(libc::O_DIRECT), path.as_ref());
     file.ok().filter(|file| disk::write_all_at(file, header, 0).is_ok())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::format::TakeFormat;
-    use crate::message::take::TakeKey;
-    use crate::time::FramePos;
-    use uuid::Uuid;
-
-    fn plan(folder: &std::path::Path) -> TakePlan {
-        TakePlan {
-            key: TakeKey(1),
-            identity: Uuid::new_v4(),
-            session: Uuid::new_v4(),
-            path: folder.join("t-1.wav"),
-            header: Header::new(1, 48_000, TakeFormat::S24),
-            pair: None,
-            head: Frames(0),
-        }
-    }
-
-    #[test]
-    fn a_take_is_readable_while_it_grows_and_exact_at_its_end_with_every_capability() {
-        for without in [vec![], vec!["o_direct".to_owned()], vec!["o_direct".to_owned(), "fallocate".to_owned()]] {
-            let folder = tempfile::tempdir().unwrap();
-            let (capabilities, mut notes) = (Capabilities::probe(&without), Vec::new());
-            let mut take = TakeFile::create(
-                &plan(folder.path()),
-                FileStart::FIRST,
-                &capabilities,
-                Duration::from_secs(30),
-                &mut notes,
-            )
-            .unwrap();
-            take.make_durable(&capabilities, true, &mut notes).unwrap();
-            assert_eq!(notes.is_empty(), without.is_empty(), "{notes:?}");
-            let memory = MmapMut::map_anon(12_288).unwrap();
-            take.write_run(FileByte(4096), &mut [IoSlice::new(&memory[..4096]), IoSlice::new(&memory[4096..])])
-                .unwrap();
-            take.note_written(FileByte(4096 + 12_288));
-            assert!(take.sync().unwrap().is_empty());
-            assert!(!take.is_unsynced() && take.header_lag(take.durable()) == HeaderLag::All);
-            take.write_header(take.durable()).unwrap();
-            assert_eq!(hound::WavReader::open(&take.path).unwrap().duration(), 4096);
-            let end =
-                TakeEnd { frames: Frames(4095), began: FramePos(7), latency: Frames(3), history: "A=PCM".to_owned() };
-            take.finish(end.frames, &end).unwrap();
-            let reader = hound::WavReader::open(&take.path).unwrap();
-            assert_eq!((reader.duration(), reader.spec().bits_per_sample), (4095, 24));
-            assert_eq!(
-                std::fs::metadata(&take.path).unwrap().len(),
-                4096 + 4095 * 3 + 1,
-                "a pad byte after an odd size"
-            );
-        }
-    }
-
-    #[test]
-    fn a_file_that_another_program_cuts_short_or_writes_to_is_found_once_and_one_that_it_prolongs_is_none() {
-        let folder = tempfile::tempdir().unwrap();
-        let capabilities = Capabilities::probe(&[]);
-        let ahead = Duration::from_secs(1);
-        let mut take =
-            TakeFile::create(&plan(folder.path()), FileStart::FIRST, &capabilities, ahead, &mut Vec::new()).unwrap();
-        assert_eq!(take.find_change(false), None, "it has no sound");
-        take.write_run(FileByte(4096), &mut [IoSlice::new(&[1; 12_288])]).unwrap();
-        take.note_written(FileByte(4096 + 9000));
-        assert_eq!(take.find_change(false), None);
-        let other = OpenOptions::new().write(true).open(&take.path).unwrap();
-        other.set_len(1 << 20).unwrap();
-        assert_eq!(take.find_change(false), None, "it is longer");
-        other.set_len(5000).unwrap();
-        let cut = |had| Some(Change { had: FileByte(had), is_shorter: true });
-        assert_eq!(take.find_change(false), cut(4096 + 9000), "up to the end of the sound");
-        assert_eq!(take.find_change(false), None, "once only");
-        other.set_len(0).unwrap();
-        assert_eq!(take.find_change(false), cut(5000));
-        // An older copy of the take is saved over it: a header that claims less.
-        take.write_header(FileByte(4096 + 3000)).unwrap();
-        let older = std::fs::read(&take.path).unwrap();
-        take.write_header(FileByte(4096 + 6000)).unwrap();
-        assert_eq!(take.find_change(false), None);
-        std::fs::write(&take.path, &older).unwrap();
-        assert_eq!(take.find_change(false).map(|change| change.is_shorter), Some(false));
-        assert_eq!(take.find_change(false), None, "once only");
-        take.write_header(FileByte(4096 + 6000)).unwrap();
-        assert_eq!(take.find_change(false), None);
-        // A sync fails, and the kernel drops the page of the header.
-        take.synced(Err(io::ErrorKind::StorageFull.into())).unwrap_err();
-        disk::write_all_at(&*take.file, &older[..4096], 0).unwrap();
-        assert_eq!(take.find_change(false), None, "the disk did it");
-        // After a link, a single name need not be the one in the session.
-        assert!(take.has_name());
-        std::fs::hard_link(&take.path, folder.path().join("link")).unwrap();
-        take.find_change(false);
-        std::fs::remove_file(&take.path).unwrap();
-        take.find_change(false);
-        assert!(!take.has_name());
-    }
-
-    #[test]
-    fn an_existing_file_is_never_changed() {
-        let folder = tempfile::tempdir().unwrap();
-        let plan = plan(folder.path());
-        std::fs::write(&plan.path, "mine").unwrap();
-        let error = TakeFile::create(
-            &plan,
-            FileStart::FIRST,
-            &Capabilities::probe(&[]),
-            Duration::from_secs(30),
-            &mut Vec::new(),
-        )
-        .err()
-        .unwrap();
-        assert_eq!(error.kind(), io::ErrorKind::AlreadyExists);
-        assert_eq!(std::fs::read(&plan.path).unwrap(), b"mine");
-    }
 }

@@ -1,0 +1,150 @@
+//! The file of a take alone: capabilities, changes by other programs, headers. Thread: test.
+
+use super::*;
+use crate::format::TakeFormat;
+use crate::message::take::TakeKey;
+use crate::time::FramePos;
+use uuid::Uuid;
+
+fn plan(folder: &std::path::Path) -> TakePlan {
+    TakePlan {
+        key: TakeKey(1),
+        identity: Uuid::new_v4(),
+        session: Uuid::new_v4(),
+        path: folder.join("t-1.wav"),
+        header: Header::new(1, 48_000, TakeFormat::S24),
+        pair: None,
+        head: Frames(0),
+    }
+}
+
+#[test]
+fn a_take_is_readable_while_it_grows_and_exact_at_its_end_with_every_capability() {
+    for without in [vec![], vec!["o_direct".to_owned()], vec!["o_direct".to_owned(), "fallocate".to_owned()]] {
+        let folder = tempfile::tempdir().unwrap();
+        let (capabilities, mut notes) = (Capabilities::probe(&without), Vec::new());
+        let mut take = TakeFile::create(
+            &plan(folder.path()),
+            FileStart::FIRST,
+            &capabilities,
+            Duration::from_secs(30),
+            &mut notes,
+        )
+        .unwrap();
+        take.make_durable(&capabilities, true, &mut notes).unwrap();
+        assert_eq!(notes.is_empty(), without.is_empty(), "{notes:?}");
+        let memory = MmapMut::map_anon(12_288).unwrap();
+        take.write_run(FileByte(4096), &mut [IoSlice::new(&memory[..4096]), IoSlice::new(&memory[4096..])]).unwrap();
+        take.note_written(FileByte(4096 + 12_288));
+        assert!(take.sync().unwrap().is_empty());
+        assert!(!take.is_unsynced() && take.header_lag(take.durable()) == HeaderLag::All);
+        take.write_header(take.durable()).unwrap();
+        assert_eq!(hound::WavReader::open(&take.path).unwrap().duration(), 4096);
+        let end = TakeEnd { frames: Frames(4095), began: FramePos(7), latency: Frames(3), history: "A=PCM".to_owned() };
+        take.finish(end.frames, &end).unwrap();
+        let reader = hound::WavReader::open(&take.path).unwrap();
+        assert_eq!((reader.duration(), reader.spec().bits_per_sample), (4095, 24));
+        assert_eq!(std::fs::metadata(&take.path).unwrap().len(), 4096 + 4095 * 3 + 1, "a pad byte after an odd size");
+    }
+}
+
+#[test]
+fn a_file_that_another_program_cuts_short_or_writes_to_is_found_once_and_one_that_it_prolongs_is_none() {
+    let folder = tempfile::tempdir().unwrap();
+    let capabilities = Capabilities::probe(&[]);
+    let ahead = Duration::from_secs(1);
+    let mut take =
+        TakeFile::create(&plan(folder.path()), FileStart::FIRST, &capabilities, ahead, &mut Vec::new()).unwrap();
+    assert_eq!(take.find_change(false), None, "it has no sound");
+    take.write_run(FileByte(4096), &mut [IoSlice::new(&[1; 12_288])]).unwrap();
+    take.note_written(FileByte(4096 + 9000));
+    assert_eq!(take.find_change(false), None);
+    let other = OpenOptions::new().write(true).open(&take.path).unwrap();
+    other.set_len(1 << 20).unwrap();
+    assert_eq!(take.find_change(false), None, "it is longer");
+    other.set_len(5000).unwrap();
+    let cut = |had| Some(Change { had: FileByte(had), is_shorter: true });
+    assert_eq!(take.find_change(false), cut(4096 + 9000), "up to the end of the sound");
+    assert_eq!(take.find_change(false), None, "once only");
+    other.set_len(0).unwrap();
+    assert_eq!(take.find_change(false), cut(5000));
+    // An older copy of the take is saved over it: a header that claims less.
+    take.write_header(FileByte(4096 + 3000)).unwrap();
+    let older = std::fs::read(&take.path).unwrap();
+    take.write_header(FileByte(4096 + 6000)).unwrap();
+    assert_eq!(take.find_change(false), None);
+    std::fs::write(&take.path, &older).unwrap();
+    assert_eq!(take.find_change(false).map(|change| change.is_shorter), Some(false));
+    assert_eq!(take.find_change(false), None, "once only");
+    take.write_header(FileByte(4096 + 6000)).unwrap();
+    assert_eq!(take.find_change(false), None);
+    // A sync fails, and the kernel drops the page of the header.
+    take.synced(Err(io::ErrorKind::StorageFull.into())).unwrap_err();
+    disk::write_all_at(&*take.file, &older[..4096], 0).unwrap();
+    assert_eq!(take.find_change(false), None, "the disk did it");
+    // After a link, a single name need not be the one in the session.
+    assert!(take.has_name());
+    std::fs::hard_link(&take.path, folder.path().join("link")).unwrap();
+    take.find_change(false);
+    std::fs::remove_file(&take.path).unwrap();
+    take.find_change(false);
+    assert!(!take.has_name());
+}
+
+#[test]
+fn an_existing_file_is_never_changed() {
+    let folder = tempfile::tempdir().unwrap();
+    let plan = plan(folder.path());
+    std::fs::write(&plan.path, "mine").unwrap();
+    let error =
+        TakeFile::create(&plan, FileStart::FIRST, &Capabilities::probe(&[]), Duration::from_secs(30), &mut Vec::new())
+            .err()
+            .unwrap();
+    assert_eq!(error.kind(), io::ErrorKind::AlreadyExists);
+    assert_eq!(std::fs::read(&plan.path).unwrap(), b"mine");
+}
+
+#[test]
+fn a_header_is_due_after_a_failed_sync_and_after_a_change_even_if_there_is_no_more_sound_to_claim() {
+    let folder = tempfile::tempdir().unwrap();
+    let (capabilities, ahead) = (Capabilities::probe(&[]), Duration::from_secs(1));
+    let mut take =
+        TakeFile::create(&plan(folder.path()), FileStart::FIRST, &capabilities, ahead, &mut Vec::new()).unwrap();
+    let remarks = |take: &TakeFile| {
+        let page = std::fs::read(&take.path).unwrap();
+        String::from_utf8_lossy(&page[..4096]).matches(CHANGED_BY_OTHERS).count()
+    };
+    let end = FileByte(4096 + 9000);
+    take.write_run(FileByte(4096), &mut [IoSlice::new(&[1; 12_288])]).unwrap();
+    take.note_written(end);
+    take.sync().unwrap();
+    take.write_header(end).unwrap();
+    assert!(take.header_lag(end) == HeaderLag::Nothing && !take.is_unsynced());
+    // The kernel may have dropped the header.
+    take.synced(Err(io::ErrorKind::StorageFull.into())).unwrap_err();
+    assert_eq!(take.header_lag(end), HeaderLag::All);
+    take.write_header(FileByte::DATA).unwrap();
+    assert!(take.header_lag(end) == HeaderLag::Nothing && take.is_unsynced(), "it claims what it has claimed");
+    take.sync().unwrap();
+    assert!(!take.is_unsynced());
+    take.note_changed(false);
+    assert_eq!(take.header_lag(end), HeaderLag::All);
+    take.write_header(end).unwrap();
+    assert_eq!((take.header_lag(end), remarks(&take)), (HeaderLag::Nothing, 1));
+    take.note_repaired();
+    assert_eq!(take.header_lag(end), HeaderLag::All);
+    take.write_header(end).unwrap();
+    assert_eq!((take.header_lag(end), remarks(&take)), (HeaderLag::Nothing, 0));
+    take.note_repaired();
+    assert_eq!(take.header_lag(end), HeaderLag::Nothing, "once only");
+    take.note_changed(true);
+    take.note_repaired();
+    take.write_header(end).unwrap();
+    assert_eq!(remarks(&take), 1, "what is lost stays lost");
+    // A file without a claim.
+    let plan = TakePlan { path: folder.path().join("t-2.wav"), ..plan(folder.path()) };
+    let mut take = TakeFile::create(&plan, FileStart::FIRST, &capabilities, ahead, &mut Vec::new()).unwrap();
+    assert_eq!(take.header_lag(FileByte::DATA), HeaderLag::Nothing);
+    take.note_changed(true);
+    assert_eq!(take.header_lag(FileByte::DATA), HeaderLag::All);
+}
