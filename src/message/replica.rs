@@ -58,8 +58,8 @@ pub struct ReplicaPair {
     gaps: [Mutex<Vec<Range>>; 2],
     /// Whether the committer of the replica has ended the take: nothing more becomes durable there.
     ended: [AtomicBool; 2],
-    /// Whether another program has cut a file of the replica short.
-    cut: [AtomicBool; 2],
+    /// Whether another program has cut a file of the replica short or written to it.
+    changed: [AtomicBool; 2],
 }
 
 /// The first byte of a range, and the byte after the last one.
@@ -124,7 +124,7 @@ impl ReplicaPair {
             durable: Default::default(),
             gaps: Default::default(),
             ended: Default::default(),
-            cut: Default::default(),
+            changed: Default::default(),
         }
     }
 
@@ -159,14 +159,15 @@ impl ReplicaPair {
         self.durable[replica.index()].fetch_max(end.0, Relaxed);
     }
 
-    /// Another program has cut a file of `replica` short.
-    pub fn note_cut(&self, replica: Replica) {
-        self.cut[replica.index()].store(true, Relaxed);
+    /// Another program has cut a file of `replica` short or written to it.
+    pub fn note_changed(&self, replica: Replica) {
+        self.changed[replica.index()].store(true, Relaxed);
     }
 
-    /// Whether both replicas were cut short. Each may have copied silence from the other one before that was found.
-    pub fn are_both_cut(&self) -> bool {
-        self.cut.iter().all(|cut| cut.load(Relaxed))
+    /// Whether files of both replicas were changed. Each may have copied what was changed from the other one before that was
+    /// found.
+    pub fn are_both_changed(&self) -> bool {
+        self.changed.iter().all(|changed| changed.load(Relaxed))
     }
 
     /// Whether `replica` has durable sound.

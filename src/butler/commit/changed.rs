@@ -9,7 +9,30 @@ pub(super) struct FoundChange {
     /// The message for the user.
     pub(super) text: String,
     /// Whether no other replica surely has the sound of the file.
-    pub(super) is_lost: bool,
+    is_lost: bool,
+}
+
+/// The changes of one file of a take.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Changes {
+    /// Whether another program has changed the file.
+    is_changed: bool,
+    /// Whether one did that when no other replica surely had the sound.
+    is_lost: bool,
+}
+
+impl Changes {
+    /// Adds a change that was found.
+    pub(super) fn add(&mut self, found: &FoundChange) {
+        self.is_changed = true;
+        self.is_lost |= found.is_lost;
+    }
+
+    /// Whether the file may lack sound, or have sound that is not the take's: its sound was in no other replica, or was copied
+    /// from one that another program has changed too.
+    pub(super) fn may_lack_sound(self, pair: Option<&ReplicaPair>) -> bool {
+        self.is_lost || (self.is_changed && pair.is_some_and(ReplicaPair::are_both_changed))
+    }
 }
 
 /// Enters that another program has changed `file`, a file of one of the replicas of `pair`. All of its sound up to `end` is a
@@ -21,9 +44,9 @@ pub(super) fn enter_change(
     change: Change,
 ) -> FoundChange {
     if let Some((pair, replica)) = pair {
-        pair.note_cut(replica);
+        pair.note_changed(replica);
     }
-    let source = pair.filter(|(pair, replica)| pair.has_sound(replica.other()) && !pair.are_both_cut());
+    let source = pair.filter(|(pair, replica)| pair.has_sound(replica.other()) && !pair.are_both_changed());
     file.note_changed(source.is_none());
     let outcome = match source {
         Some((pair, replica)) => {

@@ -26,7 +26,7 @@ fn an_earlier_file_that_is_cut_short_before_it_is_finished_is_whole_again_from_t
 fn a_file_that_was_changed_before_its_take_continued_elsewhere_is_the_one_that_is_not_whole() {
     let mut rig = Rig::new(3);
     rig.pair.set_ended(Replica::Mirror);
-    rig.pair.note_cut(Replica::Mirror);
+    rig.pair.note_changed(Replica::Mirror);
     rig.captured(0);
     rig.captured(1);
     rig.work();
@@ -34,7 +34,7 @@ fn a_file_that_was_changed_before_its_take_continued_elsewhere_is_the_one_that_i
     rig.work();
     rig.committer.on_write_failure(0, &io::Error::from_raw_os_error(libc::ENOSPC));
     assert!(matches!(rig.go_on(2 * WINDOW), Continuation::Done));
-    assert!(!rig.committer.takes[0].cut);
+    assert!(!rig.committer.takes[0].may_lack_sound());
     rig.captured(2);
     let (earlier, _) = rig.finish(3);
     assert!(earlier.is_some_and(|trouble| trouble.contains("t-1.wav") && trouble.contains("another program")));
@@ -175,4 +175,24 @@ fn a_header_of_another_program_is_replaced_at_the_next_sync_and_says_that_the_fi
     rig.captured(3);
     assert_eq!(rig.finish(4), (None, None));
     assert!(claimed(&rig.plan.path) == sound(0, 4 * WINDOW));
+}
+
+/// The first file was whole according to its report, and the next one got the trouble.
+#[test]
+fn a_file_that_was_copied_from_a_mirror_that_is_cut_short_later_is_the_one_that_is_not_whole() {
+    let mut rig = Rig::new(3);
+    rig.captured(0);
+    rig.captured(1);
+    rig.work();
+    File::options().write(true).open(&rig.plan.path).unwrap().set_len(5000).unwrap();
+    rig.work();
+    assert_eq!(rig.pair.missing_bytes(Replica::Session, FileStart::FIRST), 0, "it is copied");
+    rig.committer.on_write_failure(0, &io::Error::from_raw_os_error(libc::ENOSPC));
+    assert!(matches!(rig.go_on(2 * WINDOW), Continuation::Done));
+    // The committer of the mirror finds only now that its file was changed.
+    rig.pair.note_changed(Replica::Mirror);
+    rig.captured(2);
+    let (earlier, present) = rig.finish(3);
+    assert!(earlier.is_some_and(|trouble| trouble.contains("t-1.wav") && trouble.contains("another program")));
+    assert_eq!(present, None);
 }

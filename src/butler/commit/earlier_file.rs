@@ -3,7 +3,7 @@
 //! A take whose disk refuses sound continues in another file. The file before may still have gaps, which only the other
 //! replica can fill. It stays open until they are filled, because a finished header claims every frame.
 
-use super::changed::{FoundChange, enter_change, trouble_text};
+use super::changed::{Changes, enter_change, trouble_text};
 use super::disk_error::describe;
 use super::end::RETRIES_AT_END;
 use super::gaps::fill_gap;
@@ -30,25 +30,28 @@ pub(super) struct EarlierFile {
     failures: u32,
     trouble: Option<String>,
     retry_at: Option<Instant>,
-    /// Whether another program has changed the file, and no other replica surely has its sound.
-    is_cut: bool,
+    changes: Changes,
 }
 
 impl EarlierFile {
-    /// The file before the `index + 1`th one. `end`: its own length and start. `is_cut`: another program has changed it.
+    /// The file before the `index + 1`th one. `end`: its own length and start.
     pub(super) fn new(
         index: usize,
         file: TakeFile,
         end: TakeEnd,
         pair: Option<(Arc<ReplicaPair>, Replica)>,
-        is_cut: bool,
+        changes: Changes,
     ) -> EarlierFile {
-        EarlierFile { index, file, end, pair, failures: 0, trouble: None, retry_at: None, is_cut }
+        EarlierFile { index, file, end, pair, failures: 0, trouble: None, retry_at: None, changes }
     }
 
     /// Whether the last attempt to fill or to finish it failed.
     pub(super) fn is_troubled(&self) -> bool {
         self.trouble.is_some()
+    }
+
+    fn may_lack_sound(&self) -> bool {
+        self.changes.may_lack_sound(self.pair.as_ref().map(|(pair, _)| &**pair))
     }
 
     /// The first byte that the file lacks.
@@ -62,9 +65,9 @@ impl EarlierFile {
         // The end gives the file its length, and would make silence of a part that was cut off.
         if let Some(change) = self.file.find_change(false) {
             let pair = self.pair.as_ref().map(|(pair, replica)| (&**pair, *replica));
-            let FoundChange { text, is_lost } = enter_change(&mut self.file, pair, change.had, change);
-            self.is_cut |= is_lost;
-            messages.push(text);
+            let found = enter_change(&mut self.file, pair, change.had, change);
+            self.changes.add(&found);
+            messages.push(found.text);
         }
         if let Some((pair, replica)) = self.pair.as_ref().filter(|_| self.first_gap().is_some()) {
             let put_back = self.file.put_back_if_removed()?;
@@ -104,7 +107,7 @@ impl OpenTake {
                 let result = earlier.advance(scratch, &mut messages);
                 let path = earlier.file.path.display();
                 let error = result.as_ref().err().map(|error| format!("{path}: {}", describe(error)));
-                earlier.trouble = error.or_else(|| earlier.is_cut.then(|| trouble_text(&earlier.file)));
+                earlier.trouble = error.or_else(|| earlier.may_lack_sound().then(|| trouble_text(&earlier.file)));
                 earlier.failures = if result.is_ok() { 0 } else { earlier.failures + 1 };
                 earlier.retry_at = result.is_err().then(|| host::now() + RETRY);
                 result.is_ok_and(|finished| finished)

@@ -87,7 +87,7 @@ impl Committer {
             Ok(()) if take.is_damaged() => Some(format!(
                 "{name}: the disk failed while sound was made durable; parts of the take may be missing, listen to it and replace the disk",
             )),
-            Ok(()) if take.is_cut() => Some(trouble_text(&take.file)),
+            Ok(()) if take.may_lack_sound() => Some(trouble_text(&take.file)),
             Ok(()) => {
                 // Without the page, a recovery would not know the device's losses. Without the spool, it would report that
                 // sound is gone. So both stay until the session says that the take is complete.

@@ -11,7 +11,7 @@
 //! fills. It reads that part through a second mapping of the slot. `round` has the writes.
 
 use super::SpoolUse;
-use super::changed::{FoundChange, enter_change};
+use super::changed::{Changes, enter_change};
 use super::earlier_file::EarlierFile;
 use super::gaps::fill_gap;
 use crate::butler::spool;
@@ -94,8 +94,8 @@ pub(super) struct OpenTake {
     /// Whether a sync failed while there was no spool to write the sound from again. A later success proves nothing
     /// about that sound.
     damaged: bool,
-    /// Whether another program has changed the present file, and no other replica has its sound.
-    pub(super) cut: bool,
+    /// The changes of the present file by other programs.
+    changes: Changes,
     /// When a sync has found a gap, if each later one has found one too.
     gap_since: Option<Instant>,
     /// Whether a window in the file met a page that is gone, because another program has cut the file short.
@@ -145,7 +145,7 @@ impl OpenTake {
             is_nameless: false,
             unreserved: false,
             damaged: false,
-            cut: false,
+            changes: Changes::default(),
             gap_since: None,
             met_cut: false,
             behind: WriteBehind { from: FileByte::DATA },
@@ -424,8 +424,8 @@ impl OpenTake {
         let began = FramePos(began.0.saturating_sub(frames.0));
         let end = TakeEnd { frames, began, ..TakeEnd::default() };
         let pair = self.pair.clone().filter(|_| frames > Frames(0));
-        let (pair, is_cut) = (pair.map(|pair| (pair, self.replica)), std::mem::take(&mut self.cut));
-        self.earlier.push(EarlierFile::new(self.earlier_count, before, end, pair, is_cut));
+        let (pair, changes) = (pair.map(|pair| (pair, self.replica)), std::mem::take(&mut self.changes));
+        self.earlier.push(EarlierFile::new(self.earlier_count, before, end, pair, changes));
         self.earlier_count += 1;
         (self.trouble, self.stuck_reported_at, self.failures, self.held_until) = (None, None, 0, None);
         // That was the file before.
@@ -464,21 +464,23 @@ impl OpenTake {
         let change = self.file.find_change(met_cut)?;
         if let Some(pair) = self.pair.as_ref().filter(|_| met_cut) {
             // Sound that was to be copied from this file is in no file.
-            pair.note_cut(self.replica.other());
+            pair.note_changed(self.replica.other());
         }
         // A gap is filled in whole pages. The take writes the page of the record position again when it is complete, so
         // only the last page of the take belongs to the gap.
         let (page, is_last) = (limits::PAGE_BYTES as u64, self.end.is_some() && self.pending.is_empty());
         let end = if is_last { change.had } else { FileByte(change.had.0 / page * page) };
         let pair = self.pair.as_deref().map(|pair| (pair, self.replica));
-        let FoundChange { text, is_lost } = enter_change(&mut self.file, pair, end, change);
-        self.cut |= is_lost;
-        Some(text)
+        let found = enter_change(&mut self.file, pair, end, change);
+        self.changes.add(&found);
+        Some(found.text)
     }
 
-    /// Whether another program has changed the file, and no other replica surely has its sound.
-    pub(super) fn is_cut(&self) -> bool {
-        self.cut || self.pair.as_ref().is_some_and(|pair| pair.are_both_cut())
+    /// Whether the present file may lack sound because of other programs.
+    pub(super) fn may_lack_sound(&self) -> bool {
+        // A file that gets all of its sound from the session's file lacks what that file has lost.
+        let lacks_too = || self.copies_from_session() && self.pair.as_ref().is_some_and(|pair| pair.are_both_changed());
+        self.changes.may_lack_sound(self.pair.as_deref()) || lacks_too()
     }
 
     /// Ends the file of a take that has all its spans. Returns the message for the user if the file was put back.
