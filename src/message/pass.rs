@@ -87,6 +87,8 @@ pub struct Capture {
     pub losses: LossLog,
     /// The overrun that has not ended yet.
     pub open: Option<OpenOverrun>,
+    /// The overrun before, which ended in the block that is being recorded. The block reports it.
+    pub ended: Option<OpenOverrun>,
     /// Frames at the end of the block that is being recorded for which there was no window.
     pub missed: Frames,
 }
@@ -115,6 +117,7 @@ impl Capture {
             overrun: Frames(0),
             losses: LossLog::default(),
             open: None,
+            ended: None,
             missed: Frames(0),
         }
     }

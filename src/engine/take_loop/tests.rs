@@ -10,10 +10,14 @@ use crate::format::{DeviceFormat, TakeFormat};
 use crate::message::PassRange;
 use crate::message::published::MeterCell;
 use crate::time::SampleRate;
+use crate::window::budget::LockBudget;
 use crate::window::capture::{CaptureWindow, capture_windows};
-use crate::window::map::Mapping;
+use crate::window::map::{Mapping, Populate};
+use crate::window::overrun_places::{FIRST_PAGE_PLACES, TakeMark};
+use crate::window::progress_page::{self, PAGE_AT, Progress};
 use std::fs::File;
 use std::os::unix::fs::FileExt;
+use uuid::Uuid;
 
 const DEVICES: [DeviceFormat; 5] =
     [DeviceFormat::S16, DeviceFormat::S24, DeviceFormat::S24In3, DeviceFormat::S32, DeviceFormat::F32];
@@ -135,11 +139,19 @@ struct Outcome {
     sound: Vec<Vec<u8>>,
     /// Overruns of each take, and their places.
     lost: Vec<(Frames, Vec<LossMark>)>,
+    /// The places of the overruns of each take that were reported, and of the one that is open.
+    reported: Vec<Vec<OverrunPlace>>,
+    /// The places of the overruns of each take in the progress page, which has room for the last ones.
+    noted: Vec<Vec<OverrunPlace>>,
     overrun: u64,
     /// Largest peak of each input.
     peaks: Vec<f32>,
     /// The meters' mean squares of each input, after every period.
     mean_squares: Vec<f32>,
+}
+
+fn identity(take: usize) -> Uuid {
+    Uuid::from_u128(take as u128 + 1)
 }
 
 fn outcome(case: &Case, sample_loop: SampleLoop) -> Outcome {
@@ -162,13 +174,17 @@ fn outcome(case: &Case, sample_loop: SampleLoop) -> Outcome {
             butler.hand_over(window).unwrap();
         }
         let inputs = [take.inputs[0], *take.inputs.last().unwrap()];
-        captures.push(Capture::new(audio, inputs, take.inputs.len(), take.format));
+        let capture = Capture::new(audio, inputs, take.inputs.len(), take.format);
+        captures.push(capture.marked(TakeMark::of(identity(captures.len()))));
         butlers.push(butler);
         files.push((file, windows));
     }
     let mut pass = Pass::new(captures, PassRange::Now(Frames(u64::MAX)), false);
+    let page: File = tempfile::tempfile().unwrap();
+    page.set_len(progress_page::file_bytes(case.takes.len())).unwrap();
+    pass.progress_page = Some(ProgressPage::new(&page, Populate::Advise, &LockBudget::new(0)).unwrap());
     let published = Published::new(case.channels);
-    let (events, _from_audio) = rtrb::RingBuffer::new(16);
+    let (events, mut from_audio) = rtrb::RingBuffer::new(16 + 4 * case.takes.len());
     let mut outbox = Outbox::new(events, std::sync::Arc::new(Published::new(0)));
     let mut meters = InputMeters::new(case.channels, SampleRate(48_000));
     let mut take_loop = TakeLoop::default();
@@ -193,7 +209,20 @@ fn outcome(case: &Case, sample_loop: SampleLoop) -> Outcome {
         file.read_exact_at(&mut bytes, 0).unwrap();
         bytes
     };
+    let mut reported = vec![Vec::new(); case.takes.len()];
+    while let Ok(event) = from_audio.pop() {
+        let AudioEvent::Overrun { capture, at, frames } = event else { panic!("another event") };
+        reported[capture].push(OverrunPlace { at, frames });
+    }
+    for (reported, capture) in reported.iter_mut().zip(&pass.captures) {
+        reported.extend(capture.open.map(|open| open.unreported()));
+    }
+    let mut words = vec![0; progress_page::bytes_of_pages(page.metadata().unwrap().len())];
+    page.read_exact_at(&mut words, PAGE_AT).unwrap();
+    let overruns = Progress::read(&words).unwrap().overruns;
     Outcome {
+        noted: (0..case.takes.len()).map(|take| overruns.of(identity(take))).collect(),
+        reported,
         sound: files.iter().map(memory).collect(),
         lost: pass.captures.iter().map(|capture| (capture.overrun, capture.losses.marks())).collect(),
         overrun: published.frames_overrun.load(Relaxed),
@@ -212,6 +241,17 @@ fn compare(case: &Case) {
     let by_tile = outcome(case, SampleLoop::ByTile(Instructions::BASELINE));
     assert!(by_take.sound == by_tile.sound, "other sound: {case:?}");
     assert_eq!((&by_take.lost, by_take.overrun), (&by_tile.lost, by_tile.overrun), "{case:?}");
+    // What is reported and noted while a take is recorded is what its log has at the end.
+    let places = |(_, marks): &(Frames, Vec<LossMark>)| -> Vec<OverrunPlace> {
+        marks.iter().map(|mark| OverrunPlace { at: mark.at, frames: mark.frames }).collect()
+    };
+    for outcome in [&by_take, &by_tile] {
+        let lost: Vec<Vec<OverrunPlace>> = outcome.lost.iter().map(places).collect();
+        assert_eq!(outcome.reported, lost, "{case:?}");
+        if lost.iter().flatten().count() <= FIRST_PAGE_PLACES {
+            assert_eq!(outcome.noted, lost, "{case:?}");
+        }
+    }
     // An input with two takes, of which each missed a part, is measured in part by takes and in full by tiles.
     let is_whole = case.late == 0 && by_take.overrun == 0;
     if is_whole {
@@ -267,5 +307,28 @@ fn every_device_format_is_packed_into_every_take_format() {
                 compare(&Case::plain(device, format, channels, 64, 64));
             }
         }
+    }
+}
+
+/// The place of an overrun only grew, so that the recorded frames counted as lost, and as many at its end as recorded.
+#[test]
+fn two_overruns_with_a_few_recorded_frames_between_them_in_one_block_are_two_places() {
+    // Windows of one frame up to frame 60, without frame 30: each block misses its rest.
+    let take = Take { inputs: vec![0], format: TakeFormat::S24, window_frames: 1, gap: 30 };
+    let case = Case {
+        device: DeviceFormat::S24,
+        channels: 2,
+        period: 40,
+        periods: 3,
+        late: 0,
+        takes: vec![take.clone(), take],
+        wild: false,
+        seed: 1,
+    };
+    compare(&case);
+    let place = |at, frames| OverrunPlace { at: FramePos(at), frames: Frames(frames) };
+    for sample_loop in [SampleLoop::ByTake, SampleLoop::ByTile(Instructions::BASELINE)] {
+        let places = vec![place(30, 10), place(60, 60)];
+        assert_eq!(outcome(&case, sample_loop).reported, [places.clone(), places]);
     }
 }
