@@ -107,8 +107,9 @@ pub struct Published {
     pub frames_overrun: AtomicU64,
     /// Frames of the losses and overruns that were reported to control. A long overrun is reported in parts.
     pub losses_reported: AtomicU64,
-    /// The frame of the pass at which the first loss or overrun begins that was not reported yet, because it may continue, or
-    /// the first part of one that was not; [`NO_PASS`] without one. Stored before [`Published::pass_frames`].
+    /// The first lost frame of the pass that was not reported yet, because the loss or overrun may continue. Of an overrun that
+    /// is reported in parts, this is the frame behind the last part. [`NO_PASS`] without such a loss. Stored before
+    /// [`Published::pass_frames`].
     pub open_loss: AtomicU64,
     /// Frames of tracks that had no playback window in time, summed over tracks.
     pub frames_dropped: AtomicU64,

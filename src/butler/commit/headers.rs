@@ -70,6 +70,7 @@ impl Committer {
             }
             self.reserve(at, ahead, &mut notes);
         }
+        self.losses.values_mut().for_each(UnsavedLosses::headers_are_written);
         all_written
     }
 

@@ -29,6 +29,8 @@ pub(super) struct LossesNow {
     reported: u64,
     /// The frame of the pass at which the first loss begins that was not reported.
     open: u64,
+    /// Frames that the pass has, lost ones included; [`NO_PASS`](crate::message::published::NO_PASS) when it has ended.
+    recorded: u64,
 }
 
 impl LossesNow {
@@ -37,7 +39,8 @@ impl LossesNow {
         let saved = disk.losses_saved.load(Acquire);
         // In this order: a loss that is not open any more is reported.
         let open = published.open_loss.load(Acquire);
-        LossesNow { saved, reported: published.losses_reported.load(Relaxed), open }
+        let reported = published.losses_reported.load(Relaxed);
+        LossesNow { saved, reported, open, recorded: published.pass_frames.load(Acquire) }
     }
 }
 
@@ -49,8 +52,13 @@ pub(super) struct UnsavedLosses {
     end: Frames,
     /// Frames of the reported losses for which the headers do not wait any longer.
     passed: u64,
-    /// Whether the last call of [`UnsavedLosses::claimable`] has passed a loss. Each header of the pass is due then: a recovery
-    /// takes silence behind the claim of a header, which was never written, for the end of the sound.
+    /// Frames of the losses that were reported at the last call of [`UnsavedLosses::claimable`].
+    reported: u64,
+    /// Whether more were reported then than at the call before.
+    is_reported_now: bool,
+    /// The frame of the pass before which each reported loss lies.
+    losses_end: u64,
+    /// Whether `end` may have passed a loss since the headers were written.
     has_passed_loss: bool,
 }
 
@@ -65,34 +73,48 @@ struct Waiting {
 impl UnsavedLosses {
     /// For a pass that begins when so many frames of losses were reported.
     pub(super) fn since(reported: u64) -> UnsavedLosses {
-        UnsavedLosses { passed: reported, ..UnsavedLosses::default() }
+        UnsavedLosses { passed: reported, reported, ..UnsavedLosses::default() }
     }
 
-    /// Whether the headers claim more than at the sync before, with a loss in it.
+    /// Whether headers may claim more than they did, with a loss in it. Each header of the pass is due then: a recovery takes
+    /// silence that was never written, behind the claim of a header, for the end of the sound.
     pub(super) fn has_passed_loss(&self) -> bool {
         self.has_passed_loss
+    }
+
+    /// Each header that was due is written.
+    pub(super) fn headers_are_written(&mut self) {
+        self.has_passed_loss = false;
     }
 
     /// The frame of the pass up to which headers may claim sound. `durable`: up to where the sound is durable. `is_over`: the
     /// pass has ended, so that each of its losses was reported.
     pub(super) fn claimable(&mut self, durable: Frames, losses: LossesNow, is_over: bool, now: Instant) -> Frames {
-        let LossesNow { saved, reported, open } = losses;
+        let LossesNow { saved, reported, open, recorded } = losses;
+        // The audio thread reports a loss before it publishes the length that has the loss in it. So the length at the next call
+        // counts too.
+        let is_reported_now = self.reported < reported;
+        if is_reported_now || self.is_reported_now {
+            self.losses_end = self.losses_end.max(recorded);
+        }
+        (self.reported, self.is_reported_now) = (reported, is_reported_now);
+        let before = self.end;
         let end = if is_over { durable } else { durable.min(Frames(open)) };
         match self.waiting.back_mut().filter(|last| last.reported == reported) {
             Some(last) => last.end = last.end.max(end),
             None => self.waiting.push_back(Waiting { reported, end, since: now }),
         }
-        self.has_passed_loss = false;
         while let Some(first) = self.waiting.front() {
             let is_late = HOLD <= now.saturating_duration_since(first.since);
             if !is_late && saved.max(self.passed) < first.reported {
                 break;
             }
             self.end = self.end.max(first.end);
-            self.has_passed_loss |= self.passed < first.reported;
             self.passed = self.passed.max(first.reported);
             self.waiting.pop_front();
         }
+        // The sound before a loss can become durable after the loss was reported and saved.
+        self.has_passed_loss |= before < self.end && before.0 < self.losses_end;
         self.end
     }
 }
@@ -121,9 +143,12 @@ mod tests {
         }
 
         /// The frame up to which headers claim sound `ms` milliseconds after the start, with these numbers of [`LossesNow`].
+        /// What was recorded in the last 100 frames is not durable. The headers before are written.
         fn at(&mut self, ms: u64, durable: u64, saved: u64, reported: u64, open: u64) -> u64 {
             let now = self.start + Duration::from_millis(ms);
-            self.losses.claimable(Frames(durable), LossesNow { saved, reported, open }, false, now).0
+            let losses = LossesNow { saved, reported, open, recorded: durable + 100 };
+            self.losses.headers_are_written();
+            self.losses.claimable(Frames(durable), losses, false, now).0
         }
     }
 
@@ -141,6 +166,33 @@ mod tests {
         assert_eq!(rig.at(6400, 700, 64, 128, NO_PASS), 700, "it is not saved in time");
         assert_eq!(rig.at(7250, 800, 64, 128, NO_PASS), 800, "it keeps nothing back a second time");
         assert_eq!(rig.at(8100, 900, 64, 129, NO_PASS), 800, "another one does");
+    }
+
+    #[test]
+    fn each_header_is_due_when_the_claims_pass_a_loss_which_can_be_later_than_its_save() {
+        let mut rig = Rig::new();
+        assert_eq!(rig.at(0, 100, 0, 0, NO_PASS), 100);
+        // A loss at frame 250 is reported and saved. The sound before it is not durable yet.
+        assert_eq!(rig.at(700, 200, 64, 64, NO_PASS), 200);
+        assert_eq!(rig.at(1400, 400, 64, 64, NO_PASS), 400);
+        assert!(rig.losses.has_passed_loss(), "now it is behind a header");
+        assert_eq!(rig.at(2100, 400, 64, 64, NO_PASS), 400);
+        assert!(!rig.losses.has_passed_loss(), "nothing more is claimed");
+        assert_eq!(rig.at(2800, 600, 64, 64, NO_PASS), 600);
+        assert_eq!(rig.at(3500, 700, 64, 64, NO_PASS), 700);
+        assert!(!rig.losses.has_passed_loss(), "without a loss a header can wait");
+    }
+
+    #[test]
+    fn a_loss_that_is_reported_before_the_length_of_the_pass_has_it_makes_each_header_due() {
+        let mut rig = Rig::new();
+        assert_eq!(rig.at(0, 100, 0, 0, NO_PASS), 100);
+        // The device was away for 1000 frames from frame 200 on.
+        assert_eq!(rig.at(700, 200, 1000, 1000, NO_PASS), 200);
+        for (ms, durable) in [(1400, 1100), (2100, 1250)] {
+            assert_eq!(rig.at(ms, durable, 1000, 1000, NO_PASS), durable);
+            assert!(rig.losses.has_passed_loss(), "{durable}");
+        }
     }
 
     #[test]
