@@ -201,7 +201,7 @@ impl PassRecovery<'_> {
         let (mirror_trouble, from_memory) = (None, Frames(0));
         if let Some(spool) = &spool {
             // A spool that cannot be read is said where its sound is copied.
-            wav.compare_with_memory(spool, lost).ok();
+            wav.compare_with_memory(spool, lost, until).ok();
         }
         CutTake { take, wav, spool, mirror, mirror_trouble, first, until, next_is_away, from_memory }
     }

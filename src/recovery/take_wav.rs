@@ -364,15 +364,28 @@ impl TakeWav {
     }
 
     /// Compares the file with the memory of the take, which names the file. Another one at its place is a copy. A header claims
-    /// what was durable a moment before the memory begins. One that claims much less is of an older copy of the file. `lost`: the
-    /// lost frames of the pass. No header claims anything behind a loss that has not ended.
-    pub(super) fn compare_with_memory(&mut self, spool: &FoundSpool, lost: Frames) -> io::Result<()> {
+    /// what was durable a moment before the memory begins, or before the take continued in another file at frame `until` of the
+    /// pass. One that claims much less is of an older copy of the file. `lost`: the lost frames of the pass. No header claims
+    /// anything behind a loss that has not ended.
+    ///
+    /// With a mirror, the header says nothing. If the session's disk is slow, the mirror's committer frees memory that this file
+    /// still needs: the memory begins behind the gap, and the header claims the frames before the gap.
+    pub(super) fn compare_with_memory(
+        &mut self,
+        spool: &FoundSpool,
+        lost: Frames,
+        until: Option<Frames>,
+    ) -> io::Result<()> {
         let number = self.file.metadata()?.ino();
         self.is_changed |= spool.target_from(self.offset_bytes()).is_some_and(|target| target != number);
+        if spool.identity.mirror.is_some() {
+            return Ok(());
+        }
+        let byte = |frames: Frames| DATA_OFFSET.saturating_add(self.bytes_of(frames));
         let first = spool.extents(BEYOND_ANY_FILE)?.first().map_or(0, |(start, _)| *start);
+        let first = until.map_or(first, |until| first.min(byte(until)));
         let lag_max = self.bytes_of(Frames(HEADER_LAG_SECONDS * u64::from(self.header.rate)) + lost);
-        let claimed = DATA_OFFSET + self.bytes_of(self.offset + self.claimed);
-        self.is_changed |= claimed + lag_max < first;
+        self.is_changed |= byte(self.offset + self.claimed) + lag_max < first;
         Ok(())
     }
 

@@ -1,4 +1,4 @@
-//! Sound of leftover spool files in WAV files of their own. Thread: test.
+//! The list of leftover spool files, and their sound in WAV files of their own. Thread: test.
 
 use super::*;
 use crate::recovery::extract::{Extracted, extract};
@@ -75,4 +75,26 @@ fn a_spool_of_an_earlier_program_takes_its_format_from_the_file_of_its_take() {
     let (_to, extracted) = take_out(&scene, false);
     let guessed = |index: usize| extracted.iter().find(|one| one.spool == scene.spool(index)).unwrap().format_guessed;
     assert_eq!((guessed(0), guessed(1)), (false, true));
+}
+
+#[test]
+fn spools_are_listed_with_what_is_to_be_done_and_stay() {
+    let scene = Scene::new(&TWO, 3 * WINDOW);
+    let memory = [scene.memory.path().to_owned()];
+    fs::write(scene.memory.path().join("x.spool"), "noise").unwrap();
+    let listed = leftover::list(&memory);
+    assert_eq!(listed.len(), 3);
+    let of = |path: &Path| listed.iter().find(|left| left.spool == path).unwrap();
+    let first = of(&scene.spool(0));
+    assert_eq!(first.state, format!("to be recovered: faultless recover {}", scene.root().display()));
+    assert_eq!((first.session.clone(), first.wav.clone()), (Some(scene.root()), Some(scene.plans[0].path.clone())));
+    assert!(WINDOW * BYTES <= first.bytes, "{first:?}");
+    assert!(of(&scene.memory.path().join("x.spool")).state.contains("not believed"));
+    fs::rename(scene.root(), scene.folder.path().join("moved")).unwrap();
+    let listed = leftover::list(&memory);
+    assert!(
+        listed.iter().any(|left| left.state.contains("not at") && left.state.contains("recover FOLDER")),
+        "{listed:?}"
+    );
+    assert!(scene.spool(0).exists());
 }

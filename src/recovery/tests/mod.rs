@@ -1,6 +1,7 @@
 //! Recovery by hand: sessions, spools and tallies made for the purpose, and what comes of each. Thread: test.
 
 mod absent;
+mod changed;
 mod continued;
 mod elsewhere;
 mod extracting;
@@ -575,26 +576,4 @@ fn what_was_made_for_a_pass_that_never_began_goes_and_sound_of_a_take_that_is_no
         assert!(report.passes.is_empty() && report.troubles.is_empty());
         assert_eq!(fs::read_dir(scene.memory.path()).unwrap().count(), if sound { 3 } else { 0 });
     }
-}
-
-#[test]
-fn spools_are_listed_with_what_is_to_be_done_and_stay() {
-    let scene = Scene::new(&TWO, 3 * WINDOW);
-    let memory = [scene.memory.path().to_owned()];
-    fs::write(scene.memory.path().join("x.spool"), "noise").unwrap();
-    let listed = leftover::list(&memory);
-    assert_eq!(listed.len(), 3);
-    let of = |path: &Path| listed.iter().find(|left| left.spool == path).unwrap();
-    let first = of(&scene.spool(0));
-    assert_eq!(first.state, format!("to be recovered: faultless recover {}", scene.root().display()));
-    assert_eq!((first.session.clone(), first.wav.clone()), (Some(scene.root()), Some(scene.plans[0].path.clone())));
-    assert!(WINDOW * BYTES <= first.bytes, "{first:?}");
-    assert!(of(&scene.memory.path().join("x.spool")).state.contains("not believed"));
-    fs::rename(scene.root(), scene.folder.path().join("moved")).unwrap();
-    let listed = leftover::list(&memory);
-    assert!(
-        listed.iter().any(|left| left.state.contains("not at") && left.state.contains("recover FOLDER")),
-        "{listed:?}"
-    );
-    assert!(scene.spool(0).exists());
 }

@@ -1,0 +1,79 @@
+//! Files that count as changed by another program, and files that do not. Thread: test.
+
+use super::*;
+use crate::wav::bext::CHANGED_BY_OTHERS;
+use std::ops::Range;
+
+/// Windows that the header claims, and the window with which the memory begins. Nine seconds are between the two, more than a
+/// header can be behind.
+const CLAIMED: u64 = 2;
+const MEMORY: u64 = 110;
+
+/// Silence that was recorded. The low byte of the sample behind it is zero.
+const SILENCE: Range<u64> = WINDOW + 154..WINDOW + 254;
+
+fn write_silence(path: &Path, frames: Range<u64>) {
+    let file = OpenOptions::new().write(true).open(path).unwrap();
+    file.write_all_at(&vec![0; ((frames.end - frames.start) * BYTES) as usize], at(frames.start)).unwrap();
+}
+
+fn coding_history(path: &Path) -> String {
+    crate::wav::read::Reader::open(path).unwrap().layout().bext.clone().unwrap().coding_history
+}
+
+/// The session's disk stood still, and the mirror's committer freed memory that the session's file still needed. The whole file
+/// counted as changed, and all silence in it as lost.
+#[test]
+fn a_file_that_lacks_ten_seconds_which_the_mirror_has_is_not_changed_by_another_program() {
+    assert_eq!(sample(0, SILENCE.end)[0], 0);
+    let cut = Cut { committed: MEMORY, claimed: CLAIMED * WINDOW };
+    let (scene, mirror) = Scene::mirrored(&[cut], (MEMORY + 1) * WINDOW);
+    let own = &scene.plans[0].path;
+    let replica = mirror.join("audio").join(own.file_name().unwrap());
+    let silence = SILENCE.start + 20 * WINDOW..SILENCE.end + 20 * WINDOW;
+    write_silence(&replica, silence.clone());
+    write_silence(own, CLAIMED * WINDOW..MEMORY * WINDOW);
+    let (report, session) = scene.recover();
+    assert!(report.troubles.is_empty(), "{:?}", report.troubles);
+    assert!(session.takes()[0].losses.is_empty(), "{:?}", session.takes()[0].losses);
+    scene.check(&session, (MEMORY + 1) * WINDOW, |_, frame| silence.contains(&frame));
+    assert!(!coding_history(own).contains(CHANGED_BY_OTHERS));
+}
+
+/// A take that continued in another file ten seconds before the kill. Its first file counted as changed, because the memory
+/// begins far behind the end of that file.
+#[test]
+fn a_file_that_ended_ten_seconds_before_the_memory_begins_is_not_changed_by_another_program() {
+    const SPLIT: u64 = CLAIMED * WINDOW;
+    for last in 0.. {
+        let scene = Scene::bare(1);
+        scene.write_wav(0, Cut { committed: CLAIMED, claimed: SPLIT }, SPLIT);
+        let own = scene.plans[0].path.clone();
+        write_silence(&own, SILENCE);
+        let (mut store, mut session) = OpenSession::open(&scene.root()).unwrap();
+        let (id, mut names) = (session.takes()[0].id, session.taken_names());
+        session.add_continuation(id, Uuid::new_v4(), Frames(SPLIT), None, &mut names).unwrap();
+        store.save(&session).unwrap();
+        let next = session.takes()[1].clone();
+        let bext = Bext { originator_reference: next.uuid.simple().to_string(), ..scene.plans[0].header.bext.clone() };
+        let data_bytes = (MEMORY - CLAIMED) * WINDOW * BYTES;
+        let header = Header { bext, data_bytes, ..scene.plans[0].header.clone() };
+        let file = [&header.build()[..], &sound(0, SPLIT..MEMORY * WINDOW)].concat();
+        fs::write(store.path().join(&next.file), file).unwrap();
+        drop(store);
+        scene.write_spool(0, MEMORY, (MEMORY + 1) * WINDOW);
+        scene.write_progress((MEMORY + 1) * WINDOW, true, &[]);
+        let was_killed = scene.recover_until_killed(last);
+        let (report, session) = scene.recover();
+        assert!(report.troubles.is_empty(), "{:?}", report.troubles);
+        let facts: Vec<_> = session.takes().iter().map(|take| (take.frames.0, take.losses.len())).collect();
+        assert_eq!(facts, [(SPLIT, 0), ((MEMORY + 1 - CLAIMED) * WINDOW, 0)], "killed after {last} steps");
+        let mut want = sound(0, 0..SPLIT);
+        want[(SILENCE.start * BYTES) as usize..(SILENCE.end * BYTES) as usize].fill(0);
+        assert!(fs::read(&own).unwrap()[at(0) as usize..] == want, "killed after {last} steps");
+        assert!(!coding_history(&own).contains(CHANGED_BY_OTHERS));
+        if !was_killed {
+            break;
+        }
+    }
+}
