@@ -41,6 +41,7 @@ pub(super) fn note_known_losses(session: &mut Session, cut: &CutTake, outcome: &
 pub(super) fn note_missing(session: &mut Session, cut: &CutTake, outcome: &PassOutcome) -> Frames {
     let (id, frames) = (cut.take.id, cut.frames(outcome.frames));
     let before = session.frames_lost_of(id);
+    let listed = session.take(id).map(|take| take.losses.clone()).unwrap_or_default();
     for (at, frames) in cut.wav.lost_by_others(frames, cut.spool.as_ref()).unwrap_or_default() {
         session.list_loss(id, FramePos(at.0), frames, "another program changed the file").ok();
     }
@@ -48,7 +49,7 @@ pub(super) fn note_missing(session: &mut Session, cut: &CutTake, outcome: &PassO
     let (lost, cause) = match &cut.spool {
         Some(spool) => (cut.wav.missing(frames, spool, cut.mirror.as_ref()), "neither on the disk nor in memory"),
         None if outcome.all_on_disk => return changed,
-        None => (cut.wav.lost_without_memory(frames), "what was in memory is gone"),
+        None => (cut.wav.lost_without_memory(frames, &listed), "what was in memory is gone"),
     };
     for (at, frames) in lost.unwrap_or_default() {
         session.list_loss(id, FramePos(at.0), frames, cause).ok();

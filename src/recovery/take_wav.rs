@@ -11,7 +11,7 @@ use crate::file_system::{OpenError, open_regular, set_length};
 use crate::host::disk;
 use crate::limits::{DATA_OFFSET, PAGE_BYTES};
 use crate::session::session_file::{OpenSession, SessionError, open_copy_to_write};
-use crate::session::{Session, Take, TakeState};
+use crate::session::{Loss, Session, Take, TakeState};
 use crate::time::{FramePos, Frames};
 use crate::wav::bext::{Bext, CHANGED_BY_OTHERS, EXPORT_REMARK, coding_history_line};
 use crate::wav::header::{HEADER_BYTES, Header, has_reference, header_data_bytes, reference_in};
@@ -288,14 +288,20 @@ impl TakeWav {
     /// The ranges of this file up to frame `frames` that are lost if no memory is left: first frame and length. Behind the
     /// header's claim, everything from the first block on that was never written is lost. If an earlier recovery wrote the
     /// claim, each block before it that was never written is lost, too.
-    pub(super) fn lost_without_memory(&self, frames: Frames) -> io::Result<Vec<(Frames, Frames)>> {
-        let byte = |frame: Frames| DATA_OFFSET + self.bytes_of(frame);
+    ///
+    /// Nothing writes the silence of a loss, so its blocks are not the end of the sound. `listed`: the losses that the session
+    /// lists for the take.
+    pub(super) fn lost_without_memory(&self, frames: Frames, listed: &[Loss]) -> io::Result<Vec<(Frames, Frames)>> {
+        let byte = |frame: Frames| DATA_OFFSET + self.bytes_of(frame.min(frames));
         let claimed = self.claimed.min(frames);
         let never_written = holes(&self.file, byte(self.vouched().min(claimed)), byte(claimed))?;
         let mut lost = self.in_frames(never_written);
         if claimed < frames {
             let frame = |at: u64| Frames((at - DATA_OFFSET) / self.header.frame_bytes() as u64).max(claimed);
-            let hole = holes(&self.file, byte(claimed), byte(frames))?.first().map(|(start, _)| frame(*start));
+            let begin = |loss: &Loss| Frames(loss.at.0);
+            let listed = listed.iter().map(|loss| (byte(begin(loss)), byte(begin(loss) + loss.frames)));
+            let holes = without(holes(&self.file, byte(claimed), byte(frames))?, listed);
+            let hole = holes.first().map(|(start, _)| frame(*start));
             let first = hole.into_iter().chain(self.short_of(frames)).min();
             lost.extend(first.map(|first| (first, frames - first)));
         }

@@ -86,3 +86,39 @@ fn a_power_cut_in_a_recovery_hides_no_loss_that_the_memory_knew() {
         }
     }
 }
+
+/// The silence of a loss was never written, and counted as the end of the sound: all sound behind it was listed as lost.
+#[test]
+fn sound_behind_a_loss_that_the_session_lists_is_not_lost_when_the_memory_is_gone() {
+    // The power cut left the header of the second take before the loss.
+    let claims = [6 * WINDOW, 2 * WINDOW];
+    for whole_behind in [false, true] {
+        let scene = Scene::bare(2);
+        for (take, claimed) in claims.into_iter().enumerate() {
+            scene.write_wav(take, Cut { committed: 2, claimed }, 2 * WINDOW);
+            let file = OpenOptions::new().write(true).open(&scene.plans[take].path).unwrap();
+            file.write_all_at(&sound(take, 4 * WINDOW..5 * WINDOW), at(4 * WINDOW)).unwrap();
+            if take == 0 || whole_behind {
+                file.write_all_at(&sound(take, 5 * WINDOW..6 * WINDOW), at(5 * WINDOW)).unwrap();
+            }
+        }
+        let (mut store, mut session) = OpenSession::open(&scene.root()).unwrap();
+        for id in session.takes().iter().map(|take| take.id).collect::<Vec<_>>() {
+            session.list_loss(id, FramePos(2 * WINDOW), Frames(2 * WINDOW), "device away").unwrap();
+        }
+        store.save(&session).unwrap();
+        drop(store);
+        let (report, session) = scene.recover();
+        assert!(report.troubles.is_empty(), "{:?}", report.troubles);
+        let is_lost = |frame: u64| (2 * WINDOW..4 * WINDOW).contains(&frame);
+        scene.check(&session, 6 * WINDOW, |take, frame| {
+            is_lost(frame) || (take == 1 && !whole_behind && 5 * WINDOW <= frame)
+        });
+        let of = |take: usize| -> Vec<(u64, u64)> {
+            session.takes()[take].losses.iter().map(|loss| (loss.at.0, loss.frames.0)).collect()
+        };
+        let loss = (2 * WINDOW, 2 * WINDOW);
+        let second = if whole_behind { vec![loss] } else { vec![loss, (5 * WINDOW, WINDOW)] };
+        assert_eq!((of(0), of(1)), (vec![loss], second));
+    }
+}
