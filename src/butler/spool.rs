@@ -56,7 +56,7 @@ pub struct SpoolIdentity {
     pub session: Uuid,
     /// Absolute path of the WAV file when the spool was made. Recovery opens the file through the session. It compares
     /// the end of this path with the take's file name (`spool_of`), and looks here for another copy of the session
-    /// (`is_in_another_copy`).
+    /// (`recovery::another_copy`).
     #[serde(with = "stored_path")]
     pub wav: PathBuf,
     /// Bytes of one frame.

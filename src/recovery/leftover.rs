@@ -1,10 +1,11 @@
 //! Spool files and progress pages that remain after the recovery of a session's passes. Files whose sound is in the
 //! takes are removed; all others are listed for the user. Thread: any that may wait for the disk.
 
+use super::another_copy::{OtherFile, other_file};
 use super::evidence::{FoundProgress, FoundSpool, Rejected, SpoolFolder, files_named};
 use super::recover_pass::progress_is_needed;
-use super::take_wav::{TakeWav, is_in_another_copy};
-use super::{StepHook, next_file, remove};
+use super::take_wav::TakeWav;
+use super::{StepHook, messages, next_file, remove};
 use crate::butler::spool::{path_of, progress_path_of};
 use crate::host::disk;
 use crate::session::session_file::{OpenSession, is_in_use, open_read_only};
@@ -32,8 +33,8 @@ pub struct Leftover {
     pub state: String,
 }
 
-/// Removes the spool files of a session's finished takes, if all of their sound is in the takes, and the files of a
-/// pass that never had a frame. Removes nothing else. Returns the problems.
+/// Removes the spool files of a session's finished takes, if all of their sound is in the takes and no other file of a take may
+/// need it, and the files of a pass that never had a frame. Removes nothing else. Returns the problems.
 pub(super) fn sweep(
     store: &OpenSession,
     session: &Session,
@@ -52,7 +53,11 @@ pub(super) fn sweep(
         }
         let progress = progress_of(folder, its.pass, session.id);
         let recorded = progress.as_ref().map(|progress| progress.frames);
-        let whole = is_in_takes(store, session, &spool, recorded) && !is_for_a_copy(store, session, &spool);
+        let is_in_takes = is_in_takes(store, session, &spool, recorded);
+        let other = if is_in_takes { other_file_of(store, session, &spool) } else { OtherFile::None };
+        // Said at each start: memory ends with the machine, and another file may need it.
+        troubles.extend((other == OtherFile::Away).then(|| messages::kept_for_absent(&spool)));
+        let whole = is_in_takes && other == OtherFile::None;
         // The program was killed before the session listed the take. The progress page tells whether the pass had a
         // frame.
         let is_listed = session.takes().iter().any(|take| take.uuid == its.take);
@@ -114,11 +119,11 @@ fn sound_beyond(spool: &FoundSpool, end: Frames, recorded: Option<Frames>) -> io
     Ok(Frames(last.saturating_sub(end.0)))
 }
 
-/// Whether a copy of the session, at the place where the spool was recorded, may need the spool.
-fn is_for_a_copy(store: &OpenSession, session: &Session, spool: &FoundSpool) -> bool {
-    let Some(take) = session.takes().iter().find(|take| take.uuid == spool.identity.take) else { return false };
-    let file_id = TakeWav::open(store, session, take).ok().and_then(|wav| wav.file_id());
-    is_in_another_copy(&spool.identity.wav, take, file_id)
+/// Another file of the spool's take than that of the session.
+fn other_file_of(store: &OpenSession, session: &Session, spool: &FoundSpool) -> OtherFile {
+    let take = session.takes().iter().find(|take| take.uuid == spool.identity.take);
+    let Some(take) = take else { return OtherFile::None };
+    other_file(spool, take, TakeWav::open(store, session, take).ok().as_ref())
 }
 
 /// Whether a spool file of the page's pass lies beside the page, accepted or not.

@@ -111,6 +111,15 @@ pub(super) fn has_more(spool: &FoundSpool) -> String {
     format!("{}: it has sound that its take does not have; it is kept; see: faultless recover", spool.path.display())
 }
 
+/// The message for a spool file that the file of its take may need, which is not at the place where it was recorded.
+pub(super) fn kept_for_absent(spool: &FoundSpool) -> String {
+    format!(
+        "{}: kept, because the file that was recorded is not here, and the one of this session is a copy: {}; connect its disk and open that session; if that file is lost: 'faultless recover --extract FOLDER --discard' takes the sound out and removes it from memory",
+        spool.path.display(),
+        spool.identity.wav.display()
+    )
+}
+
 /// The message for a spool file of which slots are not believed. `None`: its index is whole.
 pub(super) fn damaged_slots(spool: &FoundSpool) -> Option<String> {
     let count = spool.damaged_slots();

@@ -27,7 +27,9 @@ pub mod found_files;
 pub mod leftover;
 pub mod length;
 pub mod viewpoint;
+mod another_copy;
 mod damage;
+mod ranges;
 mod take_wav;
 mod next_file;
 pub mod page_losses;
@@ -188,7 +190,12 @@ pub fn recover_from(store: &mut OpenSession, session: &mut Session, view: &Viewp
     let cut_off = session.takes().iter().filter(|take| take.state == TakeState::Recording);
     let passes: BTreeSet<u32> = cut_off.map(|take| take.pass).collect();
     recover_passes(store, session, view, passes, hook, &mut report);
-    report.troubles.extend(leftover::sweep(store, session, &folders, hook));
+    for trouble in leftover::sweep(store, session, &folders, hook) {
+        // The recovery of its pass may have said of a spool why it is kept.
+        if !report.troubles.contains(&trouble) {
+            report.troubles.push(trouble);
+        }
+    }
     report
 }
 

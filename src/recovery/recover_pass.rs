@@ -1,11 +1,12 @@
 //! Recovers a pass that was cut off, in this order: evidence, length, WAV files, session.json, and only then the spool.
 //! Thread: any that may wait for the disk.
 
+use super::another_copy::{OtherFile, is_in_another_copy, other_file};
 use super::evidence::{FoundProgress, FoundSpool, Rejected, SpoolFolder};
 use super::leftover::{has_spool, is_in_takes};
 use super::length::{Basis, PassKnown, TakeKnown, length};
 use super::listed_losses::{note_absent_inputs, note_known_losses, note_missing};
-use super::take_wav::{AtPlace, TakeWav, is_in_another_copy};
+use super::take_wav::{AtPlace, TakeWav};
 use super::viewpoint::{Absence, Viewpoint};
 use super::{CutTake, RecoveredPass, RecoveredTake, Step, StepHook, messages, next_file, remove};
 use crate::butler::spool::{path_of, progress_path_of};
@@ -159,7 +160,9 @@ impl PassRecovery<'_> {
             let first = first_take_of_track(takes, take);
             let unusable = match TakeWav::open(self.store, self.session, take) {
                 Ok(wav) => {
+                    // A mirror that is opened as a session is no second replica of itself.
                     let mirror = self.mirror_of(spool.as_ref(), first);
+                    let mirror = mirror.filter(|mirror| mirror.file_id() != wav.file_id());
                     cut_takes.push(self.cut_take(take.clone(), first.uuid, wav, spool, mirror, lost));
                     continue;
                 }
@@ -321,11 +324,18 @@ impl PassRecovery<'_> {
     /// Removes the spool files whose sound is in the takes. Keeps files that a copy of the session may still need.
     fn remove_evidence(&mut self, cut_takes: Vec<CutTake>, progress_page: Option<FoundProgress>) -> Result<(), String> {
         let recorded = progress_page.as_ref().and_then(|page| page.read().ok()).map(|progress| progress.frames);
-        let mut wanted = false;
+        let (mut wanted, mut kept) = (false, Vec::new());
         for cut in cut_takes {
             let Some(spool) = cut.spool else { continue };
             let own = cut.until.is_some() || self.session.is_continuation(&cut.take);
-            if !own && is_in_another_copy(&spool.identity.wav, &cut.take, cut.wav.file_id()) {
+            // The spool has the path of the first file only.
+            let is_first = cut.take.uuid == spool.identity.take;
+            let other = if is_first { other_file(&spool, &cut.take, Some(&cut.wav)) } else { OtherFile::None };
+            if other == OtherFile::Away {
+                self.troubles.push(messages::kept_for_absent(&spool));
+                kept.push(spool.identity.take);
+            }
+            if kept.contains(&spool.identity.take) || (other == OtherFile::There && !own) {
                 wanted = true;
             } else if cut.until.is_some() {
                 // The spool goes with the last file of the take.

@@ -7,6 +7,7 @@ use super::Step;
 use super::damage::{is_copy, restored_pages, zero_runs};
 use super::evidence::{BEYOND_ANY_FILE, Extent, FoundSpool};
 use super::found_files::find_replica;
+use super::ranges::{holes, without};
 use crate::file_system::{OpenError, open_regular, set_length};
 use crate::host::disk;
 use crate::limits::{DATA_OFFSET, PAGE_BYTES};
@@ -16,8 +17,6 @@ use crate::time::{FramePos, Frames};
 use crate::wav::bext::{Bext, CHANGED_BY_OTHERS, EXPORT_REMARK, coding_history_line};
 use crate::wav::header::{HEADER_BYTES, Header, has_reference, header_data_bytes, reference_in};
 use crate::wav::parse::{Encoding, Layout, parse};
-use nix::errno::Errno;
-use nix::unistd::Whence;
 use std::fs::File;
 use std::io::{self, BufReader, Cursor};
 use std::os::unix::fs::MetadataExt;
@@ -152,6 +151,23 @@ impl TakeWav {
     /// Device and inode number, equal for two names of the same file.
     pub(super) fn file_id(&self) -> Option<(u64, u64)> {
         self.file.metadata().ok().map(|found| (found.dev(), found.ino()))
+    }
+
+    /// Whether something says that another program has changed this file, or that the file is a copy.
+    pub(super) fn is_changed(&self) -> bool {
+        self.is_changed
+    }
+
+    /// Whether the memory of the take names another file than this one.
+    pub(super) fn is_other_than(&self, spool: &FoundSpool) -> bool {
+        let number = self.file.metadata().map(|found| found.ino());
+        spool.target_from(self.offset_bytes()).is_some_and(|target| number.is_ok_and(|number| number != target))
+    }
+
+    /// Whether this file is the one of the mirror, which is opened as a session.
+    pub(super) fn is_mirror_of(&self, spool: &FoundSpool) -> bool {
+        let found = spool.identity.mirror.as_ref().and_then(|path| disk::link_metadata(path).ok());
+        found.is_some_and(|found| Some((found.dev(), found.ino())) == self.file_id())
     }
 
     /// Copies the sound of this file's `frames` frames from the spool and makes it durable. Returns the number of
@@ -382,8 +398,7 @@ impl TakeWav {
         lost: Frames,
         until: Option<Frames>,
     ) -> io::Result<()> {
-        let number = self.file.metadata()?.ino();
-        self.is_changed |= spool.target_from(self.offset_bytes()).is_some_and(|target| target != number);
+        self.is_changed |= self.is_other_than(spool) && !self.is_mirror_of(spool);
         if spool.identity.mirror.is_some() {
             return Ok(());
         }
@@ -476,41 +491,6 @@ pub(super) fn is_whole(file: &File, take: &Take) -> bool {
     layout.is_ok_and(|layout| own_bext(&layout, take).is_some() && take.frames.0 <= layout.frames)
 }
 
-/// Ranges of a file from byte `from` to byte `end` that were never written, in whole pages. Bytes beyond the end of the
-/// file are such a range. A file system that does not track holes reports none.
-fn holes(file: &File, from: u64, end: u64) -> io::Result<Vec<Extent>> {
-    let (mut found, mut at, page) = (Vec::new(), from, PAGE_BYTES as u64);
-    let there = file.metadata()?.len();
-    while at < end.min(there) {
-        let hole = disk::seek(file, at, Whence::SeekHole)?;
-        let data = match disk::seek(file, hole, Whence::SeekData) {
-            Ok(data) => data,
-            Err(Errno::ENXIO) => end,
-            Err(errno) => return Err(errno.into()),
-        };
-        let hole = hole.next_multiple_of(page);
-        if hole < data.min(end) {
-            found.push((hole, data.min(end)));
-        }
-        at = data.max(at + 1);
-    }
-    if there < end && found.last().is_none_or(|(_, until)| *until < end) {
-        found.push((there.max(from).next_multiple_of(page), end));
-    }
-    found.retain(|(start, until)| start < until);
-    Ok(found)
-}
-
-/// The parts of `ranges` that are in none of `others`, which are sorted.
-fn without(ranges: Vec<Extent>, others: impl Iterator<Item = Extent>) -> Vec<Extent> {
-    let mut rest = ranges;
-    for (from, until) in others.filter(|(from, until)| from < until) {
-        let parts = |(start, end): Extent| [(start, end.min(from)), (start.max(until), end)];
-        rest = rest.into_iter().flat_map(parts).filter(|(start, end)| start < end).collect();
-    }
-    rest
-}
-
 /// The pages of a piece that are not all zeros, adjacent ones joined, each with its offset in the piece.
 ///
 /// Recovery never writes zeros. Either the file has zeros there (blocks without data read as zeros), or it has
@@ -528,7 +508,7 @@ fn runs_of_sound(piece: &[u8]) -> Vec<(usize, &[u8])> {
 }
 
 /// The `bext` chunk, if the file is the take's own: format as in the session, and the take's identity as reference.
-fn own_bext(layout: &Layout, take: &Take) -> Option<Bext> {
+pub(super) fn own_bext(layout: &Layout, take: &Take) -> Option<Bext> {
     let alike = u32::from(layout.channels) == take.channels
         && layout.rate == take.rate.0
         && layout.encoding == Encoding::from(take.format);
@@ -558,18 +538,6 @@ fn initial_header(session: &Session, take: &Take) -> Header {
         track_name: name.to_owned(),
         ..Header::new(take.channels as u16, take.rate.0, take.format)
     }
-}
-
-/// Whether the file at `path` is the recorded file of `take` and another one than `file_id`. Then the session was
-/// copied, and that copy may need the spool too.
-pub(super) fn is_in_another_copy(path: &Path, take: &Take, file_id: Option<(u64, u64)>) -> bool {
-    let Ok(file) = open_regular(path) else { return false };
-    let Ok(found) = file.metadata() else { return false };
-    let mut page = [0; HEADER_BYTES];
-    if Some((found.dev(), found.ino())) == file_id || disk::read_exact_at(&file, &mut page, 0).is_err() {
-        return false;
-    }
-    parse(&mut Cursor::new(&page[..]), HEADER_BYTES as u64).is_ok_and(|layout| own_bext(&layout, take).is_some())
 }
 
 #[cfg(test)]

@@ -3,6 +3,7 @@
 mod absent;
 mod changed;
 mod continued;
+mod copied;
 mod elsewhere;
 mod extracting;
 mod foreign;
