@@ -5,6 +5,7 @@
 //! for in the bytes.
 
 use super::evidence::Extent;
+use crate::file_system::{self, Kind};
 use crate::host::{self, disk};
 use crate::limits::PAGE_BYTES;
 use crate::session::Take;
@@ -75,7 +76,7 @@ pub(super) fn restored_pages(ours: &[u8], theirs: &[u8]) -> Vec<Range<usize>> {
 }
 
 /// Whether a file was made when its take was recorded already, so it is a copy. A continuation is made later than its pass
-/// begins, and a file system need not know when a file was made: then the answer is no.
+/// begins, and a file system need not know when a file was made, or know it by another clock: then the answer is no.
 pub(super) fn is_copy(file: &File, take: &Take) -> bool {
     let began = || take.started.parse::<jiff::Timestamp>().ok().map(SystemTime::from);
     let made = || file.metadata().ok()?.created().ok();
@@ -85,6 +86,13 @@ pub(super) fn is_copy(file: &File, take: &Take) -> bool {
         && began()
             .zip(made())
             .is_some_and(|(began, made)| made.duration_since(began).is_ok_and(|later| MADE_WITHIN < later))
+        && file_system::name_of(file).is_none_or(|name| has_clock_of_this_machine(&name))
+}
+
+/// Whether the times of files on the file system with this kernel name are those of this machine's clock. Another machine or
+/// program that serves the files gives them its own time, which may be ahead.
+fn has_clock_of_this_machine(name: &str) -> bool {
+    name != "virtiofs" && !matches!(Kind::of(name), Kind::Network | Kind::Served)
 }
 
 #[cfg(test)]
@@ -122,5 +130,15 @@ mod tests {
         assert_eq!(restored_pages(&ours, &theirs), std::slice::from_ref(&two_pages), "the fourth has other sound");
         ours.truncate(3 * PAGE_BYTES);
         assert_eq!(restored_pages(&ours, &theirs), [two_pages, 3 * PAGE_BYTES..4 * PAGE_BYTES + 10]);
+    }
+
+    #[test]
+    fn a_server_whose_clock_is_ahead_makes_no_copies() {
+        for name in ["cifs", "nfs4", "fuse.sshfs", "fuse", "fuseblk", "9p", "virtiofs"] {
+            assert!(!has_clock_of_this_machine(name), "{name}");
+        }
+        for name in ["ext4", "xfs", "btrfs", "tmpfs", "overlay", "exfat", "vfat"] {
+            assert!(has_clock_of_this_machine(name), "{name}");
+        }
     }
 }

@@ -468,12 +468,13 @@ impl CutTake {
     fn finish(&mut self, pass_frames: Frames, began: FramePos, hook: StepHook<'_>) -> io::Result<()> {
         let frames = self.frames(pass_frames);
         if let Some(mirror) = self.mirror.as_mut().filter(|_| self.mirror_trouble.is_none()) {
-            self.mirror_trouble = mirror.finish(pass_frames, began, hook).err().map(|error| error.to_string());
+            self.mirror_trouble =
+                mirror.finish(pass_frames, began, self.spool.as_ref(), hook).err().map(|error| error.to_string());
         }
         // A mirror that is opened as a session has the whole pass in its first file, although its list has the files in which
         // the session's own takes continued. While these are out of reach, what the header claims is not cut off.
         let kept = if self.next_is_away { frames.max(self.wav.claimed) } else { frames };
-        self.wav.finish(kept, began, hook)
+        self.wav.finish(kept, began, self.spool.as_ref(), hook)
     }
 
     fn recovered(&self, session: &Session, frames: Frames) -> RecoveredTake {

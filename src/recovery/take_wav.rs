@@ -200,14 +200,15 @@ impl TakeWav {
     }
 
     /// Sets the length to `frames` frames, writes the header for a pass that began at `began`, and makes the file
-    /// durable.
+    /// durable. `spool`: the memory whose sound was copied.
     pub(super) fn finish(
         &mut self,
         frames: Frames,
         began: FramePos,
+        spool: Option<&FoundSpool>,
         hook: &mut dyn FnMut(Step) -> io::Result<()>,
     ) -> io::Result<()> {
-        self.silence_torn_frames(frames)?;
+        self.silence_torn_frames(frames, spool)?;
         let header = &mut self.header;
         header.data_bytes = frames.0 * header.frame_bytes() as u64;
         header.bext.time_reference = (began + self.offset).0.saturating_sub(self.latency.0);
@@ -334,9 +335,7 @@ impl TakeWav {
     ) -> io::Result<Vec<(Frames, Frames)>> {
         let (from, end) = (DATA_OFFSET + self.bytes_of(self.vouched()), DATA_OFFSET + self.bytes_of(frames));
         let mut missing = holes(&self.file, from, end)?;
-        let in_memory = self.extents(spool, frames)?;
-        let here = |(start, hole): &Extent| (start - self.offset_bytes(), hole - self.offset_bytes());
-        missing = without(missing, in_memory.iter().map(here));
+        missing = without(missing, self.in_memory(frames, Some(spool))?.into_iter());
         if let Some(mirror) = mirror {
             let theirs = |at: u64| at + self.offset_bytes();
             let mut at = from;
@@ -358,28 +357,35 @@ impl TakeWav {
         frames: Frames,
         spool: Option<&FoundSpool>,
     ) -> io::Result<Vec<(Frames, Frames)>> {
-        let in_memory = spool.map_or(Ok(Vec::new()), |spool| self.extents(spool, frames))?;
-        let here = |(start, end): Extent| (start - self.offset_bytes(), end - self.offset_bytes());
-        let lost = without(self.zeros_of_others(frames)?, in_memory.into_iter().map(here));
+        let lost = self.zeros_of_others(frames, spool)?;
         let (frame_bytes, byte) = (self.header.frame_bytes() as u64, |at: u64| at - DATA_OFFSET);
         let whole = |(start, end): Extent| (byte(start) / frame_bytes, byte(end).div_ceil(frame_bytes));
         Ok(lost.into_iter().map(whole).map(|(from, to)| (Frames(from), Frames(to - from))).collect())
     }
 
-    /// Runs of zeros in the part of this file that another program may have changed. None if nothing says that one did.
-    fn zeros_of_others(&self, frames: Frames) -> io::Result<Vec<Extent>> {
+    /// Runs of zeros in the part of this file that another program may have changed, without what came from memory. None if
+    /// nothing says that one did.
+    fn zeros_of_others(&self, frames: Frames, spool: Option<&FoundSpool>) -> io::Result<Vec<Extent>> {
+        if !self.is_changed {
+            return Ok(Vec::new());
+        }
         let byte = |frames: Frames| DATA_OFFSET + self.bytes_of(frames);
-        let least = self.bytes_of(ZERO_FRAMES_LEAST);
-        if self.is_changed { zero_runs(&self.file, byte(self.vouched()), byte(frames), least) } else { Ok(Vec::new()) }
+        let zeros = zero_runs(&self.file, byte(self.vouched()), byte(frames), self.bytes_of(ZERO_FRAMES_LEAST))?;
+        Ok(without(zeros, self.in_memory(frames, spool)?.into_iter()))
     }
 
-    /// Makes silence of the frames of which another program has left a part: they are at the edges of its zeros.
-    fn silence_torn_frames(&self, frames: Frames) -> io::Result<()> {
-        let frame_bytes = self.header.frame_bytes() as u64;
-        for (start, end) in self.zeros_of_others(frames)? {
-            let (start, end) = (start - DATA_OFFSET, end - DATA_OFFSET);
-            for (from, to) in [(start / frame_bytes * frame_bytes, start), (end, end.next_multiple_of(frame_bytes))] {
-                disk::write_all_at(&self.file, &vec![0; (to - from) as usize], DATA_OFFSET + from)?;
+    /// Makes silence of the frames of which another program has left a part: they are at the edges of its zeros. What came from
+    /// memory is true, also at the edge of silence.
+    fn silence_torn_frames(&self, frames: Frames, spool: Option<&FoundSpool>) -> io::Result<()> {
+        let (zeros, frame_bytes) = (self.zeros_of_others(frames, spool)?, self.header.frame_bytes() as u64);
+        let in_memory = if zeros.is_empty() { Vec::new() } else { self.in_memory(frames, spool)? };
+        for (start, end) in zeros {
+            let (first, last) = ((start - DATA_OFFSET) / frame_bytes, (end - DATA_OFFSET).div_ceil(frame_bytes));
+            let edges = vec![(DATA_OFFSET + first * frame_bytes, start), (end, DATA_OFFSET + last * frame_bytes)];
+            for (from, to) in without(edges, in_memory.iter().copied()) {
+                if from < to {
+                    disk::write_all_at(&self.file, &vec![0; (to - from) as usize], from)?;
+                }
             }
         }
         Ok(())
@@ -415,6 +421,13 @@ impl TakeWav {
         let frame_bytes = self.header.frame_bytes() as u64;
         let frame = |at: u64| Frames((at - DATA_OFFSET).div_ceil(frame_bytes));
         ranges.into_iter().map(|(start, end)| (frame(start), frame(end) - frame(start))).collect()
+    }
+
+    /// Ranges of this file that have memory in the spool, up to frame `frames`.
+    fn in_memory(&self, frames: Frames, spool: Option<&FoundSpool>) -> io::Result<Vec<Extent>> {
+        let extents = spool.map_or(Ok(Vec::new()), |spool| self.extents(spool, frames))?;
+        let here = |(start, end): Extent| (start - self.offset_bytes(), end - self.offset_bytes());
+        Ok(extents.into_iter().map(here).collect())
     }
 
     /// Ranges of the spool that have memory for the `frames` frames of this file.

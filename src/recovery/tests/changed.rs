@@ -77,3 +77,31 @@ fn a_file_that_ended_ten_seconds_before_the_memory_begins_is_not_changed_by_anot
         }
     }
 }
+
+/// Another program has changed the file, and its zeros count as lost. The sample behind recorded silence has a zero as its low
+/// byte. Its other bytes were cleared too, although it came from memory, and no loss was listed.
+#[test]
+fn a_sample_from_memory_beside_recorded_silence_stays_in_a_file_that_was_changed() {
+    let scene = Scene::bare(1);
+    let mut changed = scene.plans[0].header.clone();
+    changed.bext.note(CHANGED_BY_OTHERS);
+    scene.write_wav(0, Cut { committed: 1, claimed: WINDOW }, WINDOW);
+    let own = &scene.plans[0].path;
+    let file = OpenOptions::new().write(true).open(own).unwrap();
+    file.write_all_at(&*Header { data_bytes: WINDOW * BYTES, ..changed }.build(), 0).unwrap();
+    // The other program has left a part of the first frame.
+    let lost = WINDOW / 2..WINDOW / 2 + 200;
+    file.write_all_at(&vec![0; (200 * BYTES - 1) as usize], at(lost.start) + 1).unwrap();
+    scene.write_spool(0, 1, 2 * WINDOW);
+    // The first slot in use has the second window.
+    let spool = OpenOptions::new().write(true).open(scene.spool(0)).unwrap();
+    let shape = crate::spool_index::Shape::new(scene.plans[0].identity.as_u128(), (WINDOW * BYTES) as usize);
+    let bytes = vec![0; ((SILENCE.end - SILENCE.start) * BYTES) as usize];
+    spool.write_all_at(&bytes, shape.slot_at(40) + (SILENCE.start - WINDOW) * BYTES).unwrap();
+    scene.write_progress(2 * WINDOW, true, &[]);
+    let (report, session) = scene.recover();
+    assert!(report.troubles.is_empty(), "{:?}", report.troubles);
+    let losses: Vec<_> = session.takes()[0].losses.iter().map(|loss| (loss.at.0, loss.frames.0)).collect();
+    assert_eq!(losses, [(lost.start, lost.end - lost.start)]);
+    scene.check(&session, 2 * WINDOW, |_, frame| lost.contains(&frame) || SILENCE.contains(&frame));
+}
