@@ -14,7 +14,7 @@ use crate::limits::{DATA_OFFSET, PAGE_BYTES};
 use crate::session::session_file::{OpenSession, SessionError, open_copy_to_write};
 use crate::session::{Loss, Session, Take, TakeState};
 use crate::time::{FramePos, Frames};
-use crate::wav::bext::{Bext, CHANGED_BY_OTHERS, EXPORT_REMARK, coding_history_line};
+use crate::wav::bext::{Bext, CHANGED_BY_OTHERS, EXPORT_REMARK, UNFINISHED, UNFINISHED_IN_PLACE, coding_history_line};
 use crate::wav::header::{HEADER_BYTES, Header, has_reference, header_data_bytes, reference_in};
 use crate::wav::parse::{Encoding, Layout, parse};
 use std::fs::File;
@@ -25,9 +25,6 @@ use uuid::Uuid;
 
 /// Bytes that are copied or compared at once.
 const PIECE_BYTES: usize = 1 << 20;
-
-/// Part of the coding history of a take that was not finished.
-const UNFINISHED: &str = "being recorded";
 
 /// Part of the coding history of a take that a recovery has finished.
 const RECOVERED: &str = "cut off and recovered";
@@ -46,7 +43,8 @@ pub(super) struct TakeWav {
     /// Frames that the header claims and the file has.
     pub(super) claimed: Frames,
     /// Whether the file may lack sound that its header claims: an earlier recovery has written the header, and was killed
-    /// before it could save the session, or another program has changed the file while it was recorded.
+    /// before it could save the session, or another program has changed the file while it was recorded, or the take was
+    /// recorded in place, and its header claimed what was not durable.
     may_lack_claimed: bool,
     /// Whether something says that another program has changed the file while it was recorded.
     is_changed: bool,
@@ -142,7 +140,9 @@ impl TakeWav {
         let bext = bext.ok_or_else(other)?;
         let claimed = Frames(bytes / fresh.frame_bytes() as u64);
         let was_changed = bext.coding_history.contains(CHANGED_BY_OTHERS);
-        let may_lack_claimed = was_changed || bext.coding_history.contains(RECOVERED);
+        let may_lack = [RECOVERED, UNFINISHED_IN_PLACE].iter().any(|remark| bext.coding_history.contains(remark));
+        // A header that is torn does not say how the take was recorded.
+        let may_lack_claimed = was_changed || may_lack || bext.coding_history.is_empty();
         let is_changed = was_changed || is_copy(&file, take);
         let header = Header { bext, ..fresh };
         Ok(TakeWav { file, header, claimed, may_lack_claimed, is_changed, offset, there, latency, page })
@@ -297,14 +297,14 @@ impl TakeWav {
         Some(self.there).filter(|there| *there < frames)
     }
 
-    /// Frames of this file that its recording has claimed and that are in the file. An earlier recovery claims all frames.
+    /// Frames of this file that its recording has claimed and that are surely in the file. An earlier recovery claims all frames.
     fn vouched(&self) -> Frames {
         if self.may_lack_claimed { Frames(0) } else { self.claimed }
     }
 
     /// The ranges of this file up to frame `frames` that are lost if no memory is left: first frame and length. Behind the
     /// header's claim, everything from the first block on that was never written is lost. If an earlier recovery wrote the
-    /// claim, each block before it that was never written is lost, too.
+    /// claim, or the take was recorded in place, each block before it that was never written is lost, too.
     ///
     /// Nothing writes the silence of a loss, so its blocks are not the end of the sound. `listed`: the losses that the session
     /// lists for the take.

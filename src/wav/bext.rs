@@ -17,6 +17,13 @@ pub const CODING_HISTORY_READ_BYTES_MAX: usize = 16 * 1024;
 /// tells it from that take.
 pub const EXPORT_REMARK: &str = "Faultless export";
 
+/// The remark in the coding history of a take that is not finished.
+pub const UNFINISHED: &str = "being recorded";
+
+/// The remark in the coding history of a take that is not finished and whose WAV file itself is mapped to record into. Its header
+/// claims sound that need not be durable.
+pub const UNFINISHED_IN_PLACE: &str = "being recorded in place";
+
 /// The remark in the coding history of a take that another program has changed while it was recorded: its header claims sound
 /// that the file may lack.
 pub const CHANGED_BY_OTHERS: &str = "changed by another program";

@@ -5,6 +5,7 @@ use super::losses::{AbsentInputs, ReportedLosses};
 use super::machine::Event;
 use super::pass::{PassMachine, PassRequest, RecordingPass, RecordingTake, take_description, track_name};
 use super::pass_report::counted;
+use crate::butler::capabilities::CapturePath;
 use crate::control::{Control, ControlError};
 use crate::host;
 use crate::limits::{SPARE_FILES, TAKE_CHANNEL_COUNT_MAX};
@@ -16,7 +17,7 @@ use crate::rt::process as system_process;
 use crate::session::file_name::TakenNames;
 use crate::session::{NewTake, TrackId};
 use crate::time::{FramePos, Frames};
-use crate::wav::bext::{Bext, coding_history_line};
+use crate::wav::bext::{Bext, UNFINISHED, UNFINISHED_IN_PLACE, coding_history_line};
 use crate::wav::header::Header;
 use crate::window::process;
 use std::fs::File;
@@ -212,6 +213,7 @@ impl Control {
         let (pass, rate, format) = (self.session.next_pass(), self.session.rate(), self.format);
         let mut names = self.names_in_use();
         let memory = spool_record(&self.running.setup.capabilities.spool);
+        let remark = &format!("Faultless; {}", remark_of(self.running.setup.capture_path));
         for (track, inputs) in armed {
             if !(1..=TAKE_CHANNEL_COUNT_MAX).contains(&inputs.len()) {
                 return Err(refusal(format!(
@@ -245,7 +247,7 @@ impl Control {
                     date: now.strftime("%Y-%m-%d").to_string(),
                     time: now.strftime("%H:%M:%S").to_string(),
                     time_reference: place.start.0,
-                    coding_history: coding_history_line(format, rate.0, channels as u16, "Faultless; being recorded"),
+                    coding_history: coding_history_line(format, rate.0, channels as u16, remark),
                     ..Bext::default()
                 },
                 track_name: track_name(&self.session, id),
@@ -328,5 +330,26 @@ impl Control {
         self.file_names_found.dedup();
         let name_of = |take: &RecordingTake| take.plan.path.file_name().map(|name| name.to_string_lossy().into_owned());
         self.pass.iter().flat_map(|run| &run.takes).filter_map(name_of).any(|name| found.contains(&name))
+    }
+}
+
+/// The remark in the headers of takes that are being recorded by this path. Without a spool, a recovery after a power cut knows
+/// only by the remark that the headers claim sound that need not be durable.
+fn remark_of(path: CapturePath) -> &'static str {
+    match path {
+        CapturePath::Spool => UNFINISHED,
+        CapturePath::InPlace => UNFINISHED_IN_PLACE,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_header_of_a_take_that_is_recorded_in_place_says_so_and_that_it_is_not_finished() {
+        let [spool, in_place] = [CapturePath::Spool, CapturePath::InPlace].map(remark_of);
+        assert!(in_place.contains(UNFINISHED) && in_place.contains(UNFINISHED_IN_PLACE));
+        assert!(spool.contains(UNFINISHED) && !spool.contains(UNFINISHED_IN_PLACE));
     }
 }

@@ -1,6 +1,7 @@
 //! Recoveries that are killed before they have saved the session. Thread: test.
 
 use super::*;
+use crate::wav::bext::UNFINISHED_IN_PLACE;
 
 impl Scene {
     /// Recovers, and is killed after so many steps. Returns whether the recovery needs more.
@@ -120,5 +121,33 @@ fn sound_behind_a_loss_that_the_session_lists_is_not_lost_when_the_memory_is_gon
         let loss = (2 * WINDOW, 2 * WINDOW);
         let second = if whole_behind { vec![loss] } else { vec![loss, (5 * WINDOW, WINDOW)] };
         assert_eq!((of(0), of(1)), (vec![loss], second));
+    }
+}
+
+/// A header of a take that is recorded in place claims what need not be durable. The power went, and the blocks that had not
+/// reached the disk counted as recorded silence.
+#[test]
+fn blocks_that_never_reached_the_disk_are_losses_of_a_take_that_was_recorded_in_place() {
+    for last in 0.. {
+        let mut scene = Scene::bare(2);
+        for plan in &mut scene.plans {
+            plan.header.bext.coding_history = format!("A=PCM,T=Faultless; {UNFINISHED_IN_PLACE}");
+        }
+        let cut = Cut { committed: 0, claimed: 4 * WINDOW };
+        scene.write_wav(0, cut, 4 * WINDOW);
+        scene.write_wav(1, cut, WINDOW);
+        let file = OpenOptions::new().write(true).open(&scene.plans[1].path).unwrap();
+        file.write_all_at(&sound(1, 2 * WINDOW..3 * WINDOW), at(2 * WINDOW)).unwrap();
+        let was_killed = scene.recover_until_killed(last);
+        let (report, session) = scene.recover();
+        assert!(report.troubles.is_empty(), "{:?}", report.troubles);
+        let is_lost = |frame: u64| frame / WINDOW % 2 == 1;
+        scene.check(&session, 4 * WINDOW, |take, frame| take == 1 && is_lost(frame));
+        let losses: Vec<_> = session.takes()[1].losses.iter().map(|loss| (loss.at.0, loss.frames.0)).collect();
+        assert_eq!(losses, [(WINDOW, WINDOW), (3 * WINDOW, WINDOW)], "killed after {last} steps");
+        assert!(session.takes()[0].losses.is_empty());
+        if !was_killed {
+            break;
+        }
     }
 }
