@@ -419,6 +419,9 @@ impl App {
     }
 
     fn failed(&mut self, failed: opener::Failed) {
+        for notice in failed.recovered {
+            self.push_entry(notice, Some(WAS_CUT_OFF.to_owned()));
+        }
         self.notify(Severity::Caution, failed.reason.clone());
         self.session_info = SessionInfo::default();
         self.earlier = Arc::default();

@@ -71,6 +71,8 @@ pub(super) struct Failed {
     pub(super) session: Option<Arc<Session>>,
     /// The folder is the place of a new session that was not begun.
     pub(super) is_new: bool,
+    /// Notices of the recovery that came before. The session's events have them.
+    pub(super) recovered: Vec<Notice>,
 }
 
 /// Results that may wait for control. A task whose result finds no place waits on its own thread, so none is lost.
@@ -102,7 +104,14 @@ impl Task {
         match self {
             Task::Open => {
                 let stage = Stage::NoDevice { reason: reason.clone(), instead: None };
-                OpenerEvent::Failed(Failed { reason, stage, folder: PathBuf::new(), session: None, is_new: false })
+                OpenerEvent::Failed(Failed {
+                    reason,
+                    stage,
+                    folder: PathBuf::new(),
+                    session: None,
+                    is_new: false,
+                    recovered: Vec::new(),
+                })
             }
             Task::Close => OpenerEvent::Closed(vec![Notice { severity: Severity::Loss, text: reason }]),
             Task::Restore => OpenerEvent::Restored(Err(reason)),
@@ -252,7 +261,7 @@ fn open_at(request: &OpenRequest, folder: &Path, is_new: bool) -> Result<Opened,
         Err(reason) => {
             let stage = Stage::NoDevice { reason: reason.clone(), instead: None };
             let session = session.map(Arc::new);
-            return Err(Failed { reason, stage, folder: folder.to_path_buf(), session, is_new });
+            return Err(Failed { reason, stage, folder: folder.to_path_buf(), session, is_new, recovered: Vec::new() });
         }
     };
     let mut inputs = wish.inputs.or(settings.inputs);
@@ -309,6 +318,11 @@ fn device_of(last: Option<&str>, notes: &mut Vec<String>) -> Result<String, Stri
 
 fn failed(folder: &Path, error: ControlError, session: Option<Session>, is_new: bool) -> Failed {
     match error {
+        ControlError::Recovered { error, notices } => {
+            // The one that was read before has the takes as they were cut off.
+            let session = open_read_only(folder).ok().or(session);
+            Failed { recovered: notices, ..failed(folder, *error, session, is_new) }
+        }
         ControlError::Session(error) => no_session(folder, &error.to_string()),
         error => {
             let reason = error.to_string();
@@ -317,14 +331,28 @@ fn failed(folder: &Path, error: ControlError, session: Option<Session>, is_new: 
                 _ => None,
             };
             let stage = Stage::NoDevice { reason: reason.clone(), instead };
-            Failed { reason, stage, folder: folder.to_path_buf(), session: session.map(Arc::new), is_new }
+            Failed {
+                reason,
+                stage,
+                folder: folder.to_path_buf(),
+                session: session.map(Arc::new),
+                is_new,
+                recovered: Vec::new(),
+            }
         }
     }
 }
 
 fn no_session(folder: &Path, reason: &str) -> Failed {
     let stage = Stage::NoSession { reason: reason.to_owned(), versions: versions(folder) };
-    Failed { reason: reason.to_owned(), stage, folder: folder.to_path_buf(), session: None, is_new: false }
+    Failed {
+        reason: reason.to_owned(),
+        stage,
+        folder: folder.to_path_buf(),
+        session: None,
+        is_new: false,
+        recovered: Vec::new(),
+    }
 }
 
 /// The device's name on the screen: the card's own name if it has one.

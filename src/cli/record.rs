@@ -9,7 +9,7 @@ use crate::butler::capabilities::CapturePath;
 use crate::control::companion_place::{Role, place_check};
 use crate::control::recording::{PassReport, counted};
 use crate::control::setup::Side;
-use crate::control::{Control, Notice, Purpose, SaveState, Setup, Severity};
+use crate::control::{Control, ControlError, Notice, Purpose, SaveState, Setup, Severity};
 use crate::diagnostics::trace;
 use crate::format::TakeFormat;
 use crate::limits::FAULTS_LISTED;
@@ -67,7 +67,11 @@ pub fn run(args: &RecordArgs) -> Result<(), Failure> {
         wait_for_windows(&mut app);
         wait_for_latency(&mut app);
     }
-    app.control().record(Frames(length))?;
+    if let Err(error) = app.control().record(Frames(length)) {
+        show_notices(|| app.take_notice());
+        show_notices(|| app.control().take_notice());
+        return Err(error.into());
+    }
     let observed = wait_for_end(&mut app, &mut line, &stop_flag);
     line.clear();
     let control = app.control();
@@ -192,8 +196,24 @@ fn open(args: &RecordArgs) -> Result<(Control, u64), Failure> {
     }
     check_extra_folders(args)?;
     let run = choose::threads_setup(&args.device, args.capture_path);
-    let mut control =
-        Control::open(Setup { folder: args.session.clone(), purpose: Purpose::Record, device, format, run })?;
+    let setup = Setup { folder: args.session.clone(), purpose: Purpose::Record, device, format, run };
+    let mut control = Control::open(setup).map_err(|error| match error {
+        ControlError::Recovered { error, notices } => {
+            notices.iter().for_each(print_notice);
+            *error
+        }
+        error => error,
+    })?;
+    let length = prepare(&mut control, args, format);
+    if length.is_err() {
+        // The next start does not repeat those of a recovery.
+        show_notices(|| control.take_notice());
+    }
+    Ok((control, length?))
+}
+
+/// Arms the tracks and sets folders and offset. Returns the number of frames to record.
+fn prepare(control: &mut Control, args: &RecordArgs, format: TakeFormat) -> Result<u64, Failure> {
     let facts = &control.running().device;
     let length = args.seconds.map(|seconds| choose::frames(seconds, facts.rate)).transpose()?.unwrap_or(u64::MAX);
     let inputs = args.inputs.unwrap_or(facts.inputs);
@@ -206,12 +226,12 @@ fn open(args: &RecordArgs) -> Result<(Control, u64), Failure> {
         return Err(Failure(format!("--inputs {inputs}: {name} has {has}; name at most {most}, or another device")));
     }
     control.arm_inputs(inputs)?;
-    set_extra_folders(&mut control, args)?;
-    set_offset(&mut control, args);
+    set_extra_folders(control, args)?;
+    set_offset(control, args);
     if !args.json {
-        print_stderr(&introduction(&control, inputs, format));
+        print_stderr(&introduction(control, inputs, format));
     }
-    Ok((control, length))
+    Ok(length)
 }
 
 /// The beginning of a sentence about some takes.

@@ -42,6 +42,13 @@ impl EventLog {
         }
     }
 
+    /// Notes the notices of a recovery after which the session could not be opened.
+    pub(super) fn recovered(&mut self, notices: &[Notice]) {
+        for notice in notices {
+            self.flight.note(Kind::Recovered, notice.severity, &notice.text, &[]);
+        }
+    }
+
     /// Notes the first events of a start: program, machine, device, limits, and then the notices so far. The first
     /// `recovered` notices are those of the recovery. Reads the mount table, so it may wait for the disk.
     pub(super) fn opened<'a>(

@@ -25,6 +25,7 @@
 //! |---|---|
 //! | `setup` | from a user's choices to a device, a memory limit and a spool |
 //! | `answers` | what an event of another thread changes, and the notice for it |
+//! | `recovered` | the recovery when a session is opened, and its notices |
 //! | `recording` | a pass from the command to its report, as a state machine |
 //! | `report` | readings of the audio thread's counters, and the difference of two |
 //! | `document` | the session in memory and the number of its content |
@@ -59,6 +60,7 @@ mod overflow;
 pub mod playback;
 mod reconnect;
 pub mod recording;
+mod recovered;
 mod repeats;
 pub mod report;
 mod saving;
@@ -69,28 +71,26 @@ mod source;
 mod system_sleep;
 mod take_names;
 
-use crate::butler::spool;
-use crate::device::{self, DeviceError, DeviceSpec};
+use crate::device::{self, Device, DeviceError, DeviceSpec};
 use crate::flight::record::Kind;
 use crate::format::TakeFormat;
 use crate::host::{self, disk};
 use crate::message::AudioCommand;
 use crate::message::published::Published;
 use crate::message::spool_file::MemoryFiles;
-use crate::recovery;
-use crate::recovery::found_files::find_files;
 use crate::residency::disk_work::DiskWork;
 use crate::residency::rates::RatePoint;
 use crate::residency::sample::Sources;
 use crate::residency::watcher::Watcher;
 use crate::session::names::SESSION_FILE;
-use crate::session::session_file::{OpenSession, SessionError, folder_of, is_in_use, open_read_only};
+use crate::session::session_file::{OpenSession, SessionError, folder_of, open_read_only};
 use crate::session::{Session, TrackId};
 use crate::threads::{self, Threads, ThreadsError, ThreadsSetup};
 use crate::time::{FramePos, SampleRate};
 use companion::Companions;
 use playback::Players;
 use recording::{Event, PassReport, RecordingPass};
+use recovered::Recovered;
 use report::Reading;
 use session_saver::SessionSaver;
 use std::collections::VecDeque;
@@ -123,6 +123,11 @@ pub enum ControlError {
     Kernel(io::Error),
     /// The command does not fit the present state. The text names the command, the reason, and what to do.
     State(String),
+    /// The session was recovered, and could not be opened after that. The next start does not repeat these notices.
+    Recovered {
+        error: Box<ControlError>,
+        notices: Vec<Notice>,
+    },
 }
 
 impl fmt::Display for ControlError {
@@ -133,6 +138,7 @@ impl fmt::Display for ControlError {
             ControlError::Run(error) => error.fmt(f),
             ControlError::Kernel(error) => error.fmt(f),
             ControlError::State(reason) => f.write_str(reason),
+            ControlError::Recovered { error, .. } => error.fmt(f),
         }
     }
 }
@@ -223,8 +229,7 @@ impl Control {
             Purpose::Record => open_session(&setup, rate).map(|(store, session)| (Some(store), session))?,
             Purpose::Play => (None, open_read_only(&setup.folder).map_err(ControlError::Session)?),
         };
-        let mut notices: VecDeque<Notice> = recover_cut_off(&setup.folder, store.as_mut(), &mut session).into();
-        let recovered = notices.len();
+        // Before the recovery: its notices come once, and an error would be in their place.
         if session.rate() != rate {
             return Err(ControlError::State(format!(
                 "{}: the session has {} and the device {rate}; open the device with the session's rate",
@@ -232,6 +237,20 @@ impl Control {
                 session.rate()
             )));
         }
+        let recovered = Recovered::of(&setup.folder, store.as_mut(), &mut session);
+        let notices = recovered.notices.clone();
+        Control::start(setup, (device, spec), (store, session), notices).map_err(|error| recovered.not_opened(error))
+    }
+
+    /// Starts the threads for a session that was recovered, with these notices.
+    fn start(
+        setup: Setup,
+        (device, spec): (Box<dyn Device>, DeviceSpec),
+        (store, session): (Option<OpenSession>, Session),
+        notices: Vec<Notice>,
+    ) -> Result<Control, ControlError> {
+        let (rate, recovered) = (device.facts().rate, notices.len());
+        let mut notices = VecDeque::from(notices);
         let capabilities = setup.run.capabilities.notes.iter().chain(&device.facts().notes);
         notices.extend(capabilities.map(|text| Notice { severity: Severity::Caution, text: text.clone() }));
         // Absolute, because the spool keeps the path of its take and recovery may run in another working folder.
@@ -532,35 +551,6 @@ impl Control {
     fn loss(&mut self, text: String) {
         self.notify(Kind::Notice, Severity::Loss, text, &[]);
     }
-}
-
-/// Recovers the passes that a killed program left unfinished. Returns one notice for each pass and each problem.
-/// Without a `store` (the session is only played) nothing is recovered; the notice then says that there is something to
-/// recover.
-fn recover_cut_off(folder: &Path, store: Option<&mut OpenSession>, session: &mut Session) -> Vec<Notice> {
-    let notice = |severity, text| Notice { severity, text };
-    let Some(store) = store else {
-        let searched = find_files(folder, session);
-        let mut notices: Vec<Notice> = searched.found.into_iter().map(|text| notice(Severity::Info, text)).collect();
-        notices.extend(searched.troubles.into_iter().map(|text| notice(Severity::Caution, text)));
-        // While another program has the session open, takes in state `Recording` are being recorded and not cut off.
-        if is_in_use(folder) {
-            return notices;
-        }
-        let name = folder.display();
-        let text = |reason| format!("{name}: {reason}; open it to record, or: faultless recover {name}");
-        let gain = recovery::gain(folder, session).into_iter();
-        notices.extend(gain.map(|reason| notice(Severity::Caution, text(reason))));
-        return notices;
-    };
-    let report = recovery::recover(store, session, &spool::folders());
-    let passes = report
-        .passes
-        .iter()
-        .map(|pass| notice(if pass.is_short() { Severity::Loss } else { Severity::Info }, pass.to_string()));
-    let found = report.found.iter().map(|text| notice(Severity::Info, text.clone()));
-    let troubles = report.troubles.iter().map(|text| notice(Severity::Caution, text.clone()));
-    found.chain(passes).chain(troubles).collect()
 }
 
 fn open_session(setup: &Setup, rate: SampleRate) -> Result<(OpenSession, Session), ControlError> {

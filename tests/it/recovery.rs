@@ -319,6 +319,23 @@ fn a_start_reports_a_recovery_as_information_and_a_loss_as_a_loss() {
     assert_eq!(open().iter().find(about).unwrap().severity, Severity::Loss);
 }
 
+/// The refusal was all that the user saw, and no later start says what was recovered.
+#[test]
+fn a_recording_that_is_refused_says_what_was_recovered_before() {
+    let place = place();
+    let folder = place.path().join("session");
+    kill_amid(&folder, "--inputs 2", 20_000);
+    let other_rate = run(record(&folder, "--device virtual:free --inputs 2 --seconds 1 --rate 44100"));
+    assert!(!other_rate.err.contains("Recovered"), "{}", other_rate.err);
+    other_rate.refused(&["the session's rate"]);
+    File::create(place.path().join("file")).unwrap();
+    let mut command = record(&folder, "--device virtual:free --inputs 2 --seconds 1");
+    command.arg("--mirror").arg(place.path().join("file/dir"));
+    let no_mirror = run(command);
+    assert!(no_mirror.err.contains("Recovered 2 takes"), "{}", no_mirror.err);
+    no_mirror.refused(&["--mirror"]);
+}
+
 #[test]
 fn root_a_disk_that_is_full_stops_a_recovery_which_is_finished_when_there_is_room() {
     assert!(is_root());
