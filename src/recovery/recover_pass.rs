@@ -561,10 +561,16 @@ fn mark_recovered(session: &mut Session, cut: &CutTake, outcome: &PassOutcome) -
     session.set_take_start(take.id, began)?;
     // The accounts are known only if the pass ended regularly and its disk then failed. Keep them.
     session.finish_take(take.id, frames, TakeState::Recovered, take.accounts.clone())?;
+    if frames == Frames(0) || take.trashed {
+        return Ok(());
+    }
+    // An earlier session.json that the user has restored lacks the track. Without room for it, the take is listed alone.
+    session.ensure_track_of(take.id).ok();
     let placed = session.tracks().iter().any(|track| track.regions().iter().any(|region| region.take == take.id));
-    if frames > Frames(0) && !placed && session.track(take.track).is_some() {
+    let track = session.take(take.id).map(|take| take.track).filter(|track| session.track(*track).is_some());
+    if let Some(track) = track.filter(|_| !placed) {
         // If the track cannot have more regions, the take stays without one.
-        session.place_take(take.track, take.id).ok();
+        session.place_take(track, take.id).ok();
     }
     Ok(())
 }

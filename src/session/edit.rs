@@ -477,8 +477,9 @@ impl Session {
         Ok(())
     }
 
-    /// Takes back [`Session::trash_take`], except for the regions.
+    /// Takes back [`Session::trash_take`], except for the regions. Brings back the track of the take too.
     pub fn untrash_take(&mut self, id: TakeId) -> Result<(), EditError> {
+        self.ensure_track_of(id)?;
         self.take_mut(id)?.trashed = false;
         Ok(())
     }

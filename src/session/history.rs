@@ -89,8 +89,8 @@ impl History {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::session::TakeState;
     use crate::session::tests::{empty_session, recorded, recording};
+    use crate::session::{TakeState, TrackId};
     use crate::time::{FramePos, Frames};
 
     #[test]
@@ -234,9 +234,9 @@ mod tests {
         assert_eq!(history.undo_label(), Some("add a track"), "the refused step remains");
         assert!(now.remove_track(track).is_err());
         assert!(now.track(track).is_some());
-        now.finish_take(take, Frames(1), TakeState::Complete, None).expect("recording");
+        now.finish_take(take, Frames(0), TakeState::Recovered, None).expect("recording");
         assert_eq!(history.undo(&mut now), Ok(true));
-        assert!(now.track(track).is_none());
+        assert!(now.track(track).is_none(), "no take of it has sound");
 
         // Redo of the removal of a track, while it records.
         let mut history = History::default();
@@ -247,6 +247,61 @@ mod tests {
         let take = recording(&mut now, track, FramePos(0));
         assert_eq!(history.redo(&mut now), Err(EditError::Recording(take)));
         assert!(now.track(track).is_some());
+    }
+
+    /// The take was listed without a track: in no grid, no stem and no trash.
+    #[test]
+    fn a_track_with_a_recorded_take_stays_when_undo_goes_back_before_the_track_was_added() {
+        let mut history = History::default();
+        let mut now = empty_session();
+        let mut other = now.add_track("Bass", &[1]).expect("room");
+        history.push("add a track", now.arrangement());
+        let track = now.add_track("Kick", &[0]).expect("room");
+        history.push("record 1 take", now.arrangement());
+        let take = recorded(&mut now, track, FramePos(0), Frames(100));
+        now.choose_take(track, take, FramePos(0), FramePos(100)).expect("placed");
+        let placed = now.tracks().to_vec();
+        while history.undo(&mut now) == Ok(true) {}
+        assert_eq!(now.track_ids().collect::<Vec<_>>(), [other, track]);
+        assert_eq!(now.track(track).expect("kept").regions(), []);
+        now.validate().expect("valid");
+        while history.redo(&mut now) == Ok(true) {}
+        assert_eq!(now.tracks(), placed);
+
+        // A track whose takes are in the trash goes, and comes back with them.
+        history.push("remove tracks", now.arrangement());
+        now.trash_take(take).expect("complete");
+        now.remove_track(track).expect("idle");
+        for has_track in [true, false] {
+            let step = if has_track { History::undo } else { History::redo };
+            assert_eq!(step(&mut history, &mut now), Ok(true));
+            assert_eq!(now.track(track).is_some(), has_track);
+            now.validate().expect("valid");
+        }
+
+        // A track that was taken over from a copy has no step of its own, and plays what was moved to it.
+        other = now.add_track("Snare", &[2]).expect("room");
+        let adopted = recorded(&mut now, other, FramePos(0), Frames(50));
+        now.place_take(other, adopted).expect("placed");
+        while history.undo(&mut now) == Ok(true) {}
+        assert_eq!(now.track(other).expect("kept").regions().len(), 1);
+        assert!(now.track(track).is_some() && now.track(TrackId(1)).is_some());
+        now.validate().expect("valid");
+    }
+
+    #[test]
+    fn a_region_that_undo_moves_off_a_track_that_stays_is_there_once() {
+        let mut now = empty_session();
+        let first = now.add_track("Kick", &[0]).expect("room");
+        let take = recorded(&mut now, first, FramePos(0), Frames(100));
+        let region = now.place_take(first, take).expect("placed");
+        let before = now.arrangement();
+        let second = now.add_track("Snare", &[1]).expect("room");
+        recorded(&mut now, second, FramePos(0), Frames(100));
+        now.move_region(region, second, FramePos(0)).expect("room");
+        assert_eq!(now.restore(&before), Ok(()));
+        assert_eq!([first, second].map(|id| now.track(id).expect("there").regions().len()), [1, 0]);
+        now.validate().expect("valid");
     }
 
     #[test]

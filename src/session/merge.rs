@@ -271,18 +271,17 @@ impl Session {
         }
     }
 
-    /// The track here of a take of a copy. Adds a track that the session does not know. A track that the user has removed
-    /// stays removed: its take is listed without a track.
+    /// The track here of a take of a copy. Adds a track that the session does not have. A track that the user has removed
+    /// comes back with it, because its new sound was never in the trash.
     fn adopt_track(&mut self, newer: &Session, id: TrackId, given_here: u64) -> TrackId {
         let Some(track) = newer.track(id).filter(|_| self.track(id).is_none()) else { return id };
-        let is_new = given_here <= id.0;
-        let is_other = self.takes.iter().any(|take| take.id.0 == id.0)
-            || self.markers.iter().any(|marker| marker.id.0 == id.0)
-            || self.tracks.iter().flat_map(|track| track.regions.iter()).any(|region| region.id.0 == id.0);
-        if TRACK_COUNT_MAX <= self.tracks.len() || !(is_new || is_other) {
+        if TRACK_COUNT_MAX <= self.tracks.len() {
             return id;
         }
-        let fresh = if is_new { Some(id) } else { self.fresh_id().ok().map(TrackId) };
+        // Undo may bring back a thing that has the identity now, unless it is that of a track.
+        let was_track = self.takes.iter().any(|take| take.track == id) && !self.has_identity(id.0);
+        let keeps = given_here <= id.0 || was_track;
+        let fresh = if keeps { Some(id) } else { self.fresh_id().ok().map(TrackId) };
         let Some(fresh) = fresh else { return id };
         let fields = TrackFields { id: fresh, armed: false, regions: Shared::default(), ..TrackFields::clone(track) };
         self.tracks.push(Shared::new(fields));
@@ -291,6 +290,10 @@ impl Session {
 
     /// Places a take that was taken over, where its sound belongs, if its track has nothing else there.
     fn place_merged(&mut self, id: TakeId) {
+        if self.take(id).is_some_and(|take| !take.trashed && take.frames > Frames(0)) {
+            // Without room for a track, the take is listed without one.
+            self.ensure_track_of(id).ok();
+        }
         let is_placed = self.tracks.iter().any(|track| track.regions.iter().any(|region| region.take == id));
         let Some(take) = self.take(id).filter(|take| !is_placed && !take.trashed && take.frames > Frames(0)) else {
             return;

@@ -16,6 +16,8 @@ pub mod file_name;
 mod folder_copy;
 pub mod history;
 mod merge;
+#[cfg(test)]
+mod merge_tests;
 pub mod names;
 mod read;
 mod region;

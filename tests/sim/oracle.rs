@@ -68,6 +68,11 @@ pub(crate) fn judge(folder: &Path, others: &[PathBuf], evidence: &Evidence) -> V
     if let Err(reason) = session.validate() {
         offences.push(format!("the session contradicts itself: {reason}"));
     }
+    // The user finds the sound of a take by its track, or in the trash.
+    let is_out_of_reach = |take: &&Take| !take.trashed && take.frames.0 > 0 && session.track(take.track).is_none();
+    offences.extend(
+        session.takes().iter().filter(is_out_of_reach).map(|take| format!("{}: its track is not there", take.path())),
+    );
     let mut takes = takes_by_track(&session);
     let gone: BTreeSet<(u32, TrackId)> = takes
         .extract_if(.., |_, parts| parts.iter().any(|take| evidence.is_gone(take)))

@@ -432,15 +432,9 @@ fn trash_row(ui: &mut Ui, session: &Session, take: &Take, theme: &Theme) -> bool
     let tip = if track.is_some() {
         "Back among the takes; a click there uses it"
     } else {
-        "Its track was taken out: undo brings both back"
+        "Back among the takes, and its track with it"
     };
-    Button::text(&spoken, "Restore")
-        .look(Look::Plain)
-        .size(0.0, 24.0)
-        .enabled(track.is_some())
-        .tip(tip)
-        .show(&mut end, theme)
-        .clicked()
+    Button::text(&spoken, "Restore").look(Look::Plain).size(0.0, 24.0).tip(tip).show(&mut end, theme).clicked()
 }
 
 #[cfg(test)]
