@@ -4,6 +4,10 @@
 //! A file has another name if a program was killed after it had given the file the present name of its track and before it
 //! saved the session; if the user restored an older session.json, which lists the name before; or if the user renamed the
 //! file. A file of the listed name that carries another identity is not the take's.
+//!
+//! A copy of the session lists files of the session by the path that the session had then. If that folder is gone, because
+//! the session was moved, or because its disk is dead and the mirror is opened in its place, the files are in the session's
+//! own folder.
 
 use super::take_wav::{identity_of, is_whole, may_be_file_of, may_be_take};
 use crate::file_system::is_name_for_other;
@@ -29,7 +33,8 @@ pub struct FoundFiles {
 }
 
 /// Lists the takes whose files have other names under the names that the files have now. `path` is the session's own folder
-/// or its `session.json`. Changes the session in memory only. A folder whose disk is not connected is left out.
+/// or its `session.json`. Changes the session in memory only. Takes in a folder that is not connected are looked for in the
+/// session's own folder, where a whole file with their identity is theirs.
 pub fn find_files(path: &Path, session: &mut Session) -> FoundFiles {
     let mut result = FoundFiles::default();
     let mut by_folder: BTreeMap<Option<String>, Vec<TakeId>> = BTreeMap::new();
@@ -39,12 +44,20 @@ pub fn find_files(path: &Path, session: &mut Session) -> FoundFiles {
     for ids in by_folder.into_values() {
         let takes: Vec<Take> = ids.iter().filter_map(|id| session.take(*id)).cloned().collect();
         let opened = takes.first().map(|take| TakeFiles::of_take(path, session, take));
-        let Some(Ok(files)) = opened else { continue };
+        let is_away = matches!(opened, Some(Err(_)));
+        let own = || TakeFiles::of_session(path);
+        let Some(Ok(files)) = (if is_away { Some(own()) } else { opened }) else { continue };
         // A folder that cannot be read has nothing that can be found.
-        let names = search(&files, &takes, &mut result.troubles).unwrap_or_default();
-        for (id, name) in names {
+        let names = if is_away {
+            search_for_absent(&files, session, &takes)
+        } else {
+            search(&files, &takes, &mut result.troubles)
+        };
+        for (id, name) in names.unwrap_or_default() {
             let before = session.take(id).map_or_else(String::new, Take::path);
-            if session.set_take_file_name(id, &name).is_ok() {
+            let listed =
+                if is_away { session.set_take_in_own_folder(id, &name) } else { session.set_take_file_name(id, &name) };
+            if listed.is_ok() {
                 let now = session.take(id).map_or_else(String::new, Take::path);
                 result.found.push(format!("take '{before}' was found as '{now}'"));
             }
@@ -56,6 +69,28 @@ pub fn find_files(path: &Path, session: &mut Session) -> FoundFiles {
         result.found.push(format!("takes of which the files have other names, beside these: {more}"));
     }
     result
+}
+
+/// The names in the session's own folder of the files of `takes`, whose folder is not there. Reads only files that no take
+/// in the session's own folder names.
+fn search_for_absent(
+    files: &TakeFiles,
+    session: &Session,
+    takes: &[Take],
+) -> Result<Vec<(TakeId, String)>, SessionError> {
+    let own: HashSet<&str> = session.takes().iter().filter(|it| it.folder.is_none()).map(|it| it.file_name()).collect();
+    let wanted: HashMap<Uuid, &Take> = takes.iter().map(|take| (take.uuid, take)).collect();
+    let mut whole: BTreeMap<TakeId, Vec<String>> = BTreeMap::new();
+    for (place, name) in files.names()?.into_iter().filter(|(_, name)| !own.contains(name.as_str())) {
+        let Some(file) = files.open(place, &name).ok().flatten() else { continue };
+        let take = identity_of(&file).and_then(|identity| wanted.get(&identity));
+        if let Some(take) = take.filter(|take| is_whole(&file, take)) {
+            whole.entry(take.id).or_default().push(name);
+        }
+    }
+    // Of several files with the identity none is known to be the take's.
+    let only = |(id, names): (TakeId, Vec<String>)| <[String; 1]>::try_from(names).ok().map(|[name]| (id, name));
+    Ok(whole.into_iter().filter_map(only).collect())
 }
 
 /// The names of the files of `takes` in their folder, as far as they differ from the listed ones.

@@ -278,6 +278,18 @@ impl Session {
         Ok(())
     }
 
+    /// Lists the file of a take in the session's own folder, under the name `NAME.wav`: it is there, and the folder that was
+    /// listed is not.
+    pub fn set_take_in_own_folder(&mut self, id: TakeId, name: &str) -> Result<(), EditError> {
+        let before = self.take(id).ok_or(EditError::NoSuchTake(id))?.folder.clone();
+        self.take_mut(id)?.folder = None;
+        let named = self.set_take_file_name(id, name);
+        if named.is_err() {
+            self.take_mut(id)?.folder = before;
+        }
+        named
+    }
+
     /// Removes a take that has no frames, because its file could not be made. No region plays it.
     pub fn forget_take(&mut self, id: TakeId) -> Result<(), EditError> {
         if self.take_mut(id)?.frames > Frames(0) {

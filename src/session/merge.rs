@@ -207,7 +207,11 @@ impl Session {
     }
 
     /// Takes over the ends of takes that both know, and opens takes again that were recovered without the copy. A copy that
-    /// lists further parts of a pass is newer, so it also knows better where the pass began. Returns the takes that changed.
+    /// lists further parts of a pass or its end is newer, so it also knows better where the pass began. Returns the takes
+    /// that changed.
+    ///
+    /// The end of a take holds for the file that the copy lists. A mirror, or a session that was moved, has a file of its
+    /// own for the take, which may not be finished, so the take stays open here.
     fn merge_known_takes(
         &mut self,
         newer: &Session,
@@ -219,15 +223,20 @@ impl Session {
         for take in newer.takes.iter() {
             let Some(&at) = own.get(&take.uuid) else { continue };
             let (mine, is_ended) = (&self.takes[at], take.state != TakeState::Recording);
+            let is_same_file = mine.folder == take.folder;
             let was_recovered = mine.state == TakeState::Recovered && gained.contains(&take.pass);
             let takes_over = mine.state == TakeState::Recording || (was_recovered && kind == CopyKind::Recovered);
             let id = mine.id;
-            if is_ended && takes_over {
+            if is_ended && takes_over && is_same_file {
                 let mut take = take.clone();
                 (take.id, take.track, take.pass, take.trashed) = (id, mine.track, mine.pass, mine.trashed);
                 self.takes[at] = take;
                 merged.push(id);
-            } else if was_recovered || (takes_over && gained.contains(&take.pass)) {
+            } else if was_recovered || (takes_over && (is_ended || gained.contains(&take.pass))) {
+                let is_known = !gained.contains(&take.pass) && (mine.start, mine.latency) == (take.start, take.latency);
+                if is_known {
+                    continue;
+                }
                 if was_recovered {
                     self.reopen_take(id);
                 }
@@ -240,25 +249,29 @@ impl Session {
         merged
     }
 
-    /// Lists the losses of takes that were being recorded when the copy was saved. The session's own disk may have refused that
-    /// save, and headers claim the silence because the copy lists it. Returns whether there was a new one.
+    /// Lists the losses of takes that were being recorded when the copy was saved, and of those that have ended in another
+    /// file. The session's own disk may have refused that save, and headers claim the silence because the copy lists it.
+    /// Returns whether there was a new one.
     fn add_losses_of(&mut self, newer: &Session, own: &HashMap<Uuid, usize>) -> bool {
         let mut has_new = false;
-        for take in newer.takes.iter().filter(|take| take.state == TakeState::Recording) {
+        for take in newer.takes.iter() {
             let Some(mine) = own.get(&take.uuid).map(|at| &self.takes[*at]) else { continue };
+            if take.state != TakeState::Recording && mine.folder == take.folder {
+                continue;
+            }
             // A take that ended in order has the final list.
             let end = match mine.state {
                 TakeState::Recording => u64::MAX,
                 TakeState::Recovered => mine.frames.0,
                 TakeState::Complete => continue,
             };
-            let (id, before) = (mine.id, mine.losses.len());
+            let (id, before) = (mine.id, mine.losses.clone());
             for loss in take.losses.iter().filter(|loss| loss.at.0 < end) {
                 let frames = Frames(loss.frames.0.min(end - loss.at.0));
                 self.list_loss(id, loss.at, frames, &loss.cause).ok();
             }
             self.raise_unlisted_losses(id, take.losses_unlisted).ok();
-            has_new |= self.take(id).is_some_and(|take| before < take.losses.len());
+            has_new |= self.take(id).is_some_and(|take| before != take.losses);
         }
         has_new
     }

@@ -137,3 +137,25 @@ fn a_track_that_only_a_copy_has_comes_with_its_takes_and_a_removed_one_comes_bac
     assert_eq!((tracks, own.takes.len()), (vec![("Snare", 1), ("Kick", 1)], 2));
     assert!(own.track(new).is_some() && own.takes.iter().all(|take| own.track(take.track).is_some()));
 }
+
+/// A mirror was opened in place of the session, whose disk was dead. Its own file was neither finished nor listed.
+#[test]
+fn the_end_of_a_take_holds_for_the_file_that_the_copy_lists() {
+    let (mut own, track, _) = one_track_and_takes(&[]);
+    let take = recording(&mut own, track, FramePos(5601));
+    let mut copy = own.clone();
+    copy.set_take_start(take, FramePos(7)).expect("recording");
+    copy.list_loss(take, FramePos(10), Frames(5), "xrun").expect("there");
+    copy.finish_take(take, Frames(100), TakeState::Complete, None).expect("recording");
+    let mut elsewhere = copy.clone();
+    elsewhere.takes[0].folder = Some("/d1/session".to_owned());
+    let mut by_mirror = own.clone();
+    for is_new in [true, false] {
+        assert_eq!(by_mirror.merge_newer_takes(&elsewhere, CopyKind::Found, |_| true), is_new);
+        let mine = &by_mirror.takes[0];
+        assert_eq!((mine.state, mine.folder.as_deref(), mine.start), (TakeState::Recording, None, FramePos(7)));
+        assert_eq!(mine.losses, copy.takes[0].losses, "headers claim the silence");
+    }
+    assert!(own.merge_newer_takes(&copy, CopyKind::Found, |_| true));
+    assert_eq!((own.takes[0].state, own.takes[0].frames), (TakeState::Complete, Frames(100)));
+}

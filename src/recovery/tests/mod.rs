@@ -10,6 +10,7 @@ mod foreign;
 mod hostile;
 mod killed;
 mod mirrored;
+mod moved;
 mod overruns;
 mod renamed;
 mod slots;
@@ -84,8 +85,7 @@ impl Scene {
 
     /// Takes that the session lists, and nothing of them.
     fn bare(takes: usize) -> Scene {
-        let folder = tempfile::tempdir().unwrap();
-        let memory = tempfile::tempdir().unwrap();
+        let (folder, memory) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
         fs::set_permissions(memory.path(), fs::Permissions::from_mode(0o700)).unwrap();
         let root = folder.path().join("session");
         let rate = SampleRate(48_000);
