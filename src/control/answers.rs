@@ -31,10 +31,7 @@ impl Control {
             AudioEvent::Overrun { capture, at, frames } => {
                 self.take_lost(capture, at, frames);
                 self.loss_listed(frames);
-                let name = self.pass.as_ref().map_or_else(String::new, |pass| pass.take_name(capture, &self.session));
-                let text =
-                    format!("{name} {}: {} not recorded (no memory was ready); silence", clock(at), frames.text(rate));
-                self.notify(Kind::Overrun, Severity::Loss, text, &[("at", at.0), ("frames", frames.0)]);
+                self.take_had_no_window(capture, at, frames);
             }
             AudioEvent::Dropout { slot, at, frames } => {
                 let name = self.players.name(slot, &self.session);

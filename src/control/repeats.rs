@@ -5,6 +5,7 @@ use super::{Control, Severity};
 use crate::device::LossCause;
 use crate::flight::record::Kind;
 use crate::time::{Clock, FramePos, Frames, SampleRate};
+use std::collections::BTreeMap;
 use std::sync::atomic::Ordering::Relaxed;
 
 /// Events of one kind. Time is the device's own: without a device there are no such events.
@@ -109,6 +110,77 @@ impl Losses {
     }
 }
 
+/// Frames for which takes had no window.
+#[derive(Debug, PartialEq, Eq)]
+struct Overrun {
+    /// The name of the take that was reported first.
+    name: String,
+    /// The first frame of the pass.
+    at: FramePos,
+    /// The frames of each take, by its place in the pass.
+    takes: BTreeMap<usize, Frames>,
+    /// Whether a notice has told of frames before these.
+    is_further: bool,
+}
+
+impl Overrun {
+    fn frames(&self) -> u64 {
+        self.takes.values().map(|frames| frames.0).sum()
+    }
+
+    fn text(&self, rate: SampleRate) -> String {
+        let clock = Clock(Frames(self.at.0).duration(rate));
+        let longest = self.takes.values().max().copied().unwrap_or_default().text(rate);
+        let more = if self.is_further { " more" } else { "" };
+        match self.takes.len() {
+            0 | 1 => format!("{} {clock}: {longest}{more} not recorded (no window); silence", self.name),
+            count => format!("{count} takes {clock}: up to {longest}{more} not recorded (no window); silence"),
+        }
+    }
+}
+
+/// The overruns that control holds back. While no window comes, each take reports one overrun after the other: the first is
+/// a notice, those after it are one notice a second for all takes.
+#[derive(Debug, Default)]
+struct Overruns {
+    /// Device frame from which on the next notice may be shown.
+    next: u64,
+    waiting: Option<Overrun>,
+}
+
+impl Overruns {
+    /// A take had no window. Returns the overrun if it is to be shown at once.
+    fn came(&mut self, overrun: Overrun, now: u64, spacing: u64) -> Option<Overrun> {
+        match &mut self.waiting {
+            Some(waiting) => {
+                waiting.at = waiting.at.min(overrun.at);
+                for (take, frames) in overrun.takes {
+                    *waiting.takes.entry(take).or_default() += frames;
+                }
+                None
+            }
+            None if now < self.next => {
+                self.waiting = Some(Overrun { is_further: true, ..overrun });
+                None
+            }
+            None => {
+                self.next = now + spacing;
+                Some(overrun)
+            }
+        }
+    }
+
+    /// The overruns that waited, if it is time to tell of them.
+    fn due(&mut self, now: u64, spacing: u64) -> Option<Overrun> {
+        if now < self.next {
+            return None;
+        }
+        let waiting = self.waiting.take()?;
+        self.next = now + spacing;
+        Some(waiting)
+    }
+}
+
 /// Times at which the outputs were late. The notice waits until the silent frames are known: the outputs begin again first,
 /// and then the audio thread drops the output that is too late.
 #[derive(Debug, Default)]
@@ -181,6 +253,7 @@ pub(super) struct Repeats {
     outputs_late: LateOutputs,
     inputs_late: Repeat,
     losses: Losses,
+    overruns: Overruns,
     /// Frames that the device has lost while nothing was recorded.
     unrecorded: Frames,
     /// The drift was told.
@@ -218,6 +291,22 @@ impl Control {
         }
     }
 
+    /// A take had no window for frames from frame `at` of the pass on.
+    pub(super) fn take_had_no_window(&mut self, capture: usize, at: FramePos, frames: Frames) {
+        let (now, second) = self.device_time();
+        let name = self.pass.as_ref().map_or_else(String::new, |pass| pass.take_name(capture, &self.session));
+        let overrun = Overrun { name, at, takes: BTreeMap::from([(capture, frames)]), is_further: false };
+        if let Some(overrun) = self.repeats.overruns.came(overrun, now, second) {
+            self.tell_of_overrun(&overrun);
+        }
+    }
+
+    fn tell_of_overrun(&mut self, overrun: &Overrun) {
+        let numbers = [("at", overrun.at.0), ("frames", overrun.frames()), ("takes", overrun.takes.len() as u64)];
+        let text = overrun.text(self.running.device.rate);
+        self.notify(Kind::Overrun, Severity::Loss, text, &numbers);
+    }
+
     /// Frames that the device has lost while nothing was recorded.
     pub(crate) fn frames_lost_unrecorded(&self) -> u64 {
         self.repeats.unrecorded.0
@@ -234,6 +323,9 @@ impl Control {
     pub(super) fn show_held_losses(&mut self) {
         if let Some((at, lost)) = self.repeats.losses.waiting.take() {
             self.tell_of_loss(at, lost);
+        }
+        if let Some(overrun) = self.repeats.overruns.waiting.take() {
+            self.tell_of_overrun(&overrun);
         }
         let unheard = self.running.published.frames_unheard.load(Relaxed);
         if let Some(late) = self.repeats.outputs_late.take(unheard) {
@@ -263,6 +355,9 @@ impl Control {
         let (now, second) = self.device_time();
         if let Some((at, lost)) = self.repeats.losses.due(now, second) {
             self.tell_of_loss(at, lost);
+        }
+        if let Some(overrun) = self.repeats.overruns.due(now, second) {
+            self.tell_of_overrun(&overrun);
         }
         let unheard = self.running.published.frames_unheard.load(Relaxed);
         if let Some(late) = self.repeats.outputs_late.due(now, second, unheard) {
@@ -297,6 +392,30 @@ mod tests {
         assert_eq!(shown, [(0, 1), (100, 100), (200, 99)]);
         // After a quiet second the next one is shown at once again.
         assert!(repeat.came(1000, 100));
+    }
+
+    /// 64 takes without windows were 94 notices a second.
+    #[test]
+    fn an_overrun_that_lasts_is_one_notice_a_second_for_all_takes() {
+        let mut overruns = Overruns::default();
+        let mut shown = Vec::new();
+        for now in (0..2500_u64).step_by(500) {
+            for take in 0..3 {
+                let takes = BTreeMap::from([(take, Frames(500))]);
+                let overrun = Overrun { name: format!("In {take}"), at: FramePos(now), takes, is_further: false };
+                shown.extend(overruns.came(overrun, now, 1000));
+            }
+            shown.extend(overruns.due(now, 1000));
+        }
+        shown.extend(overruns.waiting.take());
+        let told: Vec<String> = shown.iter().map(|overrun| overrun.text(SampleRate(1000))).collect();
+        let wanted = [
+            "In 0 0:00.000: 500 ms not recorded (no window); silence",
+            "3 takes 0:00.000: up to 1.5 s more not recorded (no window); silence",
+            "3 takes 0:01.500: up to 1.0 s more not recorded (no window); silence",
+        ];
+        assert_eq!(told, wanted);
+        assert_eq!(shown.iter().map(Overrun::frames).sum::<u64>(), 5 * 3 * 500);
     }
 
     #[test]

@@ -361,14 +361,18 @@ impl Session {
         Ok(())
     }
 
-    /// Adds a loss to a take's list, or to the count of unlisted losses if the list is full.
+    /// Adds a loss to a take's list, or to the count of unlisted losses if the list is full. A loss that continues a listed
+    /// one of the same cause makes that one longer: a long loss is reported in parts, which would fill the list.
     pub fn add_loss(&mut self, id: TakeId, at: FramePos, frames: Frames, cause: &str) -> Result<(), EditError> {
         if at.0.checked_add(frames.0).is_none_or(|end| POSITION_MAX < end) {
             return Err(EditError::BeyondTimeline);
         }
-        let take = self.take_mut(id)?;
-        if take.losses.len() < LOSS_COUNT_MAX {
-            take.losses.push(Loss { at, frames, cause: clean_name(cause) });
+        let (take, cause) = (self.take_mut(id)?, clean_name(cause));
+        let continued = take.losses.iter_mut().rev().find(|loss| loss.at + loss.frames == at && loss.cause == cause);
+        if let Some(loss) = continued {
+            loss.frames += frames;
+        } else if take.losses.len() < LOSS_COUNT_MAX {
+            take.losses.push(Loss { at, frames, cause });
         } else {
             take.losses_unlisted = take.losses_unlisted.saturating_add(1);
         }

@@ -57,9 +57,13 @@ impl RecordingPass {
         let latency = self.latency.frames();
         let end = FramePos((at + frames).0.saturating_sub(latency.0));
         let at = FramePos(at.0.saturating_sub(latency.0));
-        let frames = end.since(at);
-        if self.losses.shown.len() < LOSSES_SHOWN {
-            self.losses.shown.push((at, frames));
+        let shown = &mut self.losses.shown;
+        let has_room = shown.len() < LOSSES_SHOWN;
+        // Takes report the same range, and a long overrun comes in parts.
+        match shown.last_mut().filter(|(from, frames)| *from <= at && at <= *from + *frames) {
+            Some((from, frames)) => *frames = (*frames).max(end.since(*from)),
+            None if has_room => shown.push((at, end.since(at))),
+            None => {}
         }
     }
 
