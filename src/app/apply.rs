@@ -373,7 +373,8 @@ fn play(control: &mut Control, transport: &mut TransportRequests) -> Result<(), 
     }
     let at = FramePos(control.published().position.load(Relaxed));
     let replays = std::mem::take(&mut transport.replays) || control.session().end() <= at;
-    if let Some(start) = last_pass_start(control.session()).filter(|_| replays && !transport.loops) {
+    let start = last_pass_start(control.session(), transport.last_pass);
+    if let Some(start) = start.filter(|_| replays && !transport.loops) {
         control.locate(start)?;
     }
     if transport.loops {
@@ -404,9 +405,11 @@ fn next_marker_name(session: &Session) -> String {
     (highest.max().unwrap_or(0).saturating_add(1)).to_string()
 }
 
-/// The first position at which a take of the last pass plays.
-fn last_pass_start(session: &Session) -> Option<FramePos> {
-    let last = session.takes().iter().filter(|take| !take.trashed).map(|take| take.pass).max()?;
+/// The first position at which a take of the last pass plays: of the pass `recorded`, or, if all of it is in the trash, of
+/// the one with the highest number.
+fn last_pass_start(session: &Session, recorded: Option<u32>) -> Option<FramePos> {
+    let kept = || session.takes().iter().filter(|take| !take.trashed).map(|take| take.pass);
+    let last = recorded.filter(|pass| kept().any(|kept| kept == *pass)).or_else(|| kept().max())?;
     let regions = session.tracks().iter().flat_map(Track::regions);
     let is_of_last = |region: &&Region| session.take(region.take).is_some_and(|take| take.pass == last);
     regions.filter(is_of_last).map(|region| region.start).min()
@@ -508,7 +511,7 @@ mod tests {
     fn the_last_recording_begins_at_its_first_region() {
         let rate = SampleRate(48_000);
         let mut session = Session::new(Uuid::from_u128(1), "x", "", rate, TakeFormat::S24);
-        assert_eq!(last_pass_start(&session), None);
+        assert_eq!(last_pass_start(&session, None), None);
         let track = session.add_track("In 1", &[0]).unwrap();
         let mut names = session.taken_names();
         for (pass, start) in [(1, 0), (2, 96_000)] {
@@ -527,6 +530,11 @@ mod tests {
             session.finish_take(take, Frames(48_000), TakeState::Complete, None).unwrap();
             session.place_region(track, take, FramePos(start), FramePos(0), Frames(48_000)).unwrap();
         }
-        assert_eq!(last_pass_start(&session), Some(FramePos(96_000)));
+        assert_eq!(last_pass_start(&session, None), Some(FramePos(96_000)));
+        // Takes of a copy that were taken over during the pass have a higher number.
+        assert_eq!(last_pass_start(&session, Some(1)), Some(FramePos(0)));
+        let first = session.takes()[0].id;
+        session.trash_take(first).unwrap();
+        assert_eq!(last_pass_start(&session, Some(1)), Some(FramePos(96_000)));
     }
 }

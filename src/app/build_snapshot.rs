@@ -39,6 +39,8 @@ pub(super) struct TransportRequests {
     pub(super) lost_unrecorded_seen: u64,
     /// Whether a recording has just ended and the playhead was not moved since. Play then plays that recording.
     pub(super) replays: bool,
+    /// The pass that was recorded last since the session was opened.
+    pub(super) last_pass: Option<u32>,
     /// Whether the user has pressed Record, and no frame is recorded yet.
     pub(super) begins: bool,
 }

@@ -8,7 +8,7 @@ use std::path::Path;
 
 /// The card for a pass that has ended. `None` if it has no frame.
 pub(super) fn made(session: &Session, folder: &Path, report: &PassReport) -> Option<Made> {
-    let pass = session.takes().iter().map(|take| take.pass).max()?;
+    let pass = report.pass;
     let takes: Vec<_> = session.takes().iter().filter(|take| take.pass == pass).collect();
     let first = report.takes.first().filter(|_| report.frames > 0)?;
     let folder_of = |file: &str| folder.join(file).parent().map_or_else(|| folder.to_path_buf(), Path::to_path_buf);
@@ -28,4 +28,25 @@ pub(super) fn made(session: &Session, folder: &Path, report: &PassReport) -> Opt
             (troubled, _) => format!("{troubled} not whole on the disk"),
         },
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::format::TakeFormat;
+    use crate::session::tests::recorded;
+    use crate::time::{FramePos, SampleRate};
+    use uuid::Uuid;
+
+    /// Discard moved the takes of another pass to the trash, and not those that had just been recorded.
+    #[test]
+    fn the_card_has_the_takes_of_the_recorded_pass_though_another_one_has_a_higher_number() {
+        let mut session = Session::new(Uuid::from_u128(1), "x", "", SampleRate(48_000), TakeFormat::S24);
+        let track = session.add_track("In 1", &[0]).unwrap();
+        let take = recorded(&mut session, track, FramePos(0), Frames(96_000));
+        // Takes of a copy in the overflow folder were taken over during the pass.
+        recorded(&mut session, track, FramePos(0), Frames(500));
+        let made = made(&session, Path::new("/session"), &PassReport::example(0, 80.0)).unwrap();
+        assert_eq!((made.pass, made.takes), (1, vec![take]));
+    }
 }

@@ -314,7 +314,7 @@ impl App {
         let mut notices: Vec<Notice> = std::iter::from_fn(|| control.take_notice()).collect();
         let mut reports = Vec::new();
         while let Some(report) = control.take_report() {
-            self.transport.replays = true;
+            (self.transport.replays, self.transport.last_pass) = (true, Some(report.pass));
             self.made = made::made(control.session(), control.folder(), &report);
             let summary = report.summary(control.running().device.rate);
             reports.push((report.severity(), summary, report.headline()));

@@ -186,7 +186,9 @@ impl Control {
         let bare_copy_us = bare_copy_us(run.takes.len(), self.running.device.period_frames * frame_bytes);
         let bare_copy_ratio = (audio_thread.cycle_us_mean / bare_copy_us.max(0.001) * 10.0).round() / 10.0;
         let lead = disk.lead_frames_min.load(Relaxed);
+        let pass = run.takes.first().and_then(|take| self.session.take(take.id)).map_or(0, |take| take.pass);
         self.reports.push_back(PassReport {
+            pass,
             frames: ended.frames.0,
             xruns: u64::from(ended.xruns),
             playback_xruns: u64::from(ended.playback_xruns),

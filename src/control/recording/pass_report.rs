@@ -11,6 +11,10 @@ use serde::Serialize;
 /// The report of a finished pass.
 #[derive(Clone, Debug, Serialize)]
 pub struct PassReport {
+    /// Number of the pass in the session. It need not be the highest one: takes that were taken over from a copy get new
+    /// numbers.
+    #[serde(skip)]
+    pub pass: u32,
     /// Frames of the pass.
     pub frames: u64,
     /// Xruns of the device's inputs during the pass.
@@ -149,11 +153,11 @@ pub fn counted(n: u64, thing: &str) -> String {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn report(faults: u64, cycle_us_max: f64) -> PassReport {
+impl PassReport {
+    /// A report of one take with so many page faults and this longest cycle.
+    pub(crate) fn example(faults: u64, cycle_us_max: f64) -> PassReport {
         PassReport {
+            pass: 1,
             frames: 96_000,
             xruns: 1,
             playback_xruns: 0,
@@ -191,6 +195,15 @@ mod tests {
             bare_copy_ratio: 1.0,
             mirror: None,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn report(faults: u64, cycle_us_max: f64) -> PassReport {
+        PassReport::example(faults, cycle_us_max)
     }
 
     /// 42,999 page faults and a cycle of 4.1 ms, of 1.3, were a green note.
