@@ -93,8 +93,13 @@ impl Companion {
     }
 
     /// Whether the folder is open, or is being opened.
-    fn is_usable(&self) -> bool {
+    pub(super) fn is_usable(&self) -> bool {
         !matches!(self.folder, Some(Err(_)))
+    }
+
+    /// The last revision that its saver has tried to save, or will never try.
+    pub(super) fn tried_revision(&self) -> u64 {
+        if self.saver.has_ended() { u64::MAX } else { self.saver.handled() }
     }
 
     pub(super) fn open_folder(&self) -> Option<&Path> {
@@ -261,7 +266,12 @@ impl Control {
                 unexpected.extend(companion.expected.take().filter(|expected| path != Some(expected)));
                 companion.folder = Some(opened);
             }
-            problems.extend(companion.saver.problems().map(Problem::text));
+            for problem in companion.saver.problems() {
+                if let Problem::Moved(reason) = &problem {
+                    companion.folder = Some(Err(reason.clone()));
+                }
+                problems.push(problem.text());
+            }
         }
         self.companions.ending.retain(|companion| !companion.saver.has_ended());
         for (requested, copy) in adopted {

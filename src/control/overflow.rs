@@ -22,6 +22,7 @@ use crate::butler::capabilities::CapturePath;
 use crate::host;
 use crate::message::disk::{CommitCommand, Continuation};
 use crate::message::take::{ContinuationPlan, TakeKey, TakePlan};
+use crate::session::names::SESSION_FILE;
 use crate::session::{Session, TakeId};
 use crate::time::{FramePos, Frames};
 use std::path::Path;
@@ -119,10 +120,12 @@ impl Control {
     }
 
     /// Lists a continuation for every take that its disk refuses, and sends it to the committer once a session that
-    /// lists it is durable: sound in an unlisted file could not be found after a kill.
+    /// lists it is durable: sound in an unlisted file could not be found after a kill. The saver of the overflow folder has
+    /// tried that session too: it finds out that the folder was moved, and makes one again that was removed.
     pub(super) fn continue_refused_takes(&mut self) {
         self.list_continuations();
-        let durable = self.durable_revision();
+        let overflow = self.companions.overflow.as_ref().filter(|overflow| overflow.open_folder().is_some());
+        let durable = self.durable_revision().min(overflow.map_or(u64::MAX, Companion::tried_revision));
         for key in self.keys_of(Placement::waits_for_save) {
             self.on_placement_event(key, PlacementEvent::Saved(durable));
         }
@@ -199,7 +202,8 @@ impl Control {
             plan.header.bext.originator_reference = identity.simple().to_string();
             plan.header.bext.time_reference = place.start.0;
             plan.head = Frames(place.take_start.0);
-            listings.push((key, Listing { id: next, plan: ContinuationPlan { from, take: plan } }));
+            let copy = overflow.as_ref().map(|folder| folder.join(SESSION_FILE));
+            listings.push((key, Listing { id: next, plan: ContinuationPlan { from, take: plan, copy } }));
         }
         self.save_at_once();
         let listed_by = self.session.revision();

@@ -133,8 +133,10 @@ impl Overrun {
         let longest = self.takes.values().max().copied().unwrap_or_default().text(rate);
         let more = if self.is_further { " more" } else { "" };
         match self.takes.len() {
-            0 | 1 => format!("{} {clock}: {longest}{more} not recorded (no window); silence", self.name),
-            count => format!("{count} takes {clock}: up to {longest}{more} not recorded (no window); silence"),
+            0 | 1 => format!("{} {clock}: {longest}{more} not recorded (no memory was ready); silence", self.name),
+            count => {
+                format!("{count} takes {clock}: up to {longest}{more} not recorded (no memory was ready); silence")
+            }
         }
     }
 }
@@ -410,9 +412,9 @@ mod tests {
         shown.extend(overruns.waiting.take());
         let told: Vec<String> = shown.iter().map(|overrun| overrun.text(SampleRate(1000))).collect();
         let wanted = [
-            "In 0 0:00.000: 500 ms not recorded (no window); silence",
-            "3 takes 0:00.000: up to 1.5 s more not recorded (no window); silence",
-            "3 takes 0:01.500: up to 1.0 s more not recorded (no window); silence",
+            "In 0 0:00.000: 500 ms not recorded (no memory was ready); silence",
+            "3 takes 0:00.000: up to 1.5 s more not recorded (no memory was ready); silence",
+            "3 takes 0:01.500: up to 1.0 s more not recorded (no memory was ready); silence",
         ];
         assert_eq!(told, wanted);
         assert_eq!(shown.iter().map(Overrun::frames).sum::<u64>(), 5 * 3 * 500);

@@ -137,8 +137,8 @@ impl Control {
     /// The last revision that is on a disk: in session.json on the session's own disk, or in the copy in the overflow
     /// folder. A failed save does not count.
     pub fn durable_revision(&self) -> u64 {
-        let overflow = self.companions.overflow.as_ref().map_or(0, |overflow| overflow.saver.durable());
-        self.saved_revision().max(overflow)
+        let overflow = self.companions.overflow.as_ref().filter(|overflow| overflow.is_usable());
+        self.saved_revision().max(overflow.map_or(0, |overflow| overflow.saver.durable()))
     }
 
     /// The last revision that recovery would find after a kill. Like `durable_revision`, but the copy in the overflow
@@ -199,7 +199,7 @@ impl Control {
         let problems: Vec<Problem> = saver.problems().collect();
         for problem in problems {
             match problem {
-                Problem::Save(reason) => self.save_watch.reason = Some(reason),
+                Problem::Save(reason) | Problem::Moved(reason) => self.save_watch.reason = Some(reason),
                 Problem::Trash(text) => self.caution(text),
             }
         }
@@ -224,7 +224,7 @@ impl Control {
         let problems = self.saver.as_mut().map(SessionSaver::finish).unwrap_or_default();
         for problem in problems {
             match problem {
-                Problem::Save(reason) => self.save_watch.reason = Some(reason),
+                Problem::Save(reason) | Problem::Moved(reason) => self.save_watch.reason = Some(reason),
                 Problem::Trash(text) => self.caution(text),
             }
         }

@@ -8,7 +8,7 @@ use crate::session::session_file::OpenSession;
 use crate::session::{FolderCopies, Session};
 use crossbeam_channel::{Receiver, Sender, bounded};
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Acquire, Ordering::Release};
 
@@ -56,13 +56,15 @@ pub enum Problem {
     Save(String),
     /// A file was not moved into the trash or out of it.
     Trash(String),
+    /// The folder is not at its path any more. The saver saves nothing more there, and its thread ends.
+    Moved(String),
 }
 
 impl Problem {
     /// The text for the user.
     pub fn text(self) -> String {
         match self {
-            Problem::Save(text) | Problem::Trash(text) => text,
+            Problem::Save(text) | Problem::Trash(text) | Problem::Moved(text) => text,
         }
     }
 }
@@ -96,10 +98,18 @@ impl SessionSaver {
                     store.prepare_save(&session).ok();
                     continue;
                 }
+                let is_copy = copy_of.is_some();
                 if let Some(own) = copy_of {
+                    if store.is_moved() {
+                        // A recovery looks for the copy at the path that the session lists. Closing the folder lets the user
+                        // name it by the path that it has now.
+                        problem_sender.try_send(Problem::Moved(moved_text(store.path()))).ok();
+                        return;
+                    }
                     session = copies.copy(&session, &store.path().display().to_string(), &own);
                 }
-                match store.reopen_if_removed().and_then(|()| store.save_only(&session)) {
+                // Takes continue in the folder only if it has the session.
+                match store.reopen_if_removed(is_copy).and_then(|()| store.save_only(&session)) {
                     Ok(()) => {
                         // Now: a pass that waits for this save need not wait for the rest.
                         reached.durable.store(revision, Release);
@@ -201,6 +211,10 @@ impl SessionSaver {
     }
 }
 
+fn moved_text(path: &Path) -> String {
+    format!("{}: the folder was moved, or its disk unmounted; name another folder", path.display())
+}
+
 impl Drop for SessionSaver {
     fn drop(&mut self) {
         self.close_queue();
@@ -272,6 +286,43 @@ mod tests {
         saver.finish();
         assert_eq!(std::fs::read_dir(folder.join("history")).expect("there").count(), 1, "one save");
         assert_eq!(crate::session::session_file::open_read_only(&folder).expect("whole").markers().len(), 199);
+    }
+
+    /// An overflow folder with a copy of a session, and its saver, which has saved revision 1.
+    fn copy_in(overflow: &Path) -> (SessionSaver, Session) {
+        let session = Session::new(uuid::Uuid::from_u128(1), "Test", "", SampleRate(48_000), TakeFormat::S24);
+        let (store, _) = OpenSession::open_on_other_disk(&overflow.join("song"), &session).expect("made");
+        let saver = SessionSaver::start_with(move || Ok(store)).expect("a thread");
+        assert!(saver.save_copy(&session, 1, "/own/song"));
+        await_handled(&saver, 1);
+        assert_eq!(saver.durable(), 1);
+        (saver, session)
+    }
+
+    /// The copy was saved in the folder that was moved, and counted as the one that a recovery finds.
+    #[test]
+    fn a_copy_in_a_folder_that_was_moved_is_not_durable_and_its_folder_is_closed() {
+        let place = tempfile::tempdir().expect("a folder");
+        let overflow = place.path().canonicalize().expect("there").join("over");
+        let (mut saver, session) = copy_in(&overflow);
+        let moved = place.path().join("over2");
+        std::fs::rename(&overflow, &moved).expect("moved");
+        assert!(saver.save_copy(&session, 2, "/own/song"));
+        let [Problem::Moved(text)] = &saver.finish()[..] else { panic!("another problem") };
+        assert!(text.contains("over/song") && text.contains("moved"), "{text}");
+        assert!(saver.durable() == 1 && saver.has_ended() && !overflow.exists());
+        OpenSession::open_on_other_disk(&moved.join("song"), &session).expect("it is locked no more");
+    }
+
+    #[test]
+    fn a_folder_of_a_copy_that_was_removed_is_made_again_with_the_session() {
+        let place = tempfile::tempdir().expect("a folder");
+        let overflow = place.path().canonicalize().expect("there").join("over");
+        let (saver, session) = copy_in(&overflow);
+        std::fs::remove_dir_all(&overflow).expect("removed");
+        assert!(saver.save_copy(&session, 2, "/own/song"));
+        await_handled(&saver, 2);
+        assert!(saver.durable() == 2 && overflow.join("song/session.json").exists());
     }
 
     #[test]

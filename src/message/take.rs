@@ -63,6 +63,9 @@ pub struct ContinuationPlan {
     pub from: Frames,
     /// The file and its header. Its key is that of the take that continues.
     pub take: TakePlan,
+    /// The copy of the session in the folder of the file, if that is another folder than the session's own. Without it, a
+    /// recovery takes no sound from there.
+    pub copy: Option<PathBuf>,
 }
 
 impl ContinuationPlan {

@@ -44,7 +44,7 @@ use crate::message::take::{ContinuationPlan, PassKey, TakeKey, TakePlan};
 use crate::residency::ledger::Ledger;
 use crossbeam_channel::{Receiver, Sender, TryRecvError};
 use disk_error::describe;
-use folder::{names_beside, sync_folder};
+use folder::{copy_is_there, names_beside, sync_folder};
 use memmap2::MmapMut;
 use open_take::OpenTake;
 use std::collections::HashMap;
@@ -380,7 +380,7 @@ impl Committer {
             return Continuation::Moved(from);
         }
         take.stuck_reported_at = None;
-        match self.create_continuation(&plan.take, FileStart(at)) {
+        match self.create_continuation(plan, FileStart(at)) {
             Err(reason) => Continuation::Refused(reason),
             Ok(file) => {
                 self.retry_at = None;
@@ -393,8 +393,11 @@ impl Committer {
         }
     }
 
-    /// Creates the next file of a take, and its folders.
-    fn create_continuation(&self, plan: &TakePlan, start: FileStart) -> Result<TakeFile, String> {
+    /// Creates the next file of a take, and its folder. The session is there already: the saver makes a folder again that was
+    /// removed.
+    fn create_continuation(&self, plan: &ContinuationPlan, start: FileStart) -> Result<TakeFile, String> {
+        copy_is_there(plan)?;
+        let plan = &plan.take;
         let folder = plan.path.parent().unwrap_or(Path::new("."));
         disk::make_folders(folder)
             .map_err(|error| format!("{}: cannot be made: {}", plan.path.display(), describe(&error)))?;

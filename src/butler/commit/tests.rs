@@ -161,15 +161,16 @@ impl Rig {
 
     /// Continues in another file at frame `from`. Returns the answer.
     pub(super) fn go_on(&mut self, from: u64) -> Continuation {
-        let mut take = TakePlan { path: self.next_path(), ..self.plan.clone() };
+        self.go_on_in(&self.next_path(), None, from)
+    }
+
+    pub(super) fn go_on_in(&mut self, path: &Path, copy: Option<&Path>, from: u64) -> Continuation {
+        let mut take = TakePlan { path: path.to_owned(), ..self.plan.clone() };
         take.header.bext.time_reference = from;
-        let plan = Box::new(ContinuationPlan { from: Frames(from), take });
+        let plan = Box::new(ContinuationPlan { from: Frames(from), take, copy: copy.map(Path::to_owned) });
         self.committer.apply(CommitCommand::Continue { plan });
-        let answer = self.events.try_iter().find_map(|event| match event {
-            DiskEvent::Continued { outcome, .. } => Some(outcome),
-            _ => None,
-        });
-        answer.expect("an answer")
+        let is_answer = |event| if let DiskEvent::Continued { outcome, .. } = event { Some(outcome) } else { None };
+        self.events.try_iter().find_map(is_answer).expect("an answer")
     }
 
     /// Checks that the sound of a take that continued at frame `at` and ended at frame `end` lies in its two files.

@@ -387,13 +387,25 @@ impl OpenSession {
         Ok(())
     }
 
-    /// Opens the folder of the same path again, if another program has removed the folder and the committer has since
-    /// made it again for its takes.
-    pub fn reopen_if_removed(&mut self) -> Result<(), SessionError> {
+    /// Whether the folder has another path than when it was opened, because another program has moved it or has unmounted its
+    /// disk. Only for a folder on another disk: the session lists it by its path. A folder that was removed is not moved.
+    pub fn is_moved(&self) -> bool {
+        let was = self.folder.path();
+        file_system::path_of(&self.folder)
+            .is_some_and(|now| now != was && file_system::path_before_removal(&now).as_deref() != Some(was))
+    }
+
+    /// Opens the folder of the same path again, if another program has removed the folder. The committer may have made it
+    /// again for its takes; with `makes_it` it is made here.
+    pub fn reopen_if_removed(&mut self, makes_it: bool) -> Result<(), SessionError> {
         let Some(path) = file_system::path_of(&self.folder).and_then(|now| file_system::path_before_removal(&now))
         else {
             return Ok(());
         };
+        if makes_it {
+            let io = |error| SessionError::Io { path: path.clone(), call: "mkdir", error };
+            disk::make_folders(&path).map_err(io)?;
+        }
         let folder = Folder::open(&path)?;
         if folder.kind(SESSION_FILE)?.is_some() {
             return Err(SessionError::Exists { path });

@@ -84,6 +84,11 @@ const CALLS: &[(&[&str], &str)] = &[
 const EXCEPTIONS: &[(&str, &str, &str)] = &[
     ("src/file_system/mod.rs", "fs::read_to_string", "/proc/self/fdinfo, which the kernel has in memory"),
     ("src/file_system/mod.rs", "read_link(", "/proc/self/fd, which the kernel has in memory"),
+    (
+        "src/file_system/mod.rs",
+        "symlink_metadata(",
+        "whether a continuation's session is at its path; a simulation moves no folder",
+    ),
     ("src/file_system/mod.rs", "statfs(", "free_bytes asks the host first"),
     ("src/file_system/mod.rs", "statvfs(", "free_bytes asks the host first"),
     ("src/file_system/mounts.rs", "fs::read(", "/proc/self/mountinfo, which the kernel has in memory"),
