@@ -5,7 +5,8 @@ use crate::butler::capabilities::{Capabilities, CapturePath};
 use crate::butler::spool::SpoolPlace;
 use crate::device::signal::Signal;
 use crate::device::{
-    Cards, DeviceSpec, Listed, Listing, cards, configuration_fault, is_virtual, jack_card, list_cards, server_default,
+    Cards, DeviceSpec, Listed, Listing, cards, configuration_fault, default_output, is_virtual, jack_card, list_cards,
+    server_default,
 };
 use crate::file_system;
 use crate::format::{DeviceFormat, TakeFormat};
@@ -35,24 +36,55 @@ pub enum Side {
     Outputs,
 }
 
-/// The device to use when the user names none, and the reason as a sentence: the free card with most channels or the card
-/// behind a JACK server, if that has more; else the default of a sound server, else the built-in device. Every front end
-/// chooses by this rule. It opens every card, which can take seconds. An error is the fault of ALSA's configuration, because of
-/// which there seems to be neither a card nor a server.
+/// The device to use when the user names none, and the reason as a sentence. Every front end chooses by this rule.
+///
+/// To record: the free card with most channels or the card behind a JACK server, if that has more; else the default of a
+/// sound server, else the built-in device. To play: what the desktop plays on, because the card with most outputs is often
+/// a port of a monitor that is not connected; a card is taken only without a server and without a default of ALSA.
+///
+/// It may open every card, which can take seconds. An error is the fault of ALSA's configuration, because of which there
+/// seems to be neither a card nor a server.
 pub fn best_device(side: Side) -> Result<(String, String), String> {
     if let Some(fault) = configuration_fault() {
         return Err(format!("no device can be chosen: {fault}"));
     }
+    Ok(match side {
+        Side::Inputs => best_inputs(),
+        Side::Outputs => default_outputs().unwrap_or_else(|| {
+            let all = list_cards();
+            choice(&cards(), best_of(&all, side), None)
+        }),
+    })
+}
+
+fn best_inputs() -> (String, String) {
     let (cards, all) = (cards(), list_cards());
-    let card = best_of(&all, side);
-    let channels = card.map_or(0, |card| channels(card, side));
+    let card = best_of(&all, Side::Inputs);
+    let channels = card.map_or(0, |card| channels(card, Side::Inputs));
     // Somebody has started the server to work with that card, which is not free then.
-    if let Some((name, ports)) = jack_card(side == Side::Inputs).filter(|(_, ports)| channels < *ports as u32) {
-        let text = format!("device: {name}, the {ports} ports of JACK's card (--device names another)");
-        return Ok((name, text));
+    if let Some((name, ports)) = jack_card(true).filter(|(_, ports)| channels < *ports as u32) {
+        return of_jack(name, ports);
     }
-    let server = if card.is_some() { None } else { server_default(side == Side::Inputs) };
-    Ok(choice(&cards, card, server))
+    let server = if card.is_some() { None } else { server_default(true) };
+    choice(&cards, card, server)
+}
+
+/// The device on which the desktop plays; `None` if there is neither a server nor a default of ALSA.
+fn default_outputs() -> Option<(String, String)> {
+    if let Some((name, ports)) = jack_card(false) {
+        return Some(of_jack(name, ports));
+    }
+    let (name, origin) = match server_default(false) {
+        Some(name) => (name, "the sound server"),
+        None => (default_output()?, "ALSA"),
+    };
+    let text = format!("device: {name}, the default of {origin} (--device names another)");
+    Some((name, text))
+}
+
+fn of_jack(name: String, ports: usize) -> (String, String) {
+    let text = format!("device: {name}, the {ports} ports of JACK's card (--device names another)");
+    (name, text)
 }
 
 fn choice(cards: &Cards, card: Option<&Listed>, server: Option<String>) -> (String, String) {
@@ -61,7 +93,12 @@ fn choice(cards: &Cards, card: Option<&Listed>, server: Option<String>) -> (Stri
     match (card, server, cards) {
         (Some(card), ..) => {
             let (name, title) = (card.name.clone(), &card.title);
-            let text = format!("device: {name}, {title}, the free card with most channels (--device names another)");
+            let why = if card.is_monitor() {
+                "a port for a monitor, since no other card is free; without loudspeakers in the monitor nothing is heard"
+            } else {
+                "the free card with most channels"
+            };
+            let text = format!("device: {name}, {title}, {why} (--device names another)");
             (name, text)
         }
         (None, Some(name), _) => {
@@ -79,19 +116,20 @@ fn choice(cards: &Cards, card: Option<&Listed>, server: Option<String>) -> (Stri
     }
 }
 
-/// The free card with most channels on a side; the first of several with the same number.
+/// The free card with most channels on a side; the first of several with the same number. A port for a monitor is taken
+/// only without another card, because it plays as well without a monitor. A card of the kernel that has neither inputs nor
+/// outputs to connect comes last.
 fn best_of(listed: &[Listed], side: Side) -> Option<&Listed> {
-    let of_side = |listed: &&Listed| channels(listed, side);
-    listed.iter().rev().filter(|listed| of_side(listed) > 0).max_by_key(of_side)
+    let of_side = |listed: &Listed| channels(listed, side);
+    let free = listed.iter().rev().filter(|listed| of_side(listed) > 0);
+    free.max_by_key(|listed| (!listed.is_without_sockets(), !listed.is_monitor(), of_side(listed)))
 }
 
 /// Channels of a card on a side; 0 if the side is not free.
 fn channels(listed: &Listed, side: Side) -> u32 {
     let listing = if side == Side::Inputs { &listed.capture } else { &listed.playback };
     match listing {
-        Some(Listing::Free(abilities)) if listed.hardware => {
-            abilities.channels_max.min(limits::CHANNEL_COUNT_MAX as u32)
-        }
+        Some(Listing::Free(abilities)) if listed.hardware => abilities.channels_opened(),
         _ => 0,
     }
 }
@@ -182,26 +220,65 @@ pub fn threads_setup(allowed: UserLimits, capture_path: CapturePath) -> ThreadsS
 }
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a test may fail")]
 mod tests {
     use super::*;
     use crate::device::Abilities;
+    use std::ops::RangeInclusive;
 
-    fn listed(name: &str, hardware: bool, inputs: u32) -> Listed {
-        let abilities = Abilities {
-            channels_min: 1,
-            channels_max: inputs,
+    fn able(channels: RangeInclusive<u32>) -> Option<Listing> {
+        Some(Listing::Free(Abilities {
+            channels_min: *channels.start(),
+            channels_max: *channels.end(),
             rates: vec![48_000],
             formats: Vec::new(),
             mapped: true,
             server: false,
-        };
-        Listed {
-            name: name.to_owned(),
-            title: name.to_owned(),
-            hardware,
-            capture: Some(Listing::Free(abilities)),
-            playback: None,
+        }))
+    }
+
+    fn listed(name: &str, hardware: bool, inputs: u32) -> Listed {
+        Listed { name: name.to_owned(), title: name.to_owned(), hardware, capture: able(1..=inputs), playback: None }
+    }
+
+    fn card(name: &str, title: &str, inputs: Option<Listing>, outputs: Option<Listing>) -> Listed {
+        let (name, title) = (format!("alsa:hw:CARD={name}"), title.to_owned());
+        Listed { name, title, hardware: true, capture: inputs, playback: outputs }
+    }
+
+    /// `faultless play` chose the port of a monitor that was not connected, and nothing was heard.
+    #[test]
+    fn a_port_for_a_monitor_is_chosen_to_play_only_without_another_card() {
+        let ports = [
+            card("NVidia,DEV=3", "HDA NVidia, HDMI 0", None, able(2..=8)),
+            card("Dock,DEV=0", "Dock, DisplayPort Audio", None, able(2..=8)),
+            card("vc4hdmi0,DEV=0", "vc4-hdmi-0, MAI PCM i2s-hifi-0", None, able(2..=8)),
+        ];
+        let with_codec =
+            [&ports[..], &[card("PCH,DEV=0", "HDA Intel PCH, ALC257 Analog", able(2..=2), able(2..=2))]].concat();
+        let best = |all: &[Listed]| best_of(all, Side::Outputs).cloned().unwrap();
+        assert_eq!(best(&with_codec).name, "alsa:hw:CARD=PCH,DEV=0");
+        let monitor = best(&ports);
+        assert_eq!(monitor.name, ports[0].name);
+        let (_, why) = choice(&Cards::Present { names: Vec::new() }, Some(&monitor), None);
+        assert!(why.contains("a port for a monitor") && why.contains("--device"), "{why}");
+    }
+
+    /// snd-aloop takes 1 to 32 channels and was preferred to every interface. It was then opened with two.
+    #[test]
+    fn a_card_without_sockets_and_any_number_of_channels_is_never_better_than_an_interface() {
+        let any = || card("Loopback,DEV=0", "Loopback, Loopback PCM", able(1..=32), able(1..=32));
+        let dummy = card("Dummy,DEV=0", "Dummy, Dummy PCM", able(1..=32), able(1..=32));
+        let odd = card("Virtual,DEV=0", "Virtual card, PCM", able(1..=32), able(1..=32));
+        for interface in [18, 1] {
+            let usb = card("UMC,DEV=0", "UMC1820, USB Audio", able(interface..=interface), able(2..=2));
+            let all = [any(), dummy.clone(), usb];
+            assert_eq!(best_of(&all, Side::Inputs).unwrap().name, "alsa:hw:CARD=UMC,DEV=0");
         }
+        assert_eq!(channels(&odd, Side::Inputs), 2);
+        let usb = card("UMC,DEV=0", "UMC1820, USB Audio", able(18..=18), None);
+        assert_eq!(best_of(&[odd, usb], Side::Inputs).unwrap().title, "UMC1820, USB Audio");
+        assert_eq!(best_of(&[any()], Side::Inputs).unwrap().title, "Loopback, Loopback PCM");
     }
 
     #[test]

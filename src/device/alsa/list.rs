@@ -38,6 +38,22 @@ impl Listed {
         let pcm = |name| str::strip_prefix(name, "alsa:").unwrap_or(name);
         name == self.name || split_names(pcm(name)).0 == pcm(&self.name)
     }
+
+    /// Whether it plays to a monitor. Such a port runs, and has a right clock, also while no monitor is connected.
+    pub fn is_monitor(&self) -> bool {
+        names_monitor(&self.name) || names_monitor(&self.title)
+    }
+
+    /// Whether it is a card of the kernel that has nothing to connect: `snd-aloop`, `snd-dummy`.
+    pub fn is_without_sockets(&self) -> bool {
+        self.hardware && self.title.split(',').next().is_some_and(|card| matches!(card, "Loopback" | "Dummy"))
+    }
+}
+
+/// Whether the name of a card or of its device is that of a port for a monitor.
+fn names_monitor(name: &str) -> bool {
+    let name = name.to_ascii_lowercase();
+    name.contains("hdmi") || name.contains("displayport")
 }
 
 /// State of one direction of a [`Listed`] device.
@@ -72,6 +88,23 @@ pub struct Abilities {
     pub mapped: bool,
     /// Whether a sound server is behind the device, not a card.
     pub server: bool,
+}
+
+/// A device that takes any channel count up to this or more has no natural count. It is opened with two channels.
+const ELASTIC_CHANNEL_COUNT: u32 = 32;
+
+/// The channels with which a device that takes `min` to `max` is opened if it takes any number; `None` if it has a number
+/// of its own.
+pub(super) fn channels_of_elastic(min: u32, max: u32) -> Option<u32> {
+    (min < max && ELASTIC_CHANNEL_COUNT <= max).then_some(min.max(2))
+}
+
+impl Abilities {
+    /// The channels with which it is opened if the user names no number.
+    pub fn channels_opened(&self) -> u32 {
+        let all = self.channels_max.min(CHANNEL_COUNT_MAX as u32);
+        channels_of_elastic(self.channels_min, self.channels_max).unwrap_or(all)
+    }
 }
 
 /// PCMs of alsa-lib's configuration that are no devices: the one that has no clock, converters and effects. Each can be
@@ -143,6 +176,15 @@ pub fn server_default(capture: bool) -> Option<String> {
     let server = if capture { open_pcm(pcm, direction).ok().and_then(behind) } else { None };
     let source = server.and_then(default_source_pcm);
     Some(source.map_or_else(|| format!("alsa:{pcm}"), |source| format!("alsa:{source},{pcm}")))
+}
+
+/// `alsa:default`, if it plays on a card that is free and is no port for a monitor; `None` otherwise.
+pub fn default_output() -> Option<String> {
+    let _quiet = quiet();
+    let [name, ..] = SERVERS;
+    let opened = open_pcm(name, Direction::Playback).ok()?;
+    let is_of_card = kind_of(&opened) != Kind::Server && !names_monitor(&description(&opened)?);
+    is_of_card.then(|| format!("alsa:{name}"))
 }
 
 /// `error`, with the sound server that may be used in place of a busy card.

@@ -42,7 +42,7 @@ pub use clock::is_wrong_rate;
 pub use configuration::configuration_fault;
 pub use jack::jack_card;
 use list::offer_server;
-pub use list::{Abilities, Listed, Listing, list_cards, server_default};
+pub use list::{Abilities, Listed, Listing, default_output, list_cards, server_default};
 pub use name::lasting;
 pub use nodes::{is_present, list};
 pub use open_error::{Cards, cards};

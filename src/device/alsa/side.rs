@@ -3,7 +3,7 @@
 
 use super::graph::{SoundServer, missing_node, source_of};
 use super::jack::{Ports, note_unlisted};
-use super::list::SERVERS;
+use super::list::{SERVERS, channels_of_elastic};
 use super::open_error::open_error;
 use super::pcm::{
     FORMATS, Kind, Want, description, direction_name, errno, is_null, kind_of, open_pcm, pcm_format, rates_offered,
@@ -20,9 +20,6 @@ use ::alsa::{Direction, Output as AlsaOutput, ValueOr};
 
 /// Kinds of access in order of preference.
 const ACCESSES: [PcmAccess; 3] = [PcmAccess::MMapInterleaved, PcmAccess::RWInterleaved, PcmAccess::RWNonInterleaved];
-
-/// A device that takes any channel count up to this or more has no natural count. It is opened with two channels.
-const ELASTIC_CHANNEL_COUNT: u32 = 32;
 
 /// How the program accesses the samples.
 pub(super) enum SampleAccess {
@@ -292,7 +289,7 @@ fn choose_channels(pcm: &PCM, want: &Want<'_>, resample: bool, notes: &mut Vec<S
     let max = params.get_channels_max().map_err(read)?;
     let limit = max.min(CHANNEL_COUNT_MAX as u32);
     let Some(wanted) = want.channels else {
-        if min < max && ELASTIC_CHANNEL_COUNT <= max {
+        if let Some(two) = channels_of_elastic(min, max) {
             if let Some((channels, title)) = channels_of_source(pcm, want) {
                 let channels = channels.clamp(min, limit);
                 notes.push(format!(
@@ -301,9 +298,8 @@ fn choose_channels(pcm: &PCM, want: &Want<'_>, resample: bool, notes: &mut Vec<S
                 ));
                 return Ok(channels);
             }
-            let channels = min.max(2);
-            notes.push(format!("{}: it takes any number of channels; {channels} are opened", label(want)));
-            return Ok(channels);
+            notes.push(format!("{}: it takes any number of channels; {two} are opened", label(want)));
+            return Ok(two);
         }
         return Ok(limit);
     };
