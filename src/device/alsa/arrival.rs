@@ -4,6 +4,7 @@
 //! say when an attempt is worth it. JACK's devices have no such wait: their PCM stays open when their client ends.
 
 use super::graph::{SoundServer, named};
+use super::list::SERVERS;
 use super::name::split_names;
 use super::server_events::{EventServer, Interest, STARTS_MAX, ServerEvents};
 use crossbeam_channel::TryRecvError;
@@ -21,7 +22,8 @@ pub struct Arrival {
 const ATTEMPTS: u32 = 4;
 
 impl Arrival {
-    /// Reads the events of the server of `name`; `None` if it is no source or sink that a server has by this name.
+    /// Reads the events of the server of `name`; `None` if not each of its sides is a source or sink that this server has
+    /// by name.
     pub fn watch(name: &str) -> Option<Arrival> {
         let server = server_of(name)?;
         Some(Arrival { server, events: ServerEvents::start(server, Interest::Devices), starts: 1, attempts: 0 })
@@ -52,9 +54,16 @@ impl Arrival {
     }
 }
 
+/// The server that says when the device may be there. A card on one side returns without an event of the server, so such a
+/// pair has none. The server's own choice on one side is there whenever the server is.
 fn server_of(name: &str) -> Option<EventServer> {
     let (inputs, outputs) = split_names(name.strip_prefix("alsa:")?);
-    let (server, _) = named(inputs).or_else(|| named(outputs))?;
+    let sides = [inputs, outputs].into_iter().filter(|pcm| *pcm != "-" && !SERVERS.contains(pcm));
+    let mut servers = sides.map(|pcm| named(pcm).map(|(server, _)| server));
+    let server = servers.next()??;
+    if servers.any(|other| other != Some(server)) {
+        return None;
+    }
     Some(match server {
         SoundServer::PipeWire => EventServer::PipeWire,
         SoundServer::PulseAudio => EventServer::PulseAudio,
@@ -80,6 +89,14 @@ mod tests {
         for (name, server) in [
             ("alsa:pipewire:NODE=umc,CHANNELS=8,-", Some(EventServer::PipeWire)),
             ("alsa:-,pulse:DEVICE=null", Some(EventServer::PulseAudio)),
+            ("alsa:pulse:DEVICE=mic,pulse:DEVICE=null", Some(EventServer::PulseAudio)),
+            ("alsa:pipewire:NODE=umc,CHANNELS=8", Some(EventServer::PipeWire)),
+            ("alsa:pipewire:NODE=umc,CHANNELS=8,pipewire", Some(EventServer::PipeWire)),
+            ("alsa:pipewire:NODE=umc,CHANNELS=8,default", Some(EventServer::PipeWire)),
+            // The card was not opened for up to 10 s, because no event of the server came.
+            ("alsa:hw:0,pipewire:NODE=x", None),
+            ("alsa:pipewire:NODE=x,hw:0", None),
+            ("alsa:pipewire:NODE=x,pulse:DEVICE=y", None),
             ("alsa:hw:0,1", None),
             ("alsa:default", None),
             ("alsa:jack:CLIENT=synth", None),
