@@ -86,28 +86,54 @@ pub(super) fn source_of(server: SoundServer, pcm: &str) -> Option<Source> {
 pub(super) fn default_source_pcm(server: SoundServer) -> Option<String> {
     let source = server.default_source()?;
     match server {
-        SoundServer::PipeWire => pipewire_pcm(&source.name, source.serial, source.channels?),
-        SoundServer::PulseAudio => is_plain(&source.name).then(|| format!("pulse:DEVICE={}", source.name)),
+        SoundServer::PipeWire => pipewire_pcm(&source.name, source.channels?),
+        SoundServer::PulseAudio => pulse_pcm(&source.name),
     }
 }
 
-/// The name of a PCM for a node of PipeWire. A name that would need quotes is replaced by the node's number, which PipeWire
-/// takes too.
-pub(super) fn pipewire_pcm(name: &str, serial: Option<u64>, channels: u64) -> Option<String> {
-    let node = if is_plain(name) { name.to_owned() } else { serial?.to_string() };
-    Some(format!("pipewire:NODE={node},CHANNELS={channels}"))
+/// The name of a PCM for a node of PipeWire. The number of a node would open it too, and is no name: after a restart of the
+/// server another node has it.
+pub(super) fn pipewire_pcm(name: &str, channels: u64) -> Option<String> {
+    Some(format!("pipewire:NODE={},CHANNELS={channels}", argument(name)?))
 }
 
-/// Whether alsa-lib takes `name` as an argument without quotes.
-pub(super) fn is_plain(name: &str) -> bool {
-    !name.is_empty() && name.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-'))
+/// The name of a PCM for a source or sink of PulseAudio.
+pub(super) fn pulse_pcm(name: &str) -> Option<String> {
+    Some(format!("pulse:DEVICE={}", argument(name)?))
+}
+
+/// `name` as an argument of a PCM: alsa-lib ends an argument without quotes at a blank, a comma or an equals sign. `None` for
+/// a name that cannot be written, because it contains a character that alsa-lib escapes, or both quotes.
+fn argument(name: &str) -> Option<String> {
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-' | ':' | '+' | '/');
+    if name.is_empty() || name.chars().any(|c| c.is_control() || c == '\\') {
+        None
+    } else if name.chars().all(is_plain) {
+        Some(name.to_owned())
+    } else {
+        let quote = ['\'', '"'].into_iter().find(|quote| !name.contains(*quote))?;
+        Some(format!("{quote}{name}{quote}"))
+    }
+}
+
+/// The arguments of a PCM. A comma in quotes separates none.
+fn arguments_in(text: &str) -> impl Iterator<Item = &str> {
+    let mut open = None;
+    text.split(move |c| {
+        match (c, open) {
+            ('\'' | '"', None) => open = Some(c),
+            (c, Some(quote)) if c == quote => open = None,
+            _ => {}
+        }
+        c == ',' && open.is_none()
+    })
 }
 
 /// The source or sink that `pcm` names, if it is one of a server's and not the server's choice. The server that has it,
 /// and the name.
 pub(super) fn named(pcm: &str) -> Option<(SoundServer, &str)> {
     let (kind, arguments) = pcm.split_once(':')?;
-    let value = |key: &str| arguments.split(',').find_map(|argument| argument.strip_prefix(key)?.strip_prefix('='));
+    let value = |key: &str| arguments_in(arguments).find_map(|argument| argument.strip_prefix(key)?.strip_prefix('='));
     let (server, name) = match kind {
         "pipewire" => (SoundServer::PipeWire, value("NODE")?),
         "pulse" => {
@@ -115,7 +141,8 @@ pub(super) fn named(pcm: &str) -> Option<(SoundServer, &str)> {
         }
         _ => return None,
     };
-    let name = name.trim_matches(['\'', '"']);
+    let in_quotes = ['\'', '"'].into_iter().find_map(|quote| name.strip_prefix(quote)?.strip_suffix(quote));
+    let name = in_quotes.unwrap_or(name);
     (!name.is_empty() && name != "-1").then_some((server, name))
 }
 
@@ -252,6 +279,7 @@ fn plain(title: &str) -> String {
 #[cfg(test)]
 #[allow(clippy::unwrap_used, reason = "a test may fail")]
 mod tests {
+    use super::super::name::split_names;
     use super::*;
     use serde_json::json;
 
@@ -321,6 +349,28 @@ mod tests {
         assert_eq!(named("pulse:null.monitor"), Some((SoundServer::PulseAudio, "null.monitor")));
         for pcm in ["default", "pipewire", "pulse", "pipewire:NODE=-1", "pipewire:CHANNELS=2", "hw:0"] {
             assert_eq!(named(pcm), None, "{pcm}");
+        }
+    }
+
+    /// A Bluetooth microphone was remembered by a number, which another node had after a restart of the server.
+    #[test]
+    fn the_pcm_of_a_node_has_its_name_and_is_found_by_it() {
+        for (name, argument) in [
+            ("alsa_input.usb-UMC-00.multi", "alsa_input.usb-UMC-00.multi"),
+            ("bluez_input.AA:BB", "bluez_input.AA:BB"),
+            ("odd name,=", "'odd name,='"),
+            ("Bob's", "\"Bob's\""),
+            ("Mikrofon \u{fc}", "'Mikrofon \u{fc}'"),
+        ] {
+            let pcm = pipewire_pcm(name, 2).unwrap();
+            assert_eq!(pcm, format!("pipewire:NODE={argument},CHANNELS=2"));
+            assert_eq!(named(&pcm), Some((SoundServer::PipeWire, name)));
+            let pair = format!("{pcm},pipewire");
+            assert_eq!(split_names(&pair), (pcm.as_str(), "pipewire"));
+            assert_eq!(named(&pulse_pcm(name).unwrap()), Some((SoundServer::PulseAudio, name)));
+        }
+        for name in ["", "a\\b", "a\nb", "'\""] {
+            assert_eq!(pipewire_pcm(name, 2), None, "{name}");
         }
     }
 

@@ -33,10 +33,10 @@ pub struct Listed {
 }
 
 impl Listed {
-    /// Whether `name` opens this device, alone or as the inputs of a pair.
+    /// Whether `name` opens this device, or its inputs with other outputs.
     pub fn is_opened_by(&self, name: &str) -> bool {
-        let pcm = |name| str::strip_prefix(name, "alsa:").unwrap_or(name);
-        name == self.name || split_names(pcm(name)).0 == pcm(&self.name)
+        let inputs = |name| split_names(str::strip_prefix(name, "alsa:").unwrap_or(name)).0;
+        inputs(name) == inputs(&self.name)
     }
 
     /// Whether it plays to a monitor. Such a port runs, and has a right clock, also while no monitor is connected.
@@ -286,6 +286,8 @@ mod tests {
         };
         let is_of = |own: &str, name: &str| listed(own).is_opened_by(name);
         assert!(is_of("alsa:pipewire:NODE=a,CHANNELS=8", "alsa:pipewire:NODE=a,CHANNELS=8,default"));
+        assert!(is_of("alsa:pipewire:NODE=a,CHANNELS=8,pipewire", "alsa:pipewire:NODE=a,CHANNELS=8,default"));
+        assert!(is_of("alsa:pulse:DEVICE=a,pulse", "alsa:pulse:DEVICE=a,-"));
         assert!(is_of("alsa:hw:CARD=A,DEV=0", "alsa:hw:CARD=A,DEV=0"));
         assert!(is_of("alsa:jack:CLIENT=a,jack:CLIENT=b", "alsa:jack:CLIENT=a,jack:CLIENT=b"));
         assert!(!is_of("alsa:jack:CLIENT=a", "alsa:jack:CLIENT=a,PORTS=x"));

@@ -5,7 +5,7 @@
 //! [`super::jack`].
 
 use super::answer::answer;
-use super::graph::{channels, is_plain, missing_node, pipewire_pcm};
+use super::graph::{channels, missing_node, pipewire_pcm, pulse_pcm};
 use super::jack;
 use super::list::{Abilities, Listed, Listing, list_pcms, probe};
 use super::name::split_names;
@@ -72,8 +72,8 @@ fn pipewire(dump: &str) -> Vec<Listed> {
         let name = properties["node.name"].as_str()?;
         let channels = channels(object)?;
         let title = ["node.description", "node.nick"].into_iter().find_map(|key| properties[key].as_str());
-        let pcm = pipewire_pcm(name, properties["object.serial"].as_u64(), channels)?;
-        Some(listed(&pcm, title.unwrap_or(name), channels, rate, (records, plays)))
+        let pcm = with_outputs(pipewire_pcm(name, channels)?, "pipewire", (records, plays));
+        Some(listed(pcm, title.unwrap_or(name), channels, rate, (records, plays)))
     };
     objects.iter().filter_map(node).collect()
 }
@@ -81,18 +81,25 @@ fn pipewire(dump: &str) -> Vec<Listed> {
 fn pulseaudio(list: &str, records: bool) -> Vec<Listed> {
     let Ok(Value::Array(entries)) = serde_json::from_str(list) else { return Vec::new() };
     let node = |entry: &Value| {
-        let name = entry["name"].as_str().filter(|name| is_plain(name))?;
+        let name = entry["name"].as_str()?;
         // "s16le 2ch 44100Hz"
         let sample = entry["sample_specification"].as_str()?;
         let number = |unit: &str| sample.split(' ').find_map(|word| word.strip_suffix(unit)?.parse::<u32>().ok());
         let title = entry["description"].as_str().unwrap_or(name);
         let directions = (records, !records);
-        Some(listed(&format!("pulse:DEVICE={name}"), title, number("ch")?.into(), number("Hz")?, directions))
+        let pcm = with_outputs(pulse_pcm(name)?, "pulse", directions);
+        Some(listed(pcm, title, number("ch")?.into(), number("Hz")?, directions))
     };
     entries.iter().filter_map(node).collect()
 }
 
-fn listed(pcm: &str, title: &str, channels: u64, rate: u32, (records, plays): (bool, bool)) -> Listed {
+/// The name of a source, with the server's own choice for the outputs. PulseAudio refuses outputs under the name of a source,
+/// and PipeWire plays them somewhere else.
+fn with_outputs(pcm: String, server: &str, directions: (bool, bool)) -> String {
+    if directions == (true, false) { format!("{pcm},{server}") } else { pcm }
+}
+
+fn listed(pcm: String, title: &str, channels: u64, rate: u32, (records, plays): (bool, bool)) -> Listed {
     let channels = channels.clamp(1, CHANNEL_COUNT_MAX as u64) as u32;
     let abilities = Abilities {
         channels_min: channels,
@@ -123,8 +130,8 @@ mod tests {
             {"type": "PipeWire:Interface:Metadata", "metadata": [{"key": "clock.rate", "value": 96000}]}]"#;
         let found = pipewire(dump);
         let names: Vec<_> = found.iter().map(|listed| (listed.name.as_str(), listed.title.as_str())).collect();
-        let source = "alsa:pipewire:NODE=alsa_input.usb-UMC-00.multi,CHANNELS=18";
-        assert_eq!(names, [(source, "UMC1820"), ("alsa:pipewire:NODE=45,CHANNELS=2", "HDMI")]);
+        let source = "alsa:pipewire:NODE=alsa_input.usb-UMC-00.multi,CHANNELS=18,pipewire";
+        assert_eq!(names, [(source, "UMC1820"), ("alsa:pipewire:NODE='odd name,',CHANNELS=2", "HDMI")]);
         let Some(Listing::Free(abilities)) = &found[0].capture else { panic!("{found:?}") };
         assert_eq!((abilities.channels_max, abilities.rates.as_slice()), (18, [96_000].as_slice()));
         assert!(found[0].playback.is_none() && found[1].capture.is_none() && found[1].playback.is_some());
@@ -139,7 +146,8 @@ mod tests {
         assert_eq!(found.len(), 1);
         assert_eq!(
             (found[0].name.as_str(), found[0].title.as_str()),
-            ("alsa:pulse:DEVICE=null.monitor", "Monitor of Null")
+            ("alsa:pulse:DEVICE=null.monitor,pulse", "Monitor of Null")
         );
+        assert_eq!(pulseaudio(list, false)[0].name, "alsa:pulse:DEVICE=null.monitor");
     }
 }
