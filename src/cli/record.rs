@@ -225,6 +225,13 @@ fn prepare(control: &mut Control, args: &RecordArgs, format: TakeFormat) -> Resu
         let has = counted(most as u64, "input");
         return Err(Failure(format!("--inputs {inputs}: {name} has {has}; name at most {most}, or another device")));
     }
+    if args.play_along && facts.outputs == 0 {
+        return Err(Failure(format!(
+            "{}: it has no outputs, so --play-along would be silent; name a device for the outputs too \
+             (--device alsa:INPUTS,OUTPUTS), or record without --play-along",
+            facts.name
+        )));
+    }
     control.arm_inputs(inputs)?;
     set_extra_folders(control, args)?;
     set_offset(control, args);

@@ -44,6 +44,7 @@ const NO_DEVICE_PAUSE: Duration = Duration::from_millis(5);
 /// [`AudioCommand::Quit`]: crate::message::AudioCommand::Quit
 pub fn drive(engine: &mut Engine, device: Box<dyn Device>, published: &Arc<Published>) -> Option<Box<dyn Device>> {
     let mut slot = DeviceSlot {
+        has_outputs: 0 < device.facts().outputs,
         device: Some(device),
         gap_clock: None,
         fraction: 0.0,
@@ -74,6 +75,8 @@ pub fn drive(engine: &mut Engine, device: Box<dyn Device>, published: &Arc<Publi
 struct DeviceSlot {
     /// `None` while the device is gone.
     device: Option<Box<dyn Device>>,
+    /// The first device had outputs. Nobody hears the output of a device that takes over without them.
+    has_outputs: bool,
     /// Clock of the timeline from the loss of one device to the first period of the next.
     gap_clock: Option<GapClock>,
     /// Rounding error of the last reconnect, in frames. Carried over, because the errors of many reconnects would add
@@ -151,7 +154,10 @@ impl DeviceSlot {
             Wake::Ready => {
                 let Some(device) = &mut self.device else { return };
                 let (from, late, signal_time) = (host::now(), device.lateness(), device.signal_time());
-                device.cycle(&mut |input, mut output| engine.process(&input, &mut output));
+                let moved = device.cycle(&mut |input, mut output| engine.process(&input, &mut output));
+                if self.has_outputs && device.facts().outputs == 0 {
+                    self.unheard += moved as u64;
+                }
                 // A cycle is the work of the engine and of the driver. What the built-in device does in place of a card's
                 // converters is counted apart.
                 let signal = device.signal_time().saturating_sub(signal_time);

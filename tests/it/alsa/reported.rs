@@ -2,7 +2,7 @@
 //! runs as a user runs it. Thread: test.
 
 use super::card::{Bus, Fault, on_a_test_card};
-use crate::util::{PATIENCE, Started, place, record, start};
+use crate::util::{PATIENCE, Started, place, record, run, start};
 use std::time::{Duration, Instant};
 
 /// Offset of the card's speed in its file, in parts per million.
@@ -72,5 +72,18 @@ fn outputs_that_were_late_are_said_with_the_length_of_their_silence() {
         let ended = program.wait(PATIENCE);
         let told: Vec<&str> = ended.err.lines().filter(|line| line.contains("the outputs were late")).collect();
         assert!(told.iter().any(|line| line.contains(" silent for ")), "{}", ended.err);
+    });
+}
+
+/// The recording ended with status 0, and nobody had heard anything.
+#[test]
+fn a_device_without_outputs_is_refused_for_play_along() {
+    on_a_test_card("alsa::reported::a_device_without_outputs_is_refused_for_play_along", || {
+        let place = place();
+        let folder = place.path().join("session");
+        let arguments = "--device alsa:mic --period 256 --buffer 32768 --seconds 0.5";
+        run(record(&folder, &format!("{arguments} --play-along")))
+            .refused(&["alsa:mic: it has no outputs", "--device alsa:"]);
+        run(record(&folder, arguments)).done();
     });
 }

@@ -111,6 +111,7 @@ fn the_loop_handles_every_wake_of_a_device_and_a_second_device() {
     let after = [ready(11), xrun.clone(), ready(10)].concat();
     let mut second = Scripted::new(after, &control, AudioCommand::Quit);
     second.ahead = -500.0;
+    second.facts.outputs = 0;
     let before = [ready(20), quiet, xrun, ready(20), vec![Wake::Gone]].concat();
     let mut first = Scripted::new(before, &control, AudioCommand::Device(second));
     first.ahead = 1_000.2;
@@ -137,6 +138,7 @@ fn the_loop_handles_every_wake_of_a_device_and_a_second_device() {
     let pass = ended.expect("a pass ended");
     assert_eq!((pass.frames, pass.lost, pass.xruns), (Frames(frames), Frames(600 + away), 2));
     assert_eq!(published.cycles.counts().total(), 60);
+    assert_eq!(published.frames_unheard.load(Relaxed), 20 * 64, "nobody hears the second device");
     reel.assert_ramp(0..1_280, 0, DeviceFormat::S32);
     reel.assert_silent(1_280..1_580);
     reel.assert_ramp(1_580..2_860, 1_280, DeviceFormat::S32);
