@@ -79,10 +79,11 @@ pub fn run(args: &PlayArgs) -> Result<(), Failure> {
     }
     control.roll();
     // The engine starts to roll within a period. Until then it shows the old position.
-    let (mut rolled, mut loss) = (false, None);
+    let (mut rolled, mut loss, mut wrong_rate) = (false, None, None);
     loop {
         control.poll();
         loss = show_notices(|| control.take_notice()).or(loss);
+        wrong_rate = wrong_rate.or_else(|| control.plays_at_wrong_rate());
         line.draw_playing(&control);
         let motion = control.published().motion();
         rolled |= motion == Motion::Rolling;
@@ -106,7 +107,7 @@ pub fn run(args: &PlayArgs) -> Result<(), Failure> {
         super::record::print_notice(&notice);
     }
     print(&outcome.text(args.json));
-    outcome.verdict(loss)
+    outcome.verdict(loss, wrong_rate)
 }
 
 /// The figures of a playback.
@@ -176,8 +177,9 @@ impl Outcome {
     }
 
     /// A failure if nothing was heard, if the outputs were silent for a time that a listener notices, or if a track had no
-    /// sound where the session lists some. `loss`: the text of the last notice of a loss.
-    fn verdict(&self, loss: Option<String>) -> Result<(), Failure> {
+    /// sound where the session lists some, or if the device has run at `wrong_rate`. `loss`: the text of the last notice of a
+    /// loss.
+    fn verdict(&self, loss: Option<String>, wrong_rate: Option<String>) -> Result<(), Failure> {
         let (name, because) = (&self.device.name, loss.map_or_else(String::new, |text| format!(": {text}")));
         if self.audio_thread.cycles == 0 || self.frames <= self.silent {
             let advice = "choose a longer period with --period, or another device";
@@ -191,6 +193,9 @@ impl Outcome {
             let silent = Clock(Frames(self.without_sound).duration(self.device.rate));
             let session = self.folder.display();
             return Err(Failure(format!("{session}: for {silent} of it a track had no sound; see above")));
+        }
+        if let Some(text) = wrong_rate {
+            return Err(Failure(format!("{name}: {text}")));
         }
         Ok(())
     }

@@ -19,6 +19,7 @@ impl Control {
             AudioEvent::PassBegan { at, .. } => {
                 self.on_pass_event(Event::Began(at));
                 self.note_pass_began(at.0);
+                self.note_wrong_rate(Frames(0));
             }
             AudioEvent::PassEnded(pass) => self.pass_ended(&pass),
             AudioEvent::Lost { at, frames: Frames(0), cause, .. } => self.inputs_were_late(at, cause),
@@ -50,14 +51,15 @@ impl Control {
             AudioEvent::DeviceFailed { reason } => {
                 let text = format!("{}: {reason}", self.running.device.name);
                 self.notify(Kind::DeviceGone, Severity::Loss, text, &[]);
-                self.note_wrong_rate(reason);
             }
+            AudioEvent::RateChanged { wrong } => self.rate_changed(wrong),
             AudioEvent::EngineLost => {
                 let text = "audio thread: it failed; what was recorded is being saved, start again".to_owned();
                 self.notify(Kind::Failed, Severity::Loss, text, &[]);
             }
             AudioEvent::Removed(voice) => drop(voice),
             AudioEvent::Replaced(device) => {
+                self.wrong_rate = None;
                 // Closing a device may wait for its driver.
                 reaper::end(move || drop(device));
             }

@@ -213,6 +213,8 @@ pub struct Control {
     repeats: repeats::Repeats,
     /// Frames by which takes are placed earlier than the device tells, as the user has set it.
     latency_offset: i64,
+    /// The wrong rate at which the device runs now, as the device says it.
+    wrong_rate: Option<&'static str>,
 }
 
 impl Control {
@@ -306,6 +308,7 @@ impl Control {
             event_log,
             repeats: repeats::Repeats::default(),
             latency_offset: 0,
+            wrong_rate: None,
         })
     }
 

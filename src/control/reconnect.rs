@@ -196,6 +196,7 @@ impl Control {
 
     /// The device is gone, or the one that was found never delivered a frame.
     pub(super) fn device_gone(&mut self, device: Box<dyn Device>, reason: Option<&str>) {
+        self.wrong_rate = None;
         let (tried_before, blocked_by) = match self.lost_device.take() {
             Some(lost_device) => (true, lost_device.blocked_by),
             None => (false, None),

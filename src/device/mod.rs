@@ -15,8 +15,8 @@ pub mod virtual_device;
 
 pub use crate::host::monotonic;
 pub use alsa::{
-    Abilities, Arrival, Cards, Listed, Listing, cards, configuration_fault, default_output, is_wrong_rate, jack_card,
-    keep_cards, list, list_cards, server_default,
+    Abilities, Arrival, Cards, Listed, Listing, cards, configuration_fault, default_output, jack_card, keep_cards,
+    list, list_cards, server_default,
 };
 pub use alsa::{SourceNews, SourceNotice};
 
@@ -183,7 +183,7 @@ pub enum Wake {
     },
     /// The outputs ran dry or over, and every input frame arrives. Only a device that has inputs too reports this.
     PlaybackXrun,
-    /// [`Device::failure`] has changed; no frame was lost.
+    /// [`Device::failure`] or [`Device::wrong_rate`] has changed; no frame was lost.
     Changed,
     /// The device is gone for good: close it and open it again. A further wait sleeps for a period and returns the
     /// same.
@@ -372,9 +372,15 @@ pub trait Device: Send {
         Duration::ZERO
     }
 
-    /// The failure of the device, as a sentence for the user: it is gone, one direction is gone, or it runs at another
-    /// rate. `None` while nothing is wrong. This is realtime-safe.
+    /// The failure of the device, as a sentence for the user: it is gone, or one direction is gone. `None` while nothing is
+    /// wrong. This is realtime-safe.
     fn failure(&self) -> Option<&'static str> {
+        None
+    }
+
+    /// The begin of a sentence for the user while the clock of the device runs at another rate than the session's. It is
+    /// apart from [`Device::failure`], because both can be wrong at a time. This is realtime-safe.
+    fn wrong_rate(&self) -> Option<&'static str> {
         None
     }
 }

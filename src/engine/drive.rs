@@ -52,6 +52,7 @@ pub fn drive(engine: &mut Engine, device: Box<dyn Device>, published: &Arc<Publi
         slept: 0,
         unheard: 0,
         failure: None,
+        wrong_rate: None,
         openings: 0,
     };
     loop {
@@ -90,6 +91,8 @@ struct DeviceSlot {
     unheard: u64,
     /// The failure of the device that was reported last.
     failure: Option<&'static str>,
+    /// The wrong rate of the device that was reported last.
+    wrong_rate: Option<&'static str>,
     /// Devices that took over from another one.
     openings: u32,
 }
@@ -168,7 +171,10 @@ impl DeviceSlot {
             }
             Wake::Timeout => {}
             Wake::PlaybackXrun => engine.count_playback_xrun(),
-            Wake::Changed => self.report_failure(engine),
+            Wake::Changed => {
+                self.report_failure(engine);
+                self.report_rate(engine);
+            }
             Wake::Lost { frames, cause } => {
                 // Frames that a new device loses before it is placed on the timeline are part of the silence before it.
                 if !self.place_on_timeline(engine) {
@@ -198,7 +204,7 @@ impl DeviceSlot {
         device.stop();
         self.slept += device.sleeps();
         self.unheard += device.unheard_frames();
-        self.failure = None;
+        (self.failure, self.wrong_rate) = (None, None);
         self.fill_with_silence(engine);
     }
 
@@ -254,6 +260,15 @@ impl DeviceSlot {
             engine.report(AudioEvent::DeviceFailed { reason });
         }
         self.failure = failure;
+    }
+
+    /// Reports that the device runs at a wrong rate, or at the right one again.
+    fn report_rate(&mut self, engine: &mut Engine) {
+        let wrong = self.device.as_ref().and_then(|device| device.wrong_rate());
+        if wrong != self.wrong_rate {
+            engine.report(AudioEvent::RateChanged { wrong });
+        }
+        self.wrong_rate = wrong;
     }
 }
 

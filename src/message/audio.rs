@@ -138,6 +138,11 @@ pub enum AudioEvent {
         /// The problem and its remedy.
         reason: &'static str,
     },
+    /// The clock of the device runs at another rate than the session's, or at that rate again.
+    RateChanged {
+        /// The begin of a sentence about the wrong rate; `None` if it is right again.
+        wrong: Option<&'static str>,
+    },
     /// The playback of a track, removed from its slot. Control drops it.
     Removed(Box<Voice>),
     /// A device that another one replaced. Control closes it. Closing can wait, and the audio thread must not.

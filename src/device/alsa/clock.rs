@@ -166,7 +166,7 @@ impl FrameClock {
         (ahead.at_ns, ahead.count, self.per_ns * 1e9)
     }
 
-    /// A sentence for the user if the device runs at another rate than requested; `None` while it runs at its own.
+    /// The begin of a sentence for the user if the device runs at another rate than requested; `None` while it runs at its own.
     pub(super) fn wrong_rate(&self) -> Option<&'static str> {
         self.wrong_rate
     }
@@ -270,27 +270,18 @@ impl FrameClock {
     }
 }
 
-/// A sentence for the user about a card that runs at `hz` instead of the requested rate. The audio thread cannot format
-/// text, so there is a constant for each usual rate.
+/// The begin of a sentence for the user about a card that runs at `hz` instead of the requested rate. The audio thread cannot
+/// format text, so there is a constant for each usual rate.
 fn runs_at(hz: f64) -> &'static str {
     macro_rules! sentence {
         ($($rate:literal)*) => {
             match RATES.into_iter().find(|rate| (hz - f64::from(*rate)).abs() < 0.01 * hz) {
-                $(Some($rate) => concat!(
-                    "its clock runs at ", $rate, " Hz, not at the session's rate: what is recorded now plays at the wrong speed; ",
-                    "set the rate back in the program that changed it, or at the source of its word clock"
-                ),)*
-                _ => "its clock does not run at the session's rate: what is recorded now plays at the wrong speed; \
-                      see to the source of its word clock",
+                $(Some($rate) => concat!("its clock runs at ", $rate, " Hz, not at the session's rate"),)*
+                _ => "its clock does not run at the session's rate",
             }
         };
     }
     sentence!(8000 11025 16000 22050 32000 44100 48000 64000 88200 96000 176_400 192_000 352_800 384_000)
-}
-
-/// Whether `failure` is a sentence of [`runs_at`].
-pub fn is_wrong_rate(failure: &str) -> bool {
-    failure.contains("plays at the wrong speed")
 }
 
 /// Nanoseconds of `time`, limited to `u64`.

@@ -38,7 +38,6 @@ mod transfer;
 mod playback;
 
 pub use arrival::Arrival;
-pub use clock::is_wrong_rate;
 pub use configuration::configuration_fault;
 pub use jack::jack_card;
 use list::offer_server;
@@ -133,7 +132,7 @@ pub struct AlsaDevice {
     progress_count: u64,
     exact_due_ns: u64,
     unclocked: bool,
-    /// A sentence for the user, once the device has run at another rate for some seconds.
+    /// The begin of a sentence for the user, once the device has run at another rate for some seconds.
     wrong_rate: Option<&'static str>,
     empty_wakes: u32,
     sleeps: u64,
@@ -587,7 +586,11 @@ impl Device for AlsaDevice {
             _ if self.playback_late => Some(
                 "the outputs are silent, because playback runs dry again and again; it is tried again, and capture continues",
             ),
-            _ => self.wrong_rate,
+            _ => None,
         }
+    }
+
+    fn wrong_rate(&self) -> Option<&'static str> {
+        self.wrong_rate
     }
 }

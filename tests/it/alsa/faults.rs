@@ -96,11 +96,11 @@ fn minute_a_card_whose_rate_changes_is_still_recorded_and_the_change_is_reported
                 bus.set(8, ppm);
                 let wakes = listen(&mut device, &mut listener, 700_000);
                 assert_eq!(wakes, [Wake::Changed], "it is said once");
-                assert!(device.failure().is_some_and(|text| text.contains(words)), "{:?}", device.failure());
+                assert!(device.wrong_rate().is_some_and(|text| text.contains(words)), "{:?}", device.wrong_rate());
                 assert_eq!((listener.wrong, &listener.jumps[..]), (0, &[][..]), "and nothing is lost");
                 bus.set(8, 0);
                 listen(&mut device, &mut listener, 500_000);
-                assert_eq!((device.failure(), listener.wrong), (None, 0), "and it is over");
+                assert_eq!((device.wrong_rate(), listener.wrong), (None, 0), "and it is over");
             }
         },
     );

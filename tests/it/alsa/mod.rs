@@ -8,6 +8,7 @@
 mod card;
 mod configuration;
 mod reported;
+mod wrong_rate;
 mod reconnect;
 mod reserved;
 mod faults;

@@ -6,10 +6,10 @@ use crate::util::{PATIENCE, Started, place, record, run, start};
 use std::time::{Duration, Instant};
 
 /// Offset of the card's speed in its file, in parts per million.
-const SPEED_AT: u64 = 8;
+pub(super) const SPEED_AT: u64 = 8;
 
 #[track_caller]
-fn await_words(program: &Started, words: &str) {
+pub(super) fn await_words(program: &Started, words: &str) {
     let until = Instant::now() + Duration::from_secs(40);
     while !program.said().contains(words) {
         assert!(Instant::now() < until, "'{words}' was not said\n{}", program.said());
