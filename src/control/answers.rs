@@ -20,6 +20,7 @@ impl Control {
                 self.on_pass_event(Event::Began(at));
                 self.note_pass_began(at.0);
                 self.note_wrong_rate(Frames(0));
+                self.pass_begins_with_outputs();
             }
             AudioEvent::PassEnded(pass) => self.pass_ended(&pass),
             AudioEvent::Lost { at, frames: Frames(0), cause, .. } => self.inputs_were_late(at, cause),
@@ -49,8 +50,7 @@ impl Control {
             AudioEvent::DeviceGone { device, reason } => self.device_gone(device, reason),
             AudioEvent::DeviceBack => self.device_back(),
             AudioEvent::DeviceFailed { reason } => {
-                let text = format!("{}: {reason}", self.running.device.name);
-                self.notify(Kind::DeviceGone, Severity::Loss, text, &[]);
+                self.outputs_failed(reason);
             }
             AudioEvent::RateChanged { wrong } => self.rate_changed(wrong),
             AudioEvent::EngineLost => {

@@ -254,6 +254,8 @@ fn late_text(late: LateTimes, silent: Frames, rate: SampleRate) -> String {
 pub(super) struct Repeats {
     outputs_late: LateOutputs,
     inputs_late: Repeat,
+    /// Frames not heard when the outputs failed, or when a pass began after that; `None` if they have not failed.
+    outputs_failed: Option<u64>,
     losses: Losses,
     overruns: Overruns,
     /// Frames that the device has lost while nothing was recorded.
@@ -273,6 +275,30 @@ impl Control {
         let numbers = [("at", late.first.0), ("frames", silent.0), ("times", late.times)];
         let text = late_text(late, silent, self.running.device.rate);
         self.notify(Kind::Dropout, Severity::Caution, text, &numbers);
+    }
+
+    /// The outputs of a device with inputs have failed. No recorded frame is lost.
+    pub(super) fn outputs_failed(&mut self, reason: &str) {
+        let text = format!("{}: {reason}", self.running.device.name);
+        self.notify(Kind::DeviceGone, Severity::Caution, text, &[]);
+        let unheard = self.running.published.frames_unheard.load(Relaxed);
+        self.repeats.outputs_failed.get_or_insert(unheard);
+    }
+
+    /// A pass begins. The silence of outputs that have failed before is no part of it.
+    pub(super) fn pass_begins_with_outputs(&mut self) {
+        let unheard = self.running.published.frames_unheard.load(Relaxed);
+        self.repeats.outputs_failed = self.repeats.outputs_failed.map(|_| unheard);
+    }
+
+    /// Tells for how long outputs that have failed were silent in the pass that has ended.
+    pub(super) fn tell_of_failed_outputs(&mut self) {
+        let unheard = self.running.published.frames_unheard.load(Relaxed);
+        let Some(before) = self.repeats.outputs_failed.filter(|before| *before < unheard) else { return };
+        let silent = Frames(unheard - before);
+        let (name, time) = (&self.running.device.name, silent.text(self.running.device.rate));
+        let text = format!("{name}: the outputs were silent for {time}; the recorded sound is complete");
+        self.notify(Kind::Dropout, Severity::Caution, text, &[("frames", silent.0)]);
     }
 
     /// The inputs were late, and no frame was lost.

@@ -162,6 +162,7 @@ impl Control {
     pub(super) fn report_pass(&mut self, run: RecordingPass, ended: &Ended) {
         self.players_outdated = self.playback_enabled;
         self.show_held_losses();
+        self.tell_of_failed_outputs();
         self.save_at_once();
         let Some(mut audio_thread) = run.audio_report.clone() else { return };
         let frames_without_sound = self.frames_without_sound(ended.began, ended.began + ended.frames);

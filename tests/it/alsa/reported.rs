@@ -75,6 +75,32 @@ fn outputs_that_were_late_are_said_with_the_length_of_their_silence() {
     });
 }
 
+/// It was a loss without a length, although no recorded frame was lost.
+#[test]
+fn outputs_that_are_gone_are_a_caution_with_the_length_of_their_silence() {
+    on_a_test_card("alsa::reported::outputs_that_are_gone_are_a_caution_with_the_length_of_their_silence", || {
+        let place = place();
+        let folder = place.path().join("session");
+        let arguments = "--device alsa:hwloop_m,loop_m --rate 8000 --period 512 --play-along";
+        let program = start(record(&folder, arguments));
+        crate::record::await_sound(&folder.join("audio/In 1-1.wav"));
+        Bus::of("loop").inject(Fault::UnpluggedForGood, 0);
+        await_words(&program, "caution: alsa:hwloop_m,loop_m: the playback device is gone");
+        std::thread::sleep(Duration::from_secs(1));
+        program.signal("INT");
+        let ended = program.wait(PATIENCE);
+        assert!(!ended.err.contains("LOSS: "), "{}", ended.err);
+        let told: Vec<&str> = ended.err.lines().filter(|line| line.contains("the outputs were silent for ")).collect();
+        assert!(
+            matches!(told[..], [caution, failure] if caution.contains("the recorded sound is complete")
+                && failure.starts_with("faultless: ") && failure.contains("the takes are complete")),
+            "{}",
+            ended.err
+        );
+        assert_eq!(ended.code, Some(1), "{}", ended.err);
+    });
+}
+
 /// The recording ended with status 0, and nobody had heard anything.
 #[test]
 fn a_device_without_outputs_is_refused_for_play_along() {
