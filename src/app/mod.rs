@@ -33,6 +33,7 @@ pub mod waves;
 use crate::app::snapshot::{EventEntry, Made, Snapshot, Stage, WAS_CUT_OFF};
 use crate::butler::capabilities::CapturePath;
 use crate::control::{Control, Notice, Severity};
+use crate::device::NO_PLAYBACK;
 use crate::diagnostics::trace::{Trace, TraceSources};
 use crate::message::Motion;
 use crate::message::disk::DiskEvent;
@@ -465,7 +466,8 @@ impl App {
     }
 
     fn push_notice(&mut self, notice: Notice) {
-        self.push_entry(notice, None);
+        let headline = (notice.text == NO_PLAYBACK).then(|| "Nothing is heard: no outputs.".to_owned());
+        self.push_entry(notice, headline);
     }
 
     fn push_entry(&mut self, notice: Notice, headline: Option<String>) {

@@ -66,7 +66,20 @@ fn best_inputs() -> (String, String) {
         return of_jack(name, ports);
     }
     let server = if card.is_some() { None } else { server_default(true) };
-    choice(&cards, card, server)
+    let card = card.map(|card| with_outputs(card, &all));
+    choice(&cards, card.as_ref(), server)
+}
+
+/// `card` with the first free outputs of the same card, if it has none itself: the microphones of a laptop are a device of
+/// their own. The default of a sound server is no choice, because the server loses the card while this program records from
+/// it.
+fn with_outputs(card: &Listed, all: &[Listed]) -> Listed {
+    let id = |listed: &Listed| listed.name.split(",DEV=").next().map(str::to_owned);
+    let plays =
+        |listed: &&Listed| id(listed) == id(card) && 0 < channels(listed, Side::Outputs) && !listed.is_monitor();
+    let outputs = all.iter().find(plays).filter(|_| card.playback.is_none());
+    let pair = outputs.and_then(|outputs| Some(format!("{},{}", card.name, outputs.name.strip_prefix("alsa:")?)));
+    Listed { name: pair.unwrap_or_else(|| card.name.clone()), ..card.clone() }
 }
 
 /// The device on which the desktop plays; `None` if there is neither a server nor a default of ALSA.
@@ -262,6 +275,24 @@ mod tests {
         assert_eq!(monitor.name, ports[0].name);
         let (_, why) = choice(&Cards::Present { names: Vec::new() }, Some(&monitor), None);
         assert!(why.contains("a port for a monitor") && why.contains("--device"), "{why}");
+    }
+
+    /// The microphones of a laptop became the device of the window, and Play was silent.
+    #[test]
+    fn inputs_without_outputs_are_opened_with_the_outputs_of_the_same_card() {
+        let microphones = card("PCH,DEV=6", "HDA Intel PCH, DMIC", able(4..=4), None);
+        let codec = card("PCH,DEV=0", "HDA Intel PCH, ALC257 Analog", able(2..=2), able(2..=2));
+        let others = [
+            card("Other,DEV=0", "Other, PCM", None, able(2..=2)),
+            card("PCH,DEV=3", "HDA Intel PCH, HDMI 0", None, able(2..=8)),
+            card("PCH,DEV=5", "HDA Intel PCH, In use", None, Some(Listing::Busy { holder: None })),
+        ];
+        let all = [&others[..], &[microphones.clone(), codec.clone()]].concat();
+        let pair = with_outputs(&microphones, &all);
+        assert_eq!(pair.name, "alsa:hw:CARD=PCH,DEV=6,hw:CARD=PCH,DEV=0");
+        assert!(microphones.is_opened_by(&pair.name) && !codec.is_opened_by(&pair.name));
+        assert_eq!(with_outputs(&codec, &all).name, codec.name);
+        assert_eq!(with_outputs(&microphones, &others).name, microphones.name);
     }
 
     /// snd-aloop takes 1 to 32 channels and was preferred to every interface. It was then opened with two.

@@ -44,6 +44,7 @@ use list::offer_server;
 pub use list::{Abilities, Listed, Listing, default_output, list_cards, server_default};
 pub use name::lasting;
 pub use nodes::{is_present, list};
+pub use open::NO_PLAYBACK;
 pub use open_error::{Cards, cards};
 pub use recover::Gone;
 pub use reserve::keep_cards;

@@ -1,6 +1,6 @@
 //! Opening of the two directions of a device. Thread: opener, reconnect, control.
 
-use super::pcm::{Want, direction_name};
+use super::pcm::Want;
 use super::side::Side;
 use crate::device::{DeviceError, DeviceSpec};
 use crate::limits::PERIOD_FRAMES_MIN;
@@ -8,6 +8,10 @@ use ::alsa::Direction;
 
 /// Default frames of the buffer: at 48 kHz the program may be a third of a second late.
 const BUFFER_FRAMES_DEFAULT: usize = 16_384;
+
+/// The note of a device that was to be opened with outputs and has none.
+pub const NO_PLAYBACK: &str = "the device has no playback, so nothing is heard; choose a device with outputs, or name one for each direction \
+     (alsa:INPUTS,OUTPUTS)";
 
 /// Result of opening one direction.
 pub(super) enum Opened {
@@ -56,7 +60,12 @@ pub(super) fn open_side(
 
 pub(super) fn note_absent(opened: &Opened, direction: Direction, notes: &mut Vec<String>) {
     if matches!(opened, Opened::Absent(_)) {
-        notes.push(format!("the device has no {}", direction_name(direction)));
+        notes.push(match direction {
+            Direction::Capture => {
+                "the device has no capture, so nothing can be recorded; choose a device with inputs".to_owned()
+            }
+            Direction::Playback => NO_PLAYBACK.to_owned(),
+        });
     }
 }
 

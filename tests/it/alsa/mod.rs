@@ -18,7 +18,9 @@ mod witnessed;
 use card::{Bus, Fault, on_a_test_card};
 use faultless::device::alsa::{AlsaDevice, Gone};
 use faultless::device::signal::Signal;
-use faultless::device::{Access, Device, DeviceError, DeviceSpec, Input, Listing, LossCause, Output, Wake, list};
+use faultless::device::{
+    Access, Device, DeviceError, DeviceSpec, Input, Listing, LossCause, NO_PLAYBACK, Output, Wake, list,
+};
 use faultless::format::DeviceFormat;
 use faultless::time::SampleRate;
 use std::time::{Duration, Instant};
@@ -465,7 +467,7 @@ fn a_name_with_one_direction_opens_that_one() {
     on_a_test_card("alsa::a_name_with_one_direction_opens_that_one", || {
         let device = open(&spec("mic"));
         assert_eq!((device.facts().inputs, device.facts().outputs), (6, 0));
-        assert!(device.facts().notes.contains(&"the device has no playback".to_owned()), "{:?}", device.facts().notes);
+        assert!(device.facts().notes.contains(&NO_PLAYBACK.to_owned()), "{:?}", device.facts().notes);
         let device = open(&loop_spec("speaker"));
         assert_eq!((device.facts().inputs, device.facts().outputs), (0, 4));
         let error = error(&DeviceSpec { inputs: Some(2), ..loop_spec("speaker") });
