@@ -8,6 +8,12 @@ use crate::time::{Clock, FramePos, Frames, SampleRate};
 use std::collections::BTreeMap;
 use std::sync::atomic::Ordering::Relaxed;
 
+/// Largest difference of two clocks in parts per million. A larger one is another rate.
+const CLOCK_PPM_MAX: u32 = 25_000;
+
+/// The rate of the outputs is told as a multiple of this.
+const RATE_STEP_HZ: f64 = 50.0;
+
 /// Events of one kind. Time is the device's own: without a device there are no such events.
 #[derive(Debug, Default)]
 struct Repeat {
@@ -262,6 +268,8 @@ pub(super) struct Repeats {
     unrecorded: Frames,
     /// The drift was told.
     drift_told: bool,
+    /// Another rate of the outputs was told.
+    rates_told: bool,
 }
 
 impl Control {
@@ -364,6 +372,9 @@ impl Control {
     /// Tells once of clocks that differ.
     fn warn_of_drift(&mut self) {
         let ppm = self.running.published.drift_ppm.load(Relaxed);
+        if CLOCK_PPM_MAX < ppm.unsigned_abs() {
+            return self.warn_of_rate_of_outputs(ppm);
+        }
         if ppm == 0 || self.repeats.drift_told {
             return;
         }
@@ -374,6 +385,20 @@ impl Control {
              record and play on one card, or connect the word clocks of both",
             self.running.device.name,
             ppm.abs()
+        ));
+    }
+
+    /// Tells once of outputs at another rate than that of the inputs, which is the session's.
+    fn warn_of_rate_of_outputs(&mut self, ppm: i32) {
+        if std::mem::replace(&mut self.repeats.rates_told, true) {
+            return;
+        }
+        let (name, rate) = (&self.running.device.name, self.running.device.rate);
+        let hz = f64::from(rate.0) * (1.0 - f64::from(ppm) * 1e-6);
+        let outputs = SampleRate((hz / RATE_STEP_HZ).round().max(0.0) as u32 * RATE_STEP_HZ as u32);
+        self.caution(format!(
+            "{name}: its outputs run at about {outputs} and its inputs at {rate}: what is heard has the wrong speed and drops \
+             out again and again; takes are complete; set the outputs to {rate}, or record and play on one card"
         ));
     }
 

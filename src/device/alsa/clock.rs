@@ -80,6 +80,8 @@ pub(super) struct FrameClock {
     /// The rate of the previous span in Hz, if it was wrong.
     off_hz: Option<f64>,
     wrong_rate: Option<&'static str>,
+    /// The last span had the right rate.
+    has_right_rate: bool,
 }
 
 impl FrameClock {
@@ -104,6 +106,7 @@ impl FrameClock {
             span_step: 0,
             off_hz: None,
             wrong_rate: None,
+            has_right_rate: false,
         }
     }
 
@@ -111,7 +114,7 @@ impl FrameClock {
     pub(super) fn begin(&mut self, at_ns: u64) {
         (self.per_ns, self.origin, self.intervals) = (self.nominal_per_ns, None, 0);
         self.restart_intervals(Reading { at_ns, count: 0 });
-        (self.has_reading, self.wrong_rate) = (false, None);
+        (self.has_reading, self.wrong_rate, self.has_right_rate) = (false, None, false);
     }
 
     /// The device was restarted, and its count is now `count`. The measured rate stays valid.
@@ -171,6 +174,11 @@ impl FrameClock {
         self.wrong_rate
     }
 
+    /// Whether the device is known to run at the requested rate.
+    pub(super) fn has_right_rate(&self) -> bool {
+        self.has_right_rate
+    }
+
     fn judge_rate(&mut self, reading: Reading) {
         self.span_step = self.span_step.max(reading.count.saturating_sub(self.last_count));
         self.last_count = reading.count;
@@ -184,7 +192,8 @@ impl FrameClock {
         let step_hz = self.span_step as f64 * 1e9 / span_ns as f64;
         let is_off = |from: f64, most: f64| most < (hz - from).abs();
         let nominal = self.nominal_per_ns * 1e9;
-        if is_off(nominal, RATE_ERROR_MAX * nominal + step_hz) {
+        self.has_right_rate = !is_off(nominal, RATE_ERROR_MAX * nominal + step_hz);
+        if !self.has_right_rate {
             if let Some(before) = self.off_hz.filter(|before| !is_off(*before, SPAN_ERROR_MAX * before + 2.0 * step_hz))
             {
                 self.wrong_rate = Some(runs_at(f64::midpoint(hz, before)));

@@ -14,14 +14,19 @@ const SETTLED_NS: u64 = 2_000_000_000;
 /// Largest relative difference of two parts of a measurement that show the same drift.
 const AGREEMENT: f64 = 0.25;
 
-/// Largest drift of real clocks. A larger one is another rate, which [`super::clock`] finds.
+/// Largest drift of real clocks. A larger one is another rate of one of the sides. It counts when two measurements agree,
+/// because a server may be out of step for a while.
 const PPM_MAX: f64 = 25_000.0;
+
+/// The least time in which a measurement that a restart has ended shows another rate.
+const FAR_NS: u64 = 1_000_000_000;
 
 /// The measurement since the last start or restart of either side.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Drift {
     readings: Option<Readings>,
-    /// The drift that the readings before the last restart showed, if they were too few.
+    /// The drift that the readings before the last restart showed, if they were too few, or the last one that was too large for
+    /// real clocks.
     suspected: Option<f64>,
     ppm: Option<f64>,
 }
@@ -62,13 +67,21 @@ fn agree(one: f64, other: f64) -> bool {
     (one - other).abs() <= AGREEMENT * one.abs().max(other.abs())
 }
 
+/// Whether a drift of `ppm` is another rate, not that of real clocks.
+pub(super) fn is_far(ppm: f64) -> bool {
+    PPM_MAX < ppm.abs()
+}
+
 impl Drift {
     /// Forgets the readings, because a side was restarted or frames were dropped. The last result stays. A drift can be
     /// so large that playback restarts before two readings agree; the next readings then show it again, and it is reported.
     pub(super) fn restart(&mut self, rate_hz: u32) {
         let Some(readings) = self.readings.take().filter(|readings| readings.counts(rate_hz)) else { return };
         let ppm = readings.ppm(rate_hz);
-        if self.suspected.replace(ppm).is_some_and(|before| agree(before, ppm)) && ppm.abs() <= PPM_MAX {
+        if is_far(ppm) && readings.passed_ns() < FAR_NS {
+            return;
+        }
+        if self.suspected.replace(ppm).is_some_and(|before| agree(before, ppm)) {
             self.ppm = Some(ppm);
         }
     }
@@ -98,7 +111,9 @@ impl Drift {
         if passed_ns < SETTLED_NS || 10 * passed_ns < 16 * half_ns {
             return;
         }
-        if agree(half_ppm, ppm) && ppm.abs() <= PPM_MAX {
+        let is_certain = agree(half_ppm, ppm)
+            && (!is_far(ppm) || self.suspected.replace(ppm).is_some_and(|before| agree(before, ppm)));
+        if is_certain {
             self.ppm = Some(ppm);
         } else {
             self.readings = None;
@@ -120,6 +135,7 @@ impl AlsaDevice {
 }
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a test may fail")]
 mod tests {
     use super::*;
 
@@ -137,6 +153,26 @@ mod tests {
         drift.restart(48_000);
         drift.observe(70 * SECOND_NS, 0, 48_000);
         assert!(drift.ppm().is_some_and(|ppm| (ppm - 100.0).abs() < 2.0), "{drift:?}");
+    }
+
+    /// A drift above 25,000 ppm was never reported.
+    #[test]
+    fn outputs_at_another_rate_are_certain_at_the_second_measurement() {
+        // Playback runs at 44.1 kHz: its buffer fills up, and nothing restarts it. At 52 kHz it runs dry again and again.
+        for (hz, restarts_at) in [(44_100, u64::MAX), (52_000, 9)] {
+            let (mut drift, mut found) = (Drift::default(), None);
+            for tick in 0..60_u64 {
+                let since = if restarts_at < 60 { tick % (restarts_at + 1) } else { tick };
+                if tick != 0 && since == 0 {
+                    drift.restart(48_000);
+                }
+                drift.observe(tick * SECOND_NS / 5, (48_000 - hz) * since as Frames / 5, 48_000);
+                found = found.or(drift.ppm().map(|ppm| (tick, ppm)));
+            }
+            let (tick, ppm) = found.unwrap();
+            assert!((10..50).contains(&tick), "{hz}: {tick}");
+            assert!((48_000.0 - ppm * 0.048 - hz as f64).abs() < 100.0, "{hz}: {ppm}");
+        }
     }
 
     #[test]

@@ -60,7 +60,7 @@ use ::alsa::Direction;
 use ::alsa::poll::{Descriptors, pollfd};
 use blocks::Blocks;
 use clock::{FrameClock, nanos};
-use drift::Drift;
+use drift::{Drift, is_far};
 use latency::LatencyMeter;
 use name::names;
 use open::{Opened, link_is_possible, note_absent, open_side};
@@ -557,7 +557,8 @@ impl Device for AlsaDevice {
     }
 
     fn drift_ppm(&self) -> Option<f64> {
-        self.drift.ppm()
+        // Without the right rate of the inputs, a difference says nothing about the outputs.
+        self.drift.ppm().filter(|ppm| !is_far(*ppm) || self.clock.has_right_rate())
     }
 
     fn stop(&mut self) {

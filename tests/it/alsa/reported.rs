@@ -75,6 +75,24 @@ fn outputs_that_were_late_are_said_with_the_length_of_their_silence() {
     });
 }
 
+/// Nothing was said: the difference was too large for two clocks.
+#[test]
+fn outputs_at_another_rate_than_the_inputs_are_said_with_both_rates() {
+    on_a_test_card("alsa::reported::outputs_at_another_rate_than_the_inputs_are_said_with_both_rates", || {
+        let place = place();
+        let folder = place.path().join("session");
+        Bus::of("loop").set(SPEED_AT, -81_250);
+        let arguments = "--device alsa:hwloop_m,loop_m --rate 8000 --period 512 --play-along";
+        let program = start(record(&folder, arguments));
+        await_words(
+            &program,
+            "caution: alsa:hwloop_m,loop_m: its outputs run at about 7350 Hz and its inputs at 8000 Hz",
+        );
+        program.signal("INT");
+        program.wait(PATIENCE);
+    });
+}
+
 /// It was a loss without a length, although no recorded frame was lost.
 #[test]
 fn outputs_that_are_gone_are_a_caution_with_the_length_of_their_silence() {

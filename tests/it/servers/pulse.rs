@@ -96,6 +96,31 @@ fn an_idle_pulseaudio_has_time_for_its_first_frame() {
     assert!(!ended.err.contains("is gone") && !ended.err.contains("LOSS"), "{}", ended.err);
 }
 
+/// The list gave the name of a source for the outputs too, and the server refused them.
+#[test]
+fn a_source_of_the_list_is_opened_with_the_outputs_of_the_server() {
+    const NAME: &str = "servers::pulse::a_source_of_the_list_is_opened_with_the_outputs_of_the_server";
+    let server = match Pulse::start().and_then(|server| installed(&["pactl"]).map(|()| server)) {
+        Ok(server) => server,
+        Err(reason) => return skip(NAME, &reason),
+    };
+    let mut lister = Command::new(env!("CARGO_BIN_EXE_faultless"));
+    let listed = run({
+        server.lead(lister.args(["devices", "--json"]));
+        lister
+    })
+    .done();
+    let names = listed.out.split('"').filter(|word| word.starts_with("alsa:pulse:DEVICE=null.monitor"));
+    let names: Vec<&str> = names.collect();
+    let [name] = names[..] else { panic!("{}", listed.out) };
+    let place = place();
+    let arguments = format!("--json --play-along --device {name} --inputs 2 --seconds 1");
+    let mut recorder = faultless("record", &place.path().join("session"), &arguments);
+    server.lead(&mut recorder);
+    let ended = run(recorder).done();
+    assert_eq!(ended.json()["device"], name, "{}", ended.err);
+}
+
 /// It was placed 0.3 s too early: an idle server tells too long a delay at first.
 #[test]
 fn an_overdub_through_pulseaudio_lies_where_it_was_heard() {
