@@ -9,6 +9,7 @@
  * With "step N" the counter advances by N frames at once, as that of a card whose driver counts ticks or packets.
  * With "delay N" the card tells a delay of N frames in addition to those in its buffers, one half of it for each direction.
  * With "served 1" the delay of capture has the frames since the last step too, as that of a sound server's block.
+ * With "periods N" its buffer has at most N periods.
  * With "most N" it can be opened with 1 to N channels.
  * With "kernel 1" the PCM behaves like a card's own: its description is a card's, and with a stop threshold of the boundary
  * it goes on at an overrun. Frames that were overwritten are then read as the frames that overwrote them.
@@ -393,7 +394,7 @@ static const snd_pcm_ioplug_callback_t callbacks = {
 	.poll_descriptors = card_descriptors, .poll_revents = card_revents,
 };
 
-static int constrain(snd_pcm_ioplug_t *io, const char *allowed, long least, long channels, long rate, long period)
+static int constrain(snd_pcm_ioplug_t *io, const char *allowed, long least, long channels, long rate, long period, long periods)
 {
 	static const unsigned formats[] = { SND_PCM_FORMAT_S16_LE, SND_PCM_FORMAT_S24_LE, SND_PCM_FORMAT_S24_3LE,
 					    SND_PCM_FORMAT_S32_LE, SND_PCM_FORMAT_FLOAT_LE };
@@ -417,7 +418,7 @@ static int constrain(snd_pcm_ioplug_t *io, const char *allowed, long least, long
 	if (err >= 0)
 		err = snd_pcm_ioplug_set_param_minmax(io, SND_PCM_IOPLUG_HW_BUFFER_BYTES, 32 * least * 2, 32768 * channels * 4);
 	if (err >= 0)
-		err = snd_pcm_ioplug_set_param_minmax(io, SND_PCM_IOPLUG_HW_PERIODS, 2, 1024);
+		err = snd_pcm_ioplug_set_param_minmax(io, SND_PCM_IOPLUG_HW_PERIODS, 2, periods);
 	return err;
 }
 
@@ -448,7 +449,7 @@ SND_PCM_PLUGIN_DEFINE_FUNC(clk)
 {
 	snd_config_iterator_t i, next;
 	const char *path = NULL, *allowed = "mrn";
-	long channels = 2, rate = 48000, latency = 64, ramp = 0, kernel = 0, most = 0, delay = 0, step = 1, served = 0;
+	long channels = 2, rate = 48000, latency = 64, ramp = 0, kernel = 0, most = 0, delay = 0, step = 1, served = 0, periods = 1024;
 	(void)root;
 	snd_config_for_each(i, next, conf) {
 		snd_config_t *entry = snd_config_iterator_entry(i);
@@ -462,7 +463,7 @@ SND_PCM_PLUGIN_DEFINE_FUNC(clk)
 			err = snd_config_get_string(entry, &allowed);
 		else
 			err = snd_config_get_integer(entry, !strcmp(id, "channels") ? &channels : !strcmp(id, "rate") ? &rate
-						     : !strcmp(id, "latency") ? &latency : !strcmp(id, "kernel") ? &kernel : !strcmp(id, "most") ? &most : !strcmp(id, "delay") ? &delay : !strcmp(id, "step") ? &step : !strcmp(id, "served") ? &served : &ramp);
+						     : !strcmp(id, "latency") ? &latency : !strcmp(id, "kernel") ? &kernel : !strcmp(id, "most") ? &most : !strcmp(id, "delay") ? &delay : !strcmp(id, "step") ? &step : !strcmp(id, "served") ? &served : !strcmp(id, "periods") ? &periods : &ramp);
 		if (err < 0)
 			return err;
 	}
@@ -487,7 +488,7 @@ SND_PCM_PLUGIN_DEFINE_FUNC(clk)
 		struct bus *bus = card->bus;
 		__atomic_fetch_add(&bus->open, 1, __ATOMIC_SEQ_CST);
 		long open = bus->channels ? bus->channels : most ? most : channels;
-		err = constrain(&card->io, allowed, most && !bus->channels ? 1 : open, open, bus->rate ? bus->rate : rate, bus->period);
+		err = constrain(&card->io, allowed, most && !bus->channels ? 1 : open, open, bus->rate ? bus->rate : rate, bus->period, periods);
 		if (err >= 0) {
 			*pcmp = card->io.pcm;
 			return 0;

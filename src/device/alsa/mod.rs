@@ -372,7 +372,7 @@ impl AlsaDevice {
         if let Some(check) = self.check_overwritten(moved) {
             return check;
         }
-        if let Some(check) = self.check_playback(period) {
+        if let Some(check) = self.check_playback(period, moved) {
             return check;
         }
         self.check_progress(moved, period, now_ns)

@@ -13,8 +13,8 @@ const SERVER_BLOCK_FRAMES: usize = 2048;
 
 impl AlsaDevice {
     /// Checks the playback side of a pair; restarts it or gives it up if it failed. `None`: nothing to report, the
-    /// caller continues with capture. `period` is in frames.
-    pub(super) fn check_playback(&mut self, period: u64) -> Option<Check> {
+    /// caller continues with capture. `period` is in frames, and `captured` frames wait in the capture ring.
+    pub(super) fn check_playback(&mut self, period: u64, captured: u64) -> Option<Check> {
         if self.playback_gone || self.capture.is_none() {
             return None;
         }
@@ -26,14 +26,15 @@ impl AlsaDevice {
                 return None;
             }
             let filled = (side.buffer_frames as i64 - room).max(0) as usize;
-            if filled <= self.prefill.frames() + period as usize {
+            let is_behind = self.capture.as_ref().is_some_and(|capture| falls_behind(captured, period, capture));
+            if filled <= self.prefill.frames() + period as usize && !is_behind {
                 // A buffer of two or three periods is full between two interrupts: wait for the next one.
                 let short_ns = (period as i64 - room).max(0) as u64 * 1_000_000_000 / u64::from(self.facts.rate.0);
                 return Some(Check::Nothing(Some(now_ns + short_ns)));
             }
             // The clock of playback is slower than that of capture, and its buffer is full. Drop output until the
-            // buffer is filled as at the start.
-            self.skip_frames = filled - self.prefill.frames();
+            // buffer is filled as at the start. A buffer of two or three periods is never fuller, so drop a period.
+            self.skip_frames = filled.saturating_sub(self.prefill.frames()).max(period as usize);
             self.latency.restart(self.prefill.frames());
             return Some(Check::Report(Wake::PlaybackXrun));
         }
@@ -68,6 +69,12 @@ impl AlsaDevice {
             _ => Some(Check::Report(Wake::PlaybackXrun)),
         }
     }
+}
+
+/// Whether so many captured frames wait that capture must not wait for room in the playback buffer. In step, capture has a
+/// period when playback has room for one. If playback is slower or stuck, capture would wait for it and lose frames.
+fn falls_behind(captured: u64, period: u64, capture: &Side) -> bool {
+    (2 * period).min(capture.buffer_frames as u64 / 2) < captured
 }
 
 /// Frames that `capture` held at the moment `playback` started with `prefill` frames.

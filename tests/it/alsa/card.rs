@@ -160,6 +160,7 @@ fn configuration(plugin: &Path, folder: &Path) -> String {
     }
     card("step", "step", "channels 6 rate 48000 ramp 1 step 192");
     card("served", "served", "channels 6 rate 48000 ramp 1 step 64 served 1 access \"m\"");
+    card("short", "short", "channels 4 rate 8000 periods 3 access \"m\"");
     card("elastic", "elastic", "channels 2 most 8 rate 48000 ramp 1");
     card("wide", "wide", "channels 24 rate 48000 ramp 1");
     // A name that belongs to a card with a number, and is one of the simulated cards here.

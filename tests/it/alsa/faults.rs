@@ -125,6 +125,37 @@ fn the_drift_of_two_cards_is_measured() {
     });
 }
 
+/// Capture waited for room in a playback buffer of three periods. So it was as slow as playback, and lost frames.
+#[test]
+fn a_short_playback_buffer_that_is_slower_or_stuck_costs_output_and_no_captured_frame() {
+    on_a_test_card(
+        "alsa::faults::a_short_playback_buffer_that_is_slower_or_stuck_costs_output_and_no_captured_frame",
+        || {
+            let bus = Bus::of("short");
+            let spec = super::loop_spec("hwloop_m,short");
+            let spec = super::DeviceSpec { period_frames: Some(512), buffer_frames: Some(4_096), ..spec };
+            let mut device = open(&spec);
+            assert!(
+                device.facts().notes.iter().any(|note| note.contains("only 3 periods")),
+                "{:?}",
+                device.facts().notes
+            );
+            device.start().unwrap();
+            let mut listener = Listener::default();
+            assert_eq!(listen(&mut device, &mut listener, 16_000), [], "in step nothing is dropped");
+            bus.set(8, -81_250);
+            let slower = listen(&mut device, &mut listener, 60_000);
+            bus.inject(Fault::Stuck, 0);
+            let stuck = listen(&mut device, &mut listener, 30_000);
+            println!("{} and {} drops, {} frames not heard", slower.len(), stuck.len(), device.unheard_frames());
+            for wakes in [slower, stuck] {
+                assert!(!wakes.is_empty() && wakes.iter().all(|wake| *wake == Wake::PlaybackXrun), "{wakes:?}");
+            }
+            assert!(2_000 < device.unheard_frames());
+        },
+    );
+}
+
 #[test]
 fn playback_that_runs_dry_again_and_again_is_tried_until_it_plays_and_costs_no_captured_frame() {
     on_a_test_card(
