@@ -360,6 +360,11 @@ pub trait Device: Send {
         Latency::default()
     }
 
+    /// Whether the device has outputs that are there. This is realtime-safe.
+    fn has_live_outputs(&self) -> bool {
+        0 < self.facts().outputs
+    }
+
     /// Parts per million by which the clock of the inputs is faster than that of the outputs; `None` while no difference
     /// has been measured. This is realtime-safe.
     fn drift_ppm(&self) -> Option<f64> {

@@ -126,6 +126,7 @@ impl DeviceSlot {
             let latency = device.latency();
             let starts = latency.starts.wrapping_add(self.openings << 16);
             published.set_latency(Latency { starts, ..latency });
+            published.outputs_live.store(device.has_live_outputs(), Relaxed);
         }
     }
 

@@ -95,6 +95,8 @@ pub struct Published {
     pub frames_lost: AtomicU64,
     /// Output frames that were computed and not played, see [`Device::unheard_frames`](crate::device::Device).
     pub frames_unheard: AtomicU64,
+    /// Whether the outputs of the device are there. While there is no device, those of the last one.
+    pub outputs_live: AtomicBool,
     /// Frames by which output is heard after its frame number, see [`Latency`].
     output_delay: AtomicU64,
     /// Frames by which input is numbered after it was captured, see [`Latency`].
@@ -151,6 +153,7 @@ impl Published {
             playback_xruns: AtomicU64::new(0),
             frames_lost: AtomicU64::new(0),
             frames_unheard: AtomicU64::new(0),
+            outputs_live: AtomicBool::new(true),
             output_delay: AtomicU64::new(0),
             input_delay: AtomicU64::new(0),
             output_starts: AtomicU32::new(0),
@@ -181,6 +184,11 @@ impl Published {
             input: self.input_delay.load(Relaxed),
             starts: self.output_starts.load(Relaxed),
         }
+    }
+
+    /// The latency of the device, as it knows it now; `None` while its outputs are gone, so that nothing is heard.
+    pub fn latency_heard(&self) -> Option<Latency> {
+        self.outputs_live.load(Relaxed).then(|| self.latency())
     }
 
     /// Frames that the device did not deliver, and frames of takes that had no capture window.

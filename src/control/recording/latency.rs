@@ -2,8 +2,9 @@
 //! placed so many frames earlier. Thread: control.
 //!
 //! The device tells its latency, as far as it knows it. The user can set an offset for the rest: converters, and blocks
-//! that a sound server does not tell of. Playback that is restarted during the pass can change what the device tells. A
-//! take has one place, so the latency that was in force for the longest part of the pass counts.
+//! that a sound server does not tell of. Playback that is restarted during the pass can change what the device tells, and
+//! outputs that are gone let nothing be heard. A take has one place, so what was in force for the longest part of the pass
+//! counts.
 
 use super::counted;
 use crate::control::Control;
@@ -32,13 +33,21 @@ const LATENCY_REST_JITTER: u64 = 512;
 /// The largest offset, in either direction.
 pub const LATENCY_OFFSET_MAX: i64 = 1 << 18;
 
-/// A part of a pass in which the outputs ran without a restart.
+/// A part of a pass in which the outputs ran without a restart, or were gone.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Part {
-    latency: Latency,
+    /// `None`: the outputs were gone, and nothing was heard.
+    latency: Option<Latency>,
     /// Frame of the pass at which it begins, and its length.
     from: u64,
     frames: u64,
+}
+
+impl Part {
+    /// Frames by which what the part records lies behind what was heard; 0 if nothing was.
+    fn sum(&self) -> u64 {
+        self.latency.map_or(0, Latency::sum)
+    }
 }
 
 /// The latency that the device tells, and since which frame of the device. An idle PulseAudio delivers its first frame after
@@ -110,15 +119,16 @@ pub fn frames_and_time(frames: u64, rate: SampleRate) -> String {
 
 impl PassLatency {
     /// The latency of a pass that begins now. `is_heard`: something is played while it records.
-    fn new(is_heard: bool, offset: i64, device: Latency, rate: SampleRate) -> PassLatency {
+    fn new(is_heard: bool, offset: i64, device: Option<Latency>, rate: SampleRate) -> PassLatency {
         PassLatency { is_heard, offset, rate, parts: vec![Part { latency: device, from: 0, frames: 0 }] }
     }
 
-    /// The device tells `latency` after `frames` frames of the pass.
-    fn observe(&mut self, latency: Latency, frames: Frames) {
+    /// The device tells `latency` after `frames` frames of the pass; `None` while its outputs are gone.
+    fn observe(&mut self, latency: Option<Latency>, frames: Frames) {
         let room = self.parts.len() < PARTS_MAX;
+        let starts = |latency: Option<Latency>| latency.map(|latency| latency.starts);
         let Some(last) = self.parts.last_mut() else { return };
-        if last.latency.starts == latency.starts {
+        if starts(last.latency) == starts(latency) {
             last.latency = latency;
         } else if room {
             self.parts.push(Part { latency, from: frames.0, frames: 0 });
@@ -127,13 +137,16 @@ impl PassLatency {
         last.frames = frames.0 - last.from.min(frames.0);
     }
 
-    /// The latency that was in force for the longest time. Parts that differ by no more than jitter count together.
-    fn longest(&self) -> Latency {
-        let alike = |one: &Part, other: &Part| one.latency.sum().abs_diff(other.latency.sum()) <= JITTER_FRAMES;
+    /// The latency that was in force for the longest time; `None` if that is the time without outputs. Parts that differ by no
+    /// more than jitter count together.
+    fn longest(&self) -> Option<Latency> {
+        let alike = |one: &Part, other: &Part| {
+            one.latency.is_some() == other.latency.is_some() && one.sum().abs_diff(other.sum()) <= JITTER_FRAMES
+        };
         let time =
             |one: &Part| -> u64 { self.parts.iter().filter(|part| alike(one, part)).map(|part| part.frames).sum() };
         let longest = self.parts.iter().max_by_key(|part| (time(part), part.frames));
-        longest.map_or_else(Latency::default, |part| part.latency)
+        longest.and_then(|part| part.latency)
     }
 
     /// Frames by which the takes are placed earlier.
@@ -142,10 +155,10 @@ impl PassLatency {
     }
 
     pub(super) fn report(&self) -> LatencyReport {
-        if !self.is_heard {
+        let Some(Latency { output, input, .. }) = self.longest().filter(|_| self.is_heard) else {
             return LatencyReport::default();
-        }
-        let (Latency { output, input, .. }, offset) = (self.longest(), self.offset);
+        };
+        let offset = self.offset;
         let frames = output.saturating_add(input).saturating_add_signed(offset).min(LATENCY_MAX);
         LatencyReport { frames, output, input, offset, rate: self.rate.0 }
     }
@@ -155,9 +168,10 @@ impl PassLatency {
         if !self.is_heard {
             return None;
         }
-        let counts = self.longest().sum();
-        let off = |part: &Part| part.latency.sum().abs_diff(counts);
-        let astray = || self.parts.iter().filter(|part| JITTER_FRAMES < off(part) && 0 < part.frames);
+        let counts = self.longest().map_or(0, Latency::sum);
+        let off = |part: &Part| part.sum().abs_diff(counts);
+        let is_astray = |part: &&Part| part.latency.is_some() && JITTER_FRAMES < off(part) && 0 < part.frames;
+        let astray = || self.parts.iter().filter(is_astray);
         let worst = astray().map(off).max()?;
         Some((Frames(astray().map(|part| part.frames).sum()), worst))
     }
@@ -186,7 +200,7 @@ impl Control {
         let has_pre_roll = matches!(range, PassRange::Punch { .. });
         let is_heard =
             0 < self.running.device.outputs && self.players.play_between(&self.session, from, end, has_pre_roll);
-        PassLatency::new(is_heard, self.latency_offset, self.published().latency(), self.running.device.rate)
+        PassLatency::new(is_heard, self.latency_offset, self.published().latency_heard(), self.running.device.rate)
     }
 
     /// Whether the latency that the device tells can be believed: a card's at once, that of a sound server when it has been
@@ -218,7 +232,7 @@ impl Control {
     /// Notes what the device tells while the pass records.
     pub(super) fn observe_latency(&mut self) {
         let published = &self.running.published;
-        let (frames, latency) = (published.pass_frames.load(Relaxed), published.latency());
+        let (frames, latency) = (published.pass_frames.load(Relaxed), published.latency_heard());
         if let Some(run) = self.pass.as_mut().filter(|_| frames != NO_PASS) {
             run.latency.observe(latency, Frames(frames));
         }
@@ -254,8 +268,22 @@ mod tests {
 
     const RATE: SampleRate = SampleRate(48_000);
 
-    fn told(output: u64, input: u64, starts: u32) -> Latency {
-        Latency { output, input, starts }
+    fn told(output: u64, input: u64, starts: u32) -> Option<Latency> {
+        Some(Latency { output, input, starts })
+    }
+
+    /// A pass that was recorded while the outputs were gone was placed earlier, although nobody had heard anything.
+    #[test]
+    fn a_pass_is_not_moved_if_its_outputs_were_gone_for_the_longest_part() {
+        let mut latency = PassLatency::new(true, 100, None, RATE);
+        assert_eq!((latency.frames(), latency.report().text()), (Frames(0), None));
+        latency.observe(None, Frames(5_000));
+        latency.observe(told(128, 0, 2), Frames(5_000));
+        latency.observe(told(128, 0, 2), Frames(8_000));
+        assert_eq!((latency.frames(), latency.astray()), (Frames(0), Some((Frames(3_000), 128))));
+        // The outputs came back early: what was recorded before was not played to, so it is not astray.
+        latency.observe(told(128, 0, 2), Frames(20_000));
+        assert_eq!((latency.frames(), latency.astray()), (Frames(228), None));
     }
 
     #[test]

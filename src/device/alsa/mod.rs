@@ -556,6 +556,10 @@ impl Device for AlsaDevice {
         self.latency.told()
     }
 
+    fn has_live_outputs(&self) -> bool {
+        self.playback.is_some() && !self.playback_gone
+    }
+
     fn drift_ppm(&self) -> Option<f64> {
         // Without the right rate of the inputs, a difference says nothing about the outputs.
         self.drift.ppm().filter(|ppm| !is_far(*ppm) || self.clock.has_right_rate())
