@@ -164,9 +164,10 @@ fn open_less(spec: &DeviceSpec) -> Option<Box<dyn Device>> {
 /// Why the device is not opened, and what to do.
 fn reason_blocked(error: &DeviceError) -> String {
     match error {
-        DeviceError::Busy { name, holder, .. } => {
+        DeviceError::Busy { name, part, holder, .. } => {
             let holder = holder.as_deref().unwrap_or("another program");
-            format!("{name} is back, but in use by {holder}; close it there, and Faultless opens it again")
+            let what = part.map_or_else(|| "but".to_owned(), |part| format!("but its {part} are"));
+            format!("{name} is back, {what} in use by {holder}; close it there, and Faultless opens it again")
         }
         DeviceError::Unsupported { name, what, offers } => format!(
             "{name} is back, but does not offer {what} ({offers}). The takes stay silent until it does, so that they stay \

@@ -427,9 +427,11 @@ pub enum DeviceError {
     Busy {
         /// The requested name.
         name: String,
+        /// "inputs" or "outputs", if the name is a pair and only one of the two is in use.
+        part: Option<&'static str>,
         /// The program, if it is known.
         holder: Option<String>,
-        /// The device of a sound server through which the same card may be used.
+        /// The device of the sound server that holds the device. The same card may be used through it.
         instead: Option<String>,
     },
     /// The device does not support a requested setting.
@@ -463,15 +465,15 @@ impl fmt::Display for DeviceError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             DeviceError::Unknown { name, hint } => write!(f, "{name}: no such device; {hint}"),
-            DeviceError::Busy { name, holder, instead } => {
-                let holder = holder.as_deref().unwrap_or("another program");
+            DeviceError::Busy { name, part, holder, instead } => {
+                let (is_held, holder) = (is_held(*part), holder.as_deref().unwrap_or("another program"));
                 match instead {
                     Some(server) => write!(
                         f,
-                        "{name}: the device is in use by {holder}, which does not let it go; use the sound server in its \
-                         place (--device {server}), or close that program and try again"
+                        "{name}: {is_held} in use by {holder}, which does not let go; use the sound server in its place \
+                         (--device {server}), or close that program and try again"
                     ),
-                    None => write!(f, "{name}: the device is in use by {holder}; close it there and try again"),
+                    None => write!(f, "{name}: {is_held} in use by {holder}; close that program and try again"),
                 }
             }
             DeviceError::Unsupported { name, what, offers } => write!(f, "{name}: {what} is not offered; {offers}"),
@@ -482,6 +484,11 @@ impl fmt::Display for DeviceError {
 }
 
 impl std::error::Error for DeviceError {}
+
+/// The begin of a sentence about the part of a device that another program uses.
+fn is_held(part: Option<&str>) -> String {
+    part.map_or_else(|| "the device is".to_owned(), |part| format!("its {part} are"))
+}
 
 /// Opens the device that `spec` names. This is not realtime-safe: it allocates and may wait for the driver.
 pub fn open(spec: &DeviceSpec) -> Result<Box<dyn Device>, DeviceError> {

@@ -55,7 +55,7 @@ impl VirtualCard {
         }
         if self.refused_busy.load(Relaxed) < script.busy {
             self.refused_busy.fetch_add(1, Relaxed);
-            return Err(DeviceError::Busy { name, holder: None, instead: None });
+            return Err(DeviceError::Busy { name, part: None, holder: None, instead: None });
         }
         if let Some((hz, times)) = script.returns_rate
             && self.refused_rate.load(Relaxed) < times

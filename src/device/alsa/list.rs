@@ -2,7 +2,7 @@
 
 use super::graph::{SoundServer, default_source_pcm};
 use super::name::split_names;
-use super::open_error::holder_of;
+use super::open_error::{holder_of, may_be_server};
 use super::pcm::{
     FORMATS, Kind, RATES, description, errno, is_null, kind_of, open_pcm, pcm_format, quiet, system_says,
 };
@@ -187,12 +187,14 @@ pub fn default_output() -> Option<String> {
     is_of_card.then(|| format!("alsa:{name}"))
 }
 
-/// `error`, with the sound server that may be used in place of a busy card.
-pub(super) fn offer_server(error: DeviceError) -> DeviceError {
-    match error {
-        DeviceError::Busy { name, holder, .. } => DeviceError::Busy { name, holder, instead: server_default(true) },
-        other => other,
+/// `error`, with the sound server that may be used in place of a card that it holds.
+pub(super) fn offer_server(mut error: DeviceError) -> DeviceError {
+    if let DeviceError::Busy { holder, instead, .. } = &mut error
+        && may_be_server(holder.as_deref())
+    {
+        *instead = server_default(true);
     }
+    error
 }
 
 /// Whether a JACK server may run, or one was killed.

@@ -53,7 +53,13 @@ pub(super) fn open_error(want: &Want<'_>, errno: i32, said: &str) -> DeviceError
     let name = want.device.to_owned();
     let failed = |reason: String| DeviceError::Failed { name: name.clone(), call: "snd_pcm_open", reason };
     match errno {
-        libc::EBUSY => DeviceError::Busy { name, holder: holder_of(want.pcm, want.direction), instead: None },
+        libc::EBUSY => {
+            let part = (want.device.strip_prefix("alsa:") != Some(want.pcm)).then_some(match want.direction {
+                Direction::Capture => "inputs",
+                Direction::Playback => "outputs",
+            });
+            DeviceError::Busy { name, part, holder: holder_of(want.pcm, want.direction), instead: None }
+        }
         libc::EACCES | libc::EPERM => failed(format!("{}; {}", system_says(errno), cards())),
         libc::EHOSTDOWN | libc::ECONNREFUSED => {
             failed(format!("{}; the sound server behind it is not running", system_says(errno)))
@@ -103,6 +109,13 @@ fn cards_in(proc_asound: &Path, dev_snd: &Path) -> Cards {
         is_control && access(&node, AccessFlags::R_OK | AccessFlags::W_OK).is_ok()
     });
     if usable { Cards::Present { names } } else { Cards::Forbidden { names } }
+}
+
+/// Whether the program that holds a device may be a sound server. `holder`: its name, if it is known.
+pub(super) fn may_be_server(holder: Option<&str>) -> bool {
+    const SERVERS: [&str; 3] = ["pipewire", "wireplumber", "pulseaudio"];
+    let is_server = |holder: &str| SERVERS.iter().any(|server| holder.to_ascii_lowercase().starts_with(server));
+    holder.is_none_or(is_server)
 }
 
 /// The program that holds a card's PCM, e.g. "jackd (process 1234)".
@@ -159,6 +172,20 @@ mod tests {
         let holder = |direction| holder_in(proc.path(), "hw:1,0", direction);
         assert_eq!(holder(Direction::Capture).as_deref(), Some("jackd (process 70)"));
         assert_eq!(holder(Direction::Playback), None);
+    }
+
+    /// The advice to use the sound server came also when a recorder held the card.
+    #[test]
+    fn a_recorder_that_holds_a_device_is_no_sound_server() {
+        for server in
+            ["pipewire (process 7)", "PipeWire Media Server", "PulseAudio Sound Server", "wireplumber (process 1)"]
+        {
+            assert!(may_be_server(Some(server)), "{server}");
+        }
+        assert!(may_be_server(None));
+        for other in ["arecord (process 7)", "the program that asked for it", "jackd (process 1)"] {
+            assert!(!may_be_server(Some(other)), "{other}");
+        }
     }
 
     #[test]

@@ -85,15 +85,25 @@ impl Drop for Reservation {
 /// The program that keeps a card for itself, as it names itself.
 struct Refusal(String);
 
-/// Reserves the cards of `pcms` for `spec`. No reservation without a bus, and for PCMs that are no card's.
+/// Reserves the cards of `pcms`, those of the inputs and of the outputs, for `spec`. No reservation without a bus, and for PCMs that are no card's.
 pub(super) fn reserve(spec: &DeviceSpec, pcms: &[Option<&str>]) -> Result<Vec<Reservation>, DeviceError> {
-    let asound = Path::new("/proc/asound");
-    let mut cards: Vec<u32> = pcms.iter().flatten().filter_map(|pcm| card_number(asound, pcm)).collect();
+    let card = |pcm: &Option<&str>| card_number(Path::new("/proc/asound"), (*pcm)?);
+    let sides: Vec<Option<u32>> = pcms.iter().map(card).collect();
+    let mut cards: Vec<u32> = sides.iter().flatten().copied().collect();
     cards.sort_unstable();
     cards.dedup();
-    let reserved: Result<Vec<_>, Refusal> =
-        cards.into_iter().filter_map(|card| reserve_card(card).transpose()).collect();
-    reserved.map_err(|Refusal(owner)| DeviceError::Busy { name: spec.name.clone(), holder: Some(owner), instead: None })
+    let reserved = cards.into_iter().map(|card| {
+        reserve_card(card).map_err(|Refusal(owner)| {
+            let is_held: Vec<bool> = sides.iter().map(|side| *side == Some(card)).collect();
+            let part = match is_held[..] {
+                [true, false] => Some("inputs"),
+                [false, true] => Some("outputs"),
+                _ => None,
+            };
+            DeviceError::Busy { name: spec.name.clone(), part, holder: Some(owner), instead: None }
+        })
+    });
+    reserved.filter_map(Result::transpose).collect()
 }
 
 /// The number of the card of `pcm`.

@@ -492,7 +492,18 @@ fn a_device_that_cannot_be_opened_gives_the_reason() {
         Bus::of("ramp").inject(Fault::Busy, 0);
         assert_eq!(
             text(capture_spec("ramp_m")),
-            "alsa:ramp_m: the device is in use by another program; close it there and try again"
+            "alsa:ramp_m: the device is in use by another program; close that program and try again"
+        );
+        let pair = |name| text(DeviceSpec { rate: SampleRate(RATE), ..spec(name) });
+        assert!(
+            pair("ramp_m,wide").starts_with("alsa:ramp_m,wide: its inputs are in use by "),
+            "{}",
+            pair("ramp_m,wide")
+        );
+        assert!(
+            pair("wide,ramp_r").starts_with("alsa:wide,ramp_r: its outputs are in use by "),
+            "{}",
+            pair("wide,ramp_r")
         );
         let wrong = text(capture_spec("wrong"));
         assert!(wrong.contains("ALSA says: ") && wrong.contains("server"), "{wrong}");
