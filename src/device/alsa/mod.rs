@@ -67,7 +67,7 @@ use open::{Opened, link_is_possible, note_absent, open_side};
 use pcm::{errno, quiet, state};
 use playback::playback_wake;
 use prefill::{Circumstances, Prefill};
-use recover::{Fault, RestartAttempts, diagnose, start_pair};
+use recover::{Order, RestartAttempts, Started, diagnose, start_pair};
 use reserve::{Reservation, reserve};
 use side::Side;
 use source_watch::SourceWatch;
@@ -428,22 +428,6 @@ impl AlsaDevice {
         Check::Nothing(self.is_timed().then(|| now_ns + self.time_to(period - moved)))
     }
 
-    fn fail(&mut self, fault: Fault) -> Check {
-        self.phase = match fault {
-            Fault::Xrun => Phase::Broken(LossCause::Xrun),
-            Fault::Suspend => Phase::Broken(LossCause::Suspend),
-            Fault::Gone(reason) => return self.give_up(reason),
-        };
-        self.restart_if_broken()
-    }
-
-    fn restart_if_broken(&mut self) -> Check {
-        match self.phase {
-            Phase::Broken(cause) => self.restart(cause),
-            _ => Check::Nothing(None),
-        }
-    }
-
     fn pacing_state(&self) -> i32 {
         self.pacing().map_or(state::DISCONNECTED, |side| side.pcm.state_raw())
     }
@@ -471,8 +455,8 @@ impl Device for AlsaDevice {
             return Err(StartError { call: "start", errno: libc::ENODEV });
         }
         let (prefill, linked) = (self.prefill.frames(), self.facts.linked);
-        let started = start_pair(self.capture.as_mut(), self.playback.as_mut(), prefill, linked);
-        started.map_err(|(call, errno)| StartError { call, errno })?;
+        let started = start_pair(self.capture.as_mut(), self.playback.as_mut(), prefill, linked, Order::Together);
+        let started = started.map_err(|(call, errno)| StartError { call, errno })?;
         self.started_ns = self.now_ns();
         self.prefill.started(self.started_ns);
         self.latency.restart(prefill);
@@ -481,7 +465,8 @@ impl Device for AlsaDevice {
         (self.position, self.progress_count, self.progress_ns) = (0, 0, self.started_ns);
         (self.exact_due_ns, self.wrong_rate) = (0, None);
         (self.unmeasured, self.gap_reading) = (None, None);
-        (self.skip_frames, self.playback_failed, self.fault_suspected) = (0, false, false);
+        (self.skip_frames, self.fault_suspected) = (0, false);
+        self.playback_failed = started == Started::CaptureAlone;
         (self.playback_gone, self.playback_late) = (false, false);
         self.restart_attempts.reset();
         self.playback_restart_attempts.reset();

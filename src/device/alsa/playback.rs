@@ -39,7 +39,8 @@ impl AlsaDevice {
             return Some(Check::Report(Wake::PlaybackXrun));
         }
         let fault = diagnose(&side.pcm);
-        if fault == Some(Fault::Suspend) {
+        // A side that had failed before is restarted alone: a restart of both would cost a gap in the recording each time.
+        if fault == Some(Fault::Suspend) && !self.playback_failed {
             self.phase = Phase::Broken(LossCause::Suspend);
             return None;
         }
@@ -78,7 +79,7 @@ fn falls_behind(captured: u64, period: u64, capture: &Side) -> bool {
 }
 
 /// Frames that `capture` held at the moment `playback` started with `prefill` frames.
-fn captured_before(capture: &Side, playback: &Side, prefill: usize) -> usize {
+pub(super) fn captured_before(capture: &Side, playback: &Side, prefill: usize) -> usize {
     skew(capture, playback, prefill).unwrap_or(0).max(0) as usize
 }
 

@@ -1,6 +1,7 @@
 //! Diagnosis of a PCM that failed, and the start and restart of a pair of PCMs. Thread: audio.
 
-use super::pcm::{errno, state};
+use super::pcm::{Kind, errno, state};
+use super::playback::captured_before;
 use super::side::Side;
 use super::{AlsaDevice, Check, Phase};
 use crate::device::{LossCause, Wake};
@@ -129,6 +130,23 @@ impl AlsaDevice {
         Check::Report(Wake::Gone)
     }
 
+    /// Handles a fault of the pacing side.
+    pub(super) fn fail(&mut self, fault: Fault) -> Check {
+        self.phase = match fault {
+            Fault::Xrun => Phase::Broken(LossCause::Xrun),
+            Fault::Suspend => Phase::Broken(LossCause::Suspend),
+            Fault::Gone(reason) => return self.give_up(reason),
+        };
+        self.restart_if_broken()
+    }
+
+    fn restart_if_broken(&mut self) -> Check {
+        match self.phase {
+            Phase::Broken(cause) => self.restart(cause),
+            _ => Check::Nothing(None),
+        }
+    }
+
     /// Restarts the device if the next attempt is due.
     pub(super) fn restart(&mut self, cause: LossCause) -> Check {
         let now_ns = self.now_ns();
@@ -142,15 +160,24 @@ impl AlsaDevice {
             self.prefill.ran_dry(now_ns);
         }
         let playback = if self.playback_gone { None } else { self.playback.as_mut() };
-        match start_pair(self.capture.as_mut(), playback, self.prefill.frames(), self.facts.linked) {
-            Ok(()) => {
+        // The calls of a server's stream may wait for the server, and the inputs lose sound meanwhile.
+        let is_server = playback.as_ref().is_some_and(|side| side.kind == Kind::Server);
+        let order = if is_server { Order::CaptureFirst } else { Order::Together };
+        match start_pair(self.capture.as_mut(), playback, self.prefill.frames(), self.facts.linked, order) {
+            Ok(started) => {
                 self.phase = Phase::Running;
                 self.prefill.started(self.now_ns());
                 self.drift.restart(self.facts.rate.0);
                 self.blocks.restart();
                 self.latency.restart(self.prefill.frames());
                 (self.unmeasured, self.gap_reading) = (Some(self.unmeasured.unwrap_or(cause)), None);
-                (self.skip_frames, self.playback_failed) = (0, self.playback_gone);
+                self.playback_failed = self.playback_gone || started == Started::CaptureAlone;
+                self.skip_frames = match (&self.capture, &self.playback) {
+                    (Some(capture), Some(playback)) if is_server && !self.playback_failed => {
+                        captured_before(capture, playback, self.prefill.frames())
+                    }
+                    _ => 0,
+                };
                 self.progress_ns = self.now_ns();
                 self.progress_count = self.position;
                 Check::Nothing(None)
@@ -165,35 +192,67 @@ impl AlsaDevice {
 /// A call that failed, and its error number.
 pub(super) type CallError = (&'static str, i32);
 
+/// The sides that run after a start.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Started {
+    All,
+    /// Playback did not start.
+    CaptureAlone,
+}
+
+/// The order in which a pair is started.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Order {
+    /// Both sides are made ready, then both are started.
+    Together,
+    /// Capture runs before anything is done with playback.
+    CaptureFirst,
+}
+
 /// Stops both sides and starts them: together if `linked`, otherwise one after the other. Playback begins with
-/// `prefill` frames of silence.
+/// `prefill` frames of silence. A playback side that fails beside capture is no error, because the inputs must not wait
+/// for the outputs.
 pub(super) fn start_pair(
     capture: Option<&mut Side>,
-    mut playback: Option<&mut Side>,
+    playback: Option<&mut Side>,
     prefill: usize,
     linked: bool,
-) -> Result<(), CallError> {
-    if let Some(side) = &capture {
-        make_ready(&side.pcm)?;
-    }
-    if let Some(side) = &mut playback {
-        make_ready(&side.pcm)?;
-        fill(side, prefill)?;
-    }
-    let Some(capture) = capture else {
-        return playback.map_or(Ok(()), |side| start(&side.pcm));
+    order: Order,
+) -> Result<Started, CallError> {
+    let (capture, playback) = match (capture, playback) {
+        (Some(capture), Some(playback)) => (capture, playback),
+        (Some(side), None) => {
+            make_ready(&side.pcm)?;
+            return start(&side.pcm).map(|()| Started::All);
+        }
+        (None, playback) => return playback.map_or(Ok(()), |side| start_filled(side, prefill)).map(|()| Started::All),
     };
-    let Some(playback) = playback else { return start(&capture.pcm) };
+    make_ready(&capture.pcm)?;
+    let started = |playback: Result<(), CallError>| if playback.is_ok() { Started::All } else { Started::CaptureAlone };
+    if order == Order::CaptureFirst {
+        start(&capture.pcm)?;
+        return Ok(started(start_filled(playback, prefill)));
+    }
+    if make_ready(&playback.pcm).and_then(|()| fill(playback, prefill)).is_err() {
+        start(&capture.pcm)?;
+        return Ok(Started::CaptureAlone);
+    }
     // The sides are linked for the start only. If they stayed linked, an underrun of the small playback buffer would
     // also stop capture, and a dropout in playback would become a gap in the recording.
     let linked = linked && capture.pcm.link(&playback.pcm).is_ok();
-    let started = start(&capture.pcm);
+    let together = start(&capture.pcm);
     if linked {
         // If unlinking fails, both sides stop together. That costs more, but is correct.
         capture.pcm.unlink().ok();
     }
-    started?;
-    if playback.pcm.state_raw() == state::RUNNING { Ok(()) } else { start(&playback.pcm) }
+    if linked && together.is_err() {
+        // The other side may have refused.
+        make_ready(&capture.pcm)?;
+        start(&capture.pcm)?;
+        return Ok(Started::CaptureAlone);
+    }
+    together?;
+    Ok(started(if playback.pcm.state_raw() == state::RUNNING { Ok(()) } else { start(&playback.pcm) }))
 }
 
 /// Restarts playback while capture continues. The first try leaves the stream as it is: a sound server then keeps the
@@ -204,6 +263,11 @@ pub(super) fn start_playback(side: &mut Side, prefill: usize) -> Result<(), Call
     if is_dry && side.pcm.prepare().is_ok() && fill(side, prefill).is_ok() && start(&side.pcm).is_ok() {
         return Ok(());
     }
+    start_filled(side, prefill)
+}
+
+/// Stops `side` and starts it with `prefill` frames of silence.
+fn start_filled(side: &mut Side, prefill: usize) -> Result<(), CallError> {
     make_ready(&side.pcm)?;
     fill(side, prefill)?;
     start(&side.pcm)

@@ -12,6 +12,7 @@ mod wrong_rate;
 mod reconnect;
 mod reserved;
 mod faults;
+mod outputs;
 mod overwritten;
 mod witnessed;
 
