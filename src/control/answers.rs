@@ -4,6 +4,7 @@
 use super::recording::Event;
 use super::repeats::LostFrames;
 use super::{Control, Severity};
+use crate::device;
 use crate::flight::record::Kind;
 use crate::message::AudioEvent;
 use crate::message::disk::DiskEvent;
@@ -49,10 +50,9 @@ impl Control {
             }
             AudioEvent::DeviceGone { device, reason } => self.device_gone(device, reason),
             AudioEvent::DeviceBack => self.device_back(),
-            AudioEvent::DeviceFailed { reason } => {
-                self.outputs_failed(reason);
-            }
+            AudioEvent::DeviceFailed { reason } => self.outputs_failed(reason),
             AudioEvent::RateChanged { wrong } => self.rate_changed(wrong),
+            AudioEvent::OutputsBack { silent } => self.outputs_back(silent),
             AudioEvent::EngineLost => {
                 let text = "audio thread: it failed; what was recorded is being saved, start again".to_owned();
                 self.notify(Kind::Failed, Severity::Loss, text, &[]);

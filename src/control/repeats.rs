@@ -293,6 +293,14 @@ impl Control {
         self.repeats.outputs_failed.get_or_insert(unheard);
     }
 
+    /// Outputs that have failed play again, after `silent`.
+    pub(super) fn outputs_back(&mut self, silent: Frames) {
+        let (name, time) = (&self.running.device.name, silent.text(self.running.device.rate));
+        let text = format!("{name}: the outputs play again; they were silent for {time}");
+        self.notify(Kind::DeviceBack, Severity::Info, text, &[("frames", silent.0)]);
+        self.repeats.outputs_failed = None;
+    }
+
     /// A pass begins. The silence of outputs that have failed before is no part of it.
     pub(super) fn pass_begins_with_outputs(&mut self) {
         let unheard = self.running.published.frames_unheard.load(Relaxed);

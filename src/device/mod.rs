@@ -15,8 +15,8 @@ pub mod virtual_device;
 
 pub use crate::host::monotonic;
 pub use alsa::{
-    Abilities, Arrival, Cards, Listed, Listing, NO_PLAYBACK, cards, configuration_fault, default_output, jack_card,
-    keep_cards, list, list_cards, server_default,
+    Abilities, Arrival, Cards, Listed, Listing, NO_PLAYBACK, are_outputs_gone, cards, configuration_fault, default_output,
+    is_outputs_failure, jack_card, keep_cards, list, list_cards, server_default,
 };
 pub use alsa::{SourceNews, SourceNotice};
 
@@ -352,6 +352,11 @@ pub trait Device: Send {
     /// Output frames that were computed and not played, because the outputs had failed or ran late. Frames that
     /// [`Wake::Lost`] reports are not counted. This is realtime-safe.
     fn unheard_frames(&self) -> u64 {
+        0
+    }
+
+    /// Output frames that were not played in the outage of the outputs that ended last. This is realtime-safe.
+    fn outage_frames(&self) -> u64 {
         0
     }
 

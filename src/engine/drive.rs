@@ -14,7 +14,7 @@
 #![deny(clippy::disallowed_methods, clippy::disallowed_types, clippy::disallowed_macros)]
 
 use super::{Engine, Next};
-use crate::device::{Device, Latency, LossCause, Pace, Reckoning, Wake, monotonic};
+use crate::device::{Device, Latency, LossCause, Pace, Reckoning, Wake, is_outputs_failure, monotonic};
 use crate::host;
 use crate::message::AudioEvent;
 use crate::message::published::Published;
@@ -254,10 +254,18 @@ impl DeviceSlot {
         self.windows_until = Some(monotonic() + half.min(WINDOWS_WAIT_MAX));
     }
 
-    /// Reports the failure of a device that continues, once per failure.
+    /// Reports the failure of a device that continues, once per failure, and the end of a failure of the outputs.
     fn report_failure(&mut self, engine: &mut Engine) {
-        let failure = self.device.as_ref().and_then(|device| device.failure());
-        if let Some(reason) = failure.filter(|_| failure != self.failure) {
+        let Some(device) = &self.device else { return };
+        let failure = device.failure();
+        if failure == self.failure {
+            return;
+        }
+        let of_outputs = |failure: Option<&str>| failure.is_some_and(is_outputs_failure);
+        if of_outputs(self.failure) && !of_outputs(failure) {
+            engine.report(AudioEvent::OutputsBack { silent: Frames(device.outage_frames()) });
+        }
+        if let Some(reason) = failure {
             engine.report(AudioEvent::DeviceFailed { reason });
         }
         self.failure = failure;

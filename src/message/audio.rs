@@ -146,6 +146,11 @@ pub enum AudioEvent {
     /// The playback of a track, removed from its slot. Control drops it.
     Removed(Box<Voice>),
     /// A device that another one replaced. Control closes it. Closing can wait, and the audio thread must not.
+    /// The outputs play again after a [`AudioEvent::DeviceFailed`] that told of their silence.
+    OutputsBack {
+        /// Output frames that were not heard meanwhile.
+        silent: Frames,
+    },
     Replaced(Box<dyn Device>),
     /// The engine panicked. The audio thread ends; every window is on its way back.
     EngineLost,

@@ -46,6 +46,7 @@ pub use name::lasting;
 pub use nodes::{is_present, list};
 pub use open::NO_PLAYBACK;
 pub use open_error::{Cards, cards};
+pub use playback::{are_outputs_gone, is_outputs_failure};
 pub use recover::Gone;
 pub use reserve::keep_cards;
 pub use source_watch::{SourceNews, SourceNotice};
@@ -65,7 +66,7 @@ use latency::LatencyMeter;
 use name::names;
 use open::{Opened, link_is_possible, note_absent, open_side};
 use pcm::{errno, quiet, state};
-use playback::playback_wake;
+use playback::{OUTPUTS_GONE, OUTPUTS_LATE, playback_wake};
 use prefill::{Circumstances, Prefill};
 use recover::{Order, RestartAttempts, Started, diagnose, start_pair};
 use reserve::{Reservation, reserve};
@@ -124,6 +125,12 @@ pub struct AlsaDevice {
     playback_gone: bool,
     /// The playback side was restarted many times in a row and plays nothing. It is tried again.
     playback_late: bool,
+    /// Playback plays again after it was late; [`Wake::Changed`] is to be reported.
+    playback_recovered: bool,
+    /// [`AlsaDevice::unheard_frames`] after the last period that was played whole.
+    unheard_before: u64,
+    /// Output frames that were not played in the outage that ended last.
+    outage_frames: u64,
     /// A call failed or a descriptor reported an error, so the next check asks the driver.
     fault_suspected: bool,
     restart_attempts: RestartAttempts,
@@ -281,6 +288,9 @@ impl AlsaDevice {
             playback_failed: false,
             playback_gone: false,
             playback_late: false,
+            playback_recovered: false,
+            unheard_before: 0,
+            outage_frames: 0,
             fault_suspected: false,
             restart_attempts: RestartAttempts::default(),
             playback_restart_attempts: RestartAttempts::default(),
@@ -338,6 +348,9 @@ impl AlsaDevice {
             Phase::Stopped | Phase::Gone(_) => return Check::Nothing(None),
             Phase::Broken(cause) => return self.restart(cause),
             Phase::Running => {}
+        }
+        if std::mem::take(&mut self.playback_recovered) {
+            return Check::Report(Wake::Changed);
         }
         if self.reservations.iter().any(Reservation::is_asked_for) {
             return self.give_up(Gone::AskedFor);
@@ -467,7 +480,7 @@ impl Device for AlsaDevice {
         (self.unmeasured, self.gap_reading) = (None, None);
         (self.skip_frames, self.fault_suspected) = (0, false);
         self.playback_failed = started == Started::CaptureAlone;
-        (self.playback_gone, self.playback_late) = (false, false);
+        (self.playback_gone, self.playback_late, self.playback_recovered) = (false, false, false);
         self.restart_attempts.reset();
         self.playback_restart_attempts.reset();
         self.phase = Phase::Running;
@@ -520,7 +533,11 @@ impl Device for AlsaDevice {
         }
         if !self.playback_failed && self.skip_frames == 0 {
             self.playback_restart_attempts.reset();
-            self.playback_late = false;
+            if self.playback.is_some() && std::mem::take(&mut self.playback_late) {
+                self.playback_recovered = true;
+                self.outage_frames = self.unheard_frames - self.unheard_before;
+            }
+            self.unheard_before = self.unheard_frames;
         }
         lent
     }
@@ -535,6 +552,10 @@ impl Device for AlsaDevice {
 
     fn unheard_frames(&self) -> u64 {
         self.unheard_frames
+    }
+
+    fn outage_frames(&self) -> u64 {
+        self.outage_frames
     }
 
     fn latency(&self) -> Latency {
@@ -571,12 +592,8 @@ impl Device for AlsaDevice {
     fn failure(&self) -> Option<&'static str> {
         match self.phase {
             Phase::Gone(reason) => Some(reason.text()),
-            _ if self.playback_gone => Some(
-                "the playback device is gone: the outputs stay silent until the device is opened again, capture continues",
-            ),
-            _ if self.playback_late => Some(
-                "the outputs are silent, because playback runs dry again and again; it is tried again, and capture continues",
-            ),
+            _ if self.playback_gone => Some(OUTPUTS_GONE),
+            _ if self.playback_late => Some(OUTPUTS_LATE),
             _ => None,
         }
     }

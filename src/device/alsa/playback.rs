@@ -11,6 +11,24 @@ use ::alsa::pcm::Frames;
 /// than the server's own block, a part of each block would be silence. It is the longest block of PipeWire.
 const SERVER_BLOCK_FRAMES: usize = 2048;
 
+/// The failure of outputs that are gone while the inputs run.
+pub(super) const OUTPUTS_GONE: &str = "the outputs are gone and silent; the inputs continue; the outputs are opened again when they are there and nothing is recorded";
+
+/// The failure of outputs that run dry at each restart.
+pub(super) const OUTPUTS_LATE: &str =
+    "the outputs are silent, because playback runs dry again and again; it is tried again, and capture continues";
+
+/// Whether `failure`, of [`Device::failure`](crate::device::Device::failure), is one of the outputs alone. This is
+/// realtime-safe.
+pub fn is_outputs_failure(failure: &str) -> bool {
+    failure == OUTPUTS_GONE || failure == OUTPUTS_LATE
+}
+
+/// Whether `failure` says that the outputs are gone while the inputs run.
+pub fn are_outputs_gone(failure: &str) -> bool {
+    failure == OUTPUTS_GONE
+}
+
 impl AlsaDevice {
     /// Checks the playback side of a pair; restarts it or gives it up if it failed. `None`: nothing to report, the
     /// caller continues with capture. `period` is in frames, and `captured` frames wait in the capture ring.
@@ -45,7 +63,7 @@ impl AlsaDevice {
             return None;
         }
         if let Some(Fault::Gone(_)) = fault {
-            (self.playback_gone, self.playback_failed) = (true, true);
+            (self.playback_gone, self.playback_late, self.playback_failed) = (true, false, true);
             return Some(Check::Report(Wake::Changed));
         }
         if now_ns < self.playback_restart_attempts.next_ns() {

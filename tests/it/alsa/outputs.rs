@@ -3,7 +3,64 @@
 
 use super::card::{Bus, Fault, on_a_test_card};
 use super::{Listener, listen, loop_spec, open};
+use crate::util::place;
+use faultless::control::{Control, Notice, Purpose, Setup};
 use faultless::device::{Device, DeviceSpec, LossCause, Wake};
+use faultless::format::TakeFormat;
+use faultless::time::Frames;
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+/// A session that records the inputs of one card, and plays on another one.
+struct Recording {
+    control: Control,
+    told: Vec<Notice>,
+}
+
+impl Recording {
+    fn start(folder: &Path, name: &str) -> Recording {
+        let device = DeviceSpec { period_frames: Some(128), buffer_frames: Some(8_192), ..loop_spec(name) };
+        let run = crate::record::threads_setup(256 << 20);
+        let setup = Setup { folder: folder.to_owned(), purpose: Purpose::Record, device, format: TakeFormat::S24, run };
+        let mut recording = Recording { control: Control::open(setup).unwrap(), told: Vec::new() };
+        recording.control.arm_inputs(4).unwrap();
+        recording.control.record(Frames(u64::MAX)).unwrap();
+        recording.until("it records", |it| it.control.pass_reading().is_some());
+        recording
+    }
+
+    /// Polls until `so` returns true; `what` describes it.
+    #[track_caller]
+    fn until(&mut self, what: &str, so: impl Fn(&Recording) -> bool) {
+        let since = Instant::now();
+        loop {
+            self.control.poll();
+            self.told.extend(std::iter::from_fn(|| self.control.take_notice()));
+            if so(self) {
+                return;
+            }
+            assert!(since.elapsed() < Duration::from_secs(20), "not within 20 s: {what}; {:?}", self.told);
+            std::thread::sleep(Duration::from_millis(2));
+        }
+    }
+
+    fn for_ms(&mut self, ms: u64) {
+        let since = Instant::now();
+        self.until("the time has passed", |_| Duration::from_millis(ms) <= since.elapsed());
+    }
+
+    /// Notices so far that contain `words`.
+    fn times(&self, words: &str) -> usize {
+        self.told.iter().filter(|notice| notice.text.contains(words)).count()
+    }
+
+    /// Ends the pass and returns the frames that the takes lack.
+    fn stop_recording(&mut self) -> u64 {
+        self.control.stop();
+        self.until("the pass is over", |it| !it.control.is_recording());
+        self.control.take_report().unwrap().frames_lost
+    }
+}
 
 /// An error of the outputs at the restart of the inputs gave up the whole device.
 #[test]
@@ -21,5 +78,22 @@ fn inputs_that_were_suspended_run_again_although_the_outputs_are_gone() {
         assert_eq!(wakes.iter().filter(|wake| lost(wake)).count(), 1, "{wakes:?}");
         assert!(wakes.iter().all(|wake| lost(wake) || *wake == Wake::Changed), "{wakes:?}");
         assert!(device.failure().is_some_and(|text| text.contains("the outputs are gone")), "{:?}", device.failure());
+    });
+}
+
+/// The first outage had a notice, its end and each further outage had none.
+#[test]
+fn each_outage_of_the_outputs_has_a_notice_at_its_begin_and_at_its_end() {
+    on_a_test_card("alsa::outputs::each_outage_of_the_outputs_has_a_notice_at_its_begin_and_at_its_end", || {
+        let (place, outputs) = (place(), Bus::of("loop"));
+        let mut it = Recording::start(&place.path().join("session"), "hwloop_m,loop_m");
+        for outage in 1..=2 {
+            it.for_ms(300);
+            outputs.inject(Fault::PlaybackXrun, 12);
+            it.until("the outage is told", |it| it.times("playback runs dry again and again") == outage);
+            it.until("its end is told", |it| it.times("the outputs play again; they were silent for") == outage);
+        }
+        assert_eq!(it.stop_recording(), 0);
+        it.control.close();
     });
 }
