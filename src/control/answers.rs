@@ -6,6 +6,7 @@ use super::repeats::LostFrames;
 use super::{Control, Severity};
 use crate::device;
 use crate::flight::record::Kind;
+use crate::host;
 use crate::message::AudioEvent;
 use crate::message::disk::DiskEvent;
 use crate::message::replica::Replica;
@@ -50,7 +51,12 @@ impl Control {
             }
             AudioEvent::DeviceGone { device, reason } => self.device_gone(device, reason),
             AudioEvent::DeviceBack => self.device_back(),
-            AudioEvent::DeviceFailed { reason } => self.outputs_failed(reason),
+            AudioEvent::DeviceFailed { reason } => {
+                self.outputs_failed(reason);
+                if device::are_outputs_gone(reason) {
+                    self.outputs_watch.outputs_are_away(host::now());
+                }
+            }
             AudioEvent::RateChanged { wrong } => self.rate_changed(wrong),
             AudioEvent::OutputsBack { silent } => self.outputs_back(silent),
             AudioEvent::EngineLost => {

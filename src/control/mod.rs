@@ -41,6 +41,7 @@
 //! | `session_saver` | the thread that writes session.json |
 //! | `session_folder` | warnings about the file system; the folder moved or removed by another program |
 //! | `reconnect` | a device that is gone is opened again |
+//! | `outputs_watch` | a device whose outputs alone are gone is opened again while nothing is recorded |
 //! | `source` | the source of the inputs that a sound server takes away |
 //! | `system_sleep` | whether the machine slept |
 //! | `take_names` | files that get the present names of their tracks at the end of a pass |
@@ -56,6 +57,7 @@ pub mod edit;
 mod events;
 mod mirror;
 mod monitoring;
+mod outputs_watch;
 mod overflow;
 pub mod playback;
 mod reconnect;
@@ -197,6 +199,7 @@ pub struct Control {
     /// Whether regions or paths changed since the players were loaded.
     players_outdated: bool,
     lost_device: Option<reconnect::LostDevice>,
+    outputs_watch: outputs_watch::OutputsWatch,
     system_sleep: system_sleep::SystemSleep,
     latency_rest: recording::LatencyRest,
     spec: DeviceSpec,
@@ -296,6 +299,7 @@ impl Control {
             auto_monitoring: true,
             players_outdated: false,
             lost_device: None,
+            outputs_watch: outputs_watch::OutputsWatch::default(),
             system_sleep: system_sleep::SystemSleep::default(),
             latency_rest: recording::LatencyRest::default(),
             spec,
@@ -488,6 +492,7 @@ impl Control {
         // Before the device that is gone is replaced: its last words are those of the old source.
         self.poll_source();
         self.poll_reconnect();
+        self.poll_outputs();
         device::keep_cards(self.is_recording());
         if let Some(text) = self.system_sleep.poll() {
             self.caution(text);
@@ -522,6 +527,7 @@ impl Control {
         if let Some(lost_device) = self.lost_device.take() {
             lost_device.finish();
         }
+        self.outputs_watch.finish();
         self.naming.give_up();
         self.running.end_audio();
         self.poll();

@@ -517,6 +517,11 @@ pub fn is_present(name: &str, capture: bool) -> bool {
     name.strip_prefix("alsa:").is_some_and(|pcm| alsa::is_present(pcm, capture))
 }
 
+/// Whether the ALSA device `name` is a pair whose outputs are not on the card of its inputs.
+pub fn are_outputs_apart(name: &str) -> bool {
+    name.strip_prefix("alsa:").is_some_and(alsa::are_outputs_apart)
+}
+
 /// A variable of the environment and its value, with which PipeWire's ALSA plugin gives a program the channels of a
 /// source as they are. Without it the plugin mixes a source of more than two channels down, and the channels from the
 /// third on are silent.

@@ -64,6 +64,8 @@ pub fn drive(engine: &mut Engine, device: Box<dyn Device>, published: &Arc<Publi
         }
         if let Some(next) = engine.take_device() {
             slot.take_over(engine, next);
+        } else if engine.is_release_due() {
+            slot.device_gone(engine);
         }
         // Under rtkit the kernel kills a real-time thread that never waits. Sleep when it has sent its warning.
         cpu_limit::yield_if_warned();

@@ -61,6 +61,7 @@ pub struct Engine {
     /// The quit command came. The thread ends when the outbox is empty.
     leaving: bool,
     next_device: Option<Box<dyn Device>>,
+    release_due: bool,
     loss: Option<PendingLoss>,
 }
 
@@ -115,6 +116,7 @@ impl Engine {
             device_frames: 0,
             leaving: false,
             next_device: None,
+            release_due: false,
             loss: None,
         }
     }
@@ -163,6 +165,7 @@ impl Engine {
                         self.hand_over(AudioEvent::Replaced(unused));
                     }
                 }
+                AudioCommand::ReleaseDevice => self.release_due = !self.recorder.is_recording(),
                 AudioCommand::Quit => {
                     self.give_everything_back();
                     self.leaving = true;
@@ -188,6 +191,11 @@ impl Engine {
     /// The device that the control side sent to replace the current one. This is realtime-safe.
     pub fn take_device(&mut self) -> Option<Box<dyn Device>> {
         self.next_device.take()
+    }
+
+    /// Whether control asked for the current device since the last call. This is realtime-safe.
+    pub fn is_release_due(&mut self) -> bool {
+        std::mem::take(&mut self.release_due)
     }
 
     /// Frames of the device's clock so far, over all devices, including lost frames. This is realtime-safe.

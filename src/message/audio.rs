@@ -47,6 +47,9 @@ pub enum AudioCommand {
     /// Start this device and use it from now on. Frames between the last frame of the old device and the first of this
     /// one count as lost.
     Device(Box<dyn Device>),
+    /// Give the device to control as [`AudioEvent::DeviceGone`], because it is to be opened again. Not while a pass is
+    /// recorded.
+    ReleaseDevice,
     /// End the pass, give every window back, and end the thread.
     Quit,
 }
@@ -143,14 +146,14 @@ pub enum AudioEvent {
         /// The begin of a sentence about the wrong rate; `None` if it is right again.
         wrong: Option<&'static str>,
     },
-    /// The playback of a track, removed from its slot. Control drops it.
-    Removed(Box<Voice>),
-    /// A device that another one replaced. Control closes it. Closing can wait, and the audio thread must not.
     /// The outputs play again after a [`AudioEvent::DeviceFailed`] that told of their silence.
     OutputsBack {
         /// Output frames that were not heard meanwhile.
         silent: Frames,
     },
+    /// The playback of a track, removed from its slot. Control drops it.
+    Removed(Box<Voice>),
+    /// A device that another one replaced. Control closes it. Closing can wait, and the audio thread must not.
     Replaced(Box<dyn Device>),
     /// The engine panicked. The audio thread ends; every window is on its way back.
     EngineLost,

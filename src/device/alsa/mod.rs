@@ -42,7 +42,7 @@ pub use configuration::configuration_fault;
 pub use jack::jack_card;
 use list::offer_server;
 pub use list::{Abilities, Listed, Listing, default_output, list_cards, server_default};
-pub use name::lasting;
+pub use name::{are_outputs_apart, lasting};
 pub use nodes::{is_present, list};
 pub use open::NO_PLAYBACK;
 pub use open_error::{Cards, cards};

@@ -39,6 +39,16 @@ pub(super) fn split_names(pcm: &str) -> (&str, &str) {
     (pcm, pcm)
 }
 
+/// Whether `pcm` names a pair whose outputs are not on the card of its inputs.
+pub fn are_outputs_apart(pcm: &str) -> bool {
+    let (capture, playback) = split_names(pcm);
+    if capture == playback || capture == "-" || playback == "-" {
+        return false;
+    }
+    let card = |name| hardware_address(name).map(|(card, _)| card);
+    card(capture).is_none() || card(capture) != card(playback)
+}
+
 fn begins_a_name(rest: &str) -> bool {
     let head = rest.split([',', ':']).next().unwrap_or("");
     rest.is_empty() || rest == "-" || (head.starts_with(|c: char| c.is_alphabetic() || c == '_') && !head.contains('='))
@@ -108,6 +118,22 @@ mod tests {
             ("mic,", "mic", ""),
         ] {
             assert_eq!(split_names(text), (capture, playback), "{text}");
+        }
+    }
+
+    #[test]
+    fn the_outputs_of_a_pair_are_apart_unless_both_are_of_one_card() {
+        for (text, are_apart) in [
+            ("hw:CARD=A,DEV=0,hw:CARD=B,DEV=0", true),
+            ("hw:CARD=A,DEV=0,hw:CARD=A,DEV=1", false),
+            ("hw:CARD=A,default", true),
+            ("mic,speaker", true),
+            ("default", false),
+            ("hw:0,1", false),
+            ("hw:0,-", false),
+            ("-,default", false),
+        ] {
+            assert_eq!(are_outputs_apart(text), are_apart, "{text}");
         }
     }
 

@@ -97,3 +97,52 @@ fn each_outage_of_the_outputs_has_a_notice_at_its_begin_and_at_its_end() {
         it.control.close();
     });
 }
+
+#[test]
+fn inputs_come_back_at_once_while_the_outputs_are_busy() {
+    on_a_test_card("alsa::outputs::inputs_come_back_at_once_while_the_outputs_are_busy", || {
+        let (place, inputs, outputs) = (place(), Bus::of("hwloop"), Bus::of("loop"));
+        let mut it = Recording::start(&place.path().join("session"), "hwloop_m,loop_m");
+        it.for_ms(200);
+        inputs.inject(Fault::UnpluggedForGood, 0);
+        outputs.inject(Fault::UnpluggedForGood, 0);
+        it.until("the device is gone", |it| it.control.is_device_gone());
+        outputs.inject(Fault::Busy, 0);
+        outputs.plug_in_busy();
+        let starts = inputs.starts();
+        inputs.plug_in();
+        it.until("the inputs are back", |it| it.times("the device is back") == 1);
+        assert_eq!((inputs.starts(), outputs.open()), (starts + 1, 0));
+        assert_eq!(it.times("it came back with its inputs alone"), 1, "{:?}", it.told);
+        it.for_ms(300);
+        // The outputs are free again. They are not opened while something is recorded, because that interrupts the inputs.
+        outputs.inject(Fault::None, 0);
+        it.for_ms(1_500);
+        assert_eq!((inputs.starts(), outputs.open()), (starts + 1, 0));
+        it.stop_recording();
+        it.until("the outputs are back", |it| it.times("the device is back") == 2);
+        assert_eq!((it.times("its outputs are there again"), it.times("the device is gone")), (1, 1), "{:?}", it.told);
+        assert_eq!((inputs.open(), outputs.open()), (1, 1));
+        it.control.close();
+        assert_eq!((inputs.open(), outputs.open()), (0, 0));
+    });
+}
+
+#[test]
+fn outputs_that_went_away_are_opened_again_when_nothing_is_recorded() {
+    on_a_test_card("alsa::outputs::outputs_that_went_away_are_opened_again_when_nothing_is_recorded", || {
+        let (place, inputs, outputs) = (place(), Bus::of("hwloop"), Bus::of("loop"));
+        let mut it = Recording::start(&place.path().join("session"), "hwloop_m,loop_m");
+        it.for_ms(200);
+        outputs.inject(Fault::UnpluggedForGood, 0);
+        it.until("the outputs are gone", |it| it.times("the outputs are gone") == 1);
+        let starts = inputs.starts();
+        outputs.plug_in();
+        it.for_ms(1_500);
+        assert_eq!((inputs.starts(), it.stop_recording()), (starts, 0), "{:?}", it.told);
+        it.until("the outputs are back", |it| it.times("the device is back") == 1);
+        assert_eq!((inputs.starts(), it.times("the device is gone")), (starts + 1, 0), "{:?}", it.told);
+        it.control.close();
+        assert_eq!((inputs.open(), outputs.open()), (0, 0));
+    });
+}
