@@ -196,3 +196,15 @@ fn a_file_that_was_copied_from_a_mirror_that_is_cut_short_later_is_the_one_that_
     assert!(earlier.is_some_and(|trouble| trouble.contains("t-1.wav") && trouble.contains("another program")));
     assert_eq!(present, None);
 }
+
+#[test]
+fn a_file_of_the_mirror_that_copies_from_the_session_lacks_what_that_file_has_lost() {
+    let mut rig = Rig::new(1);
+    let take = &mut rig.committer.takes[0];
+    // As in `in-place`: no memory has the sound.
+    (take.replica, take.spool) = (Replica::Mirror, None);
+    rig.pair.note_changed(Replica::Session);
+    assert!(!rig.committer.takes[0].may_lack_sound(), "the session's file can have it");
+    rig.pair.note_changed(Replica::Mirror);
+    assert!(rig.committer.takes[0].may_lack_sound());
+}
