@@ -17,20 +17,26 @@
 //! | `host` | the calls of the program that reach the machine |
 //! | `batch` | calls that the program gives to the disks at once |
 //! | `disk` | the simulated disks and their faults |
+//! | `fault` | the troubles of the disks, and defects that tests plant |
 //! | `image` | a file of a simulated disk, and what a power cut leaves of it |
+//! | `process` | the end of a simulated process |
 //! | `nature` | what other programs do |
 //! | `oracle` | the rules that every run must keep |
+//! | `listed` | losses that a session listed, of which none may be forgotten |
 //! | `seeds` | many seeds in processes of their own |
 #![allow(clippy::unwrap_used, reason = "a test may fail")]
 
 mod batch;
 mod disk;
+mod fault;
 mod host;
 mod image;
+mod listed;
 mod nature;
 mod oracle;
 mod plan;
 mod planted;
+mod process;
 mod random;
 mod run;
 mod seeds;

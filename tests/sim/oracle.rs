@@ -1,6 +1,7 @@
 //! The oracle: compares what a run has left on the disks with what was recorded. Every sample of the simulated card is a
 //! number of a ramp, so the place of each frame can be read back from the files. Thread: the one of the run.
 
+use crate::listed::ListedLosses;
 use faultless::device::signal::{RAMP_CHANNEL_STEP, ramp};
 use faultless::format::TakeFormat;
 use faultless::session::names::RESERVE_FILE;
@@ -47,6 +48,8 @@ pub(crate) struct Evidence {
     pub(crate) inputs_min: Option<usize>,
     /// The notices of the program about takes whose files are gone.
     pub(crate) gone: Vec<String>,
+    /// The losses that the session listed before its takes were recovered.
+    pub(crate) listed: ListedLosses,
 }
 
 impl Evidence {
@@ -120,6 +123,7 @@ pub(crate) fn judge(folder: &Path, others: &[PathBuf], evidence: &Evidence) -> V
         check_report(pass, silent.get(&pass.number).map_or(&[], Vec::as_slice), &mut offences);
     }
     offences.extend(unlisted_files(folder, others, &session));
+    offences.extend(evidence.listed.forgotten(&session));
     offences
 }
 
@@ -293,7 +297,12 @@ fn check_sound(
                 continue;
             }
             if take.format == TakeFormat::S16 {
-                // The low bits are missing, so the place is known to 256 frames only.
+                // The low bits are missing: the number is the same in 256 frames.
+                // Where the number rises, the low bits are known.
+                let rises = at > 0 && values[at - 1] != 0 && value == values[at - 1] + 1;
+                if found.start.is_none() && rises {
+                    found.start = Some(device_frame((value << 8) - 128, *input) - place as i64);
+                }
                 if let Some(start) = found.start {
                     let want = (ramp((start + place as i64) as u64, u64::from(*input)) + 128) >> 8;
                     if value != want.min(32_767) && wrong.is_none() {
@@ -368,7 +377,7 @@ fn device_frame(value: i32, input: u32) -> i64 {
 }
 
 /// Whether a loss that the take lists covers a frame.
-fn is_listed(take: &Take, frame: u64) -> bool {
+pub(crate) fn is_listed(take: &Take, frame: u64) -> bool {
     take.losses.iter().any(|loss| (loss.at.0..loss.at.0 + loss.frames.0).contains(&frame))
 }
 

@@ -140,6 +140,10 @@ impl Run {
             if end == End::Killed && matches!(life.ending, Ending::PowerCut(_)) {
                 self.cut_power();
             }
+            if end == End::Killed {
+                let folders = [self.places.session.clone(), self.places.overflow.join("song")];
+                self.evidence.listed.read(&folders, matches!(life.ending, Ending::PowerCut(_)));
+            }
             self.world.advance(life.pause);
             if let Some(names) = &mut self.names
                 && names.chance(250)
