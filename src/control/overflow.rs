@@ -29,7 +29,10 @@ use std::path::Path;
 
 /// `EFBIG` for a file of at least this size is the limit of the file system (4 GiB on FAT), and another file on the
 /// same disk helps. For a smaller file it is a limit of the process (`ulimit -f`), and another file would end as early.
-const LARGE_FILE_BYTES: u64 = 1 << 30;
+/// A simulated recording is short, and so are the largest files there.
+fn large_file_bytes() -> u64 {
+    if host::is_simulated() { 1 << 13 } else { 1 << 30 }
+}
 
 /// Files of one take that are tried in one folder without a frame in any of them. Another one would be refused too, whatever
 /// the cause, and each of them delays the moment at which the committer gives an ended take up.
@@ -168,7 +171,7 @@ impl Control {
         let refused = |take: &RecordingTake| {
             let refusal = take.placement.unlisted()?;
             let bytes = (refusal.from - take.offset()).0.saturating_mul(take.plan.frame_bytes() as u64);
-            let is_too_large = refusal.code == Some(libc::EFBIG) && LARGE_FILE_BYTES <= bytes;
+            let is_too_large = refusal.code == Some(libc::EFBIG) && large_file_bytes() <= bytes;
             let tried = take.empty_files(refusal.from, folder.as_deref(), &self.session);
             (overflow.is_some() || is_too_large).then_some((take.plan.key, take.id, refusal.from, tried))
         };

@@ -46,6 +46,9 @@ impl World {
                     continue;
                 }
             }
+            if !matches!(proceed, Proceed::Fail(_)) {
+                self.ambush(&calls[at]);
+            }
             self.carry_out_one(&calls[at], at, proceed, carry_out);
         }
         if 0 < failed && failed < calls.len() {

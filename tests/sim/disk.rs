@@ -96,6 +96,8 @@ pub(crate) struct Disks {
     pub(crate) strangers: Vec<String>,
     /// Numbers of files on no disk.
     in_memory: HashSet<u64>,
+    /// Bytes of the largest file of a take.
+    pub(crate) file_bytes_max: u64,
 }
 
 impl Disks {
@@ -115,7 +117,7 @@ impl Disks {
                 changes: Vec::new(),
             }
         };
-        Disks { each: NAMES.map(disk).into(), ..Disks::default() }
+        Disks { each: NAMES.map(disk).into(), file_bytes_max: u64::MAX, ..Disks::default() }
     }
 
     pub(crate) fn plant(&mut self, planted: Planted) {
@@ -132,6 +134,7 @@ impl Disks {
 
     /// All disks are repaired and have room.
     pub(crate) fn repair(&mut self) {
+        self.file_bytes_max = u64::MAX;
         for disk in &mut self.each {
             disk.faults.clear();
             disk.size = u64::MAX;
@@ -212,6 +215,8 @@ impl Disks {
         // The number of a file is another one in each run.
         let name = number.and_then(|number| self.first_names.get(&number)).map_or("", String::as_str);
         let is_every = |every: u64| name.bytes().map(u64::from).sum::<u64>().is_multiple_of(every);
+        let is_take = name.ends_with(".wav");
+        let is_header = matches!(op, Op::Write { offset, .. } if *offset < PAGE) && is_take;
         let at = disk;
         let disk = &mut self.each[at];
         let mut fails = None;
@@ -232,6 +237,9 @@ impl Disks {
                 Trouble::Unreadable(every) if matches!(op, Op::Ask("read")) => {
                     fails = fails.or(is_every(every).then_some(libc::EIO));
                 }
+                Trouble::NoNewFiles if matches!(op, Op::Create | Op::MakeFolder) => fails = Some(libc::EACCES),
+                Trouble::KeepsNames if matches!(op, Op::Rename(_)) => fails = Some(libc::EPERM),
+                Trouble::Headers(code) if is_header => fails = Some(code),
                 _ => {}
             }
         }
@@ -241,6 +249,14 @@ impl Disks {
         }
         if let Some(code) = fails {
             return Verdict::Fail(code);
+        }
+        if let Op::Write { offset, bytes } | Op::Reserve { offset, bytes } = op
+            && is_take
+            && self.file_bytes_max < offset + bytes
+        {
+            let fits = self.file_bytes_max.saturating_sub(*offset) / PAGE * PAGE;
+            let is_write = matches!(op, Op::Write { .. });
+            return if is_write && 0 < fits { Verdict::Short(fits) } else { Verdict::Fail(libc::EFBIG) };
         }
         let image = number.and_then(|number| self.images.get(&number)).map(|(_, image)| image);
         let needed = match (op, image) {

@@ -21,6 +21,12 @@ pub(crate) enum Trouble {
     Flaky(i32),
     /// The content of every n-th file cannot be read.
     Unreadable(u64),
+    /// No file can be made.
+    NoNewFiles,
+    /// No file can get another name.
+    KeepsNames,
+    /// The first page of no take can be written.
+    Headers(i32),
 }
 
 /// A trouble with its time.

@@ -2,7 +2,8 @@
 //! one of the run.
 
 use crate::disk::{self, Op, Verdict};
-use crate::world::World;
+use crate::image::PAGE;
+use crate::world::{Kill, World};
 use faultless::host::disk::{DiskCall, Name, Outcome, Proceed};
 use faultless::host::{Host, HostThread};
 use faultless::session::names::LOCK_FILE;
@@ -131,9 +132,20 @@ impl World {
         }
     }
 
+    /// Whether a recovery writes sound. Nothing else on the main thread does.
+    fn is_recovery(&self, call: &Call<'_>) -> bool {
+        let Some((_, number)) = call.file else { return false };
+        matches!(call.op, Op::Write { offset, .. } if PAGE <= offset)
+            && self.name_of_current() == "main"
+            && self.disks.borrow().name_of(number).ends_with(".wav")
+    }
+
     /// Takes the time of a call, and decides about it.
     fn judge(&self, call: &Call<'_>) -> Proceed {
         if call.op.changes() {
+            if self.is_recovery(call) {
+                self.count_from_here(Kill::AfterRecovery);
+            }
             self.count_call();
         }
         let Some((disk, _)) = self.place_of(call) else {
@@ -263,8 +275,11 @@ impl Host for World {
         if !changes(call) && self.disks.borrow().is_quiet(self.time()) {
             return Proceed::Go;
         }
-        let call = self.call_of(call);
-        self.judge(&call)
+        let proceed = self.judge(&self.call_of(call));
+        if !matches!(proceed, Proceed::Fail(_)) {
+            self.ambush(call);
+        }
+        proceed
     }
 
     fn after(&self, call: &DiskCall<'_>, outcome: Outcome<'_>) {

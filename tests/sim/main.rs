@@ -12,6 +12,7 @@
 //! |---|---|
 //! | `run` | one seed: several lives of the program, kills, power cuts, the judgement |
 //! | `plan` | what the seed decides before the run |
+//! | `kinds` | plans that lead a run to a place that chance does not find |
 //! | `user` | what the user does |
 //! | `world` | clock, threads, scheduler: the program's host |
 //! | `host` | the calls of the program that reach the machine |
@@ -21,6 +22,7 @@
 //! | `image` | a file of a simulated disk, and what a power cut leaves of it |
 //! | `process` | the end of a simulated process |
 //! | `nature` | what other programs do |
+//! | `elsewhere` | a recovery by somebody who cannot see the memory |
 //! | `oracle` | the rules that every run must keep |
 //! | `listed` | losses that a session listed, of which none may be forgotten |
 //! | `seeds` | many seeds in processes of their own |
@@ -28,9 +30,11 @@
 
 mod batch;
 mod disk;
+mod elsewhere;
 mod fault;
 mod host;
 mod image;
+mod kinds;
 mod listed;
 mod nature;
 mod oracle;

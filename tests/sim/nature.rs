@@ -3,9 +3,11 @@
 use crate::disk::Name;
 use crate::image::PAGE;
 use crate::random::Random;
-use crate::world::World;
+use crate::world::{Kill, World};
+use faultless::host::disk::DiskCall;
 use faultless::wav::read::Reader;
 use std::fs;
+use std::os::fd::AsRawFd;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -69,6 +71,24 @@ impl Deed {
                 }
             }
             (_, None) => {}
+        }
+    }
+}
+
+impl World {
+    /// Another program may wait for this write of sound. It replaces the file just before it.
+    pub(crate) fn ambush(&self, call: &DiskCall<'_>) {
+        let DiskCall::Write { file, offset, .. } = call else { return };
+        let is_due = self.ambushes.borrow().last().is_some_and(|from| *from <= self.time());
+        if !is_due || *offset < PAGE || ["main", "simulator"].contains(&self.name_of_current()) {
+            return;
+        }
+        let Ok(path) = fs::read_link(format!("/proc/self/fd/{}", file.as_raw_fd())) else { return };
+        let is_take = path.extension().is_some_and(|it| it == "wav");
+        if is_take && !path.starts_with(self.disks.borrow().root(Name::Mirror)) {
+            self.ambushes.borrow_mut().pop();
+            replace(self, &path);
+            self.count_from_here(Kill::AfterReplacing);
         }
     }
 }

@@ -1,6 +1,7 @@
 //! The plan of a run: what the seed decides before the run begins. Thread: the one of the run.
 
 use crate::disk::{Fault, NAMES, Name, Trouble};
+use crate::kinds;
 use crate::nature::{Act, Deed};
 use crate::random::Random;
 use crate::world::Kill;
@@ -12,7 +13,7 @@ use std::time::Duration;
 pub(crate) const RATE: u64 = 8_000;
 
 /// Which faults a run may have. Each test of the simulator allows its own.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[expect(clippy::struct_excessive_bools, reason = "each is a kind of fault")]
 pub(crate) struct Allowed {
     pub(crate) kills: bool,
@@ -84,10 +85,16 @@ pub(crate) struct Plan {
     pub(crate) stall_max: Duration,
     /// For the new names that tracks and files get. `None`: they keep theirs.
     pub(crate) names: Option<Random>,
+    /// When another program begins to wait for a write of sound, to replace the file just before it.
+    pub(crate) ambushes: Vec<Duration>,
+    /// After each kill, somebody who cannot see the memory recovers the session. `true`: and asks to do without it.
+    pub(crate) elsewhere: Option<bool>,
+    /// Bytes of the largest file of a take.
+    pub(crate) file_bytes_max: u64,
 }
 
 /// Kinds of runs. Most kinds are alike. The number of a run decides, so that the other runs of earlier programs stay the same.
-const KINDS: u64 = 16;
+pub(crate) const KINDS: u64 = 16;
 
 /// The kind of runs whose disks cannot be read for some time.
 const UNREADABLE: u64 = 4;
@@ -99,7 +106,7 @@ const REPLACED: u64 = 15;
 const AWAY: u64 = 7;
 
 /// Bytes of a disk that no run fills.
-const LARGE_DISK: u64 = 256 << 20;
+pub(crate) const LARGE_DISK: u64 = 256 << 20;
 
 /// The moment at which every run begins.
 pub(crate) const BEGIN: Duration = Duration::from_secs(1000);
@@ -154,7 +161,7 @@ impl Plan {
                 }
             }
         }
-        Plan {
+        let mut plan = Plan {
             allowed,
             inputs: random.between(1, 4) as usize,
             period: *random.pick(&[64, 128, 256, 512]),
@@ -172,7 +179,12 @@ impl Plan {
             stall_chance: if is_busy { 5 } else { 0 },
             stall_max: Duration::from_millis(600),
             names,
-        }
+            ambushes: Vec::new(),
+            elsewhere: None,
+            file_bytes_max: u64::MAX,
+        };
+        kinds::lead(&mut plan, seed);
+        plan
     }
 }
 

@@ -1,6 +1,7 @@
 //! One run: a few lives of the program on simulated disks, and the judgement at its end. Thread: the one of the run.
 
 use crate::disk::{Disks, NAMES, Name, Planted};
+use crate::elsewhere::{self, KeptSpool};
 use crate::nature::rename_by_hand;
 use crate::oracle::{self, Evidence};
 use crate::plan::{Allowed, BEGIN, Ending, Life, Plan, RATE};
@@ -63,6 +64,7 @@ pub(crate) fn run(seed: u64, base: &Path, options: Options) -> Outcome {
     if let Some(planted) = options.planted {
         disks.plant(planted);
     }
+    disks.file_bytes_max = plan.file_bytes_max;
     let places = Places {
         session: disks.root(Name::Session).join("song"),
         mirror: disks.root(Name::Mirror).to_owned(),
@@ -72,6 +74,7 @@ pub(crate) fn run(seed: u64, base: &Path, options: Options) -> Outcome {
     let world = World::new(random.part(), disks, Trace::new(options.prints));
     world.stall_chance.set(plan.stall_chance);
     world.deeds.borrow_mut().clone_from(&plan.deeds);
+    world.ambushes.borrow_mut().clone_from(&plan.ambushes);
     world.stall_max.set(plan.stall_max);
     *world.memory_folder.borrow_mut() = root.join("memory");
     make_spool_folder(&places.spool);
@@ -89,6 +92,7 @@ pub(crate) fn run(seed: u64, base: &Path, options: Options) -> Outcome {
         planted: options.planted,
         names,
         overflow_is_unlisted: false,
+        kept: Vec::new(),
     };
     if options.prints {
         println!("{:#?}", run.plan);
@@ -129,6 +133,8 @@ struct Run {
     /// Whether the own disk accepted no session.json from the naming of an overflow folder to a power cut, except for one
     /// that was being written. Then nothing on it can lead to that folder.
     overflow_is_unlisted: bool,
+    /// Memory with sound that no file has, because a recovery did without it.
+    kept: Vec<KeptSpool>,
 }
 
 impl Run {
@@ -143,6 +149,9 @@ impl Run {
             if end == End::Killed {
                 let folders = [self.places.session.clone(), self.places.overflow.join("song")];
                 self.evidence.listed.read(&folders, matches!(life.ending, Ending::PowerCut(_)));
+            }
+            if let (End::Killed, Ending::Killed(_), Some(without_memory)) = (end, life.ending, plan.elsewhere) {
+                self.recover_elsewhere(without_memory);
             }
             self.world.advance(life.pause);
             if let Some(names) = &mut self.names
@@ -253,6 +262,7 @@ impl Run {
         if let Err(error) = self.world.disks.borrow_mut().cut_power(&mut self.random) {
             self.offences.push(format!("the simulator cannot cut the power: {error}"));
         }
+        self.kept.clear();
         fs::remove_dir_all(&self.places.spool).ok();
         make_spool_folder(&self.places.spool);
         let calm =
@@ -269,6 +279,24 @@ impl Run {
                 pass.frames_min = if calm { pass.frames_min.min(pass.frames_safe) } else { 0 };
             }
         }
+    }
+
+    /// Somebody who cannot see the memory recovers the session. Without the wish to do without it, this ends no pass.
+    fn recover_elsewhere(&mut self, without_memory: bool) {
+        self.world.note("run", format_args!("recovery elsewhere, without memory: {without_memory}"));
+        let ended = elsewhere::recover(&self.places.session, without_memory);
+        if !without_memory {
+            let sentence = |pass: u32| format!("pass {pass}: a recovery that cannot see its memory has ended it");
+            self.offences.extend(ended.into_iter().map(sentence));
+            return;
+        }
+        // The user did without the rest.
+        let mut story = self.story.borrow_mut();
+        for pass in story.passes.iter_mut().filter(|pass| ended.contains(&pass.number)) {
+            (pass.frames_min, pass.frames) = (0, None);
+        }
+        drop(story);
+        self.kept = elsewhere::spools_with_more(&self.places);
     }
 
     fn judge(&mut self) {
@@ -292,6 +320,7 @@ impl Run {
             self.evidence.inputs_min = returns.chain(story.inputs_min).min();
         }
         self.offences.extend(oracle::judge(&session, &others, &self.evidence));
+        self.offences.extend(elsewhere::removed(&self.kept, &session));
         self.recover_again();
         for stranger in self.world.disks.borrow_mut().strangers.drain(..) {
             self.offences.push(format!("the simulator did not see how it was made: {stranger}"));

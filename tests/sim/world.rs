@@ -115,6 +115,10 @@ pub(crate) enum Kill {
     AtCall(u64),
     /// Before the disk call of this number, counted from the first one of the thread that gives files new names.
     AfterNaming(u64),
+    /// Before the disk call of this number, counted from the write before which another program replaced the file.
+    AfterReplacing(u64),
+    /// Before the disk call of this number, counted from the first write of sound by a recovery.
+    AfterRecovery(u64),
 }
 
 /// The simulated machine.
@@ -136,8 +140,8 @@ pub(crate) struct World {
     is_dead: Cell<bool>,
     kill: Cell<Kill>,
     calls: Cell<u64>,
-    /// The number of calls before the first one that gives a file a new name.
-    naming_since: Cell<Option<u64>>,
+    /// The number of calls before the event that the kill counts from.
+    since: Cell<Option<u64>>,
     steps: Cell<u64>,
     /// How often a coroutine did something that others may wait for.
     changes: Cell<u64>,
@@ -152,6 +156,8 @@ pub(crate) struct World {
     stuck: RefCell<String>,
     /// What other programs will do, the next one last.
     pub(crate) deeds: RefCell<Vec<Deed>>,
+    /// When another program begins to wait for a write of sound, the next one last.
+    pub(crate) ambushes: RefCell<Vec<Duration>>,
     /// Batches of which some calls failed and others did not.
     pub(crate) partial_failures: Cell<u64>,
     /// Messages of panics.
@@ -198,7 +204,7 @@ impl World {
             is_dead: Cell::new(false),
             kill: Cell::new(Kill::Never),
             calls: Cell::new(0),
-            naming_since: Cell::new(None),
+            since: Cell::new(None),
             steps: Cell::new(0),
             changes: Cell::new(0),
             able: RefCell::default(),
@@ -208,6 +214,7 @@ impl World {
             boot: Cell::new(1),
             stuck: RefCell::default(),
             deeds: RefCell::default(),
+            ambushes: RefCell::default(),
             partial_failures: Cell::new(0),
             panics: RefCell::default(),
             published: RefCell::default(),
@@ -275,7 +282,7 @@ impl World {
         self.is_dead.set(false);
         self.kill.set(kill);
         self.calls.set(0);
-        self.naming_since.set(None);
+        self.since.set(None);
         self.add_task("main", Arc::default(), Box::new(main));
         let end = self.run_tasks();
         if end == End::Stuck {
@@ -474,13 +481,24 @@ impl World {
         if self.current.get().is_none() {
             return;
         }
-        if self.name_of_current() == "take-names" && self.naming_since.get().is_none() {
-            self.naming_since.set(Some(self.calls.get()));
+        if self.name_of_current() == "take-names" {
+            self.count_from_here(Kill::AfterNaming);
         }
         self.calls.set(self.calls.get() + 1);
         if self.is_fatal(self.calls.get()) {
             self.die("a call");
             self.suspend(Wait::Change(NEVER));
+        }
+    }
+
+    /// The calls count from here on, if the kill waits for this event and this is the first one.
+    pub(crate) fn count_from_here(&self, event: fn(u64) -> Kill) {
+        let kill = self.kill.get();
+        let (Kill::AfterNaming(number) | Kill::AfterReplacing(number) | Kill::AfterRecovery(number)) = kill else {
+            return;
+        };
+        if event(number) == kill && self.since.get().is_none() {
+            self.since.set(Some(self.calls.get()));
         }
     }
 
@@ -493,7 +511,9 @@ impl World {
     fn is_fatal(&self, call: u64) -> bool {
         match self.kill.get() {
             Kill::AtCall(at) => call == at,
-            Kill::AfterNaming(number) => self.naming_since.get().is_some_and(|since| call == since + number),
+            Kill::AfterNaming(number) | Kill::AfterReplacing(number) | Kill::AfterRecovery(number) => {
+                self.since.get().is_some_and(|since| call == since + number)
+            }
             Kill::Never | Kill::At(_) => false,
         }
     }
