@@ -12,6 +12,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
+use uuid::Uuid;
 
 /// A pass as the user and the machine saw it while it was recorded.
 #[derive(Clone, Debug, Default)]
@@ -24,6 +25,10 @@ pub(crate) struct SeenPass {
     pub(crate) since: Duration,
     /// Frames that every take must have at least.
     pub(crate) frames_min: u64,
+    /// Frames that had been recorded when the program ended within the pass. No take may have more.
+    pub(crate) frames_max: Option<u64>,
+    /// Where the files of its takes began on the timeline, by their identities, as the program showed it.
+    pub(crate) starts: BTreeMap<Uuid, u64>,
     /// Frames that had been stored for as long as a power cut may cost when the program ended within the pass.
     pub(crate) frames_safe: u64,
     /// The exact length, if the report of the pass gave one.
@@ -48,6 +53,8 @@ pub(crate) struct Evidence {
     pub(crate) inputs_min: Option<usize>,
     /// The notices of the program about takes whose files are gone.
     pub(crate) gone: Vec<String>,
+    /// Whether no disk, no other program and no busy machine disturbed the run.
+    pub(crate) is_quiet: bool,
     /// The losses that the session listed before its takes were recovered.
     pub(crate) listed: ListedLosses,
 }
@@ -119,6 +126,13 @@ pub(crate) fn judge(folder: &Path, others: &[PathBuf], evidence: &Evidence) -> V
             check_pass(&left, &takes, &ends, &session, folder, evidence, &mut offences);
         }
     }
+    if evidence.is_quiet {
+        check_alike(&takes, &silent, &mut offences);
+        let troubled = evidence.passes.iter().filter(|pass| pass.is_troubled);
+        offences.extend(
+            troubled.map(|pass| format!("pass {}: nothing disturbed it, and takes are not whole", pass.number)),
+        );
+    }
     for pass in &evidence.passes {
         check_report(pass, silent.get(&pass.number).map_or(&[], Vec::as_slice), &mut offences);
     }
@@ -169,6 +183,35 @@ fn check_uncovered(uncovered: &[Range], silent: &[Range], tracks: usize, in_trou
             let frames = to - from;
             let place = format!("{frames} frames from frame {from} of the pass on");
             offences.push(format!("{file}: {place} are silence that no loss covers"));
+        }
+    }
+}
+
+/// The causes of losses that a recovery lists because it finds the sound nowhere.
+const NOWHERE: [&str; 2] = ["neither on the disk nor in memory", "what was in memory is gone"];
+
+/// If nothing disturbs the disks, a recovery finds as much of each take of a pass: one take has no loss at a frame that
+/// another one has.
+fn check_alike(takes: &Parts<'_>, silent: &BTreeMap<u32, Vec<Range>>, offences: &mut Vec<String>) {
+    for ((pass, track), parts) in takes {
+        let silent = joined(silent.get(pass).map_or(&[], Vec::as_slice));
+        let is_silent = |track: TrackId, frame: u64| {
+            silent.iter().any(|(from, to, of)| *of == track && (*from..*to).contains(&frame))
+        };
+        let others: Vec<TrackId> =
+            takes.keys().filter(|(of, other)| of == pass && other != track).map(|it| it.1).collect();
+        let mut frames = 0;
+        for take in parts {
+            for loss in take.losses.iter().filter(|loss| NOWHERE.contains(&loss.cause.as_str())) {
+                let end = (loss.at.0 + loss.frames.0).min(take.frames.0);
+                let places = (loss.at.0..end).map(|frame| take.offset.0 + frame);
+                let is_lost_alone =
+                    |frame: &u64| is_silent(*track, *frame) && others.iter().any(|other| !is_silent(*other, *frame));
+                frames += places.filter(is_lost_alone).count();
+            }
+        }
+        if frames > 0 {
+            offences.push(format!("pass {pass}, track {track}: {frames} frames are lost that another take has"));
         }
     }
 }
@@ -319,8 +362,10 @@ fn check_sound(
                     value
                 }
             };
-            // The edge of a page that was never written may lie within a frame. The frame counts as lost then.
-            let is_torn = value != want && (take.losses_unlisted > 0 || is_listed(take, at as u64));
+            // The edge of a page that was never written may lie within a frame. The frame counts as lost then, and silence is
+            // beside it.
+            let is_edge = values.get(at + 1).is_none_or(|next| *next == 0) || (at > 0 && values[at - 1] == 0);
+            let is_torn = value != want && is_edge && (take.losses_unlisted > 0 || is_listed(take, at as u64));
             if value != want && !is_torn && wrong.is_none() {
                 wrong = Some((at as u64, value, want));
             }
@@ -401,14 +446,26 @@ fn check_pass(
             offences.push(format!("pass {number}: the session has no take of track {track}"));
         }
     }
+    if let Some(most) = pass.frames_max
+        && most < frames
+    {
+        offences.push(format!("pass {number}: it has {frames} frames, and {most} were recorded"));
+    }
     if frames < pass.frames_min {
         offences.push(format!("pass {number}: {frames} frames are left of at least {}", pass.frames_min));
     }
     if let Some(reported) = pass.frames
         && reported != frames
-        && !evidence.power_cut
+        && !(evidence.power_cut && pass.is_troubled)
     {
         offences.push(format!("pass {number}: its report says {reported} frames, the session {frames}"));
+    }
+    let parts = takes.iter().filter(|((of, _), _)| *of == number).flat_map(|(_, parts)| parts);
+    for take in parts.filter(|_| !evidence.power_cut) {
+        if let Some(shown) = pass.starts.get(&take.uuid).filter(|shown| **shown != take.start.0) {
+            let start = take.start.0;
+            offences.push(format!("{}: it begins at {start}, and the program showed {shown}", take.path()));
+        }
     }
     if let Some(mirror) = &pass.whole_mirror {
         check_mirror(number, mirror, session, folder, offences);

@@ -188,6 +188,25 @@ impl Plan {
     }
 }
 
+impl Plan {
+    /// Whether no disk, no other program and no busy machine disturbs the run.
+    pub(crate) fn is_quiet(&self) -> bool {
+        self.faults.is_empty()
+            && self.deeds.is_empty()
+            && self.ambushes.is_empty()
+            && self.disk_bytes == LARGE_DISK
+            && self.file_bytes_max == u64::MAX
+            && self.stall_chance == 0
+            && self.elsewhere != Some(true)
+            && self.lives.iter().all(|life| life.inputs_returned().is_none())
+    }
+
+    /// Whether another program removes, replaces or cuts files.
+    pub(crate) fn has_harm(&self) -> bool {
+        !self.ambushes.is_empty() || self.deeds.iter().any(|deed| deed.act != Act::TakesName)
+    }
+}
+
 fn life(random: &mut Random, seed: u64, number: u64, allowed: Allowed) -> Life {
     let time = Duration::from_millis(random.between(800, 7_000));
     let moment = |random: &mut Random| {

@@ -300,6 +300,7 @@ impl Run {
     }
 
     fn judge(&mut self) {
+        self.offences.append(&mut self.story.borrow_mut().offences);
         let session = self.places.session.clone();
         if !session.exists() {
             return;
@@ -310,11 +311,13 @@ impl Run {
         let others: Vec<PathBuf> =
             [&self.places.mirror, &self.places.overflow].iter().map(|place| place.join("song")).collect();
         {
-            let mut story = self.story.borrow_mut();
-            self.offences.append(&mut story.offences);
+            let story = self.story.borrow();
             self.evidence.passes.clone_from(&story.passes);
-            let is_gone = |text: &&String| text.contains("the file of this take is gone");
+            // Only another program or a power cut can take a file away.
+            let has_culprit = self.evidence.power_cut || self.plan.has_harm();
+            let is_gone = |text: &&String| has_culprit && text.contains("the file of this take is gone");
             self.evidence.gone = story.notices.iter().map(|(_, text)| text).filter(is_gone).cloned().collect();
+            self.evidence.is_quiet = self.plan.is_quiet();
             // The program says that inputs are missing, but a kill may come before.
             let returns = self.plan.lives.iter().filter_map(Life::inputs_returned);
             self.evidence.inputs_min = returns.chain(story.inputs_min).min();

@@ -52,6 +52,7 @@ impl Story {
     pub(crate) fn end_of_life(&mut self, safe: u64) {
         let recorded = self.published.take().map_or(NO_PASS, |published| published.pass_frames.load(Relaxed));
         if let Some(mut pass) = self.current.take() {
+            pass.frames_max = (recorded != NO_PASS).then_some(recorded);
             if recorded != NO_PASS {
                 pass.frames_min = pass.frames_min.max(recorded);
             }
@@ -382,6 +383,12 @@ impl Watch {
             since: here().time(),
             ..SeenPass::default()
         });
+        // The first period tells where the pass begins.
+        if RATE / 2 < status.frames.0 {
+            for take in session.takes().iter().filter(|take| take.pass == number) {
+                pass.starts.insert(take.uuid, take.start.0);
+            }
+        }
         if status.has_begun() {
             pass.frames_min = pass.frames_min.max(status.frames.0);
         }
@@ -414,10 +421,11 @@ fn inputs_left(text: &str) -> Option<usize> {
 }
 
 /// The facts about takes that no edit and no step of undo may change.
-fn facts(session: &Session) -> Vec<(u64, u32, u64, u64, u64, String)> {
+fn facts(session: &Session) -> Vec<(u64, u32, [u64; 4], u64, String)> {
     let fact = |take: &Take| {
-        let state = format!("{} {:?} {} {}", take.file, take.state, take.losses.len(), take.uuid);
-        (take.id.0, take.pass, take.offset.0, take.frames.0, take.track.0, state)
+        let state = format!("{} {:?} {:?} {}", take.file, take.state, take.losses, take.uuid);
+        let place = [take.start.0, take.latency.0, take.offset.0, take.frames.0];
+        (take.id.0, take.pass, place, take.track.0, state)
     };
     session.takes().iter().map(fact).collect()
 }
