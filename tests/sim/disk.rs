@@ -167,8 +167,9 @@ impl Disks {
     }
 
     /// Whether a disk has had no trouble since `from`.
-    pub(crate) fn is_calm_since(&self, from: Duration, now: Duration) -> bool {
-        self.each.iter().flat_map(|disk| &disk.faults).all(|fault| fault.to < from || now < fault.from)
+    pub(crate) fn is_calm_since(&self, name: Name, from: Duration, now: Duration) -> bool {
+        let mut faults = self.each.iter().filter(|disk| disk.name == name).flat_map(|disk| &disk.faults);
+        faults.all(|fault| fault.to < from || now < fault.from)
     }
 
     /// The name of the file of this number for the trace.

@@ -24,6 +24,7 @@
 //! | `nature` | what other programs do |
 //! | `elsewhere` | a recovery by somebody who cannot see the memory |
 //! | `oracle` | the rules that every run must keep |
+//! | `mirror` | the rule of the mirror |
 //! | `listed` | losses that a session listed, of which none may be forgotten |
 //! | `seeds` | many seeds in processes of their own |
 #![allow(clippy::unwrap_used, reason = "a test may fail")]
@@ -36,6 +37,7 @@ mod host;
 mod image;
 mod kinds;
 mod listed;
+mod mirror;
 mod nature;
 mod oracle;
 mod plan;

@@ -2,6 +2,7 @@
 //! number of a ramp, so the place of each frame can be read back from the files. Thread: the one of the run.
 
 use crate::listed::ListedLosses;
+use crate::mirror::{check_mirror, is_file_of, wav_files};
 use faultless::device::signal::{RAMP_CHANNEL_STEP, ramp};
 use faultless::format::TakeFormat;
 use faultless::session::names::RESERVE_FILE;
@@ -216,9 +217,9 @@ fn check_alike(takes: &Parts<'_>, silent: &BTreeMap<u32, Vec<Range>>, offences: 
     }
 }
 
-type Parts<'a> = BTreeMap<(u32, TrackId), Vec<&'a Take>>;
+pub(crate) type Parts<'a> = BTreeMap<(u32, TrackId), Vec<&'a Take>>;
 
-fn takes_by_track(session: &Session) -> Parts<'_> {
+pub(crate) fn takes_by_track(session: &Session) -> Parts<'_> {
     let mut takes: Parts = BTreeMap::new();
     for take in session.takes() {
         takes.entry((take.pass, take.track)).or_default().push(take);
@@ -472,53 +473,6 @@ fn check_pass(
     }
 }
 
-/// A mirror that was called whole has the same sound as the session.
-fn check_mirror(pass: u32, mirror: &Path, session: &Session, folder: &Path, offences: &mut Vec<String>) {
-    let takes = takes_by_track(session);
-    for ((_, track), parts) in takes.iter().filter(|((number, _), _)| *number == pass) {
-        let Some(first) = parts.first() else { continue };
-        let mut sound = Vec::new();
-        for take in parts {
-            let Ok(file) = open_take(folder, take) else { continue };
-            let Ok(reader) = Reader::from_file(file, folder) else { continue };
-            let mut bytes = vec![0; reader.layout().frame_bytes() * take.frames.0 as usize];
-            reader.read_bytes(0, &mut bytes).ok();
-            sound.extend(bytes);
-        }
-        let name = Path::new(&first.file).file_name().unwrap_or_default();
-        // Another program may have made a file of that name where the take is not.
-        let places = if first.trashed { ["trash", "audio"] } else { ["audio", "trash"] };
-        let places = places.map(|place| mirror.join(place).join(name));
-        let with_name = places.iter().find(|path| path.exists() && is_file_of(path, first));
-        // A kill came between the renames of two disks. The mirror, opened as a session, finds the file like this.
-        let found = || ["audio", "trash"].iter().flat_map(|place| wav_files(&mirror.join(place)));
-        let Some(path) = with_name.cloned().or_else(|| found().find(|path| is_file_of(path, first))) else {
-            offences.push(format!("mirror: pass {pass}, track {track}: {} is missing", first.file));
-            continue;
-        };
-        let reader = match Reader::open(&path) {
-            Ok(reader) => reader,
-            Err(error) => {
-                offences.push(format!("mirror: {error}"));
-                continue;
-            }
-        };
-        let mut bytes = vec![0; reader.layout().frame_bytes() * reader.layout().frames as usize];
-        reader.read_bytes(0, &mut bytes).ok();
-        if bytes != sound {
-            let frame_bytes = reader.layout().frame_bytes();
-            let at = bytes.iter().zip(&sound).position(|(a, b)| a != b).unwrap_or(bytes.len().min(sound.len()));
-            offences.push(format!(
-                "mirror: pass {pass}, track {track}: it was called whole and differs from frame {} on ({} frames, the \
-                 session has {})",
-                at / frame_bytes,
-                bytes.len() / frame_bytes,
-                sound.len() / frame_bytes
-            ));
-        }
-    }
-}
-
 /// WAV files with sound that no session lists.
 fn unlisted_files(folder: &Path, others: &[PathBuf], session: &Session) -> Vec<String> {
     let mut listed: BTreeSet<PathBuf> = BTreeSet::new();
@@ -547,20 +501,6 @@ fn unlisted_files(folder: &Path, others: &[PathBuf], session: &Session) -> Vec<S
         }
     }
     offences
-}
-
-/// Whether a file carries the identity of a take.
-fn is_file_of(path: &Path, take: &Take) -> bool {
-    let reference = take.uuid.simple().to_string();
-    let layout = Reader::open(path).map(|reader| reader.layout().clone());
-    layout.is_ok_and(|layout| layout.bext.is_some_and(|bext| bext.originator_reference == reference))
-}
-
-fn wav_files(folder: &Path) -> Vec<PathBuf> {
-    let entries = fs::read_dir(folder).into_iter().flatten().flatten().map(|entry| entry.path());
-    let mut files: Vec<PathBuf> = entries.filter(|path| path.extension().is_some_and(|it| it == "wav")).collect();
-    files.sort();
-    files
 }
 
 fn has_sound(path: &Path) -> bool {

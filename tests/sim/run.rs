@@ -2,6 +2,7 @@
 
 use crate::disk::{Disks, NAMES, Name, Planted};
 use crate::elsewhere::{self, KeptSpool};
+use crate::mirror::wav_files;
 use crate::nature::rename_by_hand;
 use crate::oracle::{self, Evidence};
 use crate::plan::{Allowed, BEGIN, Ending, Life, Plan, RATE};
@@ -10,9 +11,11 @@ use crate::trace::Trace;
 use crate::user::{self, Places, Story};
 use crate::world::{End, Kill, World, enter};
 use faultless::recovery::recover;
-use faultless::session::Session;
-use faultless::session::session_file::{OpenSession, open_read_only};
+use faultless::session::names::SESSION_FILE;
+use faultless::session::session_file::{OpenSession, open_read_only, parse};
+use faultless::session::{Session, Take, TakeState};
 use std::cell::RefCell;
+use std::collections::BTreeSet;
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
@@ -265,20 +268,31 @@ impl Run {
         self.kept.clear();
         fs::remove_dir_all(&self.places.spool).ok();
         make_spool_folder(&self.places.spool);
-        let calm =
-            self.world.disks.borrow().is_calm_since(now.saturating_sub(CALM), now) && self.plan.stall_chance == 0;
+        let calm = self.is_calm(now);
+        let ended = ended_passes(&self.places.session);
         let costs = if calm { CUT_COSTS.as_millis() as u64 * RATE / 1000 } else { u64::MAX };
         for pass in &mut self.story.borrow_mut().passes {
-            pass.is_cut_in_trouble |= !calm;
+            let has_ended = ended.contains(&pass.number);
+            pass.is_cut_in_trouble |= !calm && !has_ended;
             // A pass with a report is on the disk, unless the report named takes that are not whole.
             if pass.is_troubled {
                 pass.frames_min = pass.frames_min.saturating_sub(costs);
-            } else if pass.frames.is_none() {
+            } else if pass.frames.is_none() && !has_ended {
                 // What was stored for so long is on the disk. A number of frames says nothing here: when a device comes
                 // back, the silence of its loss, however long, is stored at once, and no sync could be in time for it.
                 pass.frames_min = if calm { pass.frames_min.min(pass.frames_safe) } else { 0 };
             }
         }
+    }
+
+    /// Whether the disks of the takes have had no trouble for a while. That of the mirror does not matter, and that of the
+    /// overflow folder only if takes are there.
+    fn is_calm(&self, now: Duration) -> bool {
+        let has_takes = !wav_files(&self.places.overflow.join("song/audio")).is_empty();
+        let names = [Name::Session].into_iter().chain(has_takes.then_some(Name::Overflow));
+        let disks = self.world.disks.borrow();
+        let is_calm = |name| disks.is_calm_since(name, now.saturating_sub(CALM), now);
+        names.map(is_calm).all(|calm| calm) && self.plan.stall_chance == 0 && self.plan.file_bytes_max == u64::MAX
     }
 
     /// Somebody who cannot see the memory recovers the session. Without the wish to do without it, this ends no pass.
@@ -353,6 +367,16 @@ impl Run {
             self.offences.push(format!("a second recovery removes {}", path.display()));
         }
     }
+}
+
+/// The passes that have ended for the session on the disk. Nothing takes anything of them away.
+fn ended_passes(folder: &Path) -> BTreeSet<u32> {
+    let session = fs::read(folder.join(SESSION_FILE)).ok().and_then(|bytes| parse(&bytes).ok());
+    let Some(session) = session else { return BTreeSet::new() };
+    let passes = |wanted: fn(&Take) -> bool| {
+        session.takes().iter().filter(move |take| wanted(take)).map(|take| take.pass).collect::<BTreeSet<u32>>()
+    };
+    &passes(|_| true) - &passes(|take| take.state == TakeState::Recording)
 }
 
 /// `session` with the overflow folders of `file`. After the simulator has looked at the session in memory, one that opens
