@@ -30,6 +30,8 @@ pub(crate) struct SeenPass {
     pub(crate) frames_max: Option<u64>,
     /// Where the files of its takes began on the timeline, by their identities, as the program showed it.
     pub(crate) starts: BTreeMap<Uuid, u64>,
+    /// The frame of the device that is the first of the pass, by the clock, if nothing disturbs the device.
+    pub(crate) first: Option<i64>,
     /// Frames that had been stored for as long as a power cut may cost when the program ended within the pass.
     pub(crate) frames_safe: u64,
     /// The exact length, if the report of the pass gave one.
@@ -54,6 +56,10 @@ pub(crate) struct Evidence {
     pub(crate) inputs_min: Option<usize>,
     /// The notices of the program about takes whose files are gone.
     pub(crate) gone: Vec<String>,
+    /// The number of messages about a recovered pass.
+    pub(crate) recoveries: usize,
+    /// Whether a notice told a loss.
+    pub(crate) has_told_loss: bool,
     /// Whether no disk, no other program and no busy machine disturbed the run.
     pub(crate) is_quiet: bool,
     /// The losses that the session listed before its takes were recovered.
@@ -137,6 +143,8 @@ pub(crate) fn judge(folder: &Path, others: &[PathBuf], evidence: &Evidence) -> V
     for pass in &evidence.passes {
         check_report(pass, silent.get(&pass.number).map_or(&[], Vec::as_slice), &mut offences);
     }
+    offences.extend(evidence.passes.iter().filter_map(|pass| wrong_first(pass, *starts.get(&pass.number)?)));
+    offences.extend(untold_silence(evidence, &silent));
     offences.extend(unlisted_files(folder, others, &session));
     offences.extend(evidence.listed.forgotten(&session));
     offences
@@ -153,6 +161,31 @@ fn check_report(pass: &SeenPass, silent: &[Range], offences: &mut Vec<String>) {
         let number = pass.number;
         offences.push(format!("pass {number}, track {track}: {frames} frames are silence, its report says {reported}"));
     }
+}
+
+/// Frames that a device may have delivered and the audio thread not yet taken when the user looks: the longest period of a run,
+/// and the time until the thread wakes up.
+const ON_THE_WAY: i64 = 512 + 64;
+
+/// The takes of a pass begin with the frame that the device delivered then. Otherwise they lack their begin, all of them alike.
+fn wrong_first(pass: &SeenPass, found: i64) -> Option<String> {
+    let (number, by_clock) = (pass.number, pass.first?);
+    let is_right = (-16..ON_THE_WAY).contains(&(by_clock - found));
+    (!is_right)
+        .then(|| format!("pass {number}: it begins with frame {found} of the device, by the clock with {by_clock}"))
+}
+
+/// Silence of a pass that was cut off is told: when it came, or by the message about the recovery. A kill may come before the
+/// user sees that message, and which pass it is about is known only if there is one of each.
+fn untold_silence(evidence: &Evidence, silent: &BTreeMap<u32, Vec<Range>>) -> Option<String> {
+    let mut cut_off = evidence.passes.iter().filter(|pass| pass.frames.is_none());
+    let (Some(pass), None, 1, false) = (cut_off.next(), cut_off.next(), evidence.recoveries, evidence.has_told_loss)
+    else {
+        return None;
+    };
+    let ranges = silent.get(&pass.number).filter(|ranges| !ranges.is_empty())?;
+    let frames: u64 = ranges.iter().map(|(from, to, ..)| to - from).sum();
+    Some(format!("pass {}: its takes have {frames} frames of silence, and nothing told that", pass.number))
 }
 
 /// A range of a pass, a track, and the file.

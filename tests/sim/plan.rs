@@ -57,6 +57,12 @@ pub(crate) struct Life {
 }
 
 impl Life {
+    /// Whether the device numbers its frames by the clock from the start of the audio thread on, without any trouble.
+    pub(crate) fn is_steady(&self) -> bool {
+        let troubles = ["unplug", "suspend", "pull", "slow", "playback-xrun", "busy", "returns"];
+        !troubles.iter().any(|trouble| self.device.contains(trouble)) && self.device.matches("xrun").count() == 1
+    }
+
     /// Number of inputs that the device has after it was unplugged, if that is another one.
     pub(crate) fn inputs_returned(&self) -> Option<usize> {
         self.device.split(',').find_map(|option| option.strip_prefix("returns=")?.parse().ok())

@@ -10,6 +10,7 @@ use crate::random::Random;
 use crate::trace::Trace;
 use crate::user::{self, Places, Story};
 use crate::world::{End, Kill, World, enter};
+use faultless::control::Severity;
 use faultless::recovery::recover;
 use faultless::session::names::SESSION_FILE;
 use faultless::session::session_file::{OpenSession, open_read_only, parse};
@@ -331,6 +332,9 @@ impl Run {
             let has_culprit = self.evidence.power_cut || self.plan.has_harm();
             let is_gone = |text: &&String| has_culprit && text.contains("the file of this take is gone");
             self.evidence.gone = story.notices.iter().map(|(_, text)| text).filter(is_gone).cloned().collect();
+            let of_recovery = |text: &str| text.starts_with("Recovered") && text.contains("that was cut off");
+            self.evidence.recoveries = story.notices.iter().filter(|(_, text)| of_recovery(text)).count();
+            self.evidence.has_told_loss = story.notices.iter().any(|(severity, _)| *severity == Severity::Loss);
             self.evidence.is_quiet = self.plan.is_quiet();
             // The program says that inputs are missing, but a kill may come before.
             let returns = self.plan.lives.iter().filter_map(Life::inputs_returned);

@@ -76,6 +76,8 @@ struct Watch {
     story: Rc<RefCell<Story>>,
     /// The folder of the run. It is left out of the trace, so that two runs of a seed say the same.
     root: String,
+    /// Whether the frames of the device can be told from the clock.
+    is_steady: bool,
 }
 
 /// The user's program with its session.
@@ -139,7 +141,8 @@ pub(crate) fn live(plan: &Rc<Plan>, life: &Life, places: &Places, story: &Rc<Ref
     story.borrow_mut().named_overflow = None;
     story.borrow_mut().published = Some(Arc::clone(&control.running().published));
     here().watch_stored(Arc::clone(&control.running().published));
-    let watch = Watch { story: Rc::clone(story), root };
+    let is_steady = life.is_steady() && plan.stall_chance == 0;
+    let watch = Watch { story: Rc::clone(story), root, is_steady };
     let names = plan.names.clone();
     let mut user = User { control, watch, random, names, plan: Rc::clone(plan), places: places.clone() };
     user.use_it(life);
@@ -389,6 +392,9 @@ impl Watch {
                 pass.starts.insert(take.uuid, take.start.0);
             }
         }
+        if self.is_steady && pass.first.is_none() {
+            pass.first = first_frame(control);
+        }
         if status.has_begun() {
             pass.frames_min = pass.frames_min.max(status.frames.0);
         }
@@ -407,6 +413,14 @@ impl Watch {
         pass.whole_mirror = report.mirror.as_ref().filter(|mirror| mirror.whole).map(|mirror| mirror.folder.clone());
         story.passes.push(pass);
     }
+}
+
+/// The frame of the device at which the pass began, by the clock.
+fn first_frame(control: &Control) -> Option<i64> {
+    let recorded = control.running().published.pass_frames.load(Relaxed);
+    let world = here();
+    let delivered = (world.time().saturating_sub(world.audio_since.get()).as_micros() as u64 * RATE / 1_000_000) as i64;
+    (recorded != NO_PASS && recorded > 0).then_some(delivered - recorded as i64)
 }
 
 fn text(result: &Result<(), ControlError>) -> String {

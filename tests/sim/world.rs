@@ -162,6 +162,8 @@ pub(crate) struct World {
     pub(crate) partial_failures: Cell<u64>,
     /// Messages of panics.
     pub(crate) panics: RefCell<Vec<String>>,
+    /// When the audio thread of this life was started.
+    pub(crate) audio_since: Cell<Duration>,
     /// What the audio thread of this life publishes.
     published: RefCell<Option<Arc<Published>>>,
     /// The frames of the pass that were stored, each number with the moment at which it was first seen.
@@ -217,6 +219,7 @@ impl World {
             ambushes: RefCell::default(),
             partial_failures: Cell::new(0),
             panics: RefCell::default(),
+            audio_since: Cell::default(),
             published: RefCell::default(),
             stored: RefCell::default(),
             lost: Cell::default(),
@@ -401,6 +404,9 @@ impl World {
     }
 
     pub(crate) fn start_thread(&self, name: &'static str, body: Box<dyn FnOnce() + Send>) -> Handle {
+        if name == "audio" {
+            self.audio_since.set(self.now.get());
+        }
         let state = Arc::new(AtomicU32::new(RUNS));
         self.add_task(name, Arc::clone(&state), body);
         Handle { state }
