@@ -88,6 +88,8 @@ pub(crate) struct Disks {
     planted: Option<Planted>,
     /// How often a new session.json on the session's own disk was made durable.
     pub(crate) session_saves: u64,
+    /// When another program has cut a file last.
+    pub(crate) last_cut: Option<Duration>,
     sound_writes: u64,
     syncs: u64,
     /// Calls to disks of which about half fail.

@@ -139,7 +139,9 @@ fn cut(world: &World, file: &Path, number: u64) {
     };
     say(world, "cuts", file);
     if fs::File::options().write(true).open(file).and_then(|file| file.set_len(length)).is_ok() {
-        world.disks.borrow_mut().foreign_cut(file, length);
+        let mut disks = world.disks.borrow_mut();
+        disks.foreign_cut(file, length);
+        disks.last_cut = Some(world.time());
     }
 }
 

@@ -271,6 +271,8 @@ impl Run {
         make_spool_folder(&self.places.spool);
         let calm = self.is_calm(now);
         let ended = ended_passes(&self.places.session);
+        // The program has not seen it. If the file was the only one of its pass, nothing else says how long the pass was.
+        let was_cut = self.world.disks.borrow().last_cut.is_some_and(|at| now.saturating_sub(CUT_COSTS) < at);
         let costs = if calm { CUT_COSTS.as_millis() as u64 * RATE / 1000 } else { u64::MAX };
         for pass in &mut self.story.borrow_mut().passes {
             let has_ended = ended.contains(&pass.number);
@@ -281,7 +283,8 @@ impl Run {
             } else if pass.frames.is_none() && !has_ended {
                 // What was stored for so long is on the disk. A number of frames says nothing here: when a device comes
                 // back, the silence of its loss, however long, is stored at once, and no sync could be in time for it.
-                pass.frames_min = if calm { pass.frames_min.min(pass.frames_safe) } else { 0 };
+                let is_known = calm && !(was_cut && pass.tracks.len() < 2);
+                pass.frames_min = if is_known { pass.frames_min.min(pass.frames_safe) } else { 0 };
             }
         }
     }

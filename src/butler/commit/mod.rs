@@ -68,6 +68,10 @@ const LOSS_AIM: Duration = Duration::from_millis(850);
 /// Pause between the end of a sync and the next one, however slow the disk is.
 const SYNC_REST: Duration = Duration::from_millis(40);
 
+/// Time that writes may take before the committer looks for changes of other programs again. A disk that stands still makes it
+/// longer.
+const CHANGES_PATIENCE: Duration = Duration::from_millis(20);
+
 /// Pause between a failed write and the next attempt.
 const RETRY: Duration = Duration::from_millis(500);
 
@@ -186,7 +190,12 @@ impl Committer {
         {
             // Before the writes, which make a file that was cut long again.
             self.find_changes();
+            let looked = host::now();
             while self.write_some(sync) {}
+            // The headers that are written next would hide what another program has done meanwhile.
+            if sync && CHANGES_PATIENCE < host::elapsed(looked) {
+                self.find_changes();
+            }
         }
         if sync {
             self.sync();

@@ -18,6 +18,7 @@ use crate::wav::header::Header;
 use memmap2::MmapMut;
 use nix::errno::Errno;
 use nix::fcntl::{PosixFadviseAdvice, posix_fadvise};
+use nix::unistd::{Whence, lseek};
 use std::borrow::Cow;
 use std::fs::{File, OpenOptions};
 use std::io::{self, IoSlice};
@@ -74,6 +75,8 @@ pub struct TakeFile {
     written: FileByte,
     /// End of what was written to the file. A file that is shorter was cut by another program.
     stored: FileByte,
+    /// An end of what was in the file at the last look for changes: the byte before it was written.
+    looked_end: FileByte,
     /// End of the sound that was in the file at the last successful sync.
     durable: FileByte,
     /// End of the sound according to the header.
@@ -135,6 +138,7 @@ impl TakeFile {
             reserved: FileByte::DATA,
             written: FileByte::DATA,
             stored: FileByte::DATA,
+            looked_end: FileByte::DATA,
             durable: FileByte::DATA,
             header_end: FileByte::DATA,
             header_is_known: false,
@@ -330,8 +334,12 @@ impl TakeFile {
         self.has_name = self.keeps_no_removed_name && found.nlink() == 1 && !self.was_linked;
         let length = FileByte(found.len()).max(FileByte::DATA);
         let had = self.stored.min(self.written);
-        let is_shorter = is_cut || length < had;
+        let is_holed = self.looked_end < self.stored && !self.has_byte_before(self.looked_end);
+        let is_shorter = is_cut || length < had || is_holed;
         self.stored = self.stored.min(length);
+        // The last page may have been written whole. Where more lies behind `written`, what is before it may be a gap.
+        let is_known = self.stored.0 < self.written.0 + limits::PAGE_BYTES as u64;
+        self.looked_end = if is_known { self.stored.min(self.written) } else { FileByte::DATA };
         if is_shorter {
             // The blocks behind the cut are not reserved any more.
             let page = limits::PAGE_BYTES as u64;
@@ -340,6 +348,14 @@ impl TakeFile {
         let has_other_header = self.header_is_known && !self.has_own_header();
         self.header_is_known &= !has_other_header;
         (is_shorter || has_other_header).then_some(Change { had, is_shorter })
+    }
+
+    /// Whether the byte before `end` is in the file. A program that cuts the file while sound is being written behind `end` leaves
+    /// a hole there, and the length of the file does not show it.
+    fn has_byte_before(&self, end: FileByte) -> bool {
+        let last = end.0 as i64 - 1;
+        // A file system without holes has data everywhere. An error of the disk says nothing about other programs.
+        lseek(&*self.file, last, Whence::SeekData).map_or(true, |at| at == last)
     }
 
     /// The number by which a recovery knows the file. `None`: on this file system it can be another one after some time.
