@@ -237,21 +237,26 @@ pub fn threads_setup(allowed: UserLimits, capture_path: CapturePath) -> ThreadsS
 mod tests {
     use super::*;
     use crate::device::Abilities;
-    use std::ops::RangeInclusive;
 
-    fn able(channels: RangeInclusive<u32>) -> Option<Listing> {
-        Some(Listing::Free(Abilities {
-            channels_min: *channels.start(),
-            channels_max: *channels.end(),
+    fn able(channels_min: u32, channels_max: u32) -> Listing {
+        Listing::Free(Abilities {
+            channels_min,
+            channels_max,
             rates: vec![48_000],
             formats: Vec::new(),
             mapped: true,
             server: false,
-        }))
+        })
     }
 
     fn listed(name: &str, hardware: bool, inputs: u32) -> Listed {
-        Listed { name: name.to_owned(), title: name.to_owned(), hardware, capture: able(1..=inputs), playback: None }
+        Listed {
+            name: name.to_owned(),
+            title: name.to_owned(),
+            hardware,
+            capture: Some(able(1, inputs)),
+            playback: None,
+        }
     }
 
     fn card(name: &str, title: &str, inputs: Option<Listing>, outputs: Option<Listing>) -> Listed {
@@ -263,12 +268,13 @@ mod tests {
     #[test]
     fn a_port_for_a_monitor_is_chosen_to_play_only_without_another_card() {
         let ports = [
-            card("NVidia,DEV=3", "HDA NVidia, HDMI 0", None, able(2..=8)),
-            card("Dock,DEV=0", "Dock, DisplayPort Audio", None, able(2..=8)),
-            card("vc4hdmi0,DEV=0", "vc4-hdmi-0, MAI PCM i2s-hifi-0", None, able(2..=8)),
+            card("NVidia,DEV=3", "HDA NVidia, HDMI 0", None, Some(able(2, 8))),
+            card("Dock,DEV=0", "Dock, DisplayPort Audio", None, Some(able(2, 8))),
+            card("vc4hdmi0,DEV=0", "vc4-hdmi-0, MAI PCM i2s-hifi-0", None, Some(able(2, 8))),
         ];
         let with_codec =
-            [&ports[..], &[card("PCH,DEV=0", "HDA Intel PCH, ALC257 Analog", able(2..=2), able(2..=2))]].concat();
+            [&ports[..], &[card("PCH,DEV=0", "HDA Intel PCH, ALC257 Analog", Some(able(2, 2)), Some(able(2, 2)))]]
+                .concat();
         let best = |all: &[Listed]| best_of(all, Side::Outputs).cloned().unwrap();
         assert_eq!(best(&with_codec).name, "alsa:hw:CARD=PCH,DEV=0");
         let monitor = best(&ports);
@@ -280,11 +286,11 @@ mod tests {
     /// The microphones of a laptop became the device of the window, and Play was silent.
     #[test]
     fn inputs_without_outputs_are_opened_with_the_outputs_of_the_same_card() {
-        let microphones = card("PCH,DEV=6", "HDA Intel PCH, DMIC", able(4..=4), None);
-        let codec = card("PCH,DEV=0", "HDA Intel PCH, ALC257 Analog", able(2..=2), able(2..=2));
+        let microphones = card("PCH,DEV=6", "HDA Intel PCH, DMIC", Some(able(4, 4)), None);
+        let codec = card("PCH,DEV=0", "HDA Intel PCH, ALC257 Analog", Some(able(2, 2)), Some(able(2, 2)));
         let others = [
-            card("Other,DEV=0", "Other, PCM", None, able(2..=2)),
-            card("PCH,DEV=3", "HDA Intel PCH, HDMI 0", None, able(2..=8)),
+            card("Other,DEV=0", "Other, PCM", None, Some(able(2, 2))),
+            card("PCH,DEV=3", "HDA Intel PCH, HDMI 0", None, Some(able(2, 8))),
             card("PCH,DEV=5", "HDA Intel PCH, In use", None, Some(Listing::Busy { holder: None })),
         ];
         let all = [&others[..], &[microphones.clone(), codec.clone()]].concat();
@@ -298,16 +304,16 @@ mod tests {
     /// snd-aloop takes 1 to 32 channels and was preferred to every interface. It was then opened with two.
     #[test]
     fn a_card_without_sockets_and_any_number_of_channels_is_never_better_than_an_interface() {
-        let any = || card("Loopback,DEV=0", "Loopback, Loopback PCM", able(1..=32), able(1..=32));
-        let dummy = card("Dummy,DEV=0", "Dummy, Dummy PCM", able(1..=32), able(1..=32));
-        let odd = card("Virtual,DEV=0", "Virtual card, PCM", able(1..=32), able(1..=32));
+        let any = || card("Loopback,DEV=0", "Loopback, Loopback PCM", Some(able(1, 32)), Some(able(1, 32)));
+        let dummy = card("Dummy,DEV=0", "Dummy, Dummy PCM", Some(able(1, 32)), Some(able(1, 32)));
+        let odd = card("Virtual,DEV=0", "Virtual card, PCM", Some(able(1, 32)), Some(able(1, 32)));
         for interface in [18, 1] {
-            let usb = card("UMC,DEV=0", "UMC1820, USB Audio", able(interface..=interface), able(2..=2));
+            let usb = card("UMC,DEV=0", "UMC1820, USB Audio", Some(able(interface, interface)), Some(able(2, 2)));
             let all = [any(), dummy.clone(), usb];
             assert_eq!(best_of(&all, Side::Inputs).unwrap().name, "alsa:hw:CARD=UMC,DEV=0");
         }
         assert_eq!(channels(&odd, Side::Inputs), 2);
-        let usb = card("UMC,DEV=0", "UMC1820, USB Audio", able(18..=18), None);
+        let usb = card("UMC,DEV=0", "UMC1820, USB Audio", Some(able(18, 18)), None);
         assert_eq!(best_of(&[odd, usb], Side::Inputs).unwrap().title, "UMC1820, USB Audio");
         assert_eq!(best_of(&[any()], Side::Inputs).unwrap().title, "Loopback, Loopback PCM");
     }

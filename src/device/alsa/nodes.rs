@@ -73,7 +73,7 @@ fn pipewire(dump: &str) -> Vec<Listed> {
         let channels = channels(object)?;
         let title = ["node.description", "node.nick"].into_iter().find_map(|key| properties[key].as_str());
         let pcm = with_outputs(pipewire_pcm(name, channels)?, "pipewire", (records, plays));
-        Some(listed(pcm, title.unwrap_or(name), channels, rate, (records, plays)))
+        Some(listed(&pcm, title.unwrap_or(name), channels, rate, (records, plays)))
     };
     objects.iter().filter_map(node).collect()
 }
@@ -88,7 +88,7 @@ fn pulseaudio(list: &str, records: bool) -> Vec<Listed> {
         let title = entry["description"].as_str().unwrap_or(name);
         let directions = (records, !records);
         let pcm = with_outputs(pulse_pcm(name)?, "pulse", directions);
-        Some(listed(pcm, title, number("ch")?.into(), number("Hz")?, directions))
+        Some(listed(&pcm, title, number("ch")?.into(), number("Hz")?, directions))
     };
     entries.iter().filter_map(node).collect()
 }
@@ -99,7 +99,7 @@ fn with_outputs(pcm: String, server: &str, directions: (bool, bool)) -> String {
     if directions == (true, false) { format!("{pcm},{server}") } else { pcm }
 }
 
-fn listed(pcm: String, title: &str, channels: u64, rate: u32, (records, plays): (bool, bool)) -> Listed {
+fn listed(pcm: &str, title: &str, channels: u64, rate: u32, (records, plays): (bool, bool)) -> Listed {
     let channels = channels.clamp(1, CHANNEL_COUNT_MAX as u64) as u32;
     let abilities = Abilities {
         channels_min: channels,

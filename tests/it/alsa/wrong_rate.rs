@@ -109,12 +109,17 @@ fn a_playback_at_a_wrong_rate_fails_and_says_nothing_of_a_recording() {
     on_a_test_card("alsa::wrong_rate::a_playback_at_a_wrong_rate_fails_and_says_nothing_of_a_recording", || {
         let place = place();
         let folder = place.path().join("session");
-        run(record(&folder, "--device virtual:free --inputs 1 --rate 8000 --seconds 14")).done();
-        Bus::of("loop").set(SPEED_AT, SLOW);
+        run(record(&folder, "--device virtual:free --inputs 1 --rate 8000 --seconds 20")).done();
+        // The card runs at 11,025 Hz.
+        Bus::of("loop").set(SPEED_AT, 378_125);
         let played = run(faultless("play", &folder, "--device alsa:loop_m --period 128 --json"));
         assert_eq!(played.code, Some(1), "{}", played.err);
         let lines: Vec<&str> = played.err.lines().filter(|line| line.starts_with("faultless: ")).collect();
-        assert!(matches!(lines[..], [line] if line.contains("what is played has the wrong speed")), "{}", played.err);
-        assert!(!played.err.contains("recorded"), "{}", played.err);
+        assert!(
+            matches!(lines[..], [line] if line.contains("11025 Hz") && line.contains("has the wrong speed")),
+            "{}",
+            played.err
+        );
+        assert!(!played.err.contains("what is recorded"), "{}", played.err);
     });
 }
