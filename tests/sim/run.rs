@@ -293,10 +293,10 @@ impl Run {
     /// overflow folder only if takes are there.
     fn is_calm(&self, now: Duration) -> bool {
         let has_takes = !wav_files(&self.places.overflow.join("song/audio")).is_empty();
-        let names = [Name::Session].into_iter().chain(has_takes.then_some(Name::Overflow));
+        let mut names = [Name::Session].into_iter().chain(has_takes.then_some(Name::Overflow));
         let disks = self.world.disks.borrow();
         let is_calm = |name| disks.is_calm_since(name, now.saturating_sub(CALM), now);
-        names.map(is_calm).all(|calm| calm) && self.plan.stall_chance == 0 && self.plan.file_bytes_max == u64::MAX
+        names.all(is_calm) && self.plan.stall_chance == 0 && self.plan.file_bytes_max == u64::MAX
     }
 
     /// Somebody who cannot see the memory recovers the session. Without the wish to do without it, this ends no pass.
