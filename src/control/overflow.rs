@@ -128,9 +128,16 @@ impl Control {
     pub(super) fn continue_refused_takes(&mut self) {
         self.list_continuations();
         let overflow = self.companions.overflow.as_ref().filter(|overflow| overflow.open_folder().is_some());
-        let durable = self.durable_revision().min(overflow.map_or(u64::MAX, Companion::tried_revision));
-        for key in self.keys_of(Placement::waits_for_save) {
-            self.on_placement_event(key, PlacementEvent::Saved(durable));
+        let tried = overflow.map_or(u64::MAX, Companion::tried_revision);
+        let (durable, recoverable) = (self.durable_revision().min(tried), self.recoverable_revision().min(tried));
+        let takes = self.pass.iter().flat_map(|run| &run.takes);
+        let waiting =
+            takes.filter_map(|take| Some((take.plan.key, take.placement.waits_for_save()?.plan.copy.is_some())));
+        for (key, is_in_overflow) in waiting.collect::<Vec<_>>() {
+            // The memory of a take names the overflow folder, so its copy of the session is found. A file in the own folder is
+            // found only through a session to which the own one leads.
+            let saved = if is_in_overflow { durable } else { recoverable };
+            self.on_placement_event(key, PlacementEvent::Saved(saved));
         }
     }
 

@@ -72,9 +72,12 @@ impl<L: Clone> Placement<L> {
         }
     }
 
-    /// Whether the next file is listed in a session that may not be on a disk yet.
-    pub(in crate::control) fn waits_for_save(&self) -> bool {
-        matches!(self, Placement::Listed { .. })
+    /// The next file, if it is listed in a session that may not be on a disk yet.
+    pub(in crate::control) fn waits_for_save(&self) -> Option<&L> {
+        match self {
+            Placement::Listed { listing, .. } => Some(listing),
+            _ => None,
+        }
     }
 
     /// Takes an event, and returns what is to be done, in order.

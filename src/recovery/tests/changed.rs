@@ -4,10 +4,10 @@ use super::*;
 use crate::wav::bext::CHANGED_BY_OTHERS;
 use std::ops::Range;
 
-/// Windows that the header claims, and the window with which the memory begins. Nine seconds are between the two, more than a
-/// header can be behind.
+/// Windows that the header claims, and the window with which the memory begins. More than eight seconds are between the two, and
+/// no header can be behind by that much.
 const CLAIMED: u64 = 2;
-const MEMORY: u64 = 110;
+const MEMORY: u64 = 98;
 
 /// Silence that was recorded. The low byte of the sample behind it is zero.
 const SILENCE: Range<u64> = WINDOW + 154..WINDOW + 254;
@@ -24,7 +24,7 @@ fn coding_history(path: &Path) -> String {
 /// The session's disk stood still, and the mirror's committer freed memory that the session's file still needed. The whole file
 /// counted as changed, and all silence in it as lost.
 #[test]
-fn a_file_that_lacks_ten_seconds_which_the_mirror_has_is_not_changed_by_another_program() {
+fn a_file_that_lacks_eight_seconds_which_the_mirror_has_is_not_changed_by_another_program() {
     assert_eq!(sample(0, SILENCE.end)[0], 0);
     let cut = Cut { committed: MEMORY, claimed: CLAIMED * WINDOW };
     let (scene, mirror) = Scene::mirrored(&[cut], (MEMORY + 1) * WINDOW);
@@ -40,10 +40,10 @@ fn a_file_that_lacks_ten_seconds_which_the_mirror_has_is_not_changed_by_another_
     assert!(!coding_history(own).contains(CHANGED_BY_OTHERS));
 }
 
-/// A take that continued in another file ten seconds before the kill. Its first file counted as changed, because the memory
+/// A take that continued in another file eight seconds before the kill. Its first file counted as changed, because the memory
 /// begins far behind the end of that file.
 #[test]
-fn a_file_that_ended_ten_seconds_before_the_memory_begins_is_not_changed_by_another_program() {
+fn a_file_that_ended_eight_seconds_before_the_memory_begins_is_not_changed_by_another_program() {
     const SPLIT: u64 = CLAIMED * WINDOW;
     for last in 0.. {
         let scene = Scene::bare(1);
@@ -82,26 +82,30 @@ fn a_file_that_ended_ten_seconds_before_the_memory_begins_is_not_changed_by_anot
 /// byte. Its other bytes were cleared too, although it came from memory, and no loss was listed.
 #[test]
 fn a_sample_from_memory_beside_recorded_silence_stays_in_a_file_that_was_changed() {
+    // From here on, no sample has a zero as its high byte.
+    const FIRST: u64 = 20;
+    let silence = SILENCE.start + FIRST * WINDOW..SILENCE.end + FIRST * WINDOW;
+    assert_eq!(sample(0, silence.end)[0], 0);
     let scene = Scene::bare(1);
     let mut changed = scene.plans[0].header.clone();
     changed.bext.note(CHANGED_BY_OTHERS);
-    scene.write_wav(0, Cut { committed: 1, claimed: WINDOW }, WINDOW);
+    scene.write_wav(0, Cut { committed: FIRST + 1, claimed: 0 }, (FIRST + 1) * WINDOW);
     let own = &scene.plans[0].path;
     let file = OpenOptions::new().write(true).open(own).unwrap();
-    file.write_all_at(&*Header { data_bytes: WINDOW * BYTES, ..changed }.build(), 0).unwrap();
+    file.write_all_at(&*Header { data_bytes: FIRST * WINDOW * BYTES, ..changed }.build(), 0).unwrap();
     // The other program has left a part of the first frame.
-    let lost = WINDOW / 2..WINDOW / 2 + 200;
+    let lost = (FIRST - 1) * WINDOW..(FIRST - 1) * WINDOW + 200;
     file.write_all_at(&vec![0; (200 * BYTES - 1) as usize], at(lost.start) + 1).unwrap();
-    scene.write_spool(0, 1, 2 * WINDOW);
-    // The first slot in use has the second window.
+    scene.write_spool(0, FIRST + 1, (FIRST + 2) * WINDOW);
+    // The first slot in use has the first window of the memory.
     let spool = OpenOptions::new().write(true).open(scene.spool(0)).unwrap();
     let shape = crate::spool_index::Shape::new(scene.plans[0].identity.as_u128(), (WINDOW * BYTES) as usize);
-    let bytes = vec![0; ((SILENCE.end - SILENCE.start) * BYTES) as usize];
-    spool.write_all_at(&bytes, shape.slot_at(40) + (SILENCE.start - WINDOW) * BYTES).unwrap();
-    scene.write_progress(2 * WINDOW, true, &[]);
+    let bytes = vec![0; ((silence.end - silence.start) * BYTES) as usize];
+    spool.write_all_at(&bytes, shape.slot_at(40) + (silence.start - (FIRST + 1) * WINDOW) * BYTES).unwrap();
+    scene.write_progress((FIRST + 2) * WINDOW, true, &[]);
     let (report, session) = scene.recover();
     assert!(report.troubles.is_empty(), "{:?}", report.troubles);
     let losses: Vec<_> = session.takes()[0].losses.iter().map(|loss| (loss.at.0, loss.frames.0)).collect();
     assert_eq!(losses, [(lost.start, lost.end - lost.start)]);
-    scene.check(&session, 2 * WINDOW, |_, frame| lost.contains(&frame) || SILENCE.contains(&frame));
+    scene.check(&session, (FIRST + 2) * WINDOW, |_, frame| lost.contains(&frame) || silence.contains(&frame));
 }

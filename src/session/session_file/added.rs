@@ -6,8 +6,8 @@
 //! beside `session.json`. Reading adds them to the session. The next save of any other change writes `session.json` with
 //! them and removes the file.
 //!
-//! Nothing takes a listed take out of a session again. So a file that a power cut brings back does no harm: a session that
-//! has its takes already does not change.
+//! A power cut can bring a file back that was removed. Its takes may be listed otherwise by now. Each number is given once, so a
+//! file whose next number is not larger than that of `session.json` is older than it, and adds nothing.
 
 use super::bytes::{self, Fault};
 use super::folder::{FileMark, Folder};
@@ -59,6 +59,9 @@ fn added(bytes: &[u8], session: &Session) -> Result<Session, Fault> {
     if added.id != session.id {
         return Ok(session.clone());
     }
+    if added.next_id <= session.next_id() {
+        return Ok(session.clone());
+    }
     let mut with = session.clone();
     with.add_listed_takes(&added.takes, added.next_id);
     with.validate().map_err(|reason| Fault::damaged(&reason))?;
@@ -99,4 +102,37 @@ pub(super) fn finish(folder: &Folder, prepared: Prepared) -> Result<OnDisk, Sess
     })?;
     folder.sync()?;
     Ok(folder.mark(ADDED_TAKES_FILE)?.map_or(OnDisk::Unknown, |mark| OnDisk::Gives(session, mark)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::session::tests::recorded;
+    use crate::time::{FramePos, Frames};
+
+    #[test]
+    fn a_list_that_is_older_than_the_session_adds_no_take_whose_file_is_another_take_s_by_now() {
+        let mut session = Session::new(
+            Uuid::from_u128(1),
+            "Gig",
+            "",
+            crate::time::SampleRate(48_000),
+            crate::format::TakeFormat::S24,
+        );
+        let track = session.add_track("Kick", &[0]).expect("room");
+        let before = session.clone();
+        let first = recorded(&mut session, track, FramePos(0), Frames(10));
+        let takes: Vec<Take> = session.takes().to_vec();
+        let list =
+            AddedTakes { version: FILE_VERSION, id: session.id, next_id: session.next_id(), takes: takes.into() };
+        let bytes = super::super::encode::to_lines(&list).expect("bytes");
+        let with = added(&bytes, &before).expect("it is newer");
+        assert!(with.takes().iter().any(|take| take.id == first));
+        // The take was taken out, and its file's name was given to another one.
+        let mut newer = before;
+        newer.next_id = session.next_id();
+        let second = recorded(&mut newer, track, FramePos(5), Frames(10));
+        assert_eq!(newer.take(second).map(Take::path), session.take(first).map(Take::path));
+        assert_eq!(added(&bytes, &newer).expect("it is older"), newer);
+    }
 }
