@@ -1,8 +1,9 @@
-//! Outputs that are gone while the inputs of their device run: opens the device again when they are there. Thread: control; the
-//! thread outputs looks for them.
+//! Outputs that are gone while the inputs run, where both are of one card or one stream of a server: opens the device again when
+//! the outputs are there. Thread: control; the thread outputs-watch looks for them.
 //!
-//! Opening the device again interrupts its inputs, so this waits until nothing is recorded. An attempt that brings no outputs,
-//! or outputs that fail soon, interrupts them in vain, so the pause before each further attempt is longer.
+//! Outputs on another card than the inputs come back by themselves (`device::alsa`). Here the whole device is opened,
+//! which interrupts its inputs, so this waits until nothing is recorded. An attempt that brings outputs that fail soon interrupts
+//! them in vain, so the pause before each further attempt is longer.
 
 use super::Control;
 use crate::device;
@@ -14,7 +15,7 @@ use std::time::{Duration, Instant};
 /// Pause before the first look for the outputs.
 const PAUSE_FIRST: Duration = Duration::from_millis(500);
 
-/// The longest pause before the first look. The pause is doubled after each attempt that brought no outputs.
+/// The longest pause before the first look. The pause is doubled after each attempt in vain.
 const PAUSE_MAX: Duration = Duration::from_secs(256);
 
 /// Outputs that fail within this time after an attempt were opened in vain.
@@ -61,7 +62,7 @@ impl Look {
     fn start(name: String, first: Duration) -> Option<Look> {
         let (sender, is_there) = bounded(1);
         let (stop, stopped) = bounded::<()>(0);
-        let thread = host::spawn("outputs", STACK_BYTES, move || {
+        let thread = host::spawn("outputs-watch", STACK_BYTES, move || {
             let mut pause = first;
             while host::receive_timeout(&stopped, pause) == Err(RecvTimeoutError::Timeout) {
                 pause = LOOK_PAUSE;
@@ -88,13 +89,9 @@ impl OutputsWatch {
         matches!(self.state, State::Released)
     }
 
-    /// The device was opened again, with outputs or without.
-    fn device_opened(&mut self, with_outputs: bool, now: Instant) {
-        if with_outputs {
-            self.state = State::Idle;
-        } else {
-            self.outputs_are_away(now);
-        }
+    /// The device was opened again.
+    pub(super) fn device_opened(&mut self) {
+        self.state = State::Idle;
     }
 
     /// Pause before the first look.
@@ -133,13 +130,6 @@ impl OutputsWatch {
 }
 
 impl Control {
-    /// The device was opened again and delivers frames; it has `outputs` outputs.
-    pub(super) fn outputs_found(&mut self, outputs: Option<usize>) {
-        let lacks =
-            self.running.device.outputs != 0 && outputs == Some(0) && device::are_outputs_apart(&self.spec.name);
-        self.outputs_watch.device_opened(!lacks, host::now());
-    }
-
     /// Asks the audio thread for the device when its outputs are there again and nothing is recorded.
     pub(super) fn poll_outputs(&mut self) {
         let may_look = !self.is_recording() && self.lost_device.is_none();
@@ -160,19 +150,14 @@ mod tests {
         assert_eq!(watch.pause(), PAUSE_FIRST);
         for attempt in 1..12 {
             watch.release(now);
-            if attempt % 2 == 0 {
-                watch.device_opened(false, now);
-            } else {
-                // Outputs that are opened and fail at once.
-                watch.device_opened(true, now);
-                assert!(matches!(watch.state, State::Idle));
-                watch.outputs_are_away(now);
-            }
+            watch.device_opened();
+            assert!(matches!(watch.state, State::Idle));
+            watch.outputs_are_away(now);
             assert!(matches!(watch.state, State::Away));
             assert_eq!(watch.pause(), (PAUSE_FIRST * 2_u32.pow(attempt)).min(PAUSE_MAX));
         }
         watch.release(now);
-        watch.device_opened(true, now);
+        watch.device_opened();
         watch.outputs_are_away(now + LASTING);
         assert_eq!(watch.pause(), PAUSE_FIRST);
     }

@@ -51,8 +51,6 @@ pub(super) struct LostDevice {
     gone_at: FramePos,
     /// Inputs of the device that was found.
     inputs: Option<usize>,
-    /// Outputs of the device that was found.
-    outputs: Option<usize>,
 }
 
 /// The reconnect thread. Dropping this ends the thread and does not wait for it, because a driver may hold it up.
@@ -103,7 +101,6 @@ impl LostDevice {
 /// Tries to open the device until that works or the sender of `stopped` is dropped.
 fn look_for_device(spec: &DeviceSpec, first: Duration, answer_sender: &Sender<Answer>, stopped: &Receiver<()>) {
     let (mut pause, mut partial_looks, mut reported) = (first, 0, None);
-    let inputs = inputs_of_pair(spec);
     let mut arrival = None;
     while await_attempt(stopped, pause, arrival.as_mut().filter(|_| partial_looks == 0)) {
         // A source that is moved is back at once. Later the server's events are waited for.
@@ -116,7 +113,7 @@ fn look_for_device(spec: &DeviceSpec, first: Duration, answer_sender: &Sender<An
             Err(error) => error,
         };
         // Another program may hold the outputs, or their server may be away, for hours. The inputs do not wait for them.
-        if let Some(device) = inputs.as_ref().and_then(|inputs| device::open(inputs).ok()) {
+        if let Some(device) = device::open_before_outputs(spec) {
             return hand_over(device, answer_sender);
         }
         if matches!(error, DeviceError::Unknown { .. } | DeviceError::Unsupported { .. }) {
@@ -160,18 +157,13 @@ fn hand_over(device: Box<dyn Device>, answer_sender: &Sender<Answer>) {
     answer_sender.try_send(Answer::Found(device)).ok();
 }
 
-/// The inputs alone, of a pair whose outputs are not on their card.
-fn inputs_of_pair(spec: &DeviceSpec) -> Option<DeviceSpec> {
-    let is_pair = device::are_outputs_apart(&spec.name) && spec.inputs != Some(0) && spec.outputs != Some(0);
-    is_pair.then(|| DeviceSpec { outputs: Some(0), ..spec.clone() })
-}
-
 /// Opens the device with the channels that it has now, without outputs if it must be.
 fn open_less(spec: &DeviceSpec) -> Option<Box<dyn Device>> {
     let any = |wanted: Option<usize>| wanted.filter(|count| *count == 0);
     let fewer = DeviceSpec { inputs: any(spec.inputs), outputs: any(spec.outputs), ..spec.clone() };
     let silent = DeviceSpec { outputs: Some(0), ..fewer.clone() };
-    device::open(&fewer).or_else(|_| device::open(&silent)).ok()
+    let before_outputs = || device::open_before_outputs(&DeviceSpec { outputs: spec.outputs, ..fewer.clone() });
+    device::open(&fewer).ok().or_else(before_outputs).or_else(|| device::open(&silent).ok())
 }
 
 /// Why the device is not opened, and what to do.
@@ -221,7 +213,7 @@ impl Control {
             if tried_before { PAUSE_MAX } else { PAUSE_FIRST },
         );
         let name = &self.running.device.name;
-        let is_released = self.outputs_watch.is_released();
+        let is_released = !tried_before && self.outputs_watch.is_released();
         if is_released {
             let text = format!("{name}: its outputs are there again, so it is opened again");
             self.info(text);
@@ -238,8 +230,7 @@ impl Control {
         }
         let recorded = self.published().pass_frames.load(Relaxed);
         let gone_at = FramePos(if recorded == NO_PASS { 0 } else { recorded });
-        let (inputs, outputs) = (None, None);
-        self.lost_device = Some(LostDevice { reconnect, blocked_by, changes: Vec::new(), gone_at, inputs, outputs });
+        self.lost_device = Some(LostDevice { reconnect, blocked_by, changes: Vec::new(), gone_at, inputs: None });
     }
 
     /// The device to look for: with the channels that it has. A card that can be opened with any number would come back
@@ -259,7 +250,6 @@ impl Control {
     /// The device that was found delivers frames.
     pub(super) fn device_back(&mut self) {
         let lost_device = self.lost_device.take();
-        let outputs = lost_device.as_ref().and_then(|it| it.outputs);
         let found = lost_device.as_ref().and_then(|it| Some((it.gone_at, it.inputs?)));
         let changes = lost_device.map(|lost_device| lost_device.changes);
         let text = format!("{}: the device is back", self.running.device.name);
@@ -267,7 +257,7 @@ impl Control {
         for change in changes.into_iter().flatten() {
             self.notify(Kind::DeviceChanged, change.severity, change.text, &[]);
         }
-        self.outputs_found(outputs);
+        self.outputs_watch.device_opened();
         if let Some((gone_at, inputs)) = found.filter(|(_, inputs)| *inputs != self.present_inputs) {
             self.present_inputs = inputs;
             self.inputs_changed(gone_at, inputs);
@@ -292,7 +282,7 @@ impl Control {
                 (lost_device.reconnect, lost_device.blocked_by) = (None, None);
                 lost_device.changes = changes(device.facts(), &self.running.device);
                 let (gone_at, inputs) = (lost_device.gone_at, device.facts().inputs);
-                (lost_device.inputs, lost_device.outputs) = (Some(inputs), Some(device.facts().outputs));
+                lost_device.inputs = Some(inputs);
                 self.running.device.source.clone_from(&device.facts().source);
                 self.latency_rest = LatencyRest::new(self.published().device_frames.load(Relaxed));
                 self.note_inputs_found((inputs != self.present_inputs).then_some((gone_at, inputs)));
@@ -313,10 +303,7 @@ fn changes(now: &DeviceFacts, before: &DeviceFacts) -> Vec<Notice> {
     } else if before.inputs < now.inputs {
         add(Severity::Info, format!("{} inputs, not {}; the new ones are not used", now.inputs, before.inputs));
     }
-    if now.outputs == 0 && 0 < before.outputs {
-        let change = "its inputs alone; the outputs are opened again when they are there and nothing is recorded";
-        add(Severity::Caution, change.to_owned());
-    } else if now.outputs < before.outputs {
+    if now.outputs < before.outputs {
         add(Severity::Caution, format!("{} outputs of {}", now.outputs, before.outputs));
     }
     if now.period_frames != before.period_frames {
@@ -344,8 +331,8 @@ mod tests {
         });
         let reconnect = Some(Reconnect { answers, stop: bounded(0).0, thread: thread.unwrap() });
         let began = Instant::now();
-        let (gone_at, inputs, outputs) = (FramePos(0), None, None);
-        drop(LostDevice { reconnect, blocked_by: None, changes: Vec::new(), gone_at, inputs, outputs });
+        let (gone_at, inputs) = (FramePos(0), None);
+        drop(LostDevice { reconnect, blocked_by: None, changes: Vec::new(), gone_at, inputs });
         assert!(began.elapsed() < Duration::from_secs(2), "control does not wait for the driver");
         drop(thaw);
     }

@@ -507,6 +507,13 @@ pub fn open(spec: &DeviceSpec) -> Result<Box<dyn Device>, DeviceError> {
     }
 }
 
+/// Opens the inputs of a pair whose outputs, on another card, cannot be opened now; the outputs follow by themselves.
+/// `None` if `spec` is no such pair, or if the inputs cannot be opened either. This is not realtime-safe.
+pub fn open_before_outputs(spec: &DeviceSpec) -> Option<Box<dyn Device>> {
+    let device = alsa::AlsaDevice::open_before_outputs(spec, spec.name.strip_prefix("alsa:")?)?;
+    Some(Box::new(device))
+}
+
 /// Whether a device name means the built-in device.
 pub fn is_virtual(name: &str) -> bool {
     name == "virtual" || name.starts_with("virtual:")
@@ -515,11 +522,6 @@ pub fn is_virtual(name: &str) -> bool {
 /// Whether the ALSA device `name` is there for a direction, free or in use. It opens the device for a moment.
 pub fn is_present(name: &str, capture: bool) -> bool {
     name.strip_prefix("alsa:").is_some_and(|pcm| alsa::is_present(pcm, capture))
-}
-
-/// Whether the ALSA device `name` is a pair whose outputs are not on the card of its inputs.
-pub fn are_outputs_apart(name: &str) -> bool {
-    name.strip_prefix("alsa:").is_some_and(alsa::are_outputs_apart)
 }
 
 /// A variable of the environment and its value, with which PipeWire's ALSA plugin gives a program the channels of a

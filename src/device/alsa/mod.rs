@@ -36,13 +36,14 @@ mod arrival;
 mod sleep;
 mod transfer;
 mod playback;
+mod outputs;
 
 pub use arrival::Arrival;
 pub use configuration::configuration_fault;
 pub use jack::jack_card;
 use list::offer_server;
 pub use list::{Abilities, Listed, Listing, default_output, list_cards, server_default};
-pub use name::{are_outputs_apart, lasting};
+pub use name::lasting;
 pub use nodes::{is_present, list};
 pub use open::NO_PLAYBACK;
 pub use open_error::{Cards, cards};
@@ -51,28 +52,22 @@ pub use recover::Gone;
 pub use reserve::keep_cards;
 pub use source_watch::{SourceNews, SourceNotice};
 
-use super::{
-    Access, Device, DeviceError, DeviceFacts, DeviceSpec, Latency, LossCause, Pace, Reckoning, StartError, Wake,
-};
+use super::{Device, DeviceFacts, Latency, LossCause, Reckoning, StartError, Wake};
 use super::{Input, Output, monotonic};
-use crate::format::DeviceFormat;
-use crate::time::SampleRate;
 use ::alsa::Direction;
-use ::alsa::poll::{Descriptors, pollfd};
+use ::alsa::poll::pollfd;
 use blocks::Blocks;
 use clock::{FrameClock, nanos};
 use drift::{Drift, is_far};
 use latency::LatencyMeter;
-use name::names;
-use open::{Opened, link_is_possible, note_absent, open_side};
-use pcm::{errno, quiet, state};
-use playback::{OUTPUTS_GONE, OUTPUTS_LATE, playback_wake};
-use prefill::{Circumstances, Prefill};
+use outputs::Outputs;
+use pcm::{errno, state};
+use playback::{OUTPUTS_AWAY, OUTPUTS_GONE, OUTPUTS_LATE};
+use prefill::Prefill;
 use recover::{Order, RestartAttempts, Started, diagnose, start_pair};
-use reserve::{Reservation, reserve};
+use reserve::Reservation;
 use side::Side;
 use source_watch::SourceWatch;
-use std::sync::Arc;
 use std::time::Duration;
 use transfer::Sink;
 
@@ -94,7 +89,12 @@ const EXACT_READING_NS: u64 = 200_000_000;
 pub struct AlsaDevice {
     facts: DeviceFacts,
     capture: Option<Side>,
-    playback: Option<Side>,
+    /// `None` without outputs, and while they are in the hands of [`AlsaDevice::outputs`].
+    playback: Option<Box<Side>>,
+    /// The thread that restarts and opens outputs of another card than that of the inputs.
+    outputs: Option<Outputs>,
+    /// When frames of the playback side last moved, and their number then.
+    playback_progress: (u64, u64),
     /// Poll descriptors of the pacing side.
     fds: Vec<pollfd>,
     prefill: Prefill,
@@ -121,12 +121,14 @@ pub struct AlsaDevice {
     unheard_frames: u64,
     /// The playback side failed and must be restarted; output is dropped.
     playback_failed: bool,
-    /// The playback side is gone for good; capture continues.
+    /// The outputs are gone and were told to be; capture continues.
     playback_gone: bool,
     /// The playback side was restarted many times in a row and plays nothing. It is tried again.
     playback_late: bool,
-    /// Playback plays again after it was late; [`Wake::Changed`] is to be reported.
-    playback_recovered: bool,
+    /// A failure of the outputs was told and is not known to be over.
+    outage_told: bool,
+    /// [`Device::failure`] has changed; [`Wake::Changed`] is to be reported.
+    failure_changed: bool,
     /// [`AlsaDevice::unheard_frames`] after the last period that was played whole.
     unheard_before: u64,
     /// Output frames that were not played in the outage that ended last.
@@ -174,38 +176,6 @@ enum Check {
 }
 
 impl AlsaDevice {
-    /// Opens the PCM or the pair of PCMs that `pcm` names, see [`DeviceSpec::name`].
-    pub fn open(spec: &DeviceSpec, pcm: &str) -> Result<Self, DeviceError> {
-        let _quiet = quiet();
-        Self::open_pcms(spec, pcm).map_err(offer_server)
-    }
-
-    fn open_pcms(spec: &DeviceSpec, pcm: &str) -> Result<Self, DeviceError> {
-        let (capture_name, playback_name) = names(spec, pcm)?;
-        let reservations = reserve(spec, &[capture_name, playback_name])?;
-        let mut notes = Vec::new();
-        let one_name = capture_name == playback_name;
-        let capture = open_side(spec, capture_name, Direction::Capture, spec.inputs, one_name, &mut notes)?;
-        let playback = open_side(spec, playback_name, Direction::Playback, spec.outputs, one_name, &mut notes)?;
-        let (capture, playback) = match (capture, playback) {
-            (Opened::Absent(error), Opened::Absent(_) | Opened::Unwanted)
-            | (Opened::Unwanted, Opened::Absent(error)) => return Err(error),
-            (Opened::Unwanted, Opened::Unwanted) => {
-                let reason = "neither inputs nor outputs are wanted".to_owned();
-                return Err(DeviceError::Malformed { name: spec.name.clone(), reason });
-            }
-            (capture, playback) => {
-                note_absent(&capture, Direction::Capture, &mut notes);
-                note_absent(&playback, Direction::Playback, &mut notes);
-                (capture.side(), playback.side())
-            }
-        };
-        let mut device = Self::build(spec, capture, playback, notes)?;
-        device.reservations = reservations;
-        device.watch_source();
-        Ok(device)
-    }
-
     /// Frames by which output leaves the device later than its frame number; 0 without a playback side.
     pub fn prefill_frames(&self) -> usize {
         self.prefill.frames()
@@ -219,111 +189,13 @@ impl AlsaDevice {
         }
     }
 
-    fn build(
-        spec: &DeviceSpec,
-        capture: Option<Side>,
-        playback: Option<Side>,
-        mut notes: Vec<String>,
-    ) -> Result<Self, DeviceError> {
-        let Some(pacing) = capture.as_ref().or(playback.as_ref()) else {
-            return Err(DeviceError::Malformed { name: spec.name.clone(), reason: "no direction is left".to_owned() });
-        };
-        let period = pacing.period_frames;
-        let prefill = |side| prefill_of(side, spec.rate, period, capture.is_none());
-        let prefill = playback.as_ref().map_or(Prefill::NONE, prefill);
-        let mut wake_frames = 0;
-        if let Some(side) = &capture {
-            let rest = super::rest_frames(period, side.buffer_frames, spec.rate);
-            wake_frames = if playback.is_none() { rest } else { period };
-            side.set_wake(&spec.name, wake_frames)?;
-        }
-        if let Some(side) = &playback {
-            side.set_wake(&spec.name, playback_wake(side, capture.is_none(), period, prefill.frames()))?;
-        }
-        let linked = link_is_possible(capture.as_ref(), playback.as_ref());
-        if capture.is_some() && playback.is_some() && !linked {
-            notes.push(
-                "capture and playback cannot be started at one moment; Faultless measures the time between them, so there is \
-                 nothing to do"
-                    .to_owned(),
-            );
-        }
-        let mapped = capture.iter().chain(&playback).all(|side| matches!(side.access, side::SampleAccess::Mapped));
-        let format = |side: &Option<Side>| side.as_ref().map_or(DeviceFormat::S32, |side| side.format);
-        let channels = |side: &Option<Side>| side.as_ref().map_or(0, |side| side.channels);
-        let facts = DeviceFacts {
-            name: spec.name.clone(),
-            rate: spec.rate,
-            period_frames: period,
-            buffer_frames: pacing.buffer_frames,
-            inputs: channels(&capture),
-            outputs: channels(&playback),
-            input_format: format(&capture),
-            output_format: format(&playback),
-            access: if mapped { Access::Mapped } else { Access::Copied },
-            pace: Pace::RealTime,
-            linked,
-            notes: notes.clone(),
-            source: None,
-        };
-        notes.push("the device has no clock of its own; it is paced by the system's".to_owned());
-        Ok(AlsaDevice {
-            fds: vec![pollfd { fd: -1, events: 0, revents: 0 }; pacing.pcm.count()],
-            clock: FrameClock::new(spec.rate.0, period),
-            notes_unclocked: notes,
-            facts,
-            capture,
-            playback,
-            prefill,
-            drift: Drift::default(),
-            blocks: Blocks::default(),
-            latency: LatencyMeter::default(),
-            origin: monotonic(),
-            phase: Phase::Stopped,
-            position: 0,
-            unmeasured: None,
-            gap_reading: None,
-            skip_frames: 0,
-            unheard_frames: 0,
-            playback_failed: false,
-            playback_gone: false,
-            playback_late: false,
-            playback_recovered: false,
-            unheard_before: 0,
-            outage_frames: 0,
-            fault_suspected: false,
-            restart_attempts: RestartAttempts::default(),
-            playback_restart_attempts: RestartAttempts::default(),
-            wake_frames: wake_frames as u64,
-            ready_frames: 0,
-            late: Duration::ZERO,
-            started_ns: 0,
-            progress_ns: 0,
-            progress_count: 0,
-            exact_due_ns: 0,
-            unclocked: false,
-            wrong_rate: None,
-            empty_wakes: 0,
-            sleeps: 0,
-            source_watch: None,
-            reservations: Vec::new(),
-        })
-    }
-
-    /// Starts the watch over the source of the inputs, if a server can take it away.
-    fn watch_source(&mut self) {
-        let watched = self.capture.as_mut().and_then(|side| side.watched.take());
-        self.source_watch = watched.and_then(SourceWatch::start);
-        self.facts.source = self.source_watch.as_ref().map(|watch| Arc::clone(&watch.news));
-    }
-
     fn now_ns(&self) -> u64 {
         nanos(monotonic().saturating_sub(self.origin))
     }
 
     /// The side whose frame counter is the device's clock.
     fn pacing(&self) -> Option<&Side> {
-        self.capture.as_ref().or(self.playback.as_ref())
+        self.capture.as_ref().or(self.playback.as_deref())
     }
 
     /// Frames of the device's counter beyond [`AlsaDevice::position`]. With `exact` the driver reads the hardware.
@@ -349,10 +221,11 @@ impl AlsaDevice {
             Phase::Broken(cause) => return self.restart(cause),
             Phase::Running => {}
         }
-        if std::mem::take(&mut self.playback_recovered) {
+        if std::mem::take(&mut self.failure_changed) {
             return Check::Report(Wake::Changed);
         }
-        if self.reservations.iter().any(Reservation::is_asked_for) {
+        let of_outputs = self.playback.iter().filter_map(|side| side.reservation.as_ref());
+        if self.reservations.iter().chain(of_outputs).any(Reservation::is_asked_for) {
             return self.give_up(Gone::AskedFor);
         }
         if self.source_watch.as_ref().is_some_and(SourceWatch::is_gone) {
@@ -431,7 +304,7 @@ impl AlsaDevice {
             self.position += frames;
             self.drift.restart(self.facts.rate.0);
             // Output for the lost frames is too late. Restart playback, so that it is in step with capture again.
-            self.playback_failed = self.playback.is_some();
+            self.playback_failed |= self.playback.is_some();
             return Check::Report(Wake::Lost { frames, cause: LossCause::Silent });
         }
         if period <= moved {
@@ -446,18 +319,6 @@ impl AlsaDevice {
     }
 }
 
-/// The silence with which `side` starts. `period` is that of the pacing side; `alone`: there are no inputs.
-fn prefill_of(side: &Side, rate: SampleRate, period: usize, alone: bool) -> Prefill {
-    Prefill::new(Circumstances {
-        kind: side.kind,
-        alone,
-        rate_hz: rate.0 as usize,
-        period,
-        playback_period: side.period_frames,
-        buffer: side.buffer_frames,
-    })
-}
-
 impl Device for AlsaDevice {
     fn facts(&self) -> &DeviceFacts {
         &self.facts
@@ -468,7 +329,7 @@ impl Device for AlsaDevice {
             return Err(StartError { call: "start", errno: libc::ENODEV });
         }
         let (prefill, linked) = (self.prefill.frames(), self.facts.linked);
-        let started = start_pair(self.capture.as_mut(), self.playback.as_mut(), prefill, linked, Order::Together);
+        let started = start_pair(self.capture.as_mut(), self.playback.as_deref_mut(), prefill, linked, Order::Together);
         let started = started.map_err(|(call, errno)| StartError { call, errno })?;
         self.started_ns = self.now_ns();
         self.prefill.started(self.started_ns);
@@ -479,8 +340,12 @@ impl Device for AlsaDevice {
         (self.exact_due_ns, self.wrong_rate) = (0, None);
         (self.unmeasured, self.gap_reading) = (None, None);
         (self.skip_frames, self.fault_suspected) = (0, false);
-        self.playback_failed = started == Started::CaptureAlone;
-        (self.playback_gone, self.playback_late, self.playback_recovered) = (false, false, false);
+        // Outputs that are to follow are away before the start.
+        let are_away = self.playback.is_none() && self.outputs.is_some();
+        self.playback_failed = started == Started::CaptureAlone || are_away;
+        (self.playback_gone, self.playback_late) = (are_away, false);
+        (self.outage_told, self.failure_changed) = (are_away, are_away);
+        self.playback_progress = (self.started_ns, 0);
         self.restart_attempts.reset();
         self.playback_restart_attempts.reset();
         self.phase = Phase::Running;
@@ -519,7 +384,7 @@ impl Device for AlsaDevice {
         let period = self.facts.period_frames;
         let mut sink = Sink {
             alone: self.capture.is_none(),
-            playback: self.playback.as_mut(),
+            playback: self.playback.as_deref_mut(),
             skip_frames: &mut self.skip_frames,
             playback_failed: &mut self.playback_failed,
             unheard_frames: &mut self.unheard_frames,
@@ -533,8 +398,9 @@ impl Device for AlsaDevice {
         }
         if !self.playback_failed && self.skip_frames == 0 {
             self.playback_restart_attempts.reset();
-            if self.playback.is_some() && std::mem::take(&mut self.playback_late) {
-                self.playback_recovered = true;
+            self.playback_late = false;
+            if std::mem::take(&mut self.outage_told) {
+                self.failure_changed = true;
                 self.outage_frames = self.unheard_frames - self.unheard_before;
             }
             self.unheard_before = self.unheard_frames;
@@ -574,7 +440,7 @@ impl Device for AlsaDevice {
     fn stop(&mut self) {
         if matches!(self.phase, Phase::Running | Phase::Broken(_)) {
             self.phase = Phase::Stopped;
-            for side in self.capture.iter().chain(&self.playback) {
+            for side in self.capture.iter().chain(self.playback.as_deref()) {
                 side.pcm.drop().ok();
             }
         }
@@ -592,6 +458,7 @@ impl Device for AlsaDevice {
     fn failure(&self) -> Option<&'static str> {
         match self.phase {
             Phase::Gone(reason) => Some(reason.text()),
+            _ if self.playback_gone && self.outputs.is_some() => Some(OUTPUTS_AWAY),
             _ if self.playback_gone => Some(OUTPUTS_GONE),
             _ if self.playback_late => Some(OUTPUTS_LATE),
             _ => None,

@@ -40,8 +40,10 @@ pub(super) fn split_names(pcm: &str) -> (&str, &str) {
 }
 
 /// Whether `pcm` names a pair whose outputs are not on the card of its inputs.
-pub fn are_outputs_apart(pcm: &str) -> bool {
-    let (capture, playback) = split_names(pcm);
+pub(super) fn are_outputs_apart(pcm: &str) -> bool {
+    // One name may have the number of the card, and the other one its id.
+    let lasting = lasting(pcm);
+    let (capture, playback) = split_names(&lasting);
     if capture == playback || capture == "-" || playback == "-" {
         return false;
     }

@@ -12,7 +12,12 @@ use ::alsa::pcm::Frames;
 const SERVER_BLOCK_FRAMES: usize = 2048;
 
 /// The failure of outputs that are gone while the inputs run.
-pub(super) const OUTPUTS_GONE: &str = "the outputs are gone and silent; the inputs continue; the outputs are opened again when they are there and nothing is recorded";
+pub(super) const OUTPUTS_GONE: &str = "the outputs are gone and silent; the inputs continue; the outputs are opened again \
+     when they are there and nothing is recorded";
+
+/// The failure of outputs that are opened again during the recording.
+pub(super) const OUTPUTS_AWAY: &str =
+    "the outputs are gone and silent; the recording continues; they are opened again when they are back";
 
 /// The failure of outputs that run dry at each restart.
 pub(super) const OUTPUTS_LATE: &str =
@@ -21,10 +26,10 @@ pub(super) const OUTPUTS_LATE: &str =
 /// Whether `failure`, of [`Device::failure`](crate::device::Device::failure), is one of the outputs alone. This is
 /// realtime-safe.
 pub fn is_outputs_failure(failure: &str) -> bool {
-    failure == OUTPUTS_GONE || failure == OUTPUTS_LATE
+    [OUTPUTS_GONE, OUTPUTS_AWAY, OUTPUTS_LATE].contains(&failure)
 }
 
-/// Whether `failure` says that the outputs are gone while the inputs run.
+/// Whether `failure` says that the outputs are gone until the whole device is opened again.
 pub fn are_outputs_gone(failure: &str) -> bool {
     failure == OUTPUTS_GONE
 }
@@ -33,10 +38,19 @@ impl AlsaDevice {
     /// Checks the playback side of a pair; restarts it or gives it up if it failed. `None`: nothing to report, the
     /// caller continues with capture. `period` is in frames, and `captured` frames wait in the capture ring.
     pub(super) fn check_playback(&mut self, period: u64, captured: u64) -> Option<Check> {
-        if self.playback_gone || self.capture.is_none() {
+        if self.capture.is_none() || (self.playback_gone && self.outputs.is_none()) {
             return None;
         }
         let now_ns = self.now_ns();
+        if self.playback.is_none() {
+            self.adopt_playback();
+        }
+        if self.playback.is_none() {
+            return self.tell_of_away_outputs(now_ns);
+        }
+        if self.is_playback_stuck(now_ns) {
+            return self.reopen_playback();
+        }
         let side = self.playback.as_mut()?;
         let room = side.pcm.avail_update().map_err(|e| errno(&e));
         if let (Ok(room), false) = (room, self.playback_failed) {
@@ -58,11 +72,16 @@ impl AlsaDevice {
         }
         let fault = diagnose(&side.pcm);
         // A side that had failed before is restarted alone: a restart of both would cost a gap in the recording each time.
-        if fault == Some(Fault::Suspend) && !self.playback_failed {
+        if fault == Some(Fault::Suspend) && !self.playback_failed && self.outputs.is_none() {
             self.phase = Phase::Broken(LossCause::Suspend);
             return None;
         }
-        if let Some(Fault::Gone(_)) = fault {
+        let is_gone = matches!(fault, Some(Fault::Gone(_)));
+        if is_gone && self.outputs.is_some() {
+            return self.reopen_playback();
+        }
+        if is_gone {
+            self.outage_told = true;
             (self.playback_gone, self.playback_late, self.playback_failed) = (true, false, true);
             return Some(Check::Report(Wake::Changed));
         }
@@ -74,6 +93,9 @@ impl AlsaDevice {
         if fault == Some(Fault::Xrun) {
             self.prefill.ran_dry(now_ns);
         }
+        if self.outputs.is_some() && side.kind == Kind::Server {
+            return self.restart_by_thread(now_ns);
+        }
         let (was_late, prefill) = (self.playback_late, self.prefill.frames());
         self.playback_late |= self.playback_restart_attempts.attempt_again(now_ns);
         self.playback_failed = start_playback(side, prefill).is_err();
@@ -83,7 +105,10 @@ impl AlsaDevice {
         self.drift.restart(self.facts.rate.0);
         self.latency.restart(prefill);
         match (was_late, self.playback_late) {
-            (false, true) => Some(Check::Report(Wake::Changed)),
+            (false, true) => {
+                self.outage_told = true;
+                Some(Check::Report(Wake::Changed))
+            }
             (true, _) => None,
             _ => Some(Check::Report(Wake::PlaybackXrun)),
         }

@@ -124,7 +124,7 @@ impl AlsaDevice {
     /// The device is gone: stops both sides.
     pub(super) fn give_up(&mut self, reason: Gone) -> Check {
         self.phase = Phase::Gone(reason);
-        for side in self.capture.iter().chain(&self.playback) {
+        for side in self.capture.iter().chain(self.playback.as_deref()) {
             side.pcm.drop().ok();
         }
         Check::Report(Wake::Gone)
@@ -159,7 +159,8 @@ impl AlsaDevice {
         if self.capture.is_none() {
             self.prefill.ran_dry(now_ns);
         }
-        let playback = if self.playback_gone { None } else { self.playback.as_mut() };
+        self.hand_over_server();
+        let playback = if self.playback_gone { None } else { self.playback.as_deref_mut() };
         // The calls of a server's stream may wait for the server, and the inputs lose sound meanwhile.
         let is_server = playback.as_ref().is_some_and(|side| side.kind == Kind::Server);
         let order = if is_server { Order::CaptureFirst } else { Order::Together };
@@ -171,7 +172,8 @@ impl AlsaDevice {
                 self.blocks.restart();
                 self.latency.restart(self.prefill.frames());
                 (self.unmeasured, self.gap_reading) = (Some(self.unmeasured.unwrap_or(cause)), None);
-                self.playback_failed = self.playback_gone || started == Started::CaptureAlone;
+                let are_away = self.playback.is_none() && self.outputs.is_some();
+                self.playback_failed = self.playback_gone || are_away || started == Started::CaptureAlone;
                 self.skip_frames = match (&self.capture, &self.playback) {
                     (Some(capture), Some(playback)) if is_server && !self.playback_failed => {
                         captured_before(capture, playback, self.prefill.frames())
@@ -267,7 +269,7 @@ pub(super) fn start_playback(side: &mut Side, prefill: usize) -> Result<(), Call
 }
 
 /// Stops `side` and starts it with `prefill` frames of silence.
-fn start_filled(side: &mut Side, prefill: usize) -> Result<(), CallError> {
+pub(super) fn start_filled(side: &mut Side, prefill: usize) -> Result<(), CallError> {
     make_ready(&side.pcm)?;
     fill(side, prefill)?;
     start(&side.pcm)
@@ -283,7 +285,8 @@ fn make_ready(pcm: &PCM) -> Result<(), CallError> {
     pcm.prepare().map_err(|e| ("snd_pcm_prepare", errno(&e)))
 }
 
-fn fill(side: &mut Side, prefill: usize) -> Result<(), CallError> {
+pub(super) fn fill(side: &mut Side, prefill: usize) -> Result<(), CallError> {
+    side.written = 0;
     match side.write_silence(prefill) {
         Ok(written) if written == prefill => Ok(()),
         Ok(_) => Err(("snd_pcm_writei", libc::EAGAIN)),
@@ -291,7 +294,7 @@ fn fill(side: &mut Side, prefill: usize) -> Result<(), CallError> {
     }
 }
 
-fn start(pcm: &PCM) -> Result<(), CallError> {
+pub(super) fn start(pcm: &PCM) -> Result<(), CallError> {
     if pcm.state_raw() == state::RUNNING {
         return Ok(());
     }

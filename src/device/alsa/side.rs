@@ -10,6 +10,7 @@ use super::pcm::{
     system_says,
 };
 use super::planar::{Planar, Touched};
+use super::reserve::Reservation;
 use super::ring;
 use super::source_watch::{StreamWatch, Watched};
 use crate::device::DeviceError;
@@ -53,6 +54,11 @@ pub(super) struct Side {
     pub(super) stamps: bool,
     /// The source of the sound, if a server can take it away.
     pub(super) watched: Option<Watched>,
+    /// Frames that were written since the prefill began.
+    pub(super) written: u64,
+    /// The card of outputs that are on another card than the inputs. The last field, because the PCM must be closed before
+    /// the card is given back.
+    pub(super) reservation: Option<Reservation>,
 }
 
 /// A setting that the device may accept.
@@ -117,6 +123,8 @@ impl Side {
             spoiled: 0,
             stamps: kind != Kind::Server && enable_stamps(&pcm).is_ok(),
             watched: watched(&pcm, want, ports.as_ref()),
+            written: 0,
+            reservation: None,
             pcm,
         })
     }
@@ -170,6 +178,7 @@ impl Side {
                 Err(e) => return Err(e),
             }
         }
+        self.written += written as u64;
         Ok(written)
     }
 

@@ -35,7 +35,7 @@ impl AlsaDevice {
             poll(&mut [], nap_ms).ok();
             return;
         }
-        let Some(side) = self.capture.as_ref().or(self.playback.as_ref()) else { return };
+        let Some(side) = self.capture.as_ref().or(self.playback.as_deref()) else { return };
         if side.pcm.fill(&mut self.fds).is_err() {
             self.fault_suspected = true;
             self.empty_wakes = EMPTY_WAKE_COUNT_MAX;

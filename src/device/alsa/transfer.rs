@@ -98,11 +98,14 @@ impl Sink<'_> {
     fn consume(&mut self, input: Input<'_>, process: &mut Process<'_>) -> usize {
         let frames = input.frames;
         let Some(side) = self.playback.as_deref_mut() else {
+            // The outputs are away, and are to be heard again.
+            *self.unheard_frames += if *self.playback_failed { frames as u64 } else { 0 };
             process(input, Output::none(frames));
             return frames;
         };
         if !*self.playback_failed && *self.skip_frames == 0 {
             let (produced, taken) = play(side, &input, process);
+            side.written += produced as u64;
             *self.playback_failed = !taken;
             if 0 < produced {
                 return produced;

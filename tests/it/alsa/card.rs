@@ -115,7 +115,7 @@ pub(super) fn on_a_test_card(test: &str, body: fn()) {
 }
 
 /// The plugin's library, built once per process.
-fn plugin() -> Result<PathBuf, String> {
+pub(crate) fn plugin() -> Result<PathBuf, String> {
     static BUILT: OnceLock<Result<PathBuf, String>> = OnceLock::new();
     BUILT.get_or_init(build).clone()
 }
@@ -173,5 +173,6 @@ fn configuration(plugin: &Path, folder: &Path) -> String {
     text + &card_of_number
         + "pcm.wrong { type hw server \"none\" card 0 }\n"
         + "pcm.converted { type rate slave { pcm \"ramp_m\" rate 48000 } }\n"
+        + "pcm.desk { type asym capture.pcm \"hwloop_m\" playback.pcm \"loop_m\" }\n"
         + "pcm.mic { type asym capture.pcm \"ramp_m\" }\npcm.speaker { type asym playback.pcm \"loop_m\" }\n"
 }

@@ -16,6 +16,7 @@ mod outputs;
 mod overwritten;
 mod witnessed;
 
+pub(crate) use card::plugin;
 use card::{Bus, Fault, on_a_test_card};
 use faultless::device::alsa::{AlsaDevice, Gone};
 use faultless::device::signal::Signal;

@@ -2,19 +2,26 @@
 //! Thread: test.
 
 use super::card::{Bus, Fault, on_a_test_card};
-use super::{Listener, listen, loop_spec, open};
+use super::reconnect::threads;
+use super::{Listener, listen, loop_spec, open, put, sample};
 use crate::util::place;
 use faultless::control::{Control, Notice, Purpose, Setup};
+use faultless::device::alsa::AlsaDevice;
 use faultless::device::{Device, DeviceSpec, LossCause, Wake};
 use faultless::format::TakeFormat;
 use faultless::time::Frames;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
+/// A pair, its card of the inputs and that of the outputs: outputs like a sound server's, and outputs of a card.
+const PAIRS: [(&str, &str, &str); 2] = [("hwloop_m,loop_m", "hwloop", "loop"), ("loop_m,hwloop_m", "loop", "hwloop")];
+
 /// A session that records the inputs of one card, and plays on another one.
 struct Recording {
     control: Control,
     told: Vec<Notice>,
+    /// Faults of the audio thread during the pass.
+    faults: Option<u64>,
 }
 
 impl Recording {
@@ -22,7 +29,7 @@ impl Recording {
         let device = DeviceSpec { period_frames: Some(128), buffer_frames: Some(8_192), ..loop_spec(name) };
         let run = crate::record::threads_setup(256 << 20);
         let setup = Setup { folder: folder.to_owned(), purpose: Purpose::Record, device, format: TakeFormat::S24, run };
-        let mut recording = Recording { control: Control::open(setup).unwrap(), told: Vec::new() };
+        let mut recording = Recording { control: Control::open(setup).unwrap(), told: Vec::new(), faults: None };
         recording.control.arm_inputs(4).unwrap();
         recording.control.record(Frames(u64::MAX)).unwrap();
         recording.until("it records", |it| it.control.pass_reading().is_some());
@@ -58,7 +65,16 @@ impl Recording {
     fn stop_recording(&mut self) -> u64 {
         self.control.stop();
         self.until("the pass is over", |it| !it.control.is_recording());
-        self.control.take_report().unwrap().frames_lost
+        let report = self.control.take_report().unwrap();
+        self.faults = report.audio_thread.faults();
+        report.frames_lost
+    }
+
+    /// Closes the session: no PCM stays open, and no thread remains.
+    fn end(self, inputs: &Bus, outputs: &Bus) {
+        self.control.close();
+        assert_eq!((inputs.open(), outputs.open()), (0, 0));
+        assert!(!threads().contains(&"outputs".to_owned()), "{:?}", threads());
     }
 }
 
@@ -67,17 +83,21 @@ impl Recording {
 fn inputs_that_were_suspended_run_again_although_the_outputs_are_gone() {
     on_a_test_card("alsa::outputs::inputs_that_were_suspended_run_again_although_the_outputs_are_gone", || {
         let (inputs, outputs) = (Bus::of("hwloop"), Bus::of("loop"));
-        let mut device = open(&DeviceSpec { period_frames: Some(128), ..loop_spec("hwloop_m,loop_m") });
-        device.start().unwrap();
-        let mut listener = Listener::default();
-        assert_eq!(listen(&mut device, &mut listener, 4_000), []);
-        outputs.inject(Fault::UnpluggedForGood, 0);
-        inputs.inject(Fault::Suspend, 0);
-        let wakes = listen(&mut device, &mut listener, 8_000);
-        let lost = |wake: &Wake| matches!(wake, Wake::Lost { cause: LossCause::Suspend, .. });
-        assert_eq!(wakes.iter().filter(|wake| lost(wake)).count(), 1, "{wakes:?}");
-        assert!(wakes.iter().all(|wake| lost(wake) || *wake == Wake::Changed), "{wakes:?}");
-        assert!(device.failure().is_some_and(|text| text.contains("the outputs are gone")), "{:?}", device.failure());
+        for name in ["hwloop_m,loop_m", "desk"] {
+            let mut device = open(&DeviceSpec { period_frames: Some(128), ..loop_spec(name) });
+            device.start().unwrap();
+            let mut listener = Listener::default();
+            assert_eq!(listen(&mut device, &mut listener, 4_000), []);
+            outputs.inject(Fault::UnpluggedForGood, 0);
+            inputs.inject(Fault::Suspend, 0);
+            let wakes = listen(&mut device, &mut listener, 16_000);
+            let lost = |wake: &Wake| matches!(wake, Wake::Lost { cause: LossCause::Suspend, .. });
+            assert_eq!(wakes.iter().filter(|wake| lost(wake)).count(), 1, "{name}: {wakes:?}");
+            assert!(wakes.iter().all(|wake| lost(wake) || *wake == Wake::Changed), "{name}: {wakes:?}");
+            let failure = device.failure();
+            assert!(failure.is_some_and(|text| text.contains("the outputs are gone")), "{name}: {failure:?}");
+            outputs.plug_in();
+        }
     });
 }
 
@@ -86,7 +106,7 @@ fn inputs_that_were_suspended_run_again_although_the_outputs_are_gone() {
 fn each_outage_of_the_outputs_has_a_notice_at_its_begin_and_at_its_end() {
     on_a_test_card("alsa::outputs::each_outage_of_the_outputs_has_a_notice_at_its_begin_and_at_its_end", || {
         let (place, outputs) = (place(), Bus::of("loop"));
-        let mut it = Recording::start(&place.path().join("session"), "hwloop_m,loop_m");
+        let mut it = Recording::start(&place.path().join("session"), "desk");
         for outage in 1..=2 {
             it.for_ms(300);
             outputs.inject(Fault::PlaybackXrun, 12);
@@ -99,50 +119,183 @@ fn each_outage_of_the_outputs_has_a_notice_at_its_begin_and_at_its_end() {
 }
 
 #[test]
-fn inputs_come_back_at_once_while_the_outputs_are_busy() {
-    on_a_test_card("alsa::outputs::inputs_come_back_at_once_while_the_outputs_are_busy", || {
-        let (place, inputs, outputs) = (place(), Bus::of("hwloop"), Bus::of("loop"));
-        let mut it = Recording::start(&place.path().join("session"), "hwloop_m,loop_m");
-        it.for_ms(200);
-        inputs.inject(Fault::UnpluggedForGood, 0);
-        outputs.inject(Fault::UnpluggedForGood, 0);
-        it.until("the device is gone", |it| it.control.is_device_gone());
-        outputs.inject(Fault::Busy, 0);
-        outputs.plug_in_busy();
-        let starts = inputs.starts();
-        inputs.plug_in();
-        it.until("the inputs are back", |it| it.times("the device is back") == 1);
-        assert_eq!((inputs.starts(), outputs.open()), (starts + 1, 0));
-        assert_eq!(it.times("it came back with its inputs alone"), 1, "{:?}", it.told);
-        it.for_ms(300);
-        // The outputs are free again. They are not opened while something is recorded, because that interrupts the inputs.
-        outputs.inject(Fault::None, 0);
-        it.for_ms(1_500);
-        assert_eq!((inputs.starts(), outputs.open()), (starts + 1, 0));
-        it.stop_recording();
-        it.until("the outputs are back", |it| it.times("the device is back") == 2);
-        assert_eq!((it.times("its outputs are there again"), it.times("the device is gone")), (1, 1), "{:?}", it.told);
-        assert_eq!((inputs.open(), outputs.open()), (1, 1));
-        it.control.close();
-        assert_eq!((inputs.open(), outputs.open()), (0, 0));
+fn inputs_come_back_at_once_while_the_outputs_are_busy_and_the_outputs_follow() {
+    on_a_test_card("alsa::outputs::inputs_come_back_at_once_while_the_outputs_are_busy_and_the_outputs_follow", || {
+        for (name, inputs, outputs) in PAIRS {
+            let (place, inputs, outputs) = (place(), Bus::of(inputs), Bus::of(outputs));
+            let mut it = Recording::start(&place.path().join("session"), name);
+            it.for_ms(200);
+            inputs.inject(Fault::UnpluggedForGood, 0);
+            outputs.inject(Fault::UnpluggedForGood, 0);
+            it.until("the device is gone", |it| it.control.is_device_gone());
+            outputs.inject(Fault::Busy, 0);
+            outputs.plug_in_busy();
+            let starts = inputs.starts();
+            inputs.plug_in();
+            it.until("the inputs are back", |it| it.times("the device is back") == 1);
+            assert_eq!((inputs.starts(), outputs.open()), (starts + 1, 0));
+            assert_eq!(it.times("the outputs are gone and silent; the recording continues"), 1, "{:?}", it.told);
+            it.for_ms(300);
+            outputs.inject(Fault::None, 0);
+            it.until("the outputs are back", |it| it.times("the outputs play again") == 1);
+            assert_eq!((inputs.starts(), outputs.open()), (starts + 1, 1), "{name}");
+            it.stop_recording();
+            assert_eq!((it.times("the device is gone"), it.times("it came back with")), (1, 0), "{:?}", it.told);
+            it.end(&inputs, &outputs);
+        }
+    });
+}
+
+/// Outputs that went away stayed silent until the whole device was opened again.
+#[test]
+fn outputs_that_go_away_several_times_come_back_during_the_pass_and_cost_no_frame_and_no_fault() {
+    on_a_test_card(
+        "alsa::outputs::outputs_that_go_away_several_times_come_back_during_the_pass_and_cost_no_frame_and_no_fault",
+        || {
+            for (name, inputs, outputs) in PAIRS {
+                let (place, inputs, outputs) = (place(), Bus::of(inputs), Bus::of(outputs));
+                let mut it = Recording::start(&place.path().join("session"), name);
+                let starts = inputs.starts();
+                for outage in 1..=4 {
+                    it.for_ms(200);
+                    outputs.inject(Fault::UnpluggedForGood, 0);
+                    it.until("the outputs are gone", |it| it.times("the outputs are gone") == outage);
+                    it.for_ms(50 * outage as u64);
+                    outputs.plug_in();
+                    it.until("they are back", |it| it.times("the outputs play again; they were silent for") == outage);
+                }
+                assert_eq!((inputs.starts(), it.stop_recording()), (starts, 0), "{name}: {:?}", it.told);
+                assert_eq!(it.faults, Some(0), "{name}");
+                it.end(&inputs, &outputs);
+            }
+        },
+    );
+}
+
+/// One name for both directions: the outputs cannot be opened without the inputs.
+#[test]
+fn outputs_of_the_device_of_the_inputs_are_opened_again_when_nothing_is_recorded() {
+    on_a_test_card(
+        "alsa::outputs::outputs_of_the_device_of_the_inputs_are_opened_again_when_nothing_is_recorded",
+        || {
+            let (place, inputs, outputs) = (place(), Bus::of("hwloop"), Bus::of("loop"));
+            let mut it = Recording::start(&place.path().join("session"), "desk");
+            it.for_ms(200);
+            outputs.inject(Fault::UnpluggedForGood, 0);
+            it.until("the outputs are gone", |it| it.times("the outputs are gone") == 1);
+            let starts = inputs.starts();
+            outputs.plug_in();
+            it.for_ms(1_500);
+            assert_eq!((inputs.starts(), it.stop_recording()), (starts, 0), "{:?}", it.told);
+            it.until("the outputs are back", |it| it.times("the device is back") == 1);
+            assert_eq!((inputs.starts(), it.times("the device is gone")), (starts + 1, 0), "{:?}", it.told);
+            it.end(&inputs, &outputs);
+        },
+    );
+}
+
+#[test]
+fn a_stop_while_the_outputs_are_away_leaves_no_thread_and_no_device_behind() {
+    on_a_test_card("alsa::outputs::a_stop_while_the_outputs_are_away_leaves_no_thread_and_no_device_behind", || {
+        for (name, inputs, outputs) in PAIRS {
+            for comes_back in [false, true] {
+                let (place, inputs, outputs) = (place(), Bus::of(inputs), Bus::of(outputs));
+                let mut it = Recording::start(&place.path().join("session"), name);
+                outputs.inject(Fault::UnpluggedForGood, 0);
+                it.until("the outputs are gone", |it| it.times("the outputs are gone") == 1);
+                if comes_back {
+                    outputs.plug_in();
+                }
+                it.end(&inputs, &outputs);
+                outputs.plug_in();
+            }
+        }
+    });
+}
+
+/// A sound server that was killed and started again leaves a stream that runs and plays nothing.
+#[test]
+fn outputs_that_run_and_play_nothing_are_opened_again() {
+    on_a_test_card("alsa::outputs::outputs_that_run_and_play_nothing_are_opened_again", || {
+        for (name, inputs, outputs) in PAIRS {
+            let (place, inputs, outputs) = (place(), Bus::of(inputs), Bus::of(outputs));
+            let mut it = Recording::start(&place.path().join("session"), name);
+            it.for_ms(300);
+            outputs.inject(Fault::Stuck, 0);
+            it.until("the outputs are gone", |it| it.times("the outputs are gone") == 1);
+            outputs.inject(Fault::None, 0);
+            it.until("they are back", |it| it.times("the outputs play again") == 1);
+            assert_eq!(it.stop_recording(), 0, "{name}: {:?}", it.told);
+            it.end(&inputs, &outputs);
+        }
     });
 }
 
 #[test]
-fn outputs_that_went_away_are_opened_again_when_nothing_is_recorded() {
-    on_a_test_card("alsa::outputs::outputs_that_went_away_are_opened_again_when_nothing_is_recorded", || {
-        let (place, inputs, outputs) = (place(), Bus::of("hwloop"), Bus::of("loop"));
-        let mut it = Recording::start(&place.path().join("session"), "hwloop_m,loop_m");
-        it.for_ms(200);
-        outputs.inject(Fault::UnpluggedForGood, 0);
-        it.until("the outputs are gone", |it| it.times("the outputs are gone") == 1);
-        let starts = inputs.starts();
-        outputs.plug_in();
-        it.for_ms(1_500);
-        assert_eq!((inputs.starts(), it.stop_recording()), (starts, 0), "{:?}", it.told);
-        it.until("the outputs are back", |it| it.times("the device is back") == 1);
-        assert_eq!((inputs.starts(), it.times("the device is gone")), (starts + 1, 0), "{:?}", it.told);
-        it.control.close();
-        assert_eq!((inputs.open(), outputs.open()), (0, 0));
+fn outputs_that_come_back_play_the_frames_of_that_time() {
+    on_a_test_card("alsa::outputs::outputs_that_come_back_play_the_frames_of_that_time", || {
+        for (name, _, outputs) in PAIRS {
+            let bus = Bus::of(outputs);
+            let mut device = open(&DeviceSpec { period_frames: Some(128), ..loop_spec(name) });
+            device.start().unwrap();
+            let mut position = 0;
+            for outage in 0..3 {
+                play(&mut device, &mut position, |device, _| device.failure().is_none());
+                bus.inject(Fault::UnpluggedForGood, 0);
+                play(&mut device, &mut position, |device, _| device.failure().is_some());
+                bus.plug_in();
+                let unheard = device.unheard_frames();
+                play(&mut device, &mut position, |device, _| device.failure().is_none());
+                // Frame n is played `prefill_frames` after the inputs' frame n. Both cards have the same clock.
+                let (begin, stop) = (position, position + 8_000);
+                let ear = format!("{outputs}_m,-");
+                let ear = std::thread::spawn(move || hear(&ear, 4_000));
+                play(&mut device, &mut position, |_, position| stop <= position);
+                let heard = ear.join().unwrap();
+                let wrong = heard.windows(2).filter(|pair| pair[0] + 1 != pair[1]).count();
+                let last = u64::from(*heard.last().unwrap());
+                println!(
+                    "{name} {outage}: {wrong} steps, {last} of {begin}..{stop}, {} silent",
+                    device.unheard_frames() - unheard
+                );
+                assert!(wrong <= 2 && (begin..stop).contains(&last), "{name}: {heard:?}");
+            }
+        }
     });
+}
+
+/// Moves periods and plays the number of each frame, until `so` returns true.
+fn play(device: &mut AlsaDevice, position: &mut u64, so: impl Fn(&AlsaDevice, u64) -> bool) {
+    let since = Instant::now();
+    let mut again = 0;
+    while !so(device, *position) || again < 20 {
+        assert!(since.elapsed() < Duration::from_secs(20), "{:?} at {position}", device.failure());
+        again = if so(device, *position) { again + 1 } else { 0 };
+        match device.wait(Duration::from_millis(200)) {
+            Wake::Ready => {
+                device.cycle(&mut |input, mut output| {
+                    for frame in 0..if output.channels == 0 { 0 } else { input.frames } {
+                        put(&mut output, frame, 0, (*position + frame as u64) as i32);
+                    }
+                    *position += input.frames as u64;
+                });
+            }
+            Wake::Lost { frames, .. } => panic!("{frames} frames were lost"),
+            Wake::Gone => panic!("it is gone"),
+            Wake::Timeout | Wake::Changed | Wake::PlaybackXrun => {}
+        }
+    }
+}
+
+/// The sound of `frames` frames that the card of `name` plays.
+fn hear(name: &str, frames: usize) -> Vec<u32> {
+    let mut ear = open(&DeviceSpec { period_frames: Some(128), ..loop_spec(name) });
+    ear.start().unwrap();
+    let mut heard = Vec::new();
+    while heard.len() < frames {
+        if ear.wait(Duration::from_millis(200)) == Wake::Ready {
+            ear.cycle(&mut |input, _| heard.extend((0..input.frames).map(|frame| sample(&input, frame, 0) as u32)));
+        }
+    }
+    heard
 }

@@ -250,7 +250,7 @@ fn a_stop_while_the_card_is_gone_leaves_no_thread_and_no_device_behind() {
 }
 
 /// The names of this process's threads.
-fn threads() -> Vec<String> {
+pub(super) fn threads() -> Vec<String> {
     let tasks = std::fs::read_dir("/proc/self/task").unwrap().flatten();
     tasks
         .filter_map(|task| std::fs::read_to_string(task.path().join("comm")).ok())

@@ -188,6 +188,41 @@ fn a_prefill_that_is_doubled_costs_no_allocation_and_no_fault() {
 }
 
 #[test]
+fn outputs_that_go_away_and_come_back_cost_no_allocation_and_no_fault() {
+    on_a_test_card("alsa::witnessed::outputs_that_go_away_and_come_back_cost_no_allocation_and_no_fault", || {
+        for (name, outputs) in
+            [("hwloop_m,loop_m", "loop"), ("loop_m,hwloop_m", "hwloop"), ("loop_r,hwloop_n", "hwloop")]
+        {
+            let bus = Bus::of(outputs);
+            let mut device = open(&DeviceSpec { period_frames: Some(128), ..loop_spec(name) });
+            device.start().unwrap();
+            prepare();
+            let until_failed = |device: &mut AlsaDevice, failed: bool| {
+                for _ in 0..800 {
+                    let cost = cycles(device, 4, &mut |_, output| output.bytes.fill(0));
+                    assert_eq!((cost.allocations, cost.minor_faults, cost.major_faults), (0, 0, 0), "{name}: {cost:?}");
+                    if device.failure().is_some() == failed {
+                        return;
+                    }
+                }
+                panic!("{name}: {:?}", device.failure());
+            };
+            for _ in 0..3 {
+                bus.inject(Fault::UnpluggedForGood, 0);
+                until_failed(&mut device, true);
+                bus.plug_in();
+                until_failed(&mut device, false);
+                // A server's outputs are restarted by the thread too.
+                bus.inject(Fault::PlaybackXrun, 2);
+                let cost = cycles(&mut device, 40, &mut |_, output| output.bytes.fill(0));
+                assert_eq!((cost.allocations, cost.minor_faults, cost.major_faults), (0, 0, 0), "{name}: {cost:?}");
+                until_failed(&mut device, false);
+            }
+        }
+    });
+}
+
+#[test]
 fn the_measurement_of_drift_costs_no_allocation_and_no_fault() {
     on_a_test_card("alsa::witnessed::the_measurement_of_drift_costs_no_allocation_and_no_fault", || {
         // The card that plays is faster by 20,000 ppm, so that the test is short.

@@ -27,6 +27,9 @@ impl Drop for Service {
     /// Ends the process in order and waits for it: a server that is killed leaves its entries in shared memory, and the
     /// registry of JACK has room for eight servers.
     fn drop(&mut self) {
+        if matches!(self.0.try_wait(), Ok(Some(_))) {
+            return;
+        }
         Command::new("sh").args(["-c", &format!("kill -TERM {}", self.0.id())]).status().ok();
         let until = Instant::now() + Duration::from_secs(5);
         while matches!(self.0.try_wait(), Ok(None)) && Instant::now() < until {

@@ -3,7 +3,8 @@
 use super::evidence::{Faults, Kept, Passed, recorder};
 use super::overdub::lies_where_it_was_heard;
 use super::{Server, Service, all_is_heard, await_ready, installed, module, report_of, spawn};
-use crate::util::{Run, faultless, place, run, skip};
+use crate::alsa::plugin;
+use crate::util::{PATIENCE, Run, faultless, place, record, run, skip, start};
 use faultless::device::UNMIXED;
 use faultless::session::session_file::open_read_only;
 use std::fs;
@@ -15,7 +16,7 @@ use tempfile::TempDir;
 /// A server with two sinks: `two` of 2 channels and `many` of 18. What is played to one can be recorded from its monitor.
 struct PipeWire {
     folder: TempDir,
-    _services: [Service; 2],
+    services: [Service; 2],
 }
 
 /// What WirePlumber is to do: nothing but connect streams. No devices, no state on the disk.
@@ -67,31 +68,55 @@ impl PipeWire {
             ),
         )
         .unwrap();
+        let server = PipeWire { services: PipeWire::services(folder.path()), folder };
+        server.await_sinks();
+        Ok(server)
+    }
+
+    /// Starts WirePlumber and the server.
+    fn services(folder: &Path) -> [Service; 2] {
         let service = |program: &str| {
             let mut command = Command::new(program);
             for (name, part) in [("CONFIG", "config"), ("STATE", "state"), ("CACHE", "cache")] {
-                command.env(format!("XDG_{name}_HOME"), folder.path().join(part));
+                command.env(format!("XDG_{name}_HOME"), folder.join(part));
             }
-            command.env("XDG_RUNTIME_DIR", folder.path()).env("PIPEWIRE_RUNTIME_DIR", folder.path());
+            command.env("XDG_RUNTIME_DIR", folder).env("PIPEWIRE_RUNTIME_DIR", folder);
             command.env_remove("DBUS_SESSION_BUS_ADDRESS");
-            spawn(&mut command, &folder.path().join(format!("{program}.log")))
+            spawn(&mut command, &folder.join(format!("{program}.log")))
         };
         let server = service("pipewire");
-        await_ready("pipewire", || folder.path().join("pipewire-0").exists());
+        await_ready("pipewire", || folder.join("pipewire-0").exists());
         let manager = service("wireplumber");
         await_ready("wireplumber", || {
             let mut question = Command::new("pw-cli");
-            question.args(["ls", "Client"]).env("PIPEWIRE_RUNTIME_DIR", folder.path()).stderr(Stdio::null());
+            question.args(["ls", "Client"]).env("PIPEWIRE_RUNTIME_DIR", folder).stderr(Stdio::null());
             String::from_utf8_lossy(&question.output().unwrap().stdout).contains("WirePlumber")
         });
-        let server = PipeWire { folder, _services: [manager, server] };
-        // The manager prepares the sinks after its start. A client that comes before is connected to another sink.
+        [manager, server]
+    }
+
+    /// The manager prepares the sinks after its start. A client that comes before is connected to another sink.
+    fn await_sinks(&self) {
         await_ready("the sinks of pipewire", || {
-            let ports = server.ports("-o");
+            let ports = self.ports("-o");
             ["two:monitor_", "many:monitor_"].iter().all(|port| ports.contains(port))
         });
         std::thread::sleep(Duration::from_millis(200));
-        Ok(server)
+    }
+
+    /// Kills the server, as a crash does.
+    fn kill(&mut self) {
+        for Service(process) in &mut self.services {
+            process.kill().unwrap();
+            process.wait().unwrap();
+        }
+        fs::remove_file(self.folder.path().join("pipewire-0")).unwrap();
+    }
+
+    /// Starts the server again after [`PipeWire::kill`].
+    fn start_again(&mut self) {
+        self.services = PipeWire::services(self.folder.path());
+        self.await_sinks();
     }
 
     /// The ports of the server (`-o`: outputs), or with `-l` what each of them is connected to.
@@ -389,4 +414,41 @@ fn the_source_that_the_desktop_has_chosen_is_opened_by_its_name_with_all_its_cha
     assert_eq!(chosen.json()["device"], "alsa:pipewire:NODE=eight,CHANNELS=8,default", "{}", chosen.err);
     let typed = record("typed", "--device alsa:pipewire,-");
     assert!(typed.err.contains("source is The eight; its 8 channels are opened"), "{}", typed.err);
+}
+
+/// The outputs stayed silent until the device was opened again.
+#[test]
+fn outputs_come_back_during_a_recording_when_pipewire_is_killed_and_started_again() {
+    let test = "servers::pipewire::outputs_come_back_during_a_recording_when_pipewire_is_killed_and_started_again";
+    let (mut server, plugin) = match (PipeWire::start(256), plugin()) {
+        (Ok(server), Ok(plugin)) => (server, plugin),
+        (Err(reason), _) | (_, Err(reason)) => return skip(test, &reason),
+    };
+    // The inputs are a card with a clock of its own.
+    let (card, config) = (server.folder.path().join("card"), server.folder.path().join("asound.conf"));
+    let card = format!("pcm.card {{ type clk bus \"{}\" channels 2 rate 48000 ramp 1 }}\n", card.display());
+    let text = fs::read_to_string(&config).unwrap();
+    fs::write(&config, format!("{text}pcm_type.clk {{ lib \"{}\" }}\n{card}", plugin.display())).unwrap();
+    let place = place();
+    let folder = place.path().join("session");
+    let mut program = record(&folder, "--device alsa:card,two --inputs 2 --play-along");
+    server.lead(&mut program);
+    let program = start(program);
+    let is_connected = |server: &PipeWire| server.ports("-l").contains("|<- ALSA Playback:");
+    await_ready("the outputs", || is_connected(&server));
+    crate::record::await_sound(&folder.join("audio/In 1-1.wav"));
+    // An outage of less than a second has the notice of outputs that were late.
+    for away in [1_500, 2_500] {
+        std::thread::sleep(Duration::from_millis(1_000));
+        server.kill();
+        std::thread::sleep(Duration::from_millis(away));
+        server.start_again();
+        await_ready("the outputs again", || is_connected(&server));
+    }
+    std::thread::sleep(Duration::from_millis(1_500));
+    program.signal("TERM");
+    let ended = program.wait(PATIENCE);
+    let times = |words: &str| ended.err.matches(words).count();
+    assert_eq!((times("the outputs are gone"), times("the outputs play again")), (2, 2), "{}", ended.err);
+    assert_eq!((times("the device is gone"), &ended.json()["frames_lost"]), (0, &0.into()), "{}", ended.err);
 }
