@@ -388,7 +388,7 @@ pub trait Device: Send {
         None
     }
 
-    /// The begin of a sentence for the user while the clock of the device runs at another rate than the session's. It is
+    /// The start of a sentence for the user while the clock of the device runs at another rate than the session's. It is
     /// apart from [`Device::failure`], because both can be wrong at a time. This is realtime-safe.
     fn wrong_rate(&self) -> Option<&'static str> {
         None
@@ -490,7 +490,7 @@ impl fmt::Display for DeviceError {
 
 impl std::error::Error for DeviceError {}
 
-/// The begin of a sentence about the part of a device that another program uses.
+/// The start of a sentence about the part of a device that another program uses.
 fn is_held(part: Option<&str>) -> String {
     part.map_or_else(|| "the device is".to_owned(), |part| format!("its {part} are"))
 }

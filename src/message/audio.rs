@@ -143,7 +143,7 @@ pub enum AudioEvent {
     },
     /// The clock of the device runs at another rate than the session's, or at that rate again.
     RateChanged {
-        /// The begin of a sentence about the wrong rate; `None` if it is right again.
+        /// The start of a sentence about the wrong rate; `None` if it is right again.
         wrong: Option<&'static str>,
     },
     /// The outputs play again after a [`AudioEvent::DeviceFailed`] that told of their silence.

@@ -169,7 +169,7 @@ impl FrameClock {
         (ahead.at_ns, ahead.count, self.per_ns * 1e9)
     }
 
-    /// The begin of a sentence for the user if the device runs at another rate than requested; `None` while it runs at its own.
+    /// The start of a sentence for the user if the device runs at another rate than requested; `None` while it runs at its own.
     pub(super) fn wrong_rate(&self) -> Option<&'static str> {
         self.wrong_rate
     }
@@ -279,7 +279,7 @@ impl FrameClock {
     }
 }
 
-/// The begin of a sentence for the user about a card that runs at `hz` instead of the requested rate. The audio thread cannot
+/// The start of a sentence for the user about a card that runs at `hz` instead of the requested rate. The audio thread cannot
 /// format text, so there is a constant for each usual rate.
 fn runs_at(hz: f64) -> &'static str {
     macro_rules! sentence {

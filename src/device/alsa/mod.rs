@@ -142,7 +142,7 @@ pub struct AlsaDevice {
     progress_count: u64,
     exact_due_ns: u64,
     unclocked: bool,
-    /// The begin of a sentence for the user, once the device has run at another rate for some seconds.
+    /// The start of a sentence for the user, once the device has run at another rate for some seconds.
     wrong_rate: Option<&'static str>,
     empty_wakes: u32,
     sleeps: u64,
