@@ -67,11 +67,7 @@ pub fn run(args: &RecordArgs) -> Result<(), Failure> {
         wait_for_windows(&mut app);
         wait_for_latency(&mut app);
     }
-    if let Err(error) = app.control().record(Frames(length)) {
-        show_notices(|| app.take_notice());
-        show_notices(|| app.control().take_notice());
-        return Err(error.into());
-    }
+    begin(&mut app, length)?;
     let observed = wait_for_end(&mut app, &mut line, &stop_flag);
     line.clear();
     let control = app.control();
@@ -141,12 +137,20 @@ pub fn run(args: &RecordArgs) -> Result<(), Failure> {
     Ok(())
 }
 
+/// Begins the pass. If it is refused, prints the notices that nobody has seen.
+fn begin(app: &mut TerminalApp, length: u64) -> Result<(), Failure> {
+    let begun = app.control().record(Frames(length));
+    if begun.is_err() {
+        show_notices(|| app.take_notice());
+        show_notices(|| app.control().take_notice());
+    }
+    Ok(begun?)
+}
+
 /// Fails if sound is not that of the source, or if nothing was heard for a while.
 fn judge_sound(args: &RecordArgs, report: &PassReport, device: &str, rate: SampleRate) -> Result<(), Failure> {
     if let Some(text) = report.source_losses.first() {
-        return Err(Failure(format!(
-            "{device}: the takes are whole, but not all of their sound is that of the source: {text}"
-        )));
+        return Err(Failure(format!("{device}: the takes are whole, but not all of their sound is right: {text}")));
     }
     let without_sound = report.frames_without_sound;
     let silent = report.audio_thread.frames_unheard - without_sound;

@@ -257,7 +257,6 @@ impl Control {
         for change in changes.into_iter().flatten() {
             self.notify(Kind::DeviceChanged, change.severity, change.text, &[]);
         }
-        self.outputs_watch.device_opened();
         if let Some((gone_at, inputs)) = found.filter(|(_, inputs)| *inputs != self.present_inputs) {
             self.present_inputs = inputs;
             self.inputs_changed(gone_at, inputs);
@@ -286,6 +285,9 @@ impl Control {
                 self.running.device.source.clone_from(&device.facts().source);
                 self.latency_rest = LatencyRest::new(self.published().device_frames.load(Relaxed));
                 self.note_inputs_found((inputs != self.present_inputs).then_some((gone_at, inputs)));
+                // Before the device is sent: a failure of its outputs comes after this.
+                self.outputs_watch.device_opened();
+                self.outputs_replaced();
                 self.send(AudioCommand::Device(device));
             }
         }

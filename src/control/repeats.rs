@@ -301,6 +301,14 @@ impl Control {
         self.repeats.outputs_failed = None;
     }
 
+    /// The outputs that have failed are replaced with the whole device.
+    pub(super) fn outputs_replaced(&mut self) {
+        if self.is_recording() {
+            self.tell_of_failed_outputs();
+        }
+        self.repeats.outputs_failed = None;
+    }
+
     /// A pass begins. The silence of outputs that have failed before is no part of it.
     pub(super) fn pass_begins_with_outputs(&mut self) {
         let unheard = self.running.published.frames_unheard.load(Relaxed);

@@ -109,7 +109,7 @@ fn choice(cards: &Cards, card: Option<&Listed>, server: Option<String>) -> (Stri
             let why = if card.is_monitor() {
                 "a port for a monitor, since no other card is free; without loudspeakers in the monitor nothing is heard"
             } else {
-                "the free card with most channels"
+                "the best free card"
             };
             let text = format!("device: {name}, {title}, {why} (--device names another)");
             (name, text)

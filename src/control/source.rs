@@ -12,7 +12,7 @@ use std::sync::atomic::Ordering::Relaxed;
 const LINES_MAX: usize = 64;
 
 /// The consequence of a wrong rate for a recording.
-const RECORDED: &str = "what is recorded now plays at the wrong speed";
+const RECORDED: &str = "what is recorded from there on plays at the wrong speed";
 
 /// The same for playback.
 const PLAYED: &str = "what is played has the wrong speed and pitch";

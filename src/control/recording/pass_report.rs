@@ -46,8 +46,8 @@ pub struct PassReport {
     pub bare_copy_us: f64,
     /// The mean cycle divided by `bare_copy_us`.
     pub bare_copy_ratio: f64,
-    /// Sentences about the source of the inputs that a sound server took away, each with its time. From then on the takes
-    /// may have silence, or the sound of another source.
+    /// Sentences about inputs that did not give the sound of their source, each with its time: a sound server took the source
+    /// away, or the device ran at a wrong rate.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub source_losses: Vec<String>,
     /// The result of the mirror, if the pass had one.
@@ -102,7 +102,7 @@ impl PassReport {
         let faults = self.audio_thread.faults().unwrap_or(0);
         (self.severity() == Severity::Caution).then(|| {
             if !self.source_losses.is_empty() {
-                "The source was lost.".to_owned()
+                "The inputs were not right.".to_owned()
             } else if faults > 0 {
                 format!("{}.", counted(faults, "page fault"))
             } else {
@@ -224,7 +224,7 @@ mod tests {
         assert_eq!(headline(1, 80.0).as_deref(), Some("1 page fault."));
         assert_eq!(headline(0, 80.0), None);
         let lost = PassReport { source_losses: vec!["0:03.000: the source has ended".to_owned()], ..report(0, 80.0) };
-        assert_eq!(lost.headline().as_deref(), Some("The source was lost."));
+        assert_eq!(lost.headline().as_deref(), Some("The inputs were not right."));
     }
 
     #[test]

@@ -41,7 +41,7 @@ impl Listed {
 
     /// Whether it plays to a monitor. Such a port runs, and has a right clock, also while no monitor is connected.
     pub fn is_monitor(&self) -> bool {
-        names_monitor(&self.name) || names_monitor(&self.title)
+        self.capture.is_none() && (names_monitor(&self.name) || names_monitor(&self.title))
     }
 
     /// Whether it is a card of the kernel that has nothing to connect: `snd-aloop`, `snd-dummy`.

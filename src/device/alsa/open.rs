@@ -63,7 +63,7 @@ impl AlsaDevice {
         let mut notes = Vec::new();
         let one_name = capture_name == playback_name;
         let are_apart = are_outputs_apart(pcm);
-        let of_both = [capture_name, playback_name.filter(|_| !are_apart)];
+        let of_both = [capture_name.filter(|_| spec.inputs != Some(0)), playback_name.filter(|_| !are_apart)];
         let reservations = reserve(spec, &of_both)?;
         let capture = open_side(spec, capture_name, Direction::Capture, spec.inputs, one_name, &mut notes)?;
         let playback = if are_apart {
@@ -241,7 +241,7 @@ pub(super) fn open_reserved_outputs(
     if spec.outputs == Some(0) {
         return Ok(Opened::Unwanted);
     }
-    let reservation = reserve(spec, &[pcm])?.pop();
+    let reservation = reserve(spec, &[None, pcm])?.pop();
     let mut opened = open_side(spec, pcm, Direction::Playback, spec.outputs, false, notes)?;
     if let Opened::Side(side) = &mut opened {
         side.reservation = reservation;

@@ -12,7 +12,7 @@ use super::open::{open_reserved_outputs, prefill_of};
 use super::pcm::{Kind, quiet, state};
 use super::playback::{playback_wake, skew};
 use super::prefill::Prefill;
-use super::recover::{fill, start, start_filled};
+use super::recover::{fill, start, start_playback};
 use super::side::Side;
 use super::{AlsaDevice, Check, NEVER_BEGAN_NS, STUCK_NS};
 use crate::device::{DeviceSpec, Wake};
@@ -129,7 +129,9 @@ fn run(
         }
         next = match failed.pop() {
             Ok(Failed::Restart(mut side, prefill)) => {
-                if start_filled(&mut side, prefill).is_ok() {
+                // Without dropping the stream, if it ran dry: a stream that is dropped leaves the server's graph, and the inputs
+                // lose sound.
+                if start_playback(&mut side, prefill).is_ok() {
                     Some(Ready { side, prefill: None })
                 } else {
                     drop(side);
@@ -278,9 +280,12 @@ impl AlsaDevice {
 
     /// Puts a side into the ring to the thread. Without room, which the rings do not allow to happen, the side stays.
     fn give_to_thread(&mut self, failed: Failed) {
+        // A side that the thread has just made ready and that does not start belongs to the same outage.
+        if !self.playback_failed {
+            self.playback_progress = (self.now_ns(), 0);
+        }
         self.playback_failed = true;
         self.skip_frames = 0;
-        self.playback_progress = (self.now_ns(), 0);
         let pushed = self.outputs.as_mut().map(|outputs| outputs.failed.push(failed));
         if let Some(Err(PushError::Full(Failed::Restart(side, _) | Failed::Reopen(side)))) = pushed {
             self.playback = Some(side);

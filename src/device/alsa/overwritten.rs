@@ -89,7 +89,8 @@ impl AlsaDevice {
     fn lose_overwritten(&mut self, frames: usize) -> Check {
         self.position += frames as u64;
         // There is no output for the lost frames. A restart brings playback in step with capture again.
-        self.playback_failed = self.playback.is_some();
+        // Outputs that are away stay failed.
+        self.playback_failed |= self.playback.is_some();
         Check::Report(Wake::Lost { frames: frames as u64, cause: LossCause::Xrun })
     }
 }

@@ -74,7 +74,7 @@ fn lines(take: &Take) -> Vec<(&'static str, String)> {
         lines.push(("Worst cycle", format::micros(accounts.cycle_us_max as f64)));
         lines.push(("Capture path", accounts.capture_path.clone()));
         lines.push(("Device", accounts.device.clone()));
-        lines.extend(accounts.source_losses.iter().map(|text| ("Source lost", text.clone())));
+        lines.extend(accounts.source_losses.iter().map(|text| ("Inputs", text.clone())));
     }
     if lost(take) > 0 || take.accounts.is_some() {
         let frames = format::grouped(lost(take));
