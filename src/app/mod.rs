@@ -293,7 +293,7 @@ impl App {
     fn handle_opener_event(&mut self, event: OpenerEvent) {
         match event {
             OpenerEvent::Opened(opened) => self.opened(*opened),
-            OpenerEvent::Failed(failed) => self.failed(failed),
+            OpenerEvent::Failed(failed) => self.failed(*failed),
             OpenerEvent::Closed(notices) => {
                 for notice in notices {
                     self.push_notice(notice);

@@ -40,7 +40,7 @@ pub(super) struct OpenRequest {
 /// The result of one task.
 pub(super) enum OpenerEvent {
     Opened(Box<Opened>),
-    Failed(Failed),
+    Failed(Box<Failed>),
     Closed(Vec<Notice>),
     Listed(Vec<Listed>),
     /// The session's folder, and the sentence about files that the restored version does not list.
@@ -104,14 +104,14 @@ impl Task {
         match self {
             Task::Open => {
                 let stage = Stage::NoDevice { reason: reason.clone(), instead: None };
-                OpenerEvent::Failed(Failed {
+                OpenerEvent::Failed(Box::new(Failed {
                     reason,
                     stage,
                     folder: PathBuf::new(),
                     session: None,
                     is_new: false,
                     recovered: Vec::new(),
-                })
+                }))
             }
             Task::Close => OpenerEvent::Closed(vec![Notice { severity: Severity::Loss, text: reason }]),
             Task::Restore => OpenerEvent::Restored(Err(reason)),
@@ -219,7 +219,7 @@ impl Opener {
     }
 }
 
-fn open(request: &OpenRequest) -> Result<Opened, Failed> {
+fn open(request: &OpenRequest) -> Result<Opened, Box<Failed>> {
     let new_session = || {
         naming::new_session(request.sessions.as_deref().or(request.settings.sessions.as_deref()))
             .map_err(|reason| no_session(Path::new(""), &reason))
@@ -244,7 +244,7 @@ fn open(request: &OpenRequest) -> Result<Opened, Failed> {
     }
 }
 
-fn open_at(request: &OpenRequest, folder: &Path, is_new: bool) -> Result<Opened, Failed> {
+fn open_at(request: &OpenRequest, folder: &Path, is_new: bool) -> Result<Opened, Box<Failed>> {
     let settings = &request.settings;
     let session = match open_read_only(folder) {
         Ok(session) => Some(session),
@@ -261,7 +261,8 @@ fn open_at(request: &OpenRequest, folder: &Path, is_new: bool) -> Result<Opened,
         Err(reason) => {
             let stage = Stage::NoDevice { reason: reason.clone(), instead: None };
             let session = session.map(Arc::new);
-            return Err(Failed { reason, stage, folder: folder.to_path_buf(), session, is_new, recovered: Vec::new() });
+            let folder = folder.to_path_buf();
+            return Err(Box::new(Failed { reason, stage, folder, session, is_new, recovered: Vec::new() }));
         }
     };
     let mut inputs = wish.inputs.or(settings.inputs);
@@ -316,12 +317,14 @@ fn device_of(last: Option<&str>, notes: &mut Vec<String>) -> Result<String, Stri
     Ok(name)
 }
 
-fn failed(folder: &Path, error: ControlError, session: Option<Session>, is_new: bool) -> Failed {
+fn failed(folder: &Path, error: ControlError, session: Option<Session>, is_new: bool) -> Box<Failed> {
     match error {
         ControlError::Recovered { error, notices } => {
             // The one that was read before has the takes as they were cut off.
             let session = open_read_only(folder).ok().or(session);
-            Failed { recovered: notices, ..failed(folder, *error, session, is_new) }
+            let mut failed = failed(folder, *error, session, is_new);
+            failed.recovered = notices;
+            failed
         }
         ControlError::Session(error) => no_session(folder, &error.to_string()),
         error => {
@@ -331,28 +334,16 @@ fn failed(folder: &Path, error: ControlError, session: Option<Session>, is_new: 
                 _ => None,
             };
             let stage = Stage::NoDevice { reason: reason.clone(), instead };
-            Failed {
-                reason,
-                stage,
-                folder: folder.to_path_buf(),
-                session: session.map(Arc::new),
-                is_new,
-                recovered: Vec::new(),
-            }
+            let (folder, session) = (folder.to_path_buf(), session.map(Arc::new));
+            Box::new(Failed { reason, stage, folder, session, is_new, recovered: Vec::new() })
         }
     }
 }
 
-fn no_session(folder: &Path, reason: &str) -> Failed {
+fn no_session(folder: &Path, reason: &str) -> Box<Failed> {
     let stage = Stage::NoSession { reason: reason.to_owned(), versions: versions(folder) };
-    Failed {
-        reason: reason.to_owned(),
-        stage,
-        folder: folder.to_path_buf(),
-        session: None,
-        is_new: false,
-        recovered: Vec::new(),
-    }
+    let (reason, folder) = (reason.to_owned(), folder.to_path_buf());
+    Box::new(Failed { reason, stage, folder, session: None, is_new: false, recovered: Vec::new() })
 }
 
 /// The device's name on the screen: the card's own name if it has one.

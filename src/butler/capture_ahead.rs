@@ -358,12 +358,15 @@ impl Butler {
         let begin = due.len().min(*first);
         for windows in 1..=lead.windows {
             let (before, behind) = due.split_at_mut(begin);
+            let mut made = false;
             for (take, at) in behind.iter_mut().chain(before) {
                 if take.windows.waiting() < windows && take.windows.free_slots() > 0 {
-                    full |= !take.supply(at, setup);
+                    let is_made = take.supply(at, setup);
+                    (made, full) = (made || is_made, full || !is_made);
                 }
             }
-            if full {
+            // A take that gets nothing for a reason of its own does not keep the others from their lead.
+            if full && !made {
                 break;
             }
         }

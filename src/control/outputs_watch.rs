@@ -58,6 +58,9 @@ struct Look {
     thread: Thread,
 }
 
+/// Time in which the audio thread gives the device back.
+const ANSWER_MAX: Duration = Duration::from_secs(1);
+
 impl Look {
     fn start(name: String, first: Duration) -> Option<Look> {
         let (sender, is_there) = bounded(1);
@@ -106,6 +109,10 @@ impl OutputsWatch {
                 self.state = Look::start(name.to_owned(), self.pause()).map_or(State::Away, State::Looking);
             }
             State::Looking(_) if !may_look => self.state = State::Away,
+            // The audio thread keeps the device if a pass has begun before it read the request.
+            State::Released if !may_look && self.attempted.is_none_or(|at| at + ANSWER_MAX < host::now()) => {
+                self.state = State::Away;
+            }
             State::Looking(look) if look.is_there.try_recv().is_ok() => {
                 self.release(host::now());
                 return true;

@@ -151,6 +151,7 @@ impl Engine {
                 AudioCommand::PunchOut => self.end_pass(),
                 AudioCommand::Locate { path, epoch } => self.apply(Event::Locate { path, epoch }),
                 AudioCommand::Record(pass) => {
+                    self.release_due = false;
                     self.recorder.load(pass, &mut self.outbox);
                     self.apply(Event::Roll);
                 }

@@ -78,7 +78,7 @@ fn search_for_absent(
     session: &Session,
     takes: &[Take],
 ) -> Result<Vec<(TakeId, String)>, SessionError> {
-    let own: HashSet<&str> = session.takes().iter().filter(|it| it.folder.is_none()).map(|it| it.file_name()).collect();
+    let own: HashSet<&str> = session.takes().iter().filter(|it| it.folder.is_none()).map(Take::file_name).collect();
     let wanted: HashMap<Uuid, &Take> = takes.iter().map(|take| (take.uuid, take)).collect();
     let mut whole: BTreeMap<TakeId, Vec<String>> = BTreeMap::new();
     for (place, name) in files.names()?.into_iter().filter(|(_, name)| !own.contains(name.as_str())) {

@@ -218,7 +218,7 @@ impl Disks {
         // The number of a file is another one in each run.
         let name = number.and_then(|number| self.first_names.get(&number)).map_or("", String::as_str);
         let is_every = |every: u64| name.bytes().map(u64::from).sum::<u64>().is_multiple_of(every);
-        let is_take = name.ends_with(".wav");
+        let is_take = Path::new(&name).extension().is_some_and(|it| it == "wav");
         let is_header = matches!(op, Op::Write { offset, .. } if *offset < PAGE) && is_take;
         let at = disk;
         let disk = &mut self.each[at];

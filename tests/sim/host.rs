@@ -137,7 +137,7 @@ impl World {
         let Some((_, number)) = call.file else { return false };
         matches!(call.op, Op::Write { offset, .. } if PAGE <= offset)
             && self.name_of_current() == "main"
-            && self.disks.borrow().name_of(number).ends_with(".wav")
+            && Path::new(&self.disks.borrow().name_of(number)).extension().is_some_and(|it| it == "wav")
     }
 
     /// Takes the time of a call, and decides about it.

@@ -69,3 +69,23 @@ fn while_memory_is_short_no_take_gets_a_second_window_before_each_has_one() {
     }
     assert!(most.iter().all(|windows| 1 <= *windows), "{most:?}");
 }
+
+#[test]
+fn a_take_that_gets_no_window_for_a_reason_of_its_own_leaves_the_others_their_lead() {
+    let mut butler = butler();
+    let plans: Vec<TakePlan> = (0..TAKES).map(plan_of).collect();
+    let mut audio = butler.prepare(PassKey(1), &plans, &[], 48_000, &mut Vec::new()).unwrap();
+    // The memory of the first take is a file that ends behind its slots.
+    let pass = butler.pass.as_mut().unwrap();
+    let (lead, window) = (pass.lead.windows, pass.takes[0].window_bytes);
+    let file = tempfile::tempfile().unwrap();
+    pass.takes[0].backing = Backing::Take(Arc::new(file));
+    assert!(window > 0 && lead > 2);
+    let recorded = FramePos(10 * 48_000);
+    audio.takes.iter_mut().for_each(|take| take.advance_to(recorded));
+    butler.refill(recorded);
+    let waiting: Vec<usize> =
+        butler.pass.iter().flat_map(|pass| &pass.takes).map(|take| take.windows.waiting()).collect();
+    assert_eq!(waiting[0], 0, "its file is empty");
+    assert!(waiting[1..].iter().all(|windows| *windows == lead), "{waiting:?}");
+}

@@ -44,7 +44,8 @@ impl Committer {
             let OpenTake { pass, file, trouble, .. } = &mut self.takes[at];
             let pass = *pass;
             // The disk has refused something a moment ago. A header that may be gone is written with the next attempt.
-            let waits_for_disk = file.is_header_due() && trouble.is_some() && self.retry_at.is_some();
+            let waits_for_disk =
+                file.is_header_due() && file.header_refused() && trouble.is_some() && self.retry_at.is_some();
             let passes_loss = self.losses.get(&pass).is_some_and(UnsavedLosses::has_passed_loss);
             let may_wait = in_spool && !passes_loss && claimed.contains(&pass) && at % HEADER_TURNS != self.header_turn;
             let is_due = match file.header_lag(end) {

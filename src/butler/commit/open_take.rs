@@ -550,6 +550,6 @@ fn account(span: &SpanToCommit, disk: &DiskPublished) {
 impl OpenTake {
     /// Lets time pass for a gap.
     pub(super) fn make_gap_older(&mut self) {
-        self.gap_since = self.gap_since.map(|since| since - GAP_HOLD);
+        self.gap_since = self.gap_since.and_then(|since| since.checked_sub(GAP_HOLD));
     }
 }

@@ -9,7 +9,7 @@
 //! event comes when it is back. No header claims anything behind the start of such a loss, however long it takes
 //! ([`Published::open_loss`]).
 
-use crate::message::published::Published;
+use crate::message::published::{NO_PASS, Published};
 use crate::message::stats::DiskPublished;
 use crate::time::Frames;
 use std::collections::VecDeque;
@@ -91,6 +91,8 @@ impl UnsavedLosses {
     /// pass has ended, so that each of its losses was reported.
     pub(super) fn claimable(&mut self, durable: Frames, losses: LossesNow, is_over: bool, now: Instant) -> Frames {
         let LossesNow { saved, reported, open, recorded } = losses;
+        // Before the first frame of a pass no loss is in it.
+        let recorded = if recorded == NO_PASS && durable == Frames(0) { 0 } else { recorded };
         // The audio thread reports a loss before it publishes the length that has the loss in it. So the length at the next call
         // counts too.
         let is_reported_now = self.reported < reported;
@@ -130,7 +132,6 @@ impl UnsavedLosses {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::message::published::NO_PASS;
 
     struct Rig {
         losses: UnsavedLosses,
@@ -166,6 +167,21 @@ mod tests {
         assert_eq!(rig.at(6400, 700, 64, 128, NO_PASS), 700, "it is not saved in time");
         assert_eq!(rig.at(7250, 800, 64, 128, NO_PASS), 800, "it keeps nothing back a second time");
         assert_eq!(rig.at(8100, 900, 64, 129, NO_PASS), 800, "another one does");
+    }
+
+    #[test]
+    fn a_loss_before_the_first_frame_of_a_pass_does_not_make_each_header_due_to_its_end() {
+        let (mut losses, start) = (UnsavedLosses::since(0), Instant::now());
+        let mut is_due = |ms, durable, recorded| {
+            let now = LossesNow { saved: 64, reported: 64, open: NO_PASS, recorded };
+            losses.headers_are_written();
+            losses.claimable(Frames(durable), now, false, start + Duration::from_millis(ms));
+            losses.has_passed_loss()
+        };
+        assert!(!is_due(0, 0, NO_PASS));
+        is_due(700, 100, 200);
+        is_due(1400, 800, 900);
+        assert!(!is_due(2100, 1_500, 1_600));
     }
 
     #[test]

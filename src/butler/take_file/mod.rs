@@ -75,6 +75,8 @@ pub struct TakeFile {
     written: FileByte,
     /// End of what was written to the file. A file that is shorter was cut by another program.
     stored: FileByte,
+    /// Whether the disk refused the last header, or the last sync.
+    header_refused: bool,
     /// An end of what was in the file at the last look for changes: the byte before it was written.
     looked_end: FileByte,
     /// End of the sound that was in the file at the last successful sync.
@@ -139,6 +141,7 @@ impl TakeFile {
             written: FileByte::DATA,
             stored: FileByte::DATA,
             looked_end: FileByte::DATA,
+            header_refused: false,
             durable: FileByte::DATA,
             header_end: FileByte::DATA,
             header_is_known: false,
@@ -334,12 +337,14 @@ impl TakeFile {
         self.has_name = self.keeps_no_removed_name && found.nlink() == 1 && !self.was_linked;
         let length = FileByte(found.len()).max(FileByte::DATA);
         let had = self.stored.min(self.written);
-        let is_holed = self.looked_end < self.stored && !self.has_byte_before(self.looked_end);
+        // Other file systems can keep written zeros as a hole.
+        let knows_holes = self.keeps_no_removed_name;
+        let is_holed = knows_holes && self.looked_end < self.stored && !self.has_byte_before(self.looked_end);
         let is_shorter = is_cut || length < had || is_holed;
         self.stored = self.stored.min(length);
         // The last page may have been written whole. Where more lies behind `written`, what is before it may be a gap.
         let is_known = self.stored.0 < self.written.0 + limits::PAGE_BYTES as u64;
-        self.looked_end = if is_known { self.stored.min(self.written) } else { FileByte::DATA };
+        self.looked_end = if is_known && !is_shorter { self.stored.min(self.written) } else { FileByte::DATA };
         if is_shorter {
             // The blocks behind the cut are not reserved any more.
             let page = limits::PAGE_BYTES as u64;
@@ -353,6 +358,9 @@ impl TakeFile {
     /// Whether the byte before `end` is in the file. A program that cuts the file while sound is being written behind `end` leaves
     /// a hole there, and the length of the file does not show it.
     fn has_byte_before(&self, end: FileByte) -> bool {
+        if end == FileByte::DATA {
+            return true;
+        }
         let last = end.0 as i64 - 1;
         // A file system without holes has data everywhere. An error of the disk says nothing about other programs.
         lseek(&*self.file, last, Whence::SeekData).map_or(true, |at| at == last)
@@ -362,6 +370,11 @@ impl TakeFile {
     pub fn lasting_number(&self) -> Option<u64> {
         let found = self.keeps_no_removed_name.then(|| self.file.metadata().ok()).flatten();
         found.map(|found| found.ino())
+    }
+
+    /// Whether the disk refused the last header, or the last sync. A disk that is full refuses sound and takes headers.
+    pub fn header_refused(&self) -> bool {
+        self.header_refused
     }
 
     /// Whether the file surely had a name at the last call of [`TakeFile::find_change`]. The question which name it has costs
@@ -419,9 +432,9 @@ impl TakeFile {
             header.to_mut().bext.note(CHANGED_BY_OTHERS);
         }
         self.page.copy_from_slice(&*header.build());
-        self.header_is_known = false;
+        (self.header_is_known, self.header_refused) = (false, true);
         disk::write_all_at(&*self.file, &self.page, 0)?;
-        self.header_is_known = true;
+        (self.header_is_known, self.header_refused) = (true, false);
         self.header_end = end;
         // A header that replaces another one must be durable even if no sound follows.
         self.unsynced |= std::mem::take(&mut self.header_is_due);
@@ -446,10 +459,11 @@ impl TakeFile {
         if let Err(error) = result {
             self.written = self.durable;
             // The kernel may have dropped the page of the header, too.
-            (self.header_is_known, self.header_is_due) = (false, true);
+            (self.header_is_known, self.header_is_due, self.header_refused) = (false, true, true);
+            self.looked_end = FileByte::DATA;
             return Err(error);
         }
-        (self.durable, self.unsynced) = (written, false);
+        (self.durable, self.unsynced, self.header_refused) = (written, false, false);
         if self.o_direct_file.is_none() {
             posix_fadvise(&*self.file, 0, written.0 as i64, PosixFadviseAdvice::POSIX_FADV_DONTNEED).ok();
         }

@@ -193,15 +193,15 @@ impl FrameClock {
         let is_off = |from: f64, most: f64| most < (hz - from).abs();
         let nominal = self.nominal_per_ns * 1e9;
         self.has_right_rate = !is_off(nominal, RATE_ERROR_MAX * nominal + step_hz);
-        if !self.has_right_rate {
+        if self.has_right_rate {
+            (self.off_hz, self.wrong_rate) = (None, None);
+        } else {
             if let Some(before) = self.off_hz.filter(|before| !is_off(*before, SPAN_ERROR_MAX * before + 2.0 * step_hz))
             {
                 self.wrong_rate = Some(runs_at(f64::midpoint(hz, before)));
             }
             self.off_hz = Some(hz);
             (self.per_ns, self.origin) = (self.nominal_per_ns, None);
-        } else {
-            (self.off_hz, self.wrong_rate) = (None, None);
         }
         (self.span_from, self.span_step) = (reading, 0);
     }

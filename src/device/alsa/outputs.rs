@@ -234,7 +234,7 @@ impl AlsaDevice {
     pub(super) fn reopen_playback(&mut self) -> Option<Check> {
         let side = self.playback.take()?;
         self.give_to_thread(Failed::Reopen(side));
-        self.outputs_are_away()
+        Some(self.outputs_are_away())
     }
 
     /// No side is here. Tells of that once, when the thread has had the outputs for longer than a restart takes.
@@ -243,12 +243,12 @@ impl AlsaDevice {
         if self.outputs.is_none() || self.playback_gone || !is_long {
             return None;
         }
-        self.outputs_are_away()
+        Some(self.outputs_are_away())
     }
 
-    fn outputs_are_away(&mut self) -> Option<Check> {
+    fn outputs_are_away(&mut self) -> Check {
         (self.playback_gone, self.playback_late, self.outage_told) = (true, false, true);
-        Some(Check::Report(Wake::Changed))
+        Check::Report(Wake::Changed)
     }
 
     /// A server's outputs ran dry or are out of step: the thread restarts them. After many restarts in a row it opens them

@@ -87,8 +87,8 @@ struct Refusal(String);
 
 /// Reserves the cards of `pcms`, those of the inputs and of the outputs, for `spec`. No reservation without a bus, and for PCMs that are no card's.
 pub(super) fn reserve(spec: &DeviceSpec, pcms: &[Option<&str>]) -> Result<Vec<Reservation>, DeviceError> {
-    let card = |pcm: &Option<&str>| card_number(Path::new("/proc/asound"), (*pcm)?);
-    let sides: Vec<Option<u32>> = pcms.iter().map(card).collect();
+    let card = |pcm: Option<&str>| card_number(Path::new("/proc/asound"), pcm?);
+    let sides: Vec<Option<u32>> = pcms.iter().copied().map(card).collect();
     let mut cards: Vec<u32> = sides.iter().flatten().copied().collect();
     cards.sort_unstable();
     cards.dedup();

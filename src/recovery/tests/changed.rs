@@ -57,7 +57,7 @@ fn a_file_that_ended_eight_seconds_before_the_memory_begins_is_not_changed_by_an
         let next = session.takes()[1].clone();
         let bext = Bext { originator_reference: next.uuid.simple().to_string(), ..scene.plans[0].header.bext.clone() };
         let data_bytes = (MEMORY - CLAIMED) * WINDOW * BYTES;
-        let header = Header { bext, data_bytes, ..scene.plans[0].header.clone() };
+        let header = Header { data_bytes, bext, ..scene.plans[0].header.clone() };
         let file = [&header.build()[..], &sound(0, SPLIT..MEMORY * WINDOW)].concat();
         fs::write(store.path().join(&next.file), file).unwrap();
         drop(store);

@@ -148,9 +148,10 @@ fn a_short_playback_buffer_that_is_slower_or_stuck_costs_output_and_no_captured_
             bus.inject(Fault::Stuck, 0);
             let stuck = listen(&mut device, &mut listener, 30_000);
             println!("{} and {} drops, {} frames not heard", slower.len(), stuck.len(), device.unheard_frames());
-            for wakes in [slower, stuck] {
-                assert!(!wakes.is_empty() && wakes.iter().all(|wake| *wake == Wake::PlaybackXrun), "{wakes:?}");
-            }
+            assert!(!slower.is_empty() && slower.iter().all(|wake| *wake == Wake::PlaybackXrun), "{slower:?}");
+            // Outputs that are stuck for a second are opened again.
+            let costs_no_frame = |wake: &Wake| matches!(wake, Wake::PlaybackXrun | Wake::Changed);
+            assert!(!stuck.is_empty() && stuck.iter().all(costs_no_frame), "{stuck:?}");
             assert!(2_000 < device.unheard_frames());
         },
     );

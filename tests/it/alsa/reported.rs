@@ -103,7 +103,7 @@ fn outputs_that_are_gone_are_a_caution_with_the_length_of_their_silence() {
         let program = start(record(&folder, arguments));
         crate::record::await_sound(&folder.join("audio/In 1-1.wav"));
         Bus::of("loop").inject(Fault::UnpluggedForGood, 0);
-        await_words(&program, "caution: alsa:hwloop_m,loop_m: the playback device is gone");
+        await_words(&program, "caution: alsa:hwloop_m,loop_m: the outputs are gone");
         std::thread::sleep(Duration::from_secs(1));
         program.signal("INT");
         let ended = program.wait(PATIENCE);

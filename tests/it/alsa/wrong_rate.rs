@@ -48,7 +48,7 @@ fn a_recording_whose_outputs_are_gone_tells_of_a_wrong_rate_too() {
         let program = start(record(&folder, arguments));
         crate::record::await_sound(&folder.join("audio/In 1-1.wav"));
         Bus::of("loop").inject(Fault::UnpluggedForGood, 0);
-        await_words(&program, "the playback device is gone");
+        await_words(&program, "the outputs are gone");
         Bus::of("hwloop").set(SPEED_AT, SLOW);
         await_words(&program, "its clock does not run at the session's rate");
         program.signal("INT");
