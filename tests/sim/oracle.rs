@@ -502,7 +502,9 @@ fn check_pass(
         }
     }
     if let Some(mirror) = &pass.whole_mirror {
-        check_mirror(number, mirror, session, folder, offences);
+        // The memory had what the session's disk refused, and the power cut took it. The mirror still has it.
+        let may_lack = evidence.power_cut && pass.is_troubled;
+        check_mirror(number, mirror, (session, folder), may_lack, offences);
     }
 }
 
