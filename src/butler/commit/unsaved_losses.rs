@@ -29,7 +29,7 @@ pub(super) struct LossesNow {
     reported: u64,
     /// The frame of the pass at which the first loss begins that was not reported.
     open: u64,
-    /// Frames that the pass has, lost ones included; [`NO_PASS`](crate::message::published::NO_PASS) when it has ended.
+    /// Frames that the pass has, lost ones included; [`NO_PASS`] when it has ended.
     recorded: u64,
 }
 
