@@ -186,13 +186,7 @@ pub fn start(device: Box<dyn Device>, setup: ThreadsSetup) -> Result<Threads, Th
                 commit: vec![commit.clone(), mirror.clone()],
                 events: disk_event_sender.clone(),
             };
-            move || {
-                // Without this, a busy machine makes the butler late, and the audio thread then lacks windows.
-                if !host::is_simulated() {
-                    schedule::favour();
-                }
-                Butler::new(setup).run();
-            }
+            move || run_butler(setup)
         })?,
         spawn("committer", limits::HELPER_STACK_BYTES, {
             let setup = committer(Replica::Session, commit_commands, disk_event_sender.clone());
@@ -231,6 +225,15 @@ pub fn start(device: Box<dyn Device>, setup: ThreadsSetup) -> Result<Threads, Th
     })
 }
 
+/// The body of the butler's thread.
+fn run_butler(setup: ButlerSetup) {
+    // Without this, a busy machine makes the butler late, and the audio thread then lacks windows.
+    if !host::is_simulated() {
+        schedule::favour();
+    }
+    Butler::new(setup).run();
+}
+
 /// Starts the thread that keeps the program's code and heap in memory, until the answer is dropped. Nothing waits for the
 /// thread, because it may wait for the disk that has the program.
 fn keep_resident() -> Result<Option<Sender<()>>, ThreadsError> {
@@ -239,7 +242,7 @@ fn keep_resident() -> Result<Option<Sender<()>>, ThreadsError> {
     }
     let (keeper, end) = bounded::<()>(0);
     spawn("keep-resident", limits::HELPER_STACK_BYTES, move || {
-        while end.recv_timeout(KEEP_RESIDENT_INTERVAL) == Err(RecvTimeoutError::Timeout) {
+        while host::receive_timeout(&end, KEEP_RESIDENT_INTERVAL) == Err(RecvTimeoutError::Timeout) {
             process::keep_resident();
         }
     })?;

@@ -33,12 +33,12 @@ pub struct Lead {
     pub fits: bool,
 }
 
-/// What the windows of several streams may use together.
+/// The memory and the mappings that the windows of several streams may use together.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Share {
     /// Bytes of locked memory.
     pub bytes: u64,
-    /// Mappings.
+    /// Mappings of the process: the kernel bounds their number.
     pub mappings: usize,
 }
 

@@ -28,7 +28,7 @@ const PULSE_POOLS: [&str; 2] = ["/memfd:pulseaudio", "/dev/shm/pulse-shm-"];
 /// The part of such a pool that is populated. The library uses the first blocks first, and a stream has a few of them.
 const PULSE_POOL_BYTES: usize = 4 * 1024 * 1024;
 
-/// What [`populate`] has brought in last, for [`keep_resident`].
+/// The ranges that [`populate`] has brought in last, for [`keep_resident`].
 static POPULATED: Mutex<Vec<Populated>> = Mutex::new(Vec::new());
 
 /// An address range that was brought into memory.

@@ -18,7 +18,7 @@ use crate::wav::header::Header;
 use memmap2::MmapMut;
 use nix::errno::Errno;
 use nix::fcntl::{PosixFadviseAdvice, posix_fadvise};
-use nix::unistd::{Whence, lseek};
+use nix::unistd::Whence;
 use std::borrow::Cow;
 use std::fs::{File, OpenOptions};
 use std::io::{self, IoSlice};
@@ -361,9 +361,9 @@ impl TakeFile {
         if end == FileByte::DATA {
             return true;
         }
-        let last = end.0 as i64 - 1;
+        let last = end.0 - 1;
         // A file system without holes has data everywhere. An error of the disk says nothing about other programs.
-        lseek(&*self.file, last, Whence::SeekData).map_or(true, |at| at == last)
+        disk::seek(&self.file, last, Whence::SeekData).map_or(true, |at| at == last)
     }
 
     /// The number by which a recovery knows the file. `None`: on this file system it can be another one after some time.

@@ -169,7 +169,7 @@ fn a_cut_that_falls_into_a_write_behind_it_is_found_although_the_length_and_the_
     let by_another_program = File::options().write(true).open(&take.path).unwrap();
     by_another_program.set_len(20_480).unwrap();
     write(&mut take, 4096 + 77_824, 12_288);
-    if lseek(&by_another_program, 40_960, Whence::SeekData).unwrap() == 40_960 {
+    if nix::unistd::lseek(&by_another_program, 40_960, Whence::SeekData).unwrap() == 40_960 {
         println!("PART SKIPPED a cut in a write: this file system has no holes");
         return;
     }

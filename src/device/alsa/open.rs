@@ -123,7 +123,7 @@ impl AlsaDevice {
         let Some(pacing) = capture.as_deref().or(playback.as_deref()) else {
             return Err(DeviceError::Malformed {
                 name: spec.name.clone(),
-                reason: "neither inputs nor outputs can be opened".to_owned(),
+                reason: "neither side can be opened".to_owned(),
             });
         };
         let period = pacing.period_frames;

@@ -241,7 +241,7 @@ fn compare(case: &Case) {
     let by_tile = outcome(case, SampleLoop::ByTile(Instructions::BASELINE));
     assert!(by_take.sound == by_tile.sound, "other sound: {case:?}");
     assert_eq!((&by_take.lost, by_take.overrun), (&by_tile.lost, by_tile.overrun), "{case:?}");
-    // What is reported and noted while a take is recorded is what its log has at the end.
+    // Reports and notes of a take that is recorded are those that its log has at the end.
     let places = |(_, marks): &(Frames, Vec<LossMark>)| -> Vec<OverrunPlace> {
         marks.iter().map(|mark| OverrunPlace { at: mark.at, frames: mark.frames }).collect()
     };
