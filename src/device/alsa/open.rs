@@ -112,7 +112,8 @@ impl AlsaDevice {
         Some(device)
     }
 
-    /// A device of these sides. `outputs_may_follow`: it can get a playback side later.
+    /// A device of these sides. `outputs_may_follow`: it can get a playback side later. The threshold of its wakes is set for that
+    /// now, because setting it allocates.
     fn build(
         spec: &DeviceSpec,
         capture: Option<Box<Side>>,
@@ -121,16 +122,13 @@ impl AlsaDevice {
         outputs_may_follow: bool,
     ) -> Result<Self, DeviceError> {
         let Some(pacing) = capture.as_deref().or(playback.as_deref()) else {
-            return Err(DeviceError::Malformed {
-                name: spec.name.clone(),
-                reason: "neither side can be opened".to_owned(),
-            });
+            let reason = "neither inputs nor outputs can be opened".to_owned();
+            return Err(DeviceError::Malformed { name: spec.name.clone(), reason });
         };
         let period = pacing.period_frames;
         let prefill = |side| prefill_of(side, spec.rate, period, capture.is_none());
         let prefill = playback.as_deref().map_or(Prefill::NONE, prefill);
         let wake_frames = capture.as_deref().map_or(0, |side| {
-            // The threshold cannot be set on the audio thread later, because that allocates.
             let has_no_outputs = playback.is_none() && !outputs_may_follow;
             if has_no_outputs { rest_frames(period, side.buffer_frames, spec.rate) } else { period }
         });
