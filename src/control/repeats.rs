@@ -11,7 +11,7 @@ use std::sync::atomic::Ordering::Relaxed;
 /// Largest difference of two clocks in parts per million. A larger one is another rate.
 const CLOCK_PPM_MAX: u32 = 25_000;
 
-/// The rate of the outputs is told as a multiple of this.
+/// Messages round the rate of the outputs to a multiple of this.
 const RATE_STEP_HZ: f64 = 50.0;
 
 /// Events of one kind. Time is the device's own: without a device there are no such events.

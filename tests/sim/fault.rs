@@ -1,4 +1,4 @@
-//! What a simulated disk can do wrong, the calls that it judges, and the defects that a test plants. Thread: the one of the
+//! The troubles of a simulated disk, the calls that it judges, and the defects that a test plants. Thread: the one of the
 //! run.
 
 use std::path::PathBuf;

@@ -175,7 +175,7 @@ fn wrong_first(pass: &SeenPass, found: i64) -> Option<String> {
         .then(|| format!("pass {number}: it begins with frame {found} of the device, by the clock with {by_clock}"))
 }
 
-/// Silence of a pass that was cut off is told: when it came, or by the message about the recovery. A kill may come before the
+/// A notice tells the user of silence in a pass that was cut off: when it came, or by the message about the recovery. A kill may come before the
 /// user sees that message, and which pass it is about is known only if there is one of each.
 fn untold_silence(evidence: &Evidence, silent: &BTreeMap<u32, Vec<Range>>) -> Option<String> {
     let mut cut_off = evidence.passes.iter().filter(|pass| pass.frames.is_none());

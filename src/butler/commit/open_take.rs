@@ -428,7 +428,7 @@ impl OpenTake {
         self.earlier.push(EarlierFile::new(self.earlier_count, before, end, pair, changes));
         self.earlier_count += 1;
         (self.trouble, self.stuck_reported_at, self.failures, self.held_until) = (None, None, 0, None);
-        // That was the file before.
+        // The file before had no name. The next one is new and has one.
         self.is_nameless = false;
     }
 

@@ -144,7 +144,7 @@ mod tests {
         }
 
         /// The frame up to which headers claim sound `ms` milliseconds after the start, with these numbers of [`LossesNow`].
-        /// What was recorded in the last 100 frames is not durable. The headers before are written.
+        /// The last 100 frames that were recorded are not durable. The headers before are written.
         fn at(&mut self, ms: u64, durable: u64, saved: u64, reported: u64, open: u64) -> u64 {
             let now = self.start + Duration::from_millis(ms);
             let losses = LossesNow { saved, reported, open, recorded: durable + 100 };

@@ -2,7 +2,7 @@
 //! inputs run. Thread: outputs; audio gives it sides and takes them back.
 //!
 //! Closing, opening and filling a PCM allocates, and a sound server's PCM may wait for the server in each call. So the audio
-//! thread puts a side that failed into a ring of one place and goes on without outputs. The thread puts the side that is ready
+//! thread puts a side that failed into a ring of one place and continues without outputs. The thread puts the side that is ready
 //! into another one. A side of a card is not started: the audio thread does that, in step with the inputs. A side of a server
 //! runs already, because its start may wait too.
 

@@ -110,8 +110,8 @@ fn each_outage_of_the_outputs_has_a_notice_at_its_begin_and_at_its_end() {
         for outage in 1..=2 {
             it.for_ms(300);
             outputs.inject(Fault::PlaybackXrun, 12);
-            it.until("the outage is told", |it| it.times("playback runs dry again and again") == outage);
-            it.until("its end is told", |it| it.times("the outputs play again; they were silent for") == outage);
+            it.until("a notice of the outage", |it| it.times("playback runs dry again and again") == outage);
+            it.until("a notice of its end", |it| it.times("the outputs play again; they were silent for") == outage);
         }
         assert_eq!(it.stop_recording(), 0);
         it.control.close();

@@ -3,6 +3,7 @@
 
 use super::card::{Bus, Fault, on_a_test_card};
 use crate::util::{PATIENCE, Started, place, record, run, start};
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 /// Offset of the card's speed in its file, in parts per million.
@@ -93,17 +94,23 @@ fn outputs_at_another_rate_than_the_inputs_are_said_with_both_rates() {
     });
 }
 
+/// A recording that plays along and whose outputs have gone away for good. Its messages have said so.
+pub(super) fn recording_whose_outputs_are_gone(folder: &Path) -> Started {
+    let arguments = "--device alsa:hwloop_m,loop_m --rate 8000 --period 512 --play-along";
+    let program = start(record(folder, arguments));
+    crate::record::await_sound(&folder.join("audio/In 1-1.wav"));
+    Bus::of("loop").inject(Fault::UnpluggedForGood, 0);
+    await_words(&program, "caution: alsa:hwloop_m,loop_m: the outputs are gone");
+    program
+}
+
 /// It was a loss without a length, although no recorded frame was lost.
 #[test]
 fn outputs_that_are_gone_are_a_caution_with_the_length_of_their_silence() {
     on_a_test_card("alsa::reported::outputs_that_are_gone_are_a_caution_with_the_length_of_their_silence", || {
         let place = place();
         let folder = place.path().join("session");
-        let arguments = "--device alsa:hwloop_m,loop_m --rate 8000 --period 512 --play-along";
-        let program = start(record(&folder, arguments));
-        crate::record::await_sound(&folder.join("audio/In 1-1.wav"));
-        Bus::of("loop").inject(Fault::UnpluggedForGood, 0);
-        await_words(&program, "caution: alsa:hwloop_m,loop_m: the outputs are gone");
+        let program = recording_whose_outputs_are_gone(&folder);
         std::thread::sleep(Duration::from_secs(1));
         program.signal("INT");
         let ended = program.wait(PATIENCE);

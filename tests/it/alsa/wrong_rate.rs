@@ -4,7 +4,7 @@ use super::card::{Bus, Fault, on_a_test_card};
 use super::reported::{SPEED_AT, await_words};
 use super::{Listener, listen, loop_spec, open, spec};
 use crate::record::threads_setup;
-use crate::util::{PATIENCE, faultless, place, record, run, start};
+use crate::util::{PATIENCE, faultless, place, record, run};
 use faultless::control::{Control, Purpose, Setup};
 use faultless::device::{Device, DeviceSpec, Wake};
 use faultless::format::TakeFormat;
@@ -44,11 +44,7 @@ fn a_recording_whose_outputs_are_gone_tells_of_a_wrong_rate_too() {
     on_a_test_card("alsa::wrong_rate::a_recording_whose_outputs_are_gone_tells_of_a_wrong_rate_too", || {
         let place = place();
         let folder = place.path().join("session");
-        let arguments = "--device alsa:hwloop_m,loop_m --rate 8000 --period 512 --play-along";
-        let program = start(record(&folder, arguments));
-        crate::record::await_sound(&folder.join("audio/In 1-1.wav"));
-        Bus::of("loop").inject(Fault::UnpluggedForGood, 0);
-        await_words(&program, "the outputs are gone");
+        let program = super::reported::recording_whose_outputs_are_gone(&folder);
         Bus::of("hwloop").set(SPEED_AT, SLOW);
         await_words(&program, "its clock does not run at the session's rate");
         program.signal("INT");
