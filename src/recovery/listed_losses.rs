@@ -47,7 +47,10 @@ pub(super) fn note_missing(session: &mut Session, cut: &CutTake, outcome: &PassO
     }
     let changed = session.frames_lost_of(id) - before;
     let (lost, cause) = match &cut.spool {
-        Some(spool) => (cut.wav.missing(frames, spool, cut.mirror.as_ref()), "neither on the disk nor in memory"),
+        Some(spool) => (
+            cut.wav.missing(frames, spool, cut.mirror.as_ref().map(|replica| &replica.wav)),
+            "neither on the disk nor in memory",
+        ),
         None if outcome.all_on_disk => return changed,
         None => (cut.wav.lost_without_memory(frames, &listed), "what was in memory is gone"),
     };

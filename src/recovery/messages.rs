@@ -34,7 +34,11 @@ impl fmt::Display for RecoveredPass {
         let memory = self.from_memory().seconds(self.rate);
         match self.basis {
             Basis::Disk => {
-                write!(f, ", as much as was on the disk; what was in memory only is gone")?;
+                write!(f, ", as much as was on the disk")?;
+                for mirror in &self.from_mirrors {
+                    write!(f, " and in the mirror {}", mirror.display())?;
+                }
+                write!(f, "; what was in memory only is gone")?;
                 if let Some(reason) = &self.memory_gone {
                     write!(f, " ({reason})")?;
                 }
@@ -85,6 +89,28 @@ fn left_cut_off(takes: usize) -> String {
     match takes {
         1 => "1 take that was cut off is left as it is".to_owned(),
         takes => format!("{takes} takes that were cut off are left as they are"),
+    }
+}
+
+/// The message for a replica in the mirror that does not get the sound of its take.
+pub(super) fn replica_stays_short(reason: &str) -> String {
+    format!("mirror: {reason}; this file stays shorter than the take")
+}
+
+/// The message for a mirror that is not there after the memory of a pass is gone.
+pub(super) fn mirror_not_seen(folder: &Path) -> String {
+    format!(
+        "mirror: {}: it is not there, and it may have more of the takes that were cut off; connect its disk and open it as a session to compare",
+        folder.display()
+    )
+}
+
+/// The message for takes that had no track.
+pub(super) fn have_tracks_again(folder: &Path, takes: usize) -> String {
+    let name = folder.display();
+    match takes {
+        1 => format!("{name}: 1 take had no track; its track was added again"),
+        takes => format!("{name}: {takes} takes had no track; their tracks were added again"),
     }
 }
 

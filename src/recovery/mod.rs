@@ -35,6 +35,7 @@ mod next_file;
 pub mod page_losses;
 mod listed_losses;
 mod recover_pass;
+mod replica;
 #[cfg(test)]
 mod tests;
 mod messages;
@@ -48,6 +49,7 @@ use found_files::{find_files, may_have_file};
 use length::Basis;
 pub use messages::cause_of_absence;
 use recover_pass::{NeverMade, PassRecovery, end_never_made};
+use replica::Replica;
 use serde::Serialize;
 use std::collections::BTreeSet;
 use std::io;
@@ -81,7 +83,8 @@ pub type StepHook<'a> = &'a mut dyn FnMut(Step) -> io::Result<()>;
 pub struct Report {
     /// Passes that are whole now, by their number in the session.
     pub passes: Vec<RecoveredPass>,
-    /// Takes whose files have other names than the session listed, a sentence each. It lists the present names now.
+    /// Takes whose files have other names than the session listed, and takes that had no track, a sentence each. The session
+    /// lists the present names and the tracks now.
     pub found: Vec<String>,
     /// Problems, path first. The files that they name were kept.
     pub troubles: Vec<String>,
@@ -95,6 +98,8 @@ pub struct RecoveredPass {
     pub rate: SampleRate,
     /// The evidence for the length.
     pub basis: Basis,
+    /// Session folders of mirrors that had sound which no file of the session and no memory had.
+    pub from_mirrors: Vec<PathBuf>,
     /// Why the sound in memory is gone, if a file of the pass was not found and the session says where it was.
     pub memory_gone: Option<String>,
     /// Frames that the device lost. They are silence.
@@ -132,10 +137,8 @@ struct CutTake {
     wav: TakeWav,
     /// The spool file. All files of a track in a pass share one spool, named after the first of them.
     spool: Option<FoundSpool>,
-    /// The replica in the mirror that the spool names.
-    mirror: Option<TakeWav>,
-    /// Why the mirror's replica is not recovered.
-    mirror_trouble: Option<String>,
+    /// The replica in the mirror that the spool names, or the session if no spool is left.
+    mirror: Option<Replica>,
     /// Identity of the first file of the track in the pass. The progress page names the take by it.
     first: Uuid,
     /// The frame of the pass at which the take continues in another file. `None`: this is its last file.
@@ -174,7 +177,8 @@ pub fn recover_from(store: &mut OpenSession, session: &mut Session, view: &Viewp
     next_file::list_folders(&mut merged, &view.folders_of(session));
     let mut is_changed = merge_copies(store, &mut merged, may_have_file);
     let searched = find_files(store.path(), &mut merged);
-    is_changed |= !searched.found.is_empty();
+    let placed = merged.add_missing_tracks();
+    is_changed |= !searched.found.is_empty() || 0 < placed;
     report.troubles.extend(searched.troubles);
     if is_changed {
         *session = merged;
@@ -186,6 +190,7 @@ pub fn recover_from(store: &mut OpenSession, session: &mut Session, view: &Viewp
         report.troubles.extend(moved.err().into_iter().flatten().map(|error| error.to_string()));
     }
     report.found = searched.found;
+    report.found.extend((0 < placed).then(|| messages::have_tracks_again(store.path(), placed)));
     let folders = view.folders_of(session);
     let cut_off = session.takes().iter().filter(|take| take.state == TakeState::Recording);
     let passes: BTreeSet<u32> = cut_off.map(|take| take.pass).collect();

@@ -6,16 +6,16 @@ use super::evidence::{FoundProgress, FoundSpool, Rejected, SpoolFolder};
 use super::leftover::{has_spool, is_in_takes};
 use super::length::{Basis, PassKnown, TakeKnown, length};
 use super::listed_losses::{note_absent_inputs, note_known_losses, note_missing};
+use super::replica::{Replica, mirrors_that_added, note_losses_of_mirrors};
 use super::take_wav::{AtPlace, TakeWav};
 use super::viewpoint::{Absence, Viewpoint};
 use super::{CutTake, RecoveredPass, RecoveredTake, Step, StepHook, messages, next_file, remove};
 use crate::butler::spool::{path_of, progress_path_of};
 use crate::host;
 use crate::session::session_file::{OpenSession, sync_take_folders};
-use crate::session::{CopyKind, EditError, Session, Take, TakeId, TakeState};
+use crate::session::{EditError, Session, Take, TakeId, TakeState};
 use crate::time::{FramePos, Frames};
 use crate::window::progress_page::Progress;
-use std::collections::BTreeSet;
 use std::io;
 use std::path::{Path, PathBuf};
 use uuid::Uuid;
@@ -132,6 +132,7 @@ impl PassRecovery<'_> {
             frames: outcome.frames,
             rate: first.rate,
             basis,
+            from_mirrors: mirrors_that_added(&cut_takes),
             memory_gone,
             lost: outcome.progress.lost,
             overrun: outcome.progress.overrun,
@@ -161,8 +162,8 @@ impl PassRecovery<'_> {
             let unusable = match TakeWav::open(self.store, self.session, take) {
                 Ok(wav) => {
                     // A mirror that is opened as a session is no second replica of itself.
-                    let mirror = self.mirror_of(spool.as_ref(), first);
-                    let mirror = mirror.filter(|mirror| mirror.file_id() != wav.file_id());
+                    let mirror = self.replica_of(spool.as_ref(), first);
+                    let mirror = mirror.filter(|mirror| mirror.wav.file_id() != wav.file_id());
                     cut_takes.push(self.cut_take(take.clone(), first.uuid, wav, spool, mirror, lost));
                     continue;
                 }
@@ -195,18 +196,17 @@ impl PassRecovery<'_> {
         first: Uuid,
         mut wav: TakeWav,
         spool: Option<FoundSpool>,
-        mirror: Option<TakeWav>,
+        mirror: Option<Replica>,
         lost: Frames,
     ) -> CutTake {
         let next = self.session.continuation_of(&take);
         let until = next.map(|next| next.offset);
         let next_is_away = next.is_some_and(|next| TakeWav::open(self.store, self.session, next).is_err());
-        let (mirror_trouble, from_memory) = (None, Frames(0));
         if let Some(spool) = &spool {
             // A spool that cannot be read is said where its sound is copied.
             wav.compare_with_memory(spool, lost, until).ok();
         }
-        CutTake { take, wav, spool, mirror, mirror_trouble, first, until, next_is_away, from_memory }
+        CutTake { take, wav, spool, mirror, first, until, next_is_away, from_memory: Frames(0) }
     }
 
     /// Decides on the takes whose files do not exist. If nothing of the pass has a frame, the program was killed after it had
@@ -252,6 +252,7 @@ impl PassRecovery<'_> {
             note_known_losses(&mut listed, cut, outcome);
             absent = absent.max(note_absent_inputs(&mut listed, cut, outcome));
         }
+        note_losses_of_mirrors(&mut listed, cut_takes, outcome.frames);
         if listed.takes() != self.session.takes() {
             (self.hook)(Step::Session).map_err(|error| messages::at(self.store.path(), &error))?;
             self.store.save(&listed).map_err(|error| error.to_string())?;
@@ -276,39 +277,6 @@ impl PassRecovery<'_> {
         self.store.save(&recovered).map_err(|error| error.to_string())?;
         *self.session = recovered;
         Ok(missing)
-    }
-
-    /// Saves the session in the mirror too, and reports the replicas that could not be recovered.
-    fn save_mirror(&mut self, cut_takes: &[CutTake]) {
-        for (cut, reason) in cut_takes.iter().filter_map(|it| Some((it, it.mirror_trouble.as_ref()?))) {
-            self.troubles.push(format!("mirror: {}: {reason}; this file stays shorter than the take", cut.take.file));
-        }
-        let mirrored = cut_takes.iter().filter(|cut| cut.mirror.is_some() && cut.mirror_trouble.is_none());
-        let folders: BTreeSet<&Path> =
-            mirrored.filter_map(|cut| cut.spool.as_ref()?.identity.mirror.as_ref()?.parent()?.parent()).collect();
-        for folder in folders {
-            let saved = OpenSession::open_on_other_disk(folder, self.session).and_then(|(mut store, found)| {
-                self.troubles.extend(found.damaged);
-                let path = store.path().display().to_string();
-                let lists_more = |copy: &Session| {
-                    let kind = CopyKind::Mirror(&path);
-                    self.session.clone().merge_newer_takes(&copy.copy_for_folder("", &path), kind, |_| false)
-                };
-                // A mirror that was recorded into by itself keeps its list of takes. Naming it as mirror again takes them over.
-                if found.copy.as_ref().is_some_and(lists_more) { Ok(()) } else { store.save(self.session) }
-            });
-            if let Err(error) = saved {
-                self.troubles.push(format!("mirror: {error}"));
-            }
-        }
-    }
-
-    /// The replica in the mirror that the spool names. Reports a replica that cannot be opened.
-    fn mirror_of(&mut self, spool: Option<&FoundSpool>, first: &Take) -> Option<TakeWav> {
-        let path = spool?.identity.mirror.as_ref()?;
-        let report_trouble =
-            |reason: &String| self.troubles.push(format!("mirror: {reason}; this file stays shorter than the take"));
-        TakeWav::open_mirror(path, self.session, first).inspect_err(report_trouble).ok()
     }
 
     /// An error if a take went on in a file that the session does not list, although the copies of the session that are
@@ -454,23 +422,13 @@ impl CutTake {
         if let Some(spool) = &self.spool {
             self.from_memory = self.wav.copy_from_spool(spool, frames, hook)?;
         }
-        let Some(mirror) = &self.mirror else { return Ok(()) };
-        self.wav.fill_holes_from(mirror, frames, hook)?;
-        // The mirror's disk may be gone. Its errors must not stop the recovery of the session's takes.
-        let copied =
-            self.spool.as_ref().map_or(Ok(Frames(0)), |spool| mirror.copy_from_spool(spool, pass_frames, hook));
-        let filled = copied.and_then(|_| mirror.fill_holes_from(&self.wav, pass_frames, hook));
-        self.mirror_trouble = filled.err().map(|error| error.to_string());
-        Ok(())
+        self.exchange_sound(pass_frames, hook)
     }
 
     /// Sets length and header of the file and of its replica in the mirror.
     fn finish(&mut self, pass_frames: Frames, began: FramePos, hook: StepHook<'_>) -> io::Result<()> {
         let frames = self.frames(pass_frames);
-        if let Some(mirror) = self.mirror.as_mut().filter(|_| self.mirror_trouble.is_none()) {
-            self.mirror_trouble =
-                mirror.finish(pass_frames, began, self.spool.as_ref(), hook).err().map(|error| error.to_string());
-        }
+        self.finish_replica(pass_frames, began, hook);
         // A mirror that is opened as a session has the whole pass in its first file, although its list has the files in which
         // the session's own takes continued. While these are out of reach, what the header claims is not cut off.
         let kept = if self.next_is_away { frames.max(self.wav.claimed) } else { frames };
@@ -533,7 +491,8 @@ fn pass_known(
         let spool = cut.and_then(|cut| cut.spool.as_ref());
         let memory_end =
             spool.map(|spool| spool.memory_end().map_err(|error| messages::at(&spool.path, &error))).transpose()?;
-        let claimed_frames = cut.map_or(0, |cut| (take.offset + cut.wav.claimed).0);
+        let in_mirror = cut.and_then(|cut| cut.mirror.as_ref()).map_or(Frames(0), |replica| replica.claimed);
+        let claimed_frames = cut.map_or(0, |cut| (take.offset + cut.wav.claimed).max(in_mirror).0);
         known.push(TakeKnown { claimed_frames, memory_end, finished });
     }
     let clock = takes.first().and_then(|take| {

@@ -292,13 +292,22 @@ impl TakeWav {
         if wrote { disk::sync_data(&self.file) } else { Ok(()) }
     }
 
+    /// The file has the first `pass_frames` frames of the pass now, from the other replica. `frames`: the length of this file.
+    /// Returns whether its header claimed fewer.
+    pub(super) fn has_now(&mut self, pass_frames: Frames, frames: Frames) -> bool {
+        let here = Frames(pass_frames.0.saturating_sub(self.offset.0)).min(frames);
+        let is_more = self.claimed < here;
+        self.claimed = self.claimed.max(here);
+        is_more
+    }
+
     /// The end of the file as it was opened, if it had fewer than `frames` frames.
     fn short_of(&self, frames: Frames) -> Option<Frames> {
         Some(self.there).filter(|there| *there < frames)
     }
 
     /// Frames of this file that its recording has claimed and that are surely in the file. An earlier recovery claims all frames.
-    fn vouched(&self) -> Frames {
+    pub(super) fn vouched(&self) -> Frames {
         if self.may_lack_claimed { Frames(0) } else { self.claimed }
     }
 

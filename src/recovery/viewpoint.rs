@@ -145,8 +145,9 @@ fn hidden(reason: &str, advice: &str) -> Absence {
     Absence::Unproven(Hidden { reason: reason.to_owned(), advice: advice.to_owned() })
 }
 
-/// The record for takes that are about to be recorded by this program, with spools in `place`.
-pub fn spool_record(place: &SpoolPlace) -> SpoolRecord {
+/// The record for takes that are about to be recorded by this program, with spools in `place`. `mirror`: the session folder of
+/// the mirror.
+pub fn spool_record(place: &SpoolPlace, mirror: Option<&Path>) -> SpoolRecord {
     let folder = match place {
         SpoolPlace::Folder(folder) => Some(folder),
         SpoolPlace::Memory => None,
@@ -159,6 +160,7 @@ pub fn spool_record(place: &SpoolPlace) -> SpoolRecord {
         machine: machine(),
         mounts: mounts(),
         device,
+        mirror: mirror.and_then(Path::to_str).map(str::to_owned),
         other: serde_json::Map::default(),
     }
 }

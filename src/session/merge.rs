@@ -301,6 +301,18 @@ impl Session {
         fresh
     }
 
+    /// Adds the tracks of finished takes that have none, and places the takes. Only a track leads the user to the sound.
+    /// Returns the number of takes that have a track again.
+    pub fn add_missing_tracks(&mut self) -> usize {
+        let has_sound = |take: &Take| !take.trashed && take.state != TakeState::Recording && take.frames > Frames(0);
+        let without = |session: &Session, take: &Take| has_sound(take) && session.track(take.track).is_none();
+        let ids: Vec<TakeId> = self.takes.iter().filter(|take| without(self, take)).map(|take| take.id).collect();
+        for id in &ids {
+            self.place_merged(*id);
+        }
+        ids.iter().filter(|id| self.take(**id).is_some_and(|take| self.track(take.track).is_some())).count()
+    }
+
     /// Places a take that was taken over, where its sound belongs, if its track has nothing else there.
     fn place_merged(&mut self, id: TakeId) {
         if self.take(id).is_some_and(|take| !take.trashed && take.frames > Frames(0)) {

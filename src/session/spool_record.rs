@@ -7,7 +7,8 @@
 use super::Other;
 use serde::{Deserialize, Serialize};
 
-/// The memory of a take that is being recorded: its spool file and the progress page of its pass.
+/// The places where the sound of a take is while it is being recorded, besides its file: its spool file with the progress page
+/// of its pass, and its file in the mirror.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SpoolRecord {
     /// The spool folder, as an absolute path. `None`: memory without a name, which ends with the program.
@@ -26,6 +27,10 @@ pub struct SpoolRecord {
     /// The device number of the spool folder's file system, as in `/proc/self/mountinfo`.
     #[serde(default)]
     pub device: String,
+    /// The session folder of the mirror, as an absolute path, if the take is recorded there too. After a power cut only the
+    /// session leads to it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mirror: Option<String>,
     /// Fields that a newer program wrote.
     #[serde(flatten)]
     pub other: Other,

@@ -161,7 +161,7 @@ fn take_check(take: &Take) -> Result<(), String> {
 }
 
 fn spool_check(spool: &SpoolRecord) -> Result<(), String> {
-    spool.folder.as_deref().map_or(Ok(()), folder_check)?;
+    spool.folder.iter().chain(&spool.mirror).try_for_each(|folder| folder_check(folder))?;
     for text in [&spool.boot, &spool.machine, &spool.mounts, &spool.device] {
         name_check("spool", text)?;
     }

@@ -23,16 +23,22 @@ pub(crate) struct KeptSpool {
     last: u64,
 }
 
-/// Recovers the session as another user. Returns the passes that were cut off in this boot and have ended now.
-pub(crate) fn recover(folder: &Path, without_memory: bool) -> BTreeSet<u32> {
-    let Ok((mut store, mut session)) = OpenSession::open(folder) else { return BTreeSet::new() };
+/// Recovers the session as another user. Returns the passes that were cut off in this boot and have ended now, without those
+/// that a copy of the session lists as ended.
+pub(crate) fn recover(places: &Places, without_memory: bool) -> BTreeSet<u32> {
+    let Ok((mut store, mut session)) = OpenSession::open(&places.session) else { return BTreeSet::new() };
     let uid = nix::unistd::getuid().as_raw() + 1000;
     let view = Viewpoint { uid, without_memory, ..Viewpoint::here(&[]) };
     let boot = host::boot().unwrap_or_default();
+    let copies = [&places.mirror, &places.overflow].map(|folder| open_read_only(&folder.join("song")));
+    let has_ended_in_copy = |pass: &u32| {
+        let takes = copies.iter().flatten().flat_map(|copy| copy.takes());
+        takes.filter(|take| take.pass == *pass).any(|take| take.state != TakeState::Recording)
+    };
     let before = cut_off(&session, &boot);
     recover_from(&mut store, &mut session, &view, &mut |_| Ok(()));
     let left = cut_off(&session, &boot);
-    before.difference(&left).copied().collect()
+    before.difference(&left).copied().filter(|pass| !has_ended_in_copy(pass)).collect()
 }
 
 /// The passes whose memory of this boot may exist.

@@ -302,7 +302,7 @@ impl Run {
     /// Somebody who cannot see the memory recovers the session. Without the wish to do without it, this ends no pass.
     fn recover_elsewhere(&mut self, without_memory: bool) {
         self.world.note("run", format_args!("recovery elsewhere, without memory: {without_memory}"));
-        let ended = elsewhere::recover(&self.places.session, without_memory);
+        let ended = elsewhere::recover(&self.places, without_memory);
         if !without_memory {
             let sentence = |pass: u32| format!("pass {pass}: a recovery that cannot see its memory has ended it");
             self.offences.extend(ended.into_iter().map(sentence));

@@ -257,6 +257,8 @@ impl World {
         if self.lost.get().1 != lost {
             self.lost.set((self.now.get(), lost));
         }
+        // No header gives the silence of a loss that has not ended.
+        let frames = if frames == NO_PASS { frames } else { frames.min(published.open_loss.load(Relaxed)) };
         let mut stored = self.stored.borrow_mut();
         if stored.last().is_none_or(|(_, last)| *last != frames) {
             stored.push((self.now.get(), frames));

@@ -6,6 +6,7 @@ use super::machine::Event;
 use super::pass::{PassMachine, PassRequest, RecordingPass, RecordingTake, take_description, track_name};
 use super::pass_report::counted;
 use crate::butler::capabilities::CapturePath;
+use crate::control::companion::Companion;
 use crate::control::{Control, ControlError};
 use crate::host;
 use crate::limits::{SPARE_FILES, TAKE_CHANNEL_COUNT_MAX};
@@ -212,7 +213,8 @@ impl Control {
         let now = host::zoned();
         let (pass, rate, format) = (self.session.next_pass(), self.session.rate(), self.format);
         let mut names = self.names_in_use();
-        let memory = spool_record(&self.running.setup.capabilities.spool);
+        let mirror = self.companions.mirror.as_ref().and_then(Companion::open_folder);
+        let memory = spool_record(&self.running.setup.capabilities.spool, mirror);
         let remark = &format!("Faultless; {}", remark_of(self.running.setup.capture_path));
         for (track, inputs) in armed {
             if !(1..=TAKE_CHANNEL_COUNT_MAX).contains(&inputs.len()) {

@@ -17,7 +17,7 @@ pub(super) const OUTPUTS_GONE: &str = "the outputs are gone and silent; the inpu
 
 /// The failure of outputs that are opened again during the recording.
 pub(super) const OUTPUTS_AWAY: &str =
-    "the outputs are gone and silent; the recording continues; they are opened again when they are back";
+    "the outputs are gone and silent; the inputs continue; the outputs are opened again when they are back";
 
 /// The failure of outputs that run dry at each restart.
 pub(super) const OUTPUTS_LATE: &str =

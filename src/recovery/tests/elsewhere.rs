@@ -12,7 +12,7 @@ const FRAMES: u64 = 3 * WINDOW + 77;
 /// A recording that was cut off and that names its memory, changed by `change`.
 fn scene(change: impl Fn(&mut SpoolRecord)) -> Scene {
     let scene = Scene::new(&TWO, FRAMES);
-    let mut record = spool_record(&SpoolPlace::Folder(scene.memory.path().to_owned()));
+    let mut record = spool_record(&SpoolPlace::Folder(scene.memory.path().to_owned()), None);
     change(&mut record);
     let (mut store, mut session) = OpenSession::open(&scene.root()).unwrap();
     for id in session.takes().iter().map(|take| take.id).collect::<Vec<_>>() {

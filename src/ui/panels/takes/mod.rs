@@ -12,7 +12,7 @@ use egui::{
     Align, Align2, Color32, CursorIcon, Layout, Margin, Rect, Role, ScrollArea, Sense, Stroke, StrokeKind, Ui,
     UiBuilder, Vec2, WidgetInfo, pos2, vec2,
 };
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use uuid::Uuid;
 
 /// Height of the row above the grid, in points.
@@ -367,15 +367,12 @@ fn figures(ui: &Ui, rect: Rect, take: &Take, length: Color32, badge: &(String, C
     text_at(ui, rect.right_center(), Align2::RIGHT_CENTER, &badge.0, Theme::medium(11.5), colour, width_max);
 }
 
-/// Draws the button that restores all takes whose tracks are there, if these are several.
+/// Draws the button that restores all takes, if these are several. A track that was removed comes back with its takes.
 fn restore_all(ui: &mut Ui, index: &Index, context: &mut PanelContext<'_>) {
-    let session = &context.snapshot.session;
-    let tracks: HashSet<TrackId> = session.track_ids().collect();
-    let has_track = |id: &TakeId| session.take(*id).is_some_and(|take| tracks.contains(&take.track));
-    let takes: Vec<TakeId> = index.trashed.iter().copied().filter(has_track).collect();
-    let button = Button::text("Restore all", "Restore all").size(0.0, HEAD).tip("Back among the takes");
-    if takes.len() > 1 && button.show(ui, context.theme).clicked() {
-        context.send(Command::Edit(Edit::UntrashTakes(takes)));
+    let button =
+        Button::text("Restore all", "Restore all").size(0.0, HEAD).tip("Back among the takes, with their tracks");
+    if index.trashed.len() > 1 && button.show(ui, context.theme).clicked() {
+        context.send(Command::Edit(Edit::UntrashTakes(index.trashed.clone())));
     }
 }
 

@@ -1,0 +1,140 @@
+//! The replicas of a pass in its mirror: finds them, exchanges sound with them, and finishes them. Thread: any that may wait
+//! for the disk.
+
+use super::evidence::FoundSpool;
+use super::recover_pass::PassRecovery;
+use super::take_wav::TakeWav;
+use super::{CutTake, StepHook, messages};
+use crate::host::disk;
+use crate::session::session_file::{OpenSession, open_read_only};
+use crate::session::{CopyKind, Session, Take};
+use crate::time::{FramePos, Frames};
+use std::collections::BTreeSet;
+use std::io;
+use std::path::{Path, PathBuf};
+
+/// The replica of a take in the mirror. It holds the whole pass of its track.
+pub(super) struct Replica {
+    pub(super) wav: TakeWav,
+    /// The session folder of the mirror.
+    pub(super) folder: PathBuf,
+    /// Frames of the pass that its header claims and that are surely in it, if no memory of the take is left. Otherwise the
+    /// memory knows more.
+    pub(super) claimed: Frames,
+    /// Whether the file of the session got sound from it that no header of that file claimed.
+    pub(super) has_added: bool,
+    /// Why it is not recovered.
+    trouble: Option<String>,
+}
+
+impl PassRecovery<'_> {
+    /// The replica of a take that was cut off, of which `first` is the first file. The spool names it, or the session, if no
+    /// spool is left. Reports a replica that cannot be opened.
+    pub(super) fn replica_of(&mut self, spool: Option<&FoundSpool>, first: &Take) -> Option<Replica> {
+        let path = match spool {
+            Some(spool) => spool.identity.mirror.clone()?,
+            None => Path::new(first.spool.as_ref()?.mirror.as_ref()?).join(first.path()),
+        };
+        let folder = path.parent()?.parent()?.to_owned();
+        match TakeWav::open_mirror(&path, self.session, first) {
+            Ok(wav) => {
+                let claimed = if spool.is_some() { Frames(0) } else { wav.vouched() };
+                Some(Replica { wav, folder, claimed, has_added: false, trouble: None })
+            }
+            Err(reason) => {
+                let is_there = |path: &Path| disk::metadata(path).is_ok();
+                let trouble = match (spool.is_some(), is_there(&folder)) {
+                    // The mirror did not get this pass.
+                    (false, true) if !is_there(&path) => return None,
+                    (false, false) => messages::mirror_not_seen(&folder),
+                    _ => messages::replica_stays_short(&reason),
+                };
+                if !self.troubles.contains(&trouble) {
+                    self.troubles.push(trouble);
+                }
+                None
+            }
+        }
+    }
+
+    /// Saves the session in the mirror too, and reports the replicas that could not be recovered.
+    pub(super) fn save_mirror(&mut self, cut_takes: &[CutTake]) {
+        let replicas = || cut_takes.iter().filter_map(|cut| Some((cut, cut.mirror.as_ref()?)));
+        for (cut, reason) in replicas().filter_map(|(cut, replica)| Some((cut, replica.trouble.as_ref()?))) {
+            self.troubles.push(messages::replica_stays_short(&format!("{}: {reason}", cut.take.file)));
+        }
+        let whole = replicas().filter(|(_, replica)| replica.trouble.is_none());
+        let folders: BTreeSet<&Path> = whole.map(|(_, replica)| replica.folder.as_path()).collect();
+        for folder in folders {
+            let saved = OpenSession::open_on_other_disk(folder, self.session).and_then(|(mut store, found)| {
+                self.troubles.extend(found.damaged);
+                let path = store.path().display().to_string();
+                let lists_more = |copy: &Session| {
+                    let kind = CopyKind::Mirror(&path);
+                    self.session.clone().merge_newer_takes(&copy.copy_for_folder("", &path), kind, |_| false)
+                };
+                // A mirror that was recorded into by itself keeps its list of takes. Naming it as mirror again takes them over.
+                if found.copy.as_ref().is_some_and(lists_more) { Ok(()) } else { store.save(self.session) }
+            });
+            if let Err(error) = saved {
+                self.troubles.push(format!("mirror: {error}"));
+            }
+        }
+    }
+}
+
+impl CutTake {
+    /// Fills holes of the file from its replica, and those of the replica from the spool and the file.
+    pub(super) fn exchange_sound(&mut self, pass_frames: Frames, hook: StepHook<'_>) -> io::Result<()> {
+        let frames = self.frames(pass_frames);
+        let Some(replica) = &mut self.mirror else { return Ok(()) };
+        self.wav.fill_holes_from(&replica.wav, frames, hook)?;
+        replica.has_added = self.wav.has_now(replica.claimed.min(pass_frames), frames);
+        // The mirror's disk may be gone. Its errors must not stop the recovery of the session's takes.
+        let copied =
+            self.spool.as_ref().map_or(Ok(Frames(0)), |spool| replica.wav.copy_from_spool(spool, pass_frames, hook));
+        let filled = copied.and_then(|_| replica.wav.fill_holes_from(&self.wav, pass_frames, hook));
+        replica.trouble = filled.err().map(|error| error.to_string());
+        Ok(())
+    }
+
+    /// Sets length and header of the replica.
+    pub(super) fn finish_replica(&mut self, pass_frames: Frames, began: FramePos, hook: StepHook<'_>) {
+        if let Some(replica) = self.mirror.as_mut().filter(|replica| replica.trouble.is_none()) {
+            let finished = replica.wav.finish(pass_frames, began, self.spool.as_ref(), hook);
+            replica.trouble = finished.err().map(|error| error.to_string());
+        }
+    }
+}
+
+/// The session folders of the mirrors from which files got sound.
+pub(super) fn mirrors_that_added(cut_takes: &[CutTake]) -> Vec<PathBuf> {
+    let replicas = cut_takes.iter().filter_map(|cut| cut.mirror.as_ref()).filter(|replica| replica.has_added);
+    replicas.map(|replica| replica.folder.clone()).collect::<BTreeSet<PathBuf>>().into_iter().collect()
+}
+
+/// Writes the losses that only the copy of the session in the mirror lists into the takes that got sound from there. A header
+/// claims the silence of a loss as soon as one of the two lists it.
+pub(super) fn note_losses_of_mirrors(session: &mut Session, cut_takes: &[CutTake], pass_frames: Frames) {
+    let mut copies: Vec<(&Path, Option<Session>)> = Vec::new();
+    for (cut, replica) in cut_takes.iter().filter_map(|cut| Some((cut, cut.mirror.as_ref()?))) {
+        if !replica.has_added {
+            continue;
+        }
+        if !copies.iter().any(|(folder, _)| *folder == replica.folder) {
+            copies.push((&replica.folder, open_read_only(&replica.folder).ok()));
+        }
+        let copy = copies.iter().find(|(folder, _)| *folder == replica.folder).and_then(|(_, copy)| copy.as_ref());
+        let Some(take) = copy.and_then(|copy| copy.takes().iter().find(|take| take.uuid == cut.first)) else {
+            continue;
+        };
+        let first = FramePos(cut.take.offset.0);
+        let last = first + cut.frames(pass_frames);
+        for loss in &take.losses {
+            let (at, end) = (loss.at.max(first), (loss.at + loss.frames).min(last));
+            if at < end {
+                session.list_loss(cut.take.id, FramePos(at.since(first).0), end.since(at), &loss.cause).ok();
+            }
+        }
+    }
+}
