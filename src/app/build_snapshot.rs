@@ -56,8 +56,6 @@ pub(super) struct SessionInfo {
     base: Option<Reading>,
     figures: EngineFigures,
     read_at: Option<Instant>,
-    /// The time stamp of the last sync that the snapshot saw, and when it first saw it.
-    durable: Option<(u64, Instant)>,
 }
 
 impl Default for SessionInfo {
@@ -71,7 +69,6 @@ impl Default for SessionInfo {
             base: None,
             figures: EngineFigures::default(),
             read_at: None,
-            durable: None,
         }
     }
 }
@@ -227,6 +224,7 @@ impl App {
             windows_unlocked: control.running().disk.windows_unlocked.load(Relaxed),
             disk: control.trouble(),
             mirror: control.pass_mirror(),
+            mirror_behind: control.not_durable(Replica::Mirror),
             lost_before: figures.frames_lost.saturating_sub(unseen),
             lost_unrecorded: control.frames_lost_unrecorded().saturating_sub(self.transport.lost_unrecorded_seen),
         })
@@ -273,6 +271,7 @@ fn closed(snapshot: &Snapshot) -> HealthInput<'_> {
         windows_unlocked: 0,
         disk: None,
         mirror: None,
+        mirror_behind: None,
         lost_before: 0,
         lost_unrecorded: 0,
     }
@@ -410,10 +409,6 @@ fn read_figures(control: &Control, session_info: &mut SessionInfo) {
     let seconds = |frames: u64| (frames != u64::MAX).then(|| Frames(frames).seconds(rate));
     let recording = control.is_recording();
     let lead = if recording { disk.lead_frames.load(Relaxed) } else { disk.play_lead_frames.load(Relaxed) };
-    let synced_ms = disk.durable_ms.load(Relaxed);
-    if session_info.durable.is_none_or(|(seen, _)| seen != synced_ms) {
-        session_info.durable = Some((synced_ms, now));
-    }
     session_info.figures = EngineFigures {
         minor_faults: faults.map(|(minor, _)| minor),
         major_faults: faults.map(|(_, major)| major),
@@ -433,7 +428,7 @@ fn read_figures(control: &Control, session_info: &mut SessionInfo) {
         backlog_bytes: disk.backlog_bytes.load(Relaxed),
         spool_bytes: disk.spool_bytes.load(Relaxed),
         spool_bytes_max: running.setup.spool_bytes_max,
-        durable_age: session_info.durable.filter(|_| recording && synced_ms > 0).map(|(_, at)| now.duration_since(at)),
+        durable_age: control.not_durable(Replica::Session).filter(|_| recording),
         scheduling: running.scheduling.to_string(),
         capture_path: running.setup.capture_path.to_string(),
     };

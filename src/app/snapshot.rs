@@ -349,7 +349,7 @@ pub struct EngineFigures {
     pub spool_bytes: u64,
     /// Bytes that the spool may hold.
     pub spool_bytes_max: u64,
-    /// Time since the takes were last durable.
+    /// The newest sound of the recording that a power cut would cost.
     pub durable_age: Option<Duration>,
     /// Scheduling class and priority of the audio thread.
     pub scheduling: String,

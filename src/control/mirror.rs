@@ -7,13 +7,18 @@
 use super::Control;
 use super::companion::Companion;
 use super::recording::{Event, RecordingTake, counted};
+use crate::butler::capabilities::CapturePath;
 use crate::message::disk::CommitCommand;
-use crate::message::replica::ReplicaPair;
+use crate::message::published::NO_PASS;
+use crate::message::replica::{Replica, ReplicaPair};
 use crate::message::take::{PassKey, TakeKey, TakePlan};
+use crate::time::Frames;
 use serde::Serialize;
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
+use std::time::Duration;
 
 /// The mirror of a pass.
 #[derive(Default)]
@@ -150,6 +155,20 @@ impl Control {
                 _ => Err("this recording was begun without it"),
             }),
         }
+    }
+
+    /// The newest sound of the present pass that a power cut would cost this replica. `None`: no pass is recorded, or it is
+    /// recorded in place.
+    pub fn not_durable(&self, replica: Replica) -> Option<Duration> {
+        let running = &self.running;
+        let recorded = running.published.pass_frames.load(Relaxed);
+        let lost_from = running.published.open_loss.load(Relaxed);
+        if recorded == NO_PASS || running.setup.capture_path == CapturePath::InPlace {
+            return None;
+        }
+        let durable = running.disk.durable_frames[replica.index()].load(Relaxed);
+        // Behind the begin of a loss that lasts there is silence only.
+        Some(Frames(recorded.min(lost_from).saturating_sub(durable)).duration(running.device.rate))
     }
 
     /// The mirror's committer has finished a take.

@@ -25,8 +25,9 @@ pub struct DiskPublished {
     pub commit_us_max: AtomicU64,
     /// The longest sync of the session's committer, in microseconds.
     pub sync_us_max: AtomicU64,
-    /// Milliseconds from the program's start to the start of the last sync that made every take durable.
-    pub durable_ms: AtomicU64,
+    /// Frames of the pass that a power cut would leave in every take of each replica, counted at its last sync; indexed by
+    /// [`Replica::index`](super::replica::Replica::index). In `in-place` always 0.
+    pub durable_frames: [AtomicU64; 2],
     /// Control: frames of the losses that it has listed. If as many as
     /// [`losses_reported`](super::published::Published::losses_reported), none is on its way.
     pub losses_listed: AtomicU64,
@@ -39,8 +40,6 @@ pub struct DiskPublished {
     /// Milliseconds of sound that fit on the disk of each replica, in free and in reserved blocks; indexed by
     /// [`Replica::index`](super::replica::Replica::index). 0: unknown.
     pub room_ms: [AtomicU64; 2],
-    /// Bytes of the spans that wait for the mirror's committer.
-    pub mirror_backlog_bytes: AtomicU64,
     /// Read-ahead: frames of lead of the track that has least. `u64::MAX` while no track plays.
     pub play_lead_frames: AtomicU64,
 }

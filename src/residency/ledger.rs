@@ -70,7 +70,7 @@ pub struct TakeLedger {
     pub head: Frames,
     clock: Instant,
     events: Arc<WindowEvents>,
-    wav: OnceLock<Arc<File>>,
+    wav: Mutex<Option<Arc<File>>>,
     spool: OnceLock<Arc<SpoolFile>>,
     state: Mutex<TakeState>,
 }
@@ -295,15 +295,16 @@ impl TakeLedger {
             head: plan.head,
             clock,
             events,
-            wav: OnceLock::new(),
+            wav: Mutex::default(),
             spool: OnceLock::new(),
             state: Mutex::new(TakeState { marks, spans: VecDeque::new(), version: 0 }),
         }
     }
 
-    /// The WAV file, after the committer has created it.
-    pub fn wav(&self) -> Option<&Arc<File>> {
-        self.wav.get()
+    /// The WAV file that the take began in, or the one that was put in its place when another program had removed it. `None`
+    /// before the committer has created it.
+    pub fn wav(&self) -> Option<Arc<File>> {
+        lock(&self.wav).clone()
     }
 
     /// The spool file; `None` in `in-place`.
@@ -311,9 +312,9 @@ impl TakeLedger {
         self.spool.get()
     }
 
-    /// The committer has created the WAV file.
+    /// The committer has created the WAV file, or put another one in the place of one that was removed.
     pub fn opened(&self, wav: &Arc<File>) {
-        self.wav.get_or_init(|| Arc::clone(wav));
+        *lock(&self.wav) = Some(Arc::clone(wav));
     }
 
     /// The butler has created the spool file.

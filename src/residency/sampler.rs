@@ -267,7 +267,7 @@ impl Sampler {
         // spool the sound that came back since.
         let in_wav = if in_place { grid.cells } else { grid.before(marks.committed) };
         if let Some(wav) = take.wav() {
-            scan(wav, grid.first, grid.bytes_per_cell, &mut self.facts[..in_wav]).ok();
+            scan(&wav, grid.first, grid.bytes_per_cell, &mut self.facts[..in_wav]).ok();
         }
         if let Some(spool) = take.spool() {
             let end = grid.before(marks.collected).max(in_wav);
@@ -423,7 +423,7 @@ fn cache_of(takes: &[Arc<TakeLedger>]) -> CacheStat {
     for take in takes {
         let end = take.marks().supplied;
         let from = end.saturating_sub(FIGURE_BYTES).max(DATA_OFFSET);
-        let Some(stat) = take.wav().and_then(|wav| cachestat(wav, from, end.saturating_sub(from)).ok()) else {
+        let Some(stat) = take.wav().and_then(|wav| cachestat(&wav, from, end.saturating_sub(from)).ok()) else {
             continue;
         };
         sum.dirty += stat.dirty;

@@ -357,7 +357,7 @@ mod tests {
         // The slots of the spool are not in the order of the windows.
         let slot = index as u32 ^ 1;
         let mut map = match take.spool() {
-            None => Mapping::writable(take.wav().unwrap(), offset, WINDOW).unwrap(),
+            None => Mapping::writable(&take.wav().unwrap(), offset, WINDOW).unwrap(),
             Some(spool) => {
                 spool.list(slot, SpoolByte(offset), WINDOW).unwrap();
                 Mapping::writable(&spool.file, spool.shape.slot_at(slot), WINDOW).unwrap()
@@ -389,7 +389,7 @@ mod tests {
         let sources = sources();
         let take = take(&sources.ledger, 1);
         let mut map = window(&take, 0, &sources.budget);
-        if cachestat(take.wav().unwrap(), 0, 1).is_err() {
+        if cachestat(&take.wav().unwrap(), 0, 1).is_err() {
             return;
         }
         let mut sampler = Sampler::new(sources.clone());
@@ -475,7 +475,7 @@ mod tests {
         let sources = sources();
         let take = take(&sources.ledger, 1);
         // In the ledger although it was never populated.
-        let map = Mapping::writable(take.wav().unwrap(), DATA_OFFSET, WINDOW).unwrap();
+        let map = Mapping::writable(&take.wav().unwrap(), DATA_OFFSET, WINDOW).unwrap();
         take.supplied(SpoolByte::DATA, WINDOW, &map);
         let mut sampler = Sampler::new(sources.clone());
         let first = sampler.sample(&VIEW);

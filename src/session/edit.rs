@@ -459,12 +459,6 @@ impl Session {
     }
 
     /// Counts losses of a take whose positions are not known.
-    pub fn add_unlisted_losses(&mut self, id: TakeId, count: u64) -> Result<(), EditError> {
-        let take = self.take_mut(id)?;
-        take.losses_unlisted = take.losses_unlisted.saturating_add(count);
-        Ok(())
-    }
-
     /// Marks a take as deleted and removes its regions. A take that is being recorded is refused.
     pub fn trash_take(&mut self, id: TakeId) -> Result<(), EditError> {
         self.trash_takes(&[id])

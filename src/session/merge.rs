@@ -131,6 +131,7 @@ impl Session {
             .filter(|take| !own.contains_key(&take.uuid))
             .filter(|take| given_here <= take.id.0 || take.frames > Frames(0) || has_file(take))
             .filter(|take| is_wanted(take) && !(kind == CopyKind::Found && files.contains(&file_of(take))))
+            .filter(|take| !passes.get(&take.pass).is_some_and(|pass| self.has_passed(take, *pass)))
             .collect();
         let gained: BTreeSet<u32> = missing.iter().map(|take| take.pass).collect();
         let (mut merged, mut changed) = (Vec::new(), false);
@@ -173,6 +174,17 @@ impl Session {
             }
         }
         changed
+    }
+
+    /// Whether a file in which a take of `pass` was to continue is needless: the file before it was completed here with sound
+    /// behind the place where the other one begins. The copy that lists it could not be saved again.
+    fn has_passed(&self, next: &Take, pass: u32) -> bool {
+        let is_behind = |take: &&Take| {
+            (take.pass, take.track, take.state) == (pass, next.track, TakeState::Complete)
+                && next.offset < take.offset + take.frames
+        };
+        let never_began = next.state == TakeState::Recording && next.frames == Frames(0);
+        never_began && self.takes.iter().filter(is_behind).any(|take| take.uuid != next.uuid)
     }
 
     /// Drops takes without a frame whose names the program has given to other takes since, which `newer` lists: when a file

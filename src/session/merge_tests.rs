@@ -159,3 +159,21 @@ fn the_end_of_a_take_holds_for_the_file_that_the_copy_lists() {
     assert!(own.merge_newer_takes(&copy, CopyKind::Found, |_| true));
     assert_eq!((own.takes[0].state, own.takes[0].frames), (TakeState::Complete, Frames(100)));
 }
+
+/// The take continued elsewhere, its own disk took sound again, and the copy that listed the continuation could not be saved any
+/// more. The next start made a second take of the pass, all silence.
+#[test]
+fn a_continuation_that_only_a_copy_lists_stays_out_if_the_take_was_completed_behind_its_begin() {
+    for (end, is_needless) in [(100, true), (50, false)] {
+        let (mut own, track, _) = one_track_and_takes(&[]);
+        let first = recording(&mut own, track, FramePos(0));
+        let mut copy = own.clone();
+        let mut names = copy.taken_names();
+        let folder = Some("/other/session".to_owned());
+        copy.add_continuation(first, Uuid::from_u128(77), Frames(50), folder, &mut names).expect("room");
+        own.finish_take(first, Frames(end), TakeState::Complete, None).expect("recording");
+        own.merge_newer_takes(&copy, CopyKind::Found, |_| true);
+        own.validate().expect("valid");
+        assert_eq!(own.takes.len(), if is_needless { 1 } else { 2 });
+    }
+}

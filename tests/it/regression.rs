@@ -66,6 +66,21 @@ fn more_losses_than_a_take_lists_are_counted() {
     assert_eq!(take.accounts.as_ref().unwrap().frames_lost, 1400);
 }
 
+/// The regular end of a pass threw the places of all but 64 losses away, although the session on the disk had them.
+#[test]
+fn a_hundred_losses_that_were_listed_during_a_pass_keep_their_places_at_its_end() {
+    let place = place();
+    let folder = place.path().join("session");
+    let orders: Vec<String> = (1..=100).map(|at| format!("xrun={}+7", at * 1000)).collect();
+    let arguments = format!("--device virtual,{} --inputs 1 --seconds 3", orders.join(","));
+    let found = run(record(&folder, &arguments)).done().json();
+    let losses = &found["xruns"].as_u64().unwrap();
+    let session = open_read_only(&folder).unwrap();
+    let take = &session.takes()[0];
+    assert_eq!((take.losses.len() as u64, take.losses_unlisted), (*losses, 0));
+    assert!(64 < take.losses.len(), "{} losses", take.losses.len());
+}
+
 #[test]
 fn a_disk_that_refuses_to_the_end_is_reported_and_the_spool_is_kept() {
     let place = place();

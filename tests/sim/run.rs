@@ -218,6 +218,8 @@ impl Run {
     fn look(&mut self, life: &Life) -> End {
         let (plan, places, story, life) =
             (Rc::clone(&self.plan), self.places.clone(), Rc::clone(&self.story), life.clone());
+        // Nothing is recorded any more that another program could disturb.
+        self.world.deeds.borrow_mut().clear();
         self.go(Kill::Never, move || user::look_only(&plan, &life, &places, &story))
     }
 

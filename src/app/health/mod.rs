@@ -5,6 +5,7 @@ use crate::control::Severity;
 use crate::control::recording::counted;
 use crate::time::{Frames, SampleRate};
 use std::path::Path;
+use std::time::Duration;
 
 /// Everything that the health line is derived from.
 #[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own about the recorder")]
@@ -45,6 +46,8 @@ pub(super) struct HealthInput<'a> {
     pub(super) disk: Option<&'a str>,
     /// The folder of the pass's mirror, or its error.
     pub(super) mirror: Option<Result<&'a Path, &'a str>>,
+    /// The newest sound of the pass that the mirror has not made durable.
+    pub(super) mirror_behind: Option<Duration>,
     /// Frames lost that the user has acknowledged.
     pub(super) lost_before: u64,
     /// Frames lost while nothing was recorded, without those that the user has acknowledged.
@@ -291,6 +294,14 @@ fn caution(input: &HealthInput<'_>, make: &MakeHealth<'_>) -> Option<Health> {
     if let Some(Err(reason)) = input.mirror {
         return caution("No mirror.", &format!("{reason}. The session's own takes continue as they are"), None);
     }
+    if let (Some(Ok(folder)), Some(behind)) = (input.mirror, mirror_lag(input).filter(|lag| MIRROR_LATE <= *lag)) {
+        let seconds = behind.as_secs();
+        let advice = format!(
+            "{}: it lacks the last {seconds} s of this recording; the session's own takes continue as they are; check its disk",
+            folder.display()
+        );
+        return caution("The mirror is behind.", &advice, None);
+    }
     if input.windows_unlocked > 0 && input.phase.is_some() {
         let limit = figures.locked_limit / 1024;
         let advice = format!(
@@ -381,6 +392,13 @@ fn parts(input: &HealthInput<'_>) -> Vec<String> {
     parts
 }
 
+/// Sound that a mirror may lack without being behind: syncs are less than a second apart, and headers wait for the save of a
+/// loss for some seconds.
+const MIRROR_LAG_MAX: Duration = Duration::from_secs(5);
+
+/// Sound that a mirror lacks from which on the user is warned.
+const MIRROR_LATE: Duration = Duration::from_secs(15);
+
 /// The sound that a crash and a power cut would cost now.
 fn safety(input: &HealthInput<'_>) -> Vec<String> {
     if input.phase != Some(PassPhase::Recording) {
@@ -393,9 +411,17 @@ fn safety(input: &HealthInput<'_>) -> Vec<String> {
     if let Some(Ok(folder)) = input.mirror {
         // Show the folder that the user chose. Its subfolder, where the mirror is, has the session's name.
         let named = folder.parent().and_then(Path::file_name).unwrap_or(folder.as_os_str());
-        safety.push(format!("mirrored in {}", named.display()));
+        safety.push(match mirror_lag(input) {
+            Some(lag) => format!("mirrored in {}, but for the last {} s", named.display(), lag.as_secs()),
+            None => format!("mirrored in {}", named.display()),
+        });
     }
     safety
+}
+
+/// The sound that the mirror lacks while a pass is recorded, if it is more than that between two syncs.
+fn mirror_lag(input: &HealthInput<'_>) -> Option<Duration> {
+    input.mirror_behind.filter(|behind| input.phase == Some(PassPhase::Recording) && MIRROR_LAG_MAX < *behind)
 }
 
 #[cfg(test)]

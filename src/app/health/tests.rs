@@ -37,6 +37,7 @@ fn with(change: impl FnOnce(&mut HealthInput<'static>)) -> Health {
         windows_unlocked: 0,
         disk: None,
         mirror: None,
+        mirror_behind: None,
         lost_before: 0,
         lost_unrecorded: 0,
     };
@@ -336,6 +337,15 @@ fn the_line_does_not_change_the_case_of_a_name_of_the_user() {
 fn a_mirror_shows_its_folder_and_a_failed_one_its_reason() {
     let mirrored = with(|input| input.mirror = Some(Ok(Path::new("/media/Backup/Friday"))));
     assert_eq!((mirrored.severity, mirrored.safety.last().unwrap().as_str()), (Severity::Info, "mirrored in Backup"));
+    let behind = |seconds| {
+        with(|input| {
+            input.mirror = Some(Ok(Path::new("/media/Backup/Friday")));
+            input.mirror_behind = Some(Duration::from_secs(seconds));
+        })
+    };
+    assert_eq!(behind(3).safety.last().unwrap(), "mirrored in Backup");
+    assert_eq!(behind(9).safety.last().unwrap(), "mirrored in Backup, but for the last 9 s");
+    assert_eq!((behind(9).severity, behind(60).head.as_str()), (Severity::Info, "The mirror is behind."));
     let lost = with(|input| input.mirror = Some(Err("/media/Backup: cannot write: the disk is full")));
     assert_eq!((lost.severity, lost.head.as_str()), (Severity::Caution, "No mirror."));
     assert!(lost.advice.unwrap().starts_with("/media/Backup: cannot write"));

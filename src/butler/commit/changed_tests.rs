@@ -40,6 +40,22 @@ fn a_file_that_was_changed_before_its_take_continued_elsewhere_is_the_one_that_i
     assert!(earlier.is_some_and(|trouble| trouble.contains("t-1.wav") && trouble.contains("another program")));
 }
 
+/// The account of the take held the removed file open, so that its blocks stayed in use until the end of the pass.
+#[test]
+fn nothing_holds_a_removed_file_after_the_take_was_put_back() {
+    let mut rig = Rig::new(2);
+    rig.captured(0);
+    rig.work();
+    let removed = Arc::downgrade(rig.committer.takes[0].file.file());
+    std::fs::remove_file(&rig.plan.path).unwrap();
+    rig.captured(1);
+    rig.work();
+    assert!(rig.plan.path.exists(), "it was put back");
+    assert!(removed.upgrade().is_none());
+    let entry = rig.committer.takes[0].entry.as_ref().unwrap();
+    assert!(Arc::ptr_eq(&entry.wav().unwrap(), rig.committer.takes[0].file.file()));
+}
+
 /// The end of a take gives its file the whole length. So a part that was cut off between the last look and the end was
 /// silence, and the take counted as whole.
 #[test]

@@ -77,7 +77,7 @@ impl Committer {
 
     /// The event for a take that has ended. It has the files in memory of a complete take; otherwise it names the spool that
     /// contains the missing sound.
-    fn finish_event(&self, mut take: OpenTake, frames: Frames, result: io::Result<()>) -> DiskEvent {
+    pub(super) fn finish_event(&self, mut take: OpenTake, frames: Frames, result: io::Result<()>) -> DiskEvent {
         let name = take.file.path.display();
         let spool = take.spool.as_ref().and_then(|spool| spool.path.clone());
         let is_session = self.setup.replica == Replica::Session;
@@ -101,9 +101,14 @@ impl Committer {
                 if let Some(place) = take.file.keep_if_removed() {
                     failure = format!("{failure}; {place}");
                 }
-                Some(match spool.filter(|_| is_session) {
-                    Some(path) => format!("{failure}; what is missing is kept in {}", path.display()),
-                    None => failure,
+                let in_mirror = take.only_in_mirror().map(|path| format!("{} of the mirror", path.display()));
+                let in_spool = spool.map(|path| path.display().to_string());
+                let places: Vec<String> = in_spool.into_iter().chain(in_mirror).collect();
+                Some(match places.join(" and in ") {
+                    places if is_session && !places.is_empty() => {
+                        format!("{failure}; what is missing is kept in {places}")
+                    }
+                    _ => failure,
                 })
             }
         };

@@ -9,6 +9,7 @@ use crate::message::offset::FileByte;
 use crate::message::take::PassKey;
 use crate::time::Frames;
 use std::collections::HashMap;
+use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
 /// Syncs from one header of a take to the next. A header is a write of its own, and with many takes it costs a committer as
@@ -25,12 +26,13 @@ struct Claim {
     end: FileByte,
     /// Whether that is all that is durable in the pass. Otherwise the take lacks sound before.
     is_whole: bool,
+    /// Up to which frame headers of the pass may give sound.
+    pass_frames: Frames,
 }
 
 impl Committer {
-    /// Writes the headers that are due, and reserves blocks. Makes one header of each pass durable. Returns whether everything
-    /// succeeded.
-    pub(super) fn write_headers(&mut self) -> bool {
+    /// Writes the headers that are due, and reserves blocks. Makes one header of each pass durable.
+    pub(super) fn write_headers(&mut self) {
         let in_spool = self.setup.capture_path == CapturePath::Spool;
         let (mut notes, mut all_written) = (Vec::new(), true);
         // In `in-place` a sync would write the pages at the record position back. The header is written, but there is
@@ -40,7 +42,9 @@ impl Committer {
         self.publish_room();
         let claims = self.claims();
         self.header_turn = (self.header_turn + 1) % HEADER_TURNS;
-        for (at, Claim { end, is_whole }) in claims.into_iter().enumerate() {
+        let rolling = self.takes.iter().zip(&claims).filter(|(take, _)| take.end.is_none());
+        let durable = rolling.map(|(take, claim)| take.whole_frames().min(claim.pass_frames)).min();
+        for (at, Claim { end, is_whole, .. }) in claims.into_iter().enumerate() {
             let OpenTake { pass, file, trouble, .. } = &mut self.takes[at];
             let pass = *pass;
             // The disk has refused something a moment ago. A header that may be gone is written with the next attempt.
@@ -72,7 +76,9 @@ impl Committer {
             self.reserve(at, ahead, &mut notes);
         }
         self.losses.values_mut().for_each(UnsavedLosses::headers_are_written);
-        all_written
+        if let Some(durable) = durable.filter(|_| in_spool && all_written) {
+            self.setup.disk.durable_frames[self.setup.replica.index()].store(durable.0, Relaxed);
+        }
     }
 
     /// The claim of each take. These frames are durable in every take of its pass, and a session on a disk lists the losses
@@ -97,8 +103,8 @@ impl Committer {
         let of_pass: HashMap<PassKey, Frames> =
             of_pass.into_iter().map(|(pass, (_, frames))| (pass, self.claimable(pass, frames))).collect();
         let claim = |(take, frames): (&OpenTake, Frames)| {
-            let in_pass = of_pass.get(&take.pass).copied().unwrap_or_default();
-            Claim { end: take.end_in_file(frames.min(in_pass)), is_whole: in_pass <= frames }
+            let pass_frames = of_pass.get(&take.pass).copied().unwrap_or_default();
+            Claim { end: take.end_in_file(frames.min(pass_frames)), is_whole: pass_frames <= frames, pass_frames }
         };
         self.takes.iter().zip(frames).map(claim).collect()
     }

@@ -108,7 +108,6 @@ pub struct Committer {
     batcher: Batcher,
     /// Buffer for sound that is read to be written. Page-aligned, because `O_DIRECT` requires it.
     scratch: Option<MmapMut>,
-    started: Instant,
     next_sync: Instant,
     /// When to try again after a failed write. `None`: writing works.
     retry_at: Option<Instant>,
@@ -151,7 +150,6 @@ impl Committer {
             takes: Vec::new(),
             batcher,
             scratch: None,
-            started: now,
             next_sync: now,
             retry_at: None,
             trouble_reported: false,
@@ -181,9 +179,6 @@ impl Committer {
         // Each sync writes the waiting spans of a take in one run, which is a third of the writes that single windows
         // would need. If more spans wait, the disk is behind, and the committer writes without pause.
         let waiting_bytes: u64 = self.takes.iter().map(OpenTake::pending_bytes).sum();
-        if self.setup.replica == Replica::Mirror {
-            self.spool_use.disk.mirror_backlog_bytes.store(waiting_bytes, Relaxed);
-        }
         if sync
             || WAITING_BYTES_MAX * self.takes.len() as u64 <= waiting_bytes
             || self.takes.iter().any(|take| take.end.is_some())
@@ -336,6 +331,7 @@ impl Committer {
                     }
                 }
                 self.takes.append(&mut made);
+                self.setup.disk.durable_frames[self.setup.replica.index()].store(0, Relaxed);
                 Ok(files)
             }
             Some(reason) => {
@@ -459,7 +455,6 @@ impl Committer {
     fn sync(&mut self) {
         let started = host::now();
         let in_spool = self.setup.capture_path == CapturePath::Spool;
-        let mut all_durable = true;
         if in_spool {
             let mut whole = Vec::with_capacity(self.takes.len());
             for at in 0..self.takes.len() {
@@ -474,18 +469,13 @@ impl Committer {
                 }
             }
             self.sync_takes(&whole);
-            all_durable = self.takes.iter().all(|take| take.trouble.is_none());
         }
-        all_durable &= self.write_headers();
-        all_durable &= !self.takes.iter().any(OpenTake::has_gap);
+        self.write_headers();
         if self.setup.replica == Replica::Session {
             let took = host::elapsed(started);
             DiskPublished::raise(&self.spool_use.disk.sync_us_max, took.as_micros() as u64);
             if !self.takes.is_empty() {
                 self.setup.ledger.synced(took);
-            }
-            if in_spool && all_durable {
-                self.spool_use.disk.durable_ms.store((started - self.started).as_millis() as u64, Relaxed);
             }
         }
     }

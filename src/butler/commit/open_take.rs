@@ -32,6 +32,7 @@ use memmap2::MmapMut;
 use std::collections::VecDeque;
 use std::fs::File;
 use std::io;
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::{Duration, Instant};
@@ -188,6 +189,12 @@ impl OpenTake {
         self.pair.as_ref().map_or(0, |pair| pair.missing_bytes(self.replica, self.file.start()))
     }
 
+    /// The mirror's file, if only that has a part of the sound, because memory was given up before this replica had written it.
+    pub(super) fn only_in_mirror(&self) -> Option<&Path> {
+        let pair = self.pair.as_ref().filter(|_| self.replica == Replica::Session && self.first_gap().is_some())?;
+        Some(pair.first_path(Replica::Mirror))
+    }
+
     /// End of the sound that is in the file after the first `run` spans; in `in-place`, whose writeback was started.
     pub(super) fn committed_by(&self, run: usize) -> SpoolByte {
         let last = self.pending.get(run.saturating_sub(1)).filter(|_| self.spool.is_some());
@@ -334,6 +341,12 @@ impl OpenTake {
         self.frame_of(self.first_gap().unwrap_or(SpoolByte(u64::MAX)).min(self.durable()))
     }
 
+    /// Frames of the pass before the first one that is not durable in this take, in whichever file.
+    pub(super) fn whole_frames(&self) -> Frames {
+        let earlier = self.earlier.iter().filter_map(EarlierFile::first_gap).min();
+        self.frame_of(earlier.unwrap_or(SpoolByte(u64::MAX))).min(self.durable_frames())
+    }
+
     /// The first byte that the take lacks. A gap in an earlier file whose disk reports errors does not count: it must not keep
     /// the headers of all takes of the pass back.
     fn first_gap(&self) -> Option<SpoolByte> {
@@ -348,11 +361,6 @@ impl OpenTake {
             self.file.note_repaired();
         }
         self.gap_since = self.first_gap().map(|_| self.gap_since.unwrap_or_else(host::now));
-    }
-
-    /// Whether the last look has found a gap.
-    pub(super) fn has_gap(&self) -> bool {
-        self.gap_since.is_some()
     }
 
     /// Whether each look for some seconds has found a gap.
@@ -450,7 +458,7 @@ impl OpenTake {
             if let Some(pair) = &self.pair {
                 pair.replace_file(self.replica, self.file.start(), self.file.file());
             }
-            if let Some(entry) = &self.entry {
+            if let Some(entry) = self.entry.as_ref().filter(|_| self.earlier_count == 0) {
                 entry.opened(self.file.file());
             }
         }

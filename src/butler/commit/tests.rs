@@ -269,18 +269,53 @@ fn a_gap_of_one_take_keeps_the_headers_of_the_others_back_for_three_seconds_at_m
     rig.captured(2);
     captured(&mut rig, 1);
     captured(&mut rig, 2);
-    rig.committer.started -= Duration::from_secs(60);
-    rig.committer.setup.disk.durable_ms.store(0, Relaxed);
     assert_eq!(sync(&mut rig), (1, 1), "the gap may be short");
     rig.committer.takes[0].make_gap_older();
     assert_eq!(sync(&mut rig), (1, 3), "what the other take has is on the disk");
     captured(&mut rig, 3);
     rig.captured(3);
     assert_eq!(sync(&mut rig), (1, 4), "one header is durable at each sync");
-    assert_eq!(rig.committer.setup.disk.durable_ms.load(Relaxed), 0, "the disk lacks sound");
+    let durable = |rig: &Rig| rig.committer.setup.disk.durable_frames[0].load(Relaxed);
+    assert_eq!(durable(&rig), WINDOW, "the disk lacks sound");
     rig.work();
     assert_eq!((sync(&mut rig), sync(&mut rig)), ((4, 4), (4, 4)), "the gap is filled");
-    assert!(60_000 <= rig.committer.setup.disk.durable_ms.load(Relaxed));
+    assert_eq!(durable(&rig), 4 * WINDOW);
+}
+
+/// The window said that sound is safe against power loss up to the last sync, while minutes of it waited in memory.
+#[test]
+fn a_sync_that_leaves_sound_in_memory_counts_as_durable_only_what_it_has_written() {
+    let windows = 200;
+    let mut rig = Rig::new(windows);
+    (0..windows).for_each(|number| rig.captured(number));
+    let durable = |rig: &Rig| rig.committer.setup.disk.durable_frames[0].load(Relaxed);
+    let mut before = 0;
+    rig.committer.write_some(true);
+    rig.committer.sync();
+    while rig.committer.takes[0].has_pending() {
+        let now = durable(&rig);
+        assert!(before <= now && now < windows * WINDOW, "{now}");
+        assert_eq!(now, rig.committer.takes[0].durable_frames().0);
+        before = now;
+        rig.committer.write_some(true);
+        rig.committer.sync();
+    }
+    assert!(0 < before, "a sync writes one run of a take");
+    assert_eq!(durable(&rig), windows * WINDOW);
+}
+
+#[test]
+fn a_take_that_is_given_up_names_the_file_of_the_mirror_that_alone_has_a_part_of_it() {
+    let mut rig = Rig::new(3);
+    rig.captured(0);
+    rig.work();
+    rig.gave_up(1);
+    rig.captured(2);
+    let take = rig.committer.takes.remove(0);
+    let refused = Err(io::Error::from_raw_os_error(libc::ENOSPC));
+    let event = rig.committer.finish_event(take, Frames(3 * WINDOW), refused);
+    let DiskEvent::TakeFinished { trouble: Some(trouble), .. } = event else { panic!("the take is not whole") };
+    assert!(trouble.contains("what is missing is kept in") && trouble.contains("mirror.wav"), "{trouble}");
 }
 
 /// Each take got one run in a tick, so that a gap of an hour took minutes.

@@ -10,7 +10,7 @@ use crate::message::Pass;
 use crate::message::disk::ButlerCommand;
 use crate::message::spool_file::MemoryFiles;
 use crate::message::take::{TakeEnd, TakeKey};
-use crate::session::{Take, TakeAccounts, TakeId, TakeState};
+use crate::session::{Session, Take, TakeAccounts, TakeId, TakeState};
 use crate::time::{FramePos, Frames};
 use crate::wav::bext::coding_history_line;
 use std::sync::atomic::Ordering::Relaxed;
@@ -102,10 +102,14 @@ impl Control {
             source_losses,
             ..TakeAccounts::default()
         });
+        // The losses without a known place count for the last file.
+        let listed_in = |session: &Session, id: TakeId| session.frames_lost_of(id).0;
+        let all_listed: u64 = spans.iter().map(|(id, ..)| listed_in(&self.session, *id)).sum();
+        let (last, without_place) = (spans.last().map(|(id, ..)| *id), lost.0.saturating_sub(all_listed));
         for ((id, from, to), troubled) in spans.into_iter().zip(troubles) {
             // A file with a problem keeps the state `Recording`, so that the next start recovers it.
             let state = if troubled { TakeState::Recording } else { TakeState::Complete };
-            let lost_here = self.session.take(id).map_or(0, |take| take.losses.iter().map(|loss| loss.frames.0).sum());
+            let lost_here = listed_in(&self.session, id) + if Some(id) == last { without_place } else { 0 };
             let accounts = accounts.clone().map(|all| TakeAccounts {
                 frames_lost: if has_several_files { lost_here } else { all.frames_lost },
                 ..all

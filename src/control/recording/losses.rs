@@ -202,28 +202,31 @@ impl Control {
         }
     }
 
-    /// Writes the losses of a pass that has ended into the session's takes, in place of the reported ones.
+    /// Writes the losses of a pass that has ended into the session's takes, in place of the reported ones. If there are more
+    /// than the audio thread has kept, the reported ones have places that it does not know any more, so these stay.
     pub(super) fn list_losses(&mut self, pass: &Pass) {
         let Some(run) = &self.pass else { return };
         for (take, capture) in run.takes.iter().zip(&pass.captures) {
             let spans = take.spans(pass.frames);
-            for (id, ..) in &spans {
+            let logs = [&pass.losses, &capture.losses];
+            let has_all = logs.iter().all(|log| log.count() == log.marks().len());
+            for (id, ..) in spans.iter().filter(|_| has_all) {
                 self.session.clear_losses(*id).ok();
             }
-            for log in [&pass.losses, &capture.losses] {
-                let marks = log.marks();
-                for mark in &marks {
+            for log in logs {
+                for mark in &log.marks() {
                     let cause = mark.cause.map_or_else(|| OVERRUN.to_owned(), |cause| cause.to_string());
                     for (id, from, to) in &spans {
                         let (at, end) = (mark.at.max(*from), (mark.at + mark.frames).min(*to));
                         if at < end {
-                            self.session.add_loss(*id, FramePos(at.since(*from).0), end.since(at), &cause).ok();
+                            self.session.list_loss(*id, FramePos(at.since(*from).0), end.since(at), &cause).ok();
                         }
                     }
                 }
-                let unlisted = log.count().saturating_sub(marks.len());
-                self.session.add_unlisted_losses(take.id, unlisted as u64).ok();
             }
+            let count: usize = logs.iter().map(|log| log.count()).sum();
+            let listed: usize = spans.iter().filter_map(|(id, ..)| Some(self.session.take(*id)?.losses.len())).sum();
+            self.session.raise_unlisted_losses(take.id, count.saturating_sub(listed) as u64).ok();
         }
         self.list_absent_inputs(pass.frames);
     }
