@@ -8,7 +8,7 @@ say() { echo "faultless: $*" >&2; }
 install_seconds=900
 
 # missing TEST:PACKAGE...: prints the packages whose test fails. A test is a command that must exist, or `file=NAME` for
-# a file below /usr/lib, or `lib=NAME` for a library that pkg-config must know, or `links` for a C compiler that makes a
+# a file below a folder of libraries, or `lib=NAME` for a library that pkg-config must know, or `links` for a C compiler that makes a
 # program (without the C library's headers and start files a compiler can't), or `certificates` for those of https.
 missing() {
     local entry test
@@ -16,7 +16,7 @@ missing() {
         test=${entry%%:*}
         case $test in
             # A library that is loaded while the program runs.
-            file=*) find /usr/lib /lib -path "*/${test#file=}" 2>/dev/null | grep -q . ;;
+            file=*) find -H /usr/lib /usr/lib64 /lib /lib64 -path "*/${test#file=}" 2>/dev/null | grep -q . ;;
             lib=*) pkg-config --exists "${test#lib=}" 2>/dev/null ;;
             links) printf '#include <stdio.h>\nint main(void) { return puts("") < 0; }\n' | cc -x c - -o /dev/null 2>/dev/null ;;
             certificates)

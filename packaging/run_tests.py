@@ -302,6 +302,7 @@ class Running:
             stdout=self.output,
             stderr=subprocess.STDOUT,
             start_new_session=True,
+            preexec_fn=heed_signals,
         )
 
     def folders(self):
@@ -442,7 +443,7 @@ def run_tests(words):
     given = parser.parse_args(words)
     deadlines = [(pattern, float(seconds)) for pattern, _, seconds in (item.rpartition("=") for item in given.deadline)]
     run = Run(given.jobs, time.monotonic() + given.whole, deadlines)
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    end_by_signals()
     reasons = []
     if given.skip:
         with open(given.skip, encoding="utf-8") as lines:
@@ -450,20 +451,25 @@ def run_tests(words):
     executables = [Executable(path) for path in given.executables] + (built(given.cargo) if given.cargo else [])
     if not executables:
         run.fail("no test executable", "nothing was built")
-    tests = []
+    tests, fitting = [], set()
     for executable in executables:
         listed = executable.tests()
         if listed is None:
             run.fail(executable.path, "it does not list its tests")
             continue
         for test in listed:
-            if given.only and not any(word in test.name for word in given.only):
+            words = [word for word in given.only if word in test.name]
+            fitting.update(words)
+            if given.only and not words:
                 continue
             reason = next((reason for pattern, reason in reasons if fnmatch.fnmatchcase(test.last, pattern)), None)
             if reason:
                 run.skip(test, reason)
             else:
                 tests.append(test)
+    for word in given.only:
+        if word not in fitting:
+            run.fail(word, "no test has this in its name")
     try:
         run.all(tests)
     finally:
@@ -497,6 +503,7 @@ def run_step(words):
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         start_new_session=True,
+        preexec_fn=heed_signals,
     )
     text = bytearray()
 
@@ -506,6 +513,8 @@ def run_step(words):
 
     signal.signal(signal.SIGTERM, stop)
     signal.signal(signal.SIGINT, stop)
+    if signal.getsignal(signal.SIGHUP) != signal.SIG_IGN:
+        signal.signal(signal.SIGHUP, stop)
     until = time.monotonic() + given.seconds
     late = False
     while True:
@@ -546,8 +555,16 @@ def run_step(words):
     return child.returncode if child.returncode >= 0 else 128 - child.returncode
 
 
+def end_by_signals():
+    """Ends the runner and all that it started by the signals that end a program. One that was ignored when the runner began
+    stays so: `nohup` ignores SIGHUP, and a shell ignores SIGINT for the programs that it starts in the background."""
+    for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGINT):
+        if signal.getsignal(number) != signal.SIG_IGN:
+            signal.signal(number, lambda number, _: sys.exit(128 + number))
+
+
 def heed_signals():
-    """Lets the tests die of the signals that end a program. A shell starts its background programs with SIGINT ignored, and
+    """Lets a test die of the signals that end a program. A shell starts its background programs with SIGINT ignored, and
     children inherit that; the program under test heeds it."""
     for number in (signal.SIGHUP, signal.SIGINT, signal.SIGQUIT):
         if signal.getsignal(number) == signal.SIG_IGN:
@@ -555,7 +572,6 @@ def heed_signals():
 
 
 def main():
-    heed_signals()
     if len(sys.argv) > 1 and sys.argv[1] == "tests":
         return run_tests(sys.argv[2:])
     if len(sys.argv) > 3 and sys.argv[1] == "step":

@@ -82,6 +82,39 @@ class Runner(unittest.TestCase):
         status, text, _ = self.run_fake("--only", "a::may_be_interrupted")
         self.assertEqual(status, 0, text)
 
+    def signalled(self, number, ignored):
+        """The runner with a test that hangs, after a signal. Returns the runner and whether the test is still there."""
+        script = f"trap '' {ignored}; exec " if ignored else "exec "
+        command = script + " ".join([sys.executable, RUNNER, "tests", self.fake, "--only", "hangs"])
+        runner = subprocess.Popen(["bash", "-c", command], cwd=self.home.name, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        self.addCleanup(runner.kill)
+        running = lambda: subprocess.run(["pgrep", "-f", f"^/bin/bash {self.fake} --exact a::hangs"], stdout=subprocess.DEVNULL).returncode == 0
+        until = time.monotonic() + 30
+        while not running() and time.monotonic() < until:
+            time.sleep(0.05)
+        runner.send_signal(number)
+        until = time.monotonic() + (2 if ignored else 20)
+        while running() and time.monotonic() < until:
+            time.sleep(0.05)
+        return runner, running()
+
+    def test_a_signal_to_the_runner_ends_its_tests(self):
+        for number in (signal.SIGHUP, signal.SIGINT, signal.SIGTERM):
+            runner, is_there = self.signalled(number, None)
+            self.assertFalse(is_there, number)
+            self.assertNotEqual(runner.wait(20), 0)
+
+    def test_a_runner_under_nohup_outlives_its_terminal(self):
+        runner, is_there = self.signalled(signal.SIGHUP, "HUP")
+        self.assertTrue(is_there)
+        runner.send_signal(signal.SIGTERM)
+        runner.wait(20)
+
+    def test_a_word_that_fits_no_test_has_failed(self):
+        status, text, _ = self.start("tests", self.fake, "--only", "passes", "--only", "typo")
+        self.assertNotEqual(status, 0)
+        self.assertIn("typo: no test has this in its name", text)
+
     def test_a_test_that_fails_is_named_with_its_words(self):
         status, text, _ = self.run_fake("--only", "a::fails", "--only", "a::passes")
         self.assertEqual(status, 1)

@@ -260,7 +260,7 @@ fn drawn(name: &str, size: [f32; 2], snapshot: &Snapshot, prepare: impl Fn(&mut 
     match harness.render() {
         Ok(image) => Some(image),
         Err(reason) => {
-            println!("skipped: picture {name}: {reason}");
+            println!("SKIPPED picture {name}: {reason}");
             None
         }
     }

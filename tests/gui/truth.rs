@@ -245,7 +245,7 @@ fn collect(node: &egui_kittest::Node<'_>, bar: Rect, found: &mut Vec<(String, Re
 #[test]
 fn a_desktop_without_a_dialog_for_folders_gets_a_text_field() {
     if faultless::ui::dialog::has_chooser() {
-        println!("skipped: this desktop has a dialog for folders");
+        println!("SKIPPED this test: the desktop has a dialog for folders");
         return;
     }
     let mut rig = Rig::new("virtual", 2);

@@ -154,6 +154,8 @@ struct Worker {
     seed: u64,
     since: Instant,
     has_begun: bool,
+    /// The first seed that has not ended.
+    left: u64,
     end: u64,
 }
 
@@ -174,7 +176,7 @@ impl Worker {
                 }
             }
         });
-        Worker { child, lines, seed: from, since: Instant::now(), has_begun: false, end: from + count }
+        Worker { child, lines, seed: from, since: Instant::now(), has_begun: false, left: from, end: from + count }
     }
 
     /// Reads what it has printed. Returns the first seed that is left to run if it has ended, and ends it if it hangs.
@@ -197,6 +199,10 @@ impl Worker {
                         tally.fail(self.seed, format!("the simulator ended in it: {status:?}"));
                         return Some(self.seed + 1);
                     }
+                    if self.left < self.end {
+                        tally.fail(self.left, format!("the simulator ended before it: {status:?}"));
+                        return Some(self.left + 1);
+                    }
                     return Some(self.end);
                 }
             }
@@ -209,7 +215,7 @@ impl Worker {
         match words[0] {
             "begin" => (self.seed, self.since, self.has_begun) = (seed, Instant::now(), true),
             "end" => {
-                self.has_begun = false;
+                (self.has_begun, self.left) = (false, seed + 1);
                 let figures: Vec<&str> = words.get(2).map_or(Vec::new(), |rest| rest.split(' ').collect());
                 let number = |at: usize| figures.get(at).and_then(|text| text.parse::<f64>().ok()).unwrap_or(0.0);
                 tally.seeds += 1;
@@ -304,7 +310,9 @@ pub(crate) fn same_every_time() {
 pub(crate) fn once_failed() {
     let mut failures = Vec::new();
     for seed in seeds_in(ONCE_FAILED) {
-        failures.extend(run_many(seed, 1).failures);
+        let tally = run_many(seed, 1);
+        failures.extend(tally.failures);
+        assert_eq!(tally.seeds, 1, "seed {seed} did not run");
     }
     assert!(failures.is_empty(), "{failures:?}");
 }

@@ -20,7 +20,13 @@ need_tools python3 fio pgrep prlimit setpriv fsfreeze findmnt losetup
 work=${WORK:-$(mktemp -d)}
 mkdir -p "$work"
 work=$(readlink -f "$work")
-case $(stat -fc %T "$work") in tmpfs | ramfs | overlayfs) fail "$work: a $(stat -fc %T "$work"); set WORK to a folder on a real disk" ;; esac
+kind_of_work=$(stat -fc %T "$work")
+case $kind_of_work in
+    tmpfs | ramfs | overlayfs)
+        [ -n "${WORK-}" ] || rmdir "$work"
+        fail "$work: a $kind_of_work; set WORK to a folder on a real disk"
+        ;;
+esac
 disk=$work/disk log=$work/log
 mkdir -p "$log"
 passed=0 missed=0 skipped=0

@@ -28,7 +28,13 @@ if [ "$(id -u)" = 0 ]; then kind=${FS:-ext4}; else kind=${FS:-here}; fi
 work=${WORK:-$(mktemp -d)}
 mkdir -p "$work"
 work=$(readlink -f "$work")
-case $(stat -fc %T "$work") in tmpfs | ramfs | overlayfs) fail "$work: a $(stat -fc %T "$work"); set WORK to a folder on a real disk" ;; esac
+kind_of_work=$(stat -fc %T "$work")
+case $kind_of_work in
+    tmpfs | ramfs | overlayfs)
+        [ -n "${WORK-}" ] || rmdir "$work"
+        fail "$work: a $kind_of_work; set WORK to a folder on a real disk"
+        ;;
+esac
 
 disk=$work/soak-$kind child=
 finish() {
