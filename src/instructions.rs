@@ -20,7 +20,8 @@ pub struct Instructions(Set);
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Set {
     Baseline,
-    /// Holding this tells you: the processor has AVX2. [`Instructions::of_this_processor`] alone makes it.
+    /// A value of this variant exists only where the processor has AVX2: only [`Instructions::of_this_processor`] makes
+    /// one.
     #[cfg(target_arch = "x86_64")]
     Avx2,
 }

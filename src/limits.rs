@@ -203,8 +203,8 @@ pub const GUARDED_MAPPINGS_MAX: usize = 16 * 1024;
 /// start.
 pub const AUDIO_STACK_BYTES: usize = 256 * 1024;
 
-/// Bytes of the stack of a thread that helps. Larger than the audio thread's: by that the populating of the program's memory
-/// knows the stacks that it leaves out.
+/// Bytes of the stack of a helper thread: any other thread than the audio thread. It is larger than the audio thread's,
+/// because `window::process::populate` leaves out the stacks of helper threads, and knows them by their size among others.
 pub const HELPER_STACK_BYTES: usize = 512 * 1024;
 
 /// Frames of the ramp at a start, a stop and a locate. Without a ramp these click.

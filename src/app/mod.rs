@@ -390,7 +390,7 @@ impl App {
         control.set_latency_offset(self.settings.offset_of(&control.offset_key()));
         control.set_mirror(self.settings.mirror.as_deref());
         control.set_overflow(self.settings.overflow.as_deref());
-        // Its figures are kept from now on, whether or not somebody looks. Without its thread there are none.
+        // The watcher keeps figures from now on, whether or not a panel shows them. Without its thread there are none.
         control.watcher().ok();
         self.session_info = SessionInfo::new(&mut control, title, read_only, is_new, base);
         self.watched = PathBuf::new();

@@ -252,12 +252,15 @@ impl SettingsStore {
                 let aside = path.with_extension("json.damaged");
                 fs::rename(&path, &aside).ok();
                 let aside = aside.display();
-                let note = format!("{shown}: {reason}; it was put aside as {aside} and everything is as at first");
+                let note = format!(
+                    "{shown}: {reason}; it was put aside as {aside}, and all settings have their default values"
+                );
                 (SettingsStore::start(Some(path), wake), Settings::default(), Some(note))
             }
             Err(Unread::Damaged(reason) | Unread::Refused(reason)) => {
                 let note = format!(
-                    "{shown}: {reason}; the file stays as it is, all settings are as at first, and changes are not saved"
+                    "{shown}: {reason}; all settings have their default values, and changes are not saved; repair or \
+                     remove the file"
                 );
                 (SettingsStore::start(None, wake), Settings::default(), Some(note))
             }
@@ -387,7 +390,7 @@ pub fn parse(bytes: &[u8]) -> Result<Parsed, String> {
     for (name, value) in fields {
         let alone = Map::from_iter([(name.clone(), value.clone())]);
         if known.get(&name).is_none() {
-            left_out.push(one_line(&format!("'{name}' is no setting that is known here")));
+            left_out.push(one_line(&format!("'{name}' is an unknown setting")));
         } else if let Err(error) = serde_json::from_value::<Settings>(Value::Object(alone)) {
             left_out.push(one_line(&format!("'{name}' cannot be used: {error}")));
         } else {

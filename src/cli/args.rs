@@ -114,8 +114,9 @@ pub struct TraceArgs {
 #[derive(Args)]
 pub struct DeviceArgs {
     /// 'virtual', 'virtual:OPTIONS', 'alsa:NAME' or 'alsa:CAPTURE,PLAYBACK' ('-': none).
-    /// Without it: the free card (or JACK's) with most channels, else the default of a sound server, else the built-in
-    /// device ('virtual').
+    /// Without it: the device that was chosen last in the window, if it is there.
+    /// Otherwise, to record: the free card (or JACK's) with most channels, else the default of a sound server, else the
+    /// built-in device ('virtual'). To play: JACK's card, else the default of the sound server or of ALSA, else a card.
     /// Ports of JACK: 'alsa:jack:CLIENT=NAME' or 'alsa:jack:CLIENT=NAME,PORTS=NAME+NAME' ('*': any letters)
     ///
     /// Options of the built-in device ('virtual'), separated by commas: free (no clock), loop=DELAY,

@@ -44,9 +44,9 @@ fn title(sample: &WatchSample) -> String {
     let took = sample.took_us as f64 / 1000.0;
     match &sample.process {
         Some(process) => {
-            format!("{}, process {}, at {time} (looked for {took:.1} ms)", printable(&process.name), process.pid)
+            format!("{}, process {}, at {time} (sampled in {took:.1} ms)", printable(&process.name), process.pid)
         }
-        None => format!("{} at {time} (looked for {took:.1} ms)", counted(sample.files.len() as u64, "file")),
+        None => format!("{} at {time} (sampled in {took:.1} ms)", counted(sample.files.len() as u64, "file")),
     }
 }
 

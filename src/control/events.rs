@@ -164,7 +164,10 @@ impl Control {
                 SpoolStep::Full => (
                     Kind::SpoolFull,
                     Severity::Caution,
-                    format!("spool: {used} of {limit} MiB are in use, there is no more"),
+                    format!(
+                        "spool: {used} of {limit} MiB are in use; when it is full, sound is lost; use a faster disk, or \
+                         allow more memory (--spool-limit, or Spool in the settings)"
+                    ),
                 ),
                 SpoolStep::Room => (
                     Kind::SpoolRoom,
@@ -185,7 +188,7 @@ impl Control {
         let rate = self.running.device.rate;
         let ms = |frames: u64| 1000.0 * Frames(frames).seconds(rate);
         // A loss is reported by itself, and may be known only after this.
-        let text = format!("near miss: the lead fell to {:.0} ms of {:.0} ms", ms(least), ms(aim));
+        let text = format!("lead: only {:.0} of {:.0} ms of memory were ready for new sound", ms(least), ms(aim));
         self.log_event(Kind::NearMiss, Severity::Caution, &text, &[("lead_frames", least), ("aim_frames", aim)]);
     }
 
@@ -209,7 +212,7 @@ impl Control {
             self.near_miss(least, aim);
         }
         let Some(report) = self.reports.get(reports) else {
-            self.log_event(Kind::PassEnded, Severity::Caution, "the pass is over without an account", &[]);
+            self.log_event(Kind::PassEnded, Severity::Caution, "recording: it has ended without a report", &[]);
             return;
         };
         let (text, numbers) = (report.summary(self.running.device.rate), numbers(report));

@@ -489,7 +489,7 @@ impl Control {
         self.poll_pass();
         self.continue_refused_takes();
         self.warn_of_full_disks();
-        // Before the device that is gone is replaced: its last words are those of the old source.
+        // Before the device that is gone is replaced: its last notices about the source are still to be read.
         self.poll_source();
         self.poll_reconnect();
         self.poll_outputs();

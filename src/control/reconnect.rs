@@ -225,7 +225,11 @@ impl Control {
             self.notify(Kind::DeviceGone, Severity::Loss, text, &[]);
         }
         if reconnect.is_none() {
-            let text = format!("{}: no thread to look for it; stop and open it again", self.running.device.name);
+            let text = format!(
+                "{}: it is not searched for, because the system gives no thread; stop, then open it again in the device \
+                 chooser",
+                self.running.device.name
+            );
             self.loss(text);
         }
         let recorded = self.published().pass_frames.load(Relaxed);

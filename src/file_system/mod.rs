@@ -133,8 +133,8 @@ pub fn path_of(folder: impl AsFd) -> Option<PathBuf> {
     fs::read_link(format!("/proc/self/fd/{}", folder.as_fd().as_raw_fd())).ok().filter(|path| path.is_absolute())
 }
 
-/// Whether a path leads to something. An error other than that nothing is there says nothing, so the answer is yes. Waits for
-/// the disk.
+/// Whether a path leads to something. `false` only if the system says that nothing is there. After any other error the
+/// answer is `true`. Waits for the disk.
 pub fn is_there(path: &Path) -> bool {
     let is_absence = |error: io::Error| matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory);
     !fs::symlink_metadata(path).is_err_and(is_absence)

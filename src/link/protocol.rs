@@ -286,7 +286,7 @@ impl fmt::Display for LinkError {
                 let number = process.map_or_else(String::new, |process| format!(", process {process},"));
                 write!(f, "the recorder{number} does not answer; it is stopped or the machine is too busy; try again")
             }
-            LinkError::Stranger => f.write_str("the other side is no Faultless"),
+            LinkError::Stranger => f.write_str("the program at the other end of the socket is not Faultless"),
             LinkError::OtherVersion(version, program) => write!(
                 f,
                 "the recorder that runs is Faultless {program} (protocol {version}), this program is {} (protocol \

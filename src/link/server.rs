@@ -208,9 +208,9 @@ fn is_busy(snapshot: &Snapshot) -> bool {
 /// How a client went away.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Departure {
-    /// It said that it goes.
+    /// The server has answered that the client may go: the client left, its window closed, or the server refused it.
     Said,
-    /// It is gone without a word, or was sent away.
+    /// The connection has ended without that answer: the client died, or sent bytes that are no request.
     Vanished,
 }
 

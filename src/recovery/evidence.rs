@@ -48,9 +48,9 @@ impl fmt::Display for Rejected {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Rejected::Missing => f.write_str("it is not there"),
-            Rejected::NotOurs(what) => write!(f, "not believed: {what}"),
+            Rejected::NotOurs(what) => write!(f, "rejected: {what}"),
             Rejected::InUse => f.write_str("a program that is running holds it"),
-            Rejected::Unreadable(reason) => write!(f, "not believed: its first page cannot be read ({reason})"),
+            Rejected::Unreadable(reason) => write!(f, "rejected: its first page cannot be read ({reason})"),
             Rejected::Io(reason) => f.write_str(reason),
         }
     }

@@ -74,7 +74,7 @@ pub fn cause_of_absence(input: u64) -> String {
 
 /// Why the memory of a pass counts as gone although a file of its name is there.
 pub(super) const NOT_BELIEVED: &str =
-    "it is kept, but not believed, see above; its sound can be taken out: faultless recover --extract FOLDER";
+    "it is kept, but its content was rejected, see above; to take its sound out: faultless recover --extract FOLDER";
 
 /// The message for a take that is left as it is.
 pub(super) fn left_alone(reason: &str, spool: Option<&FoundSpool>) -> String {

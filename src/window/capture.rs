@@ -23,8 +23,8 @@ use crate::time::{FramePos, Frames};
 
 /// A span of one take: mapped, populated, and locked if the lock budget allowed it.
 ///
-/// Holding one tells you: nobody else has these bytes, and they are zeros, so every byte that you do not write reads as
-/// silence. The mapping may be longer than the window.
+/// The owner of a window is the only one that has its bytes. They are zeros at first, so every byte that the owner does
+/// not write reads as silence. The mapping may be longer than the window.
 #[derive(Debug)]
 pub struct CaptureWindow {
     /// The memory of the span.

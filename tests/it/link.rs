@@ -506,7 +506,7 @@ fn a_program_of_another_version_is_told_so_in_one_sentence() {
     assert!(error.contains(&other) && error.contains("end that recording"), "{error}");
     greeting[0] = 0;
     let error = protocol::read_greeting(&mut &greeting[..]).unwrap_err().to_string();
-    assert!(error.contains("no Faultless"), "{error}");
+    assert!(error.contains("not Faultless"), "{error}");
 }
 
 #[test]

@@ -1,8 +1,8 @@
-//! The live page: what changes many times a second, in memory that windows of other processes read. Thread: control
-//! writes it, at its own pace, while a window is attached; each window reads it for each picture.
+//! The live page: the values that change many times a second, in memory that windows of other processes read. Thread:
+//! control writes it, at its own pace, while a window is attached; each window reads it for each picture.
 //!
-//! Neither side waits for the other, and no window makes control work. A window that is stopped, killed or mad can do
-//! nothing to the page, which is sealed ([`SharedWords`](crate::window::shared_words::SharedWords)).
+//! Neither side waits for the other, and no window makes control work. A window that is stopped, killed or broken cannot
+//! change the page, which is sealed ([`SharedWords`](crate::window::shared_words::SharedWords)).
 //!
 //! | words | content | kept together by |
 //! |---|---|---|
@@ -41,7 +41,8 @@ use std::sync::atomic::Ordering::SeqCst;
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
-/// Time between two turns of control while something moves and a window shows it.
+/// Longest time between two turns of control while something moves and a window shows it. While a pass is recorded or
+/// something plays, `MOVING_POLL` makes the turns more frequent.
 pub(super) const TURN: Duration = Duration::from_millis(33);
 
 /// Time between two looks at the counters and at the texts of the health line.

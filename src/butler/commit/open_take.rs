@@ -404,8 +404,8 @@ impl OpenTake {
         Frames((at - SpoolByte::DATA) / self.file.frame_bytes() as u64)
     }
 
-    /// Leaves a note of the next file for a recovery. Memory of a page that exists takes it; if it does not, the session
-    /// that lists the file is still on a disk, and going on is better than losing sound.
+    /// Writes the next file into the first page of the spool, for a recovery. The page exists, so the write needs no
+    /// memory. If it fails, the take continues all the same: the session that lists the file is on a disk.
     pub(super) fn note_next_file(&self, next: &TakePlan) {
         if let Some(spool) = &self.spool {
             spool::note_next_file(&spool.file, next).ok();

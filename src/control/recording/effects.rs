@@ -232,7 +232,7 @@ impl Control {
         if let PassRange::Punch { from, .. } = range {
             let late = Clock(at.since(from).duration(self.running.device.rate));
             self.caution(format!(
-                "punch: it began {late} after the punch-in, because the program was late; the sound up to there stays"
+                "punch: it began {late} after the punch-in, because the program was late; before that the old sound stays"
             ));
         }
     }

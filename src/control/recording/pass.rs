@@ -63,7 +63,7 @@ pub struct RecordingPass {
     pub(super) absent_inputs: AbsentInputs,
     /// Sentences about the source of the inputs that a sound server took away.
     pub(in crate::control) source_losses: Vec<SourceNotice>,
-    /// Inputs that were silent before the pass are said at its start.
+    /// Whether the notice about inputs that were silent before the pass was shown at its start.
     pub(in crate::control) has_told_of_silence: bool,
     pub(in crate::control) latency: PassLatency,
 }

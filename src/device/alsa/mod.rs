@@ -121,11 +121,11 @@ pub struct AlsaDevice {
     unheard_frames: u64,
     /// The playback side failed and must be restarted; output is dropped.
     playback_failed: bool,
-    /// The outputs are gone and were told to be; capture continues.
+    /// The outputs are gone, and [`Device::failure`] says so; capture continues.
     playback_gone: bool,
     /// The playback side was restarted many times in a row and plays nothing. It is tried again.
     playback_late: bool,
-    /// A failure of the outputs was told and is not known to be over.
+    /// The device has reported a failure of the outputs, and not yet its end.
     outage_told: bool,
     /// [`Device::failure`] has changed; [`Wake::Changed`] is to be reported.
     failure_changed: bool,

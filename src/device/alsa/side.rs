@@ -108,7 +108,11 @@ impl Side {
         };
         let block = Touched::new(BLOCK_FRAMES_MAX * frame_bytes).map_err(no_memory)?;
         if matches!(access, SampleAccess::Mapped) && !ring::make_resident(&pcm, buffer_frames * frame_bytes) {
-            notes.push(format!("{}: the first round of its buffer may fault", label(want)));
+            notes.push(format!(
+                "{}: its buffer could not be brought into memory; the audio thread may take page faults until it has used \
+                 the whole buffer once",
+                label(want)
+            ));
         }
         Ok(Side {
             direction: want.direction,

@@ -119,7 +119,7 @@ fn judge(card: &Card, may_open: Option<bool>, holders: &BTreeMap<Holder, Vec<Str
     let measured = format!("hw:{} {}", card.id, card.name);
     match may_open {
         Some(false) => {
-            let sentence = "We have no right to its device files in /dev/snd. The fix counts from the next login; on a \
+            let sentence = "This user may not open its device files in /dev/snd. The fix counts from the next login; on a \
                             desktop only the person who sits at the screen has the right.";
             return Finding::new(TOPIC, measured, Verdict::Poor, sentence).fix("sudo usermod -aG audio \"$USER\"");
         }
@@ -130,7 +130,7 @@ fn judge(card: &Card, may_open: Option<bool>, holders: &BTreeMap<Holder, Vec<Str
         Some(true) => {}
     }
     if holders.is_empty() {
-        return Finding::new(TOPIC, measured, Verdict::Good, "Nobody holds it, and we may open it.");
+        return Finding::new(TOPIC, measured, Verdict::Good, "No program uses it, and this user may open it.");
     }
     let holdings: Vec<String> = holders
         .iter()

@@ -99,9 +99,9 @@ fn judge(speed: io::Result<Speed>, needs: Needs) -> Finding {
         t if t < 1.2 => (Verdict::Poor, "it cannot keep up: record fewer tracks or to another disk"),
         t if t < 4.0 => (Verdict::Fair, "it keeps up as long as nothing else writes to it"),
         _ if Duration::from_millis(250) < speed.worst => {
-            (Verdict::Fair, "it keeps up, and the spool bridges its pauses")
+            (Verdict::Fair, "it is fast enough, and the sound waits in memory during its pauses")
         }
-        _ => (Verdict::Good, "it keeps up with ease"),
+        _ => (Verdict::Good, "it is fast enough"),
     };
     let sentence = format!(
         "{} need {:.1} MB/s and it takes {times:.1} times that: {advice}. Measured with {} durable writes of 64 KiB, then \

@@ -89,11 +89,11 @@ fn judge_name(name: &str, needs: Needs) -> (Verdict, Option<String>) {
         ),
         Kind::Network => (
             Verdict::Poor,
-            "It is across the network, and waits when that does. Record to a local disk and copy.".to_owned(),
+            "It is on a network: writes wait while the network is down. Record to a local disk and copy.".to_owned(),
         ),
         Kind::Layered => (
             Verdict::Fair,
-            "It stands before another file system; recording onto that one directly is safer.".to_owned(),
+            "It passes files on to another file system; recording to that one directly is safer.".to_owned(),
         ),
         Kind::Served => (Verdict::Fair, "It is served by another program, which can be slow or end.".to_owned()),
         Kind::Plain if matches!(name, "btrfs" | "zfs" | "bcachefs") => {

@@ -88,7 +88,8 @@ fn judge_preemption(build: &str, arguments: &str, real_time: bool) -> Finding {
                 Finding::new(TOPIC, format!("dynamic, preempt={mode}"), Verdict::Good, sentence)
             }
             None => {
-                let sentence = "The mode is the one it was built with; the wake-up above shows what comes of it.";
+                let sentence = "The kernel uses the mode that it was built with. The finding wake-up shows how late a thread \
+                                wakes up with it.";
                 Finding::new(TOPIC, "dynamic", Verdict::Good, sentence)
             }
         };

@@ -29,9 +29,9 @@ fn judge_locks(limit: LockLimit, memory: u64, needs: Needs) -> Finding {
                     take played ones back when memory is short.";
         (Verdict::Poor, rest)
     } else if seconds(record) < wanted_lead || seconds(play) < wanted_lead {
-        (Verdict::Fair, "That is enough; a larger limit buys a longer lead.")
+        (Verdict::Fair, "That is enough; a larger limit gives a longer lead.")
     } else {
-        (Verdict::Good, "More would buy nothing at this size.")
+        (Verdict::Good, "A larger limit would not change the lead.")
     };
     let sentence = format!(
         "Faultless locks up to {}, unless --lock-limit names another amount. That keeps {} ready {} ahead for recording \
@@ -62,7 +62,7 @@ fn judge_files(limit: Option<u64>, needs: Needs) -> Finding {
             TOPIC,
             "unknown",
             Verdict::Fair,
-            "The kernel would not raise the limit to what it allows.",
+            "The kernel refused to raise the soft limit to the hard limit.",
         );
     };
     // Each track needs four files: a take, its spool, a played take and its peaks. The program itself needs others.

@@ -71,7 +71,7 @@ fn block_inhibited() -> zbus::Result<String> {
 fn judge_sleep(sleeps: bool, manager: Result<String, String>) -> Finding {
     const TOPIC: &str = "sleep";
     if !sleeps {
-        return Finding::new(TOPIC, "none", Verdict::Good, "This machine has no sleep to fall into.");
+        return Finding::new(TOPIC, "none", Verdict::Good, "This machine cannot sleep.");
     }
     match manager {
         Ok(inhibited) if inhibited.split(':').any(|what| what == "sleep") => {

@@ -41,7 +41,10 @@ fn judge(folder: Option<(PathBuf, u64)>, memory: Option<(u64, u64)>, needs: Need
     let outlasts = format!("{} can be recorded for {} while the disk takes no data", needs.tracks(), duration(seconds));
     let (verdict, sentence) = match seconds {
         s if 30.0 <= s => (Verdict::Good, format!("{outlasts}.")),
-        s if 5.0 <= s => (Verdict::Fair, format!("{outlasts}; that outlasts a busy disk, not a sleeping one.")),
+        s if 5.0 <= s => (
+            Verdict::Fair,
+            format!("{outlasts}; that is enough for a busy disk, but not for one that must start its motor."),
+        ),
         _ => (Verdict::Poor, format!("{outlasts}: free some memory before recording.")),
     };
     Finding::new(TOPIC, measured, verdict, sentence)

@@ -89,7 +89,7 @@ fn spools_are_listed_with_what_is_to_be_done_and_stay() {
     assert_eq!(first.state, format!("to be recovered: faultless recover {}", scene.root().display()));
     assert_eq!((first.session.clone(), first.wav.clone()), (Some(scene.root()), Some(scene.plans[0].path.clone())));
     assert!(WINDOW * BYTES <= first.bytes, "{first:?}");
-    assert!(of(&scene.memory.path().join("x.spool")).state.contains("not believed"));
+    assert!(of(&scene.memory.path().join("x.spool")).state.contains("rejected"));
     fs::rename(scene.root(), scene.folder.path().join("moved")).unwrap();
     let listed = leftover::list(&memory);
     assert!(

@@ -1,4 +1,4 @@
-//! Recovery by hand: sessions, spools and tallies made for the purpose, and what comes of each. Thread: test.
+//! Recovery of sessions, spools and progress pages that the tests make themselves. Thread: test.
 
 mod absent;
 mod changed;

@@ -84,8 +84,8 @@ pub fn show(ui: &mut Ui, state: &mut StressState, context: &mut PanelContext<'_>
                 ui.label(RichText::new(&stress.doing).color(theme.quiet));
             });
         } else if stress.rows.is_empty() && stress.failed.is_none() {
-            let text = "Records a test recording with the recorder itself while the machine is ill-treated, and compares every \
-                sample. In a scratch folder beside your sessions, never in one.";
+            let text = "Makes test recordings while the machine is under load, and compares every sample. They lie in a \
+                folder of their own beside your sessions, never in a session.";
             ui.label(RichText::new(text).color(theme.quiet));
         }
         if let Some(text) = below {

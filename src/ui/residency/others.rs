@@ -48,7 +48,7 @@ fn text(all: &[SeenWork], refusal: Option<&str>, now: Stamp) -> String {
 fn tip(all: &[SeenWork], refusal: Option<&str>, now: Stamp) -> String {
     if let Some(reason) = refusal {
         return format!(
-            "Syncs and writeback by others are not known: {reason}. The system check has a command that permits it."
+            "Syncs and writeback by others are not known: {reason}. The Doctor panel has a command that permits it."
         );
     }
     let about =
@@ -76,6 +76,6 @@ mod tests {
         assert!(text(&all, None, Stamp(1000)).contains("no sync"), "it was later than the sample");
         assert!(text(&[], Some("only root may read it"), Stamp(1)).ends_with("not known: only root may read it"));
         assert!(tip(&all, None, Stamp(2000)).ends_with("\nsync by dpkg 0.4 s ago"));
-        assert!(tip(&[], Some("x"), Stamp(1)).contains("system check"));
+        assert!(tip(&[], Some("x"), Stamp(1)).contains("Doctor panel"));
     }
 }
