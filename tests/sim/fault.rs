@@ -1,6 +1,7 @@
 //! The troubles of a simulated disk, the calls that it judges, and the defects that a test plants. Thread: the one of the
 //! run.
 
+use crate::wrong_fact::WrongFact;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -114,4 +115,6 @@ pub(crate) enum Planted {
     HiddenFailure,
     /// There is a file with sound that the session does not list.
     UnlistedFile,
+    /// A fact is wrong when the oracle looks.
+    WrongFact(WrongFact),
 }

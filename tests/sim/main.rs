@@ -19,6 +19,7 @@
 //! | `batch` | calls that the program gives to the disks at once |
 //! | `disk` | the simulated disks and their faults |
 //! | `fault` | the troubles of the disks, and defects that tests plant |
+//! | `wrong_fact` | facts that tests make wrong after a run |
 //! | `image` | a file of a simulated disk, and what a power cut leaves of it |
 //! | `process` | the end of a simulated process |
 //! | `nature` | what other programs do |
@@ -49,6 +50,7 @@ mod seeds;
 mod trace;
 mod user;
 mod world;
+mod wrong_fact;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
@@ -62,6 +64,7 @@ const TESTS: &[Test] = &[
     ("planted::the_oracle_finds_a_sync_that_did_nothing_before_a_power_cut", planted::idle_sync),
     ("planted::the_oracle_finds_a_failure_in_a_batch_that_the_program_does_not_see", planted::hidden_failure),
     ("planted::the_oracle_finds_a_file_that_the_session_does_not_list", planted::unlisted_file),
+    ("planted::the_oracle_finds_each_fact_that_is_wrong_in_the_session_or_in_a_report", planted::wrong_facts),
     ("seeds::a_seed_is_the_same_run_every_time", seeds::same_every_time),
     ("seeds::seeds_that_once_failed_are_honest_now", seeds::once_failed),
     ("seeds::seeds_0_to_999_record_honestly", || seeds::honest(0)),

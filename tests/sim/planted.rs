@@ -6,6 +6,7 @@ use crate::plan::Allowed;
 use crate::run::{Options, run};
 use crate::seeds::Base;
 use crate::world::watch_panics;
+use crate::wrong_fact::WrongFact;
 
 /// The seeds in which a defect is planted.
 const SEEDS: u64 = 12;
@@ -60,4 +61,17 @@ pub(crate) fn hidden_failure() {
 pub(crate) fn unlisted_file() {
     let offences = offences_with(Planted::UnlistedFile, Allowed::NOTHING);
     assert_found(&offences, "the session does not list it");
+}
+
+pub(crate) fn wrong_facts() {
+    let found = |fact, allowed, word| assert_found(&offences_with(Planted::WrongFact(fact), allowed), word);
+    let devices = Allowed { devices: true, ..Allowed::NOTHING };
+    let kills = Allowed { kills: true, ..Allowed::NOTHING };
+    found(WrongFact::NoTracks, Allowed::NOTHING, "its track is not there");
+    found(WrongFact::ShortTake, Allowed::NOTHING, "another take of the pass");
+    found(WrongFact::NoLosses, devices, "are silence that no loss covers");
+    found(WrongFact::SmallReport, devices, "frames are silence, its report says 0");
+    found(WrongFact::LongReport, Allowed::NOTHING, "its report says");
+    found(WrongFact::LateBegin, Allowed::NOTHING, "by the clock with");
+    found(WrongFact::MoreStored, kills, "frames are left of at least");
 }

@@ -345,6 +345,9 @@ impl Run {
             let returns = self.plan.lives.iter().filter_map(Life::inputs_returned);
             self.evidence.inputs_min = returns.chain(story.inputs_min).min();
         }
+        if let Some(Planted::WrongFact(fact)) = self.planted {
+            fact.make(&session, &mut self.evidence);
+        }
         self.offences.extend(oracle::judge(&session, &others, &self.evidence));
         self.offences.extend(elsewhere::removed(&self.kept, &session));
         self.recover_again();

@@ -93,7 +93,8 @@ fn installed(programs: &[&str]) -> Result<(), String> {
 fn module(name: &str) -> Result<(), String> {
     let file = format!("alsa-lib/libasound_module_pcm_{name}.so");
     let libraries = fs::read_dir("/usr/lib").into_iter().flatten().flatten().map(|entry| entry.path());
-    let found = libraries.chain(["/usr/lib", "/usr/lib64"].map(PathBuf::from)).any(|folder| folder.join(&file).exists());
+    let found =
+        libraries.chain(["/usr/lib", "/usr/lib64"].map(PathBuf::from)).any(|folder| folder.join(&file).exists());
     if found { Ok(()) } else { Err(format!("alsa-lib's module for {name} is not installed")) }
 }
 
