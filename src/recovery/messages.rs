@@ -31,6 +31,7 @@ impl fmt::Display for RecoveredPass {
         };
         let clock = Clock(self.frames.duration(self.rate));
         write!(f, "Recovered {takes} of the pass that was cut off: {clock} each")?;
+        let reason = self.memory_gone.as_ref().map_or_else(String::new, |reason| format!(" ({reason})"));
         let memory = self.from_memory().seconds(self.rate);
         match self.basis {
             Basis::Disk => {
@@ -38,13 +39,12 @@ impl fmt::Display for RecoveredPass {
                 for mirror in &self.from_mirrors {
                     write!(f, " and in the mirror {}", mirror.display())?;
                 }
-                write!(f, "; what was in memory only is gone")?;
-                if let Some(reason) = &self.memory_gone {
-                    write!(f, " ({reason})")?;
-                }
+                write!(f, "; what was in memory only is gone{reason}")?;
             }
             _ if self.frames == Frames(0) => write!(f, "; it had not begun")?,
-            _ => write!(f, "; {memory:.2} s came from memory")?,
+            _ if self.memory_gone.is_none() => write!(f, "; {memory:.2} s came from memory")?,
+            _ if self.from_memory() == Frames(0) => write!(f, "; its memory is gone{reason}")?,
+            _ => write!(f, "; {memory:.2} s came from memory, and other memory of it is gone{reason}")?,
         }
         if self.lost > Frames(0) {
             write!(f, "; {} frames that the device lost are silence", self.lost.0)?;

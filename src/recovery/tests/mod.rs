@@ -9,6 +9,7 @@ mod extracting;
 mod foreign;
 mod hostile;
 mod killed;
+mod messages;
 mod mirrored;
 mod moved;
 mod overruns;
