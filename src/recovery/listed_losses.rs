@@ -4,6 +4,7 @@ use super::CutTake;
 use super::messages::cause_of_absence;
 use super::page_losses::losses_of;
 use super::recover_pass::PassOutcome;
+use super::replica::Replica;
 use crate::session::Session;
 use crate::time::{FramePos, Frames};
 
@@ -46,7 +47,7 @@ pub(super) fn note_missing(session: &mut Session, cut: &CutTake, outcome: &PassO
     }
     let (lost, cause) = match &cut.spool {
         Some(spool) => (
-            cut.wav.missing(frames, spool, cut.mirror.as_ref().map(|replica| &replica.wav)),
+            cut.wav.missing(frames, spool, cut.mirror.as_ref().and_then(Replica::copied)),
             "neither on the disk nor in memory",
         ),
         None if outcome.all_on_disk => return session.frames_lost_of(id) - before,

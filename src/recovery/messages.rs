@@ -97,6 +97,11 @@ pub(super) fn replica_stays_short(reason: &str) -> String {
     format!("mirror: {reason}; this file stays shorter than the take")
 }
 
+/// The reason why a replica in the mirror does not get the sound of its take and does not give its own.
+pub(super) fn replica_not_read(error: &io::Error) -> String {
+    format!("cannot be read: {error}; sound that only this file has is not in the take")
+}
+
 /// The message for a mirror that is not there after the memory of a pass is gone.
 pub(super) fn mirror_not_seen(folder: &Path) -> String {
     format!(
