@@ -142,6 +142,22 @@ pub(super) fn has_more(spool: &FoundSpool) -> String {
     format!("{}: it has sound that its take does not have; it is kept; see: faultless recover", spool.path.display())
 }
 
+/// The message for a spool file whose take cannot be opened. `reason` names the file of the take.
+pub(super) fn not_compared(spool: &FoundSpool, reason: &str) -> String {
+    format!(
+        "{}: it is kept, because it cannot be compared with its take: {reason}; to take its sound out: faultless recover --extract FOLDER",
+        spool.path.display()
+    )
+}
+
+/// The message for a spool file with sound of a take that the session does not list.
+pub(super) fn has_sound_of_unlisted(spool: &FoundSpool) -> String {
+    format!(
+        "{}: it has sound of a take that the session does not list; it is kept; see: faultless recover",
+        spool.path.display()
+    )
+}
+
 /// The message for a spool file that the file of its take may need, which is not at the place where it was recorded.
 pub(super) fn kept_for_absent(spool: &FoundSpool) -> String {
     format!(
