@@ -269,10 +269,10 @@ impl Jobs {
                 }
             };
             let done = export::plan::plan(&session, &options)
-                .and_then(|plan| export::run::run(&plan.files, &mut progress, &cancel))
-                .map(|made| {
-                    for problem in made.problems {
-                        send(JobEvent::Notice(Severity::Caution, format!("export: {problem}")));
+                .and_then(|plan| Ok((export::run::run(&plan.files, &mut progress, &cancel)?, plan.notes)))
+                .map(|(made, notes)| {
+                    for (severity, text) in export_notices(&made, notes) {
+                        send(JobEvent::Notice(severity, text));
                     }
                     Arc::new(made.files.into_iter().map(|made| made.file).collect())
                 })
@@ -314,6 +314,20 @@ impl Jobs {
     pub(super) fn cancel_stress(&mut self) {
         self.stress_keep_alive.release();
     }
+}
+
+/// The notices of an export that wrote its files. `notes`: the sentences of its plan.
+fn export_notices(made: &export::Outcome, notes: Vec<String>) -> Vec<(Severity, String)> {
+    let mut notices: Vec<(Severity, String)> =
+        notes.into_iter().map(|note| (Severity::Info, format!("export: {note}"))).collect();
+    for file in &made.files {
+        let clipped =
+            file.clipped().map(|text| (Severity::Caution, format!("export: {}: {text}", file.file.display())));
+        notices.extend(clipped);
+        notices.extend(file.notes.iter().map(|note| (Severity::Caution, format!("export: {note}"))));
+    }
+    notices.extend(made.problems.iter().map(|problem| (Severity::Caution, format!("export: {problem}"))));
+    notices
 }
 
 /// The options of the exporter for a request of the front end.
@@ -424,6 +438,7 @@ fn stress(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::export::tests::TestSession;
     use std::time::{Duration, Instant};
 
     fn poll_until(jobs: &mut Jobs, so: impl Fn(&Jobs) -> bool) -> Vec<(Severity, String)> {
@@ -469,5 +484,27 @@ mod tests {
         assert_eq!(jobs.events.len(), EVENTS_MAX);
         poll_until(&mut jobs, |jobs| !jobs.is_exporting());
         assert!(matches!(&jobs.export.ended, Some(Ok(files)) if files.is_empty()));
+    }
+
+    /// The window showed "1 file written" and nothing else.
+    #[test]
+    fn an_export_that_clips_or_leaves_tracks_out_says_so_in_the_window_too() {
+        let mut fixture = TestSession::new(TakeFormat::F32);
+        fixture.mono("Hot", TakeFormat::F32, 0, &[2.0, -1.5, 1.0, 0.5]);
+        fixture.track("Empty", &[1]);
+        let exported = |format: TakeFormat, mix: bool| {
+            let to = fixture.folder().join(if mix { "mix" } else { "stems" });
+            let (tracks, range, format) = (None, None, Some(format));
+            let request = ExportRequest { to, tracks, range, format, mix, replace: false };
+            let mut jobs = Jobs::new(Arc::new(|| ()));
+            jobs.export(request, fixture.folder().to_owned(), Arc::new(fixture.session.clone()));
+            poll_until(&mut jobs, |jobs| !jobs.is_exporting())
+        };
+        let clipped = exported(TakeFormat::S16, false);
+        let [(_, empty), (caution, hot), (_, written)] = &clipped[..] else { panic!("{clipped:?}") };
+        assert_eq!(empty, "export: track 2 (Empty): no sound there, left out");
+        assert!(hot.ends_with("01 Hot.wav: CLIPPED: 2 samples over full scale; lower the gain or export f32"), "{hot}");
+        assert_eq!((*caution, written.as_str()), (Severity::Caution, "export: 1 file written"));
+        assert_eq!(exported(TakeFormat::F32, true).len(), 1, "a float file holds samples over full scale");
     }
 }

@@ -5,7 +5,7 @@
 use super::snapshot::{PassPhase, PassView, Snapshot, Stage};
 use crate::butler::spool::{SpoolPlace, path_of};
 use crate::limits::DATA_OFFSET;
-use crate::peaks::{LiveTake, PeakStore};
+use crate::peaks::{LiveTake, NAMELESS_SPOOL, PeakStore};
 use crate::reaper::{self, Ending};
 use crate::session::{Take, TakeId, TakeState};
 use std::collections::HashMap;
@@ -195,7 +195,7 @@ fn live_take(snapshot: &Snapshot, pass: &PassView, take: &Take, frames: &Arc<Ato
         spool: match &pass.spool {
             Some(SpoolPlace::Folder(folder)) => Some(path_of(folder, take.uuid)),
             // A spool in anonymous memory has no path. The waveform shows the sound when the committer has written it.
-            Some(SpoolPlace::Memory) => Some(PathBuf::from("/dev/null")),
+            Some(SpoolPlace::Memory) => Some(PathBuf::from(NAMELESS_SPOOL)),
             None => None,
         },
         format: take.format,

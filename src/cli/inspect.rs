@@ -83,11 +83,8 @@ fn line(file: &Exported) -> String {
     if file.dithered {
         line.push_str(", dithered");
     }
-    if file.over_full_scale > 0 {
-        line.push_str(&format!(
-            ", CLIPPED: {} samples over full scale; lower the gain or export f32",
-            file.over_full_scale
-        ));
+    if let Some(clipped) = file.clipped() {
+        line.push_str(&format!(", {clipped}"));
     }
     line.push(')');
     for note in &file.notes {

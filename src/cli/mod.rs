@@ -30,8 +30,8 @@ pub mod gui;
 use crate::device::UNMIXED;
 use crate::recovery::{self, is_needed};
 use crate::rt::process;
-use crate::session::Session;
 use crate::session::session_file::is_in_use;
+use crate::session::{Session, Take};
 use crate::window::process::{keep_pages_small, limit_arenas, set_plain_time_zone, set_unset_variable};
 use args::{Cli, Mode};
 use clap::Parser;
@@ -170,8 +170,11 @@ pub fn print(line: &str) {
 /// Advice about takes of the session that are not finished or not listed, as the end of a sentence. `None`: all are.
 pub fn unfinished_pass(folder: &Path, session: &Session) -> Option<String> {
     if is_in_use(folder) {
-        let advice = "a pass of it is being recorded: its sound can be used when it is finished";
-        return is_needed(session).then(|| advice.to_owned());
+        if session.takes().iter().any(Take::may_be_recorded) {
+            return Some("a pass of it is being recorded: its sound can be used when it is finished".to_owned());
+        }
+        let advice = "a pass of it was cut off: end the program that has the session open, then: faultless recover";
+        return is_needed(session).then(|| format!("{advice} {}", folder.display()));
     }
     recovery::gain(folder, session).map(|reason| format!("{reason}: faultless recover {}", folder.display()))
 }

@@ -13,7 +13,7 @@ use crate::device::signal::Signal;
 use crate::export::position_text::parse_position;
 use crate::message::Motion;
 use crate::session::session_file::open_read_only;
-use crate::time::{Clock, FramePos, Frames};
+use crate::time::{Clock, FramePos, Frames, SampleRate};
 use serde_json::{Value, json};
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::{Duration, Instant};
@@ -110,6 +110,17 @@ pub fn run(args: &PlayArgs) -> Result<(), Failure> {
     outcome.verdict(loss, wrong_rate)
 }
 
+/// Tracks that were silent for a time that a listener notices, because the disk was late. `dropped`: their frames, summed over
+/// the tracks.
+pub(super) fn late_tracks(dropped: u64, rate: SampleRate) -> Option<String> {
+    let late = Clock(Frames(dropped).duration(rate));
+    (u64::from(rate.0) <= dropped.saturating_mul(SILENT_PER_SECOND)).then(|| {
+        format!(
+            "tracks were silent for {late} together, because the disk was late; check the disk, and what else uses it"
+        )
+    })
+}
+
 /// The figures of a playback.
 struct Outcome {
     folder: std::path::PathBuf,
@@ -176,8 +187,8 @@ impl Outcome {
         })
     }
 
-    /// A failure if nothing was heard, if the outputs were silent for a time that a listener notices, or if a track had no
-    /// sound where the session lists some, or if the device has run at `wrong_rate`. `loss`: the text of the last notice of a
+    /// A failure if nothing was heard, if the outputs, or tracks whose takes were read too late, were silent for a time that a
+    /// listener notices, or if a track had no sound where the session lists some, or if the device has run at `wrong_rate`. `loss`: the text of the last notice of a
     /// loss.
     fn verdict(&self, loss: Option<String>, wrong_rate: Option<String>) -> Result<(), Failure> {
         let (name, because) = (&self.device.name, loss.map_or_else(String::new, |text| format!(": {text}")));
@@ -188,6 +199,9 @@ impl Outcome {
         if u64::from(self.device.rate.0) <= self.silent * SILENT_PER_SECOND {
             let silent = Clock(Frames(self.silent).duration(self.device.rate));
             return Err(Failure(format!("{name}: the outputs were silent for {silent} of it{because}")));
+        }
+        if let Some(text) = late_tracks(self.frames_dropped, self.device.rate) {
+            return Err(Failure(format!("{}: {text}", self.folder.display())));
         }
         if 0 < self.without_sound {
             let silent = Clock(Frames(self.without_sound).duration(self.device.rate));
@@ -202,12 +216,14 @@ impl Outcome {
 
     fn summary(&self) -> String {
         let audio = &self.audio_thread;
+        let late = format!("{:.2}", Frames(self.frames_dropped).seconds(self.device.rate));
         format!(
-            "played {} of {} tracks: {} frames not heard, {} dropouts, {} xruns, {} page faults; cycle {:.1} µs mean{}, {:.1} µs worst; {}",
+            "played {} of {} tracks: {} frames not heard, {} dropouts{}, {} xruns, {} page faults; cycle {:.1} µs mean{}, {:.1} µs worst; {}",
             Clock(Frames(self.frames).duration(self.device.rate)),
             self.tracks,
             self.unheard(),
             self.dropouts,
+            if self.frames_dropped == 0 { String::new() } else { format!(" of {late} s together") },
             self.xruns + self.playback_xruns,
             audio.faults_text(),
             audio.cycle_us_mean,
@@ -215,5 +231,20 @@ impl Outcome {
             audio.cycle_us_max,
             audio.scheduling,
         )
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The status was 0, and the summary said "0 frames not heard".
+    #[test]
+    fn tracks_that_were_silent_for_half_a_second_because_the_disk_was_late_are_a_failure() {
+        let rate = SampleRate(48_000);
+        assert_eq!((late_tracks(0, rate), late_tracks(23_999, rate)), (None, None));
+        let text = late_tracks(24_000, rate).unwrap();
+        assert!(text.starts_with("tracks were silent for 0:00.500 together, because the disk was late; "), "{text}");
+        assert!(late_tracks(u64::MAX, rate).is_some());
     }
 }

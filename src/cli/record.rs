@@ -158,6 +158,10 @@ fn judge_sound(args: &RecordArgs, report: &PassReport, device: &str, rate: Sampl
         let silent = Clock(Frames(silent).duration(rate));
         return Err(Failure(format!("{device}: the takes are complete, but the outputs were silent for {silent}")));
     }
+    let late = super::play::late_tracks(report.audio_thread.frames_dropped, rate);
+    if let Some(text) = late.filter(|_| args.play_along) {
+        return Err(Failure(format!("the takes are complete, but {text}")));
+    }
     if args.play_along && 0 < without_sound {
         let silent = Clock(Frames(without_sound).duration(rate));
         return Err(Failure(format!(

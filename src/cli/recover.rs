@@ -5,7 +5,7 @@ use super::{Failure, print, print_stderr, printable};
 use crate::butler::spool;
 use crate::recovery::extract::{Extracted, extract};
 use crate::recovery::viewpoint::Viewpoint;
-use crate::recovery::{Report, leftover, recover_from};
+use crate::recovery::{RecoveredPass, Report, leftover, recover_from};
 use crate::session::session_file::{self, OpenSession, unlisted_files};
 use crate::session::{Session, TakeState};
 use crate::time::{Frames, SampleRate};
@@ -44,7 +44,9 @@ fn one(path: &Path, args: &RecoverArgs) -> Result<(), Failure> {
     }
     let unrecovered = session.takes().iter().filter(|take| take.state == TakeState::Recording).count();
     if args.json {
-        print(&json!({ "session": path.to_string_lossy(), "takes": takes(&session, &report) }).to_string());
+        let passes: Vec<Value> = report.passes.iter().map(pass_json).collect();
+        let session_path = path.to_string_lossy();
+        print(&json!({ "session": session_path, "passes": passes, "takes": takes(&session, &report) }).to_string());
     } else {
         for pass in &report.passes {
             print(&pass.to_string());
@@ -60,6 +62,21 @@ fn one(path: &Path, args: &RecoverArgs) -> Result<(), Failure> {
     }
 }
 
+/// A pass that this run recovered.
+fn pass_json(pass: &RecoveredPass) -> Value {
+    let mirrors: Vec<_> = pass.from_mirrors.iter().map(|folder| folder.to_string_lossy()).collect();
+    json!({
+        "frames": pass.frames.0,
+        "basis": pass.basis,
+        "lost": pass.lost.0,
+        "overrun": pass.overrun.0,
+        "missing": pass.missing.0,
+        "absent": pass.absent.0,
+        "memory_gone": pass.memory_gone,
+        "from_mirrors": mirrors,
+    })
+}
+
 /// Every recovered take of the session, now or earlier. `recovered_frames` counts only the frames that this run
 /// recovered.
 fn takes(session: &Session, report: &Report) -> Vec<Value> {
@@ -71,6 +88,7 @@ fn takes(session: &Session, report: &Report) -> Vec<Value> {
             "input": take.inputs.first().copied().unwrap_or(0),
             "file": take.path(),
             "frames": take.frames.0,
+            "frames_lost": session.frames_lost_of(take.id).0,
             "recovered_frames": now(&take.file).map_or(0, |take| take.recovered_frames),
         })
     });

@@ -284,7 +284,7 @@ fn play_regions(slot: usize, session: &Arc<Session>, folder: &Path) -> PlayRegio
         let mut in_use: Option<bool> = None;
         let mut file_of = |take: &Take| {
             let progress = match take.state {
-                TakeState::Recording if *in_use.get_or_insert_with(|| is_in_use(&folder)) => {
+                TakeState::Recording if take.may_be_recorded() && *in_use.get_or_insert_with(|| is_in_use(&folder)) => {
                     TakeProgress::BeingRecorded
                 }
                 TakeState::Recording => TakeProgress::CutOff,

@@ -67,6 +67,9 @@ pub struct AudioReport {
     /// Output frames that were computed and not played, because the outputs had failed or ran late. The report of a pass
     /// adds those for which a track had no sound.
     pub frames_unheard: u64,
+    /// Frames of tracks that had no playback window in time, summed over tracks.
+    #[serde(skip)]
+    pub frames_dropped: u64,
 }
 
 impl AudioReport {
@@ -137,6 +140,7 @@ impl Reading {
             cpu_seconds: counters.map_or(0.0, |counters| counters.cpu_ns as f64 / 1e9),
             signal_seconds: self.signal_nanos.saturating_sub(earlier.signal_nanos) as f64 / 1e9,
             frames_unheard: self.frames_unheard.saturating_sub(earlier.frames_unheard),
+            frames_dropped: self.frames_dropped.saturating_sub(earlier.frames_dropped),
         }
     }
 }

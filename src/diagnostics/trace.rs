@@ -208,15 +208,13 @@ impl Trace {
         self.faults.len() < FAULTS_KEPT
     }
 
-    /// Writes the trace to a new file. Makes its folder if that is missing.
+    /// Writes the trace to a new file. Makes its folder if that is missing. A viewer refuses a part of a trace, so no file is
+    /// left after an error.
     pub fn save(&self, path: &Path) -> io::Result<()> {
         if let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
             std::fs::create_dir_all(folder)?;
         }
-        let file = std::fs::OpenOptions::new().write(true).create_new(true).open(path)?;
-        let mut file = io::BufWriter::new(file);
-        self.write(&mut file)?;
-        file.flush()
+        save_new(path, |file| self.write(file))
     }
 
     /// The names of the lanes, then all events in the order of their begins.
@@ -313,6 +311,17 @@ impl Trace {
             lane.slice(PASSES, "pass", from_ns, self.now_ns, json!({ "text": "it is not finished" }));
         }
     }
+}
+
+/// Makes a new file with what `write` writes. Removes it again after an error.
+fn save_new(path: &Path, write: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> io::Result<()> {
+    let file = std::fs::OpenOptions::new().write(true).create_new(true).open(path)?;
+    let mut file = io::BufWriter::new(file);
+    let written = write(&mut file).and_then(|()| file.flush());
+    if written.is_err() {
+        std::fs::remove_file(path).ok();
+    }
+    written
 }
 
 #[cfg(test)]
@@ -515,5 +524,21 @@ mod tests {
         assert!(bytes.len() < 4 << 20, "{}", bytes.len());
         let back: Trace = postcard::from_bytes(&bytes).unwrap();
         assert_eq!(serde_json::to_value(&back).unwrap(), serde_json::to_value(&long).unwrap());
+    }
+
+    /// The file had a part of the trace, and the next attempt said that it exists.
+    #[test]
+    fn a_trace_that_cannot_be_written_whole_leaves_no_file_and_one_that_is_there_stays() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("evening.trace.json");
+        let failed = save_new(&path, |file| {
+            file.write_all(&[b' '; 100_000])?;
+            Err(io::ErrorKind::StorageFull.into())
+        });
+        assert_eq!(failed.unwrap_err().kind(), io::ErrorKind::StorageFull);
+        assert!(!path.exists());
+        trace().save(&path).unwrap();
+        assert_eq!(trace().save(&path).unwrap_err().kind(), io::ErrorKind::AlreadyExists);
+        assert!(path.exists());
     }
 }

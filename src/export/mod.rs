@@ -13,7 +13,7 @@ mod sink;
 mod source;
 mod stem;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 pub mod position_text;
 
 use crate::format::TakeFormat;
@@ -90,6 +90,15 @@ pub struct Exported {
     pub peak_dbfs: Option<f64>,
     /// Sentences for the user, for example about takes that are not finished.
     pub notes: Vec<String>,
+}
+
+impl Exported {
+    /// A sentence about samples over full scale that the file could not hold. `None`: there are none. A float file holds them.
+    pub fn clipped(&self) -> Option<String> {
+        let count = self.over_full_scale;
+        (count > 0 && self.format != TakeFormat::F32)
+            .then(|| format!("CLIPPED: {count} samples over full scale; lower the gain or export f32"))
+    }
 }
 
 fn readable<S: Serializer>(path: &Path, serializer: S) -> Result<S::Ok, S::Error> {

@@ -136,7 +136,9 @@ pub(super) fn check(files: &[PlannedFile]) -> Result<Checked, ExportError> {
             let is_new = noted.insert(segment.take.id, needed).is_none_or(|before| before < needed);
             let progress = match unfinished {
                 false => TakeProgress::Finished,
-                true if *in_use.get_or_insert_with(|| is_in_use(&folder)) => TakeProgress::BeingRecorded,
+                true if segment.take.may_be_recorded() && *in_use.get_or_insert_with(|| is_in_use(&folder)) => {
+                    TakeProgress::BeingRecorded
+                }
                 true => TakeProgress::CutOff,
             };
             match sound_of(&segment.take, progress).length_check(frames, needed) {

@@ -304,6 +304,21 @@ pub fn read_exact_at(file: &File, mut bytes: &mut [u8], mut offset: u64) -> io::
     Ok(())
 }
 
+/// Reads until `bytes` is full or the file ends. Returns the number of bytes. One read stops before a bad block without an
+/// error; the next one names it.
+pub fn read_available(file: &File, bytes: &mut [u8], offset: u64) -> io::Result<usize> {
+    let mut done = 0;
+    while done < bytes.len() {
+        match read_at(file, &mut bytes[done..], offset + done as u64) {
+            Ok(0) => break,
+            Ok(read) => done += read,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(done)
+}
+
 /// Reads from the beginning to the end, at most `bytes_max` bytes.
 pub fn read_to_end(file: &File, bytes_max: u64) -> io::Result<Vec<u8>> {
     let call = DiskCall::Read { file: file.as_fd(), offset: 0, bytes: bytes_max };
@@ -370,10 +385,14 @@ pub fn sync_all(file: &File) -> io::Result<()> {
     simple(&DiskCall::SyncAll { file: file.as_fd() }, || file.sync_all())
 }
 
-/// Makes the names in an open folder durable.
+/// Makes the names in an open folder durable. A file system that cannot sync a folder is no error.
 pub fn sync_folder(folder: impl AsFd) -> Result<(), Errno> {
     let folder = folder.as_fd();
-    simple(&DiskCall::SyncFolder { folder }, || Ok(nix::unistd::fsync(folder)?)).map_err(|error| errno(&error))
+    let synced = simple(&DiskCall::SyncFolder { folder }, || Ok(nix::unistd::fsync(folder)?));
+    match synced.map_err(|error| errno(&error)) {
+        Err(Errno::EINVAL | Errno::ENOSYS | Errno::EOPNOTSUPP) => Ok(()),
+        result => result,
+    }
 }
 
 /// Makes the names in the folder `path` durable.

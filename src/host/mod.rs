@@ -13,6 +13,8 @@ pub mod batch;
 mod channel;
 pub mod disk;
 #[cfg(test)]
+pub(crate) mod refusing;
+#[cfg(test)]
 mod tests;
 mod thread;
 

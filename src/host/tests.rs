@@ -201,3 +201,18 @@ fn a_name_in_an_open_folder_is_resolved_by_the_folders_present_path() {
     let name = disk::Name { folder: Some(std::os::fd::AsFd::as_fd(&folder)), path: Path::new("file") };
     assert_eq!(name.resolved(), two.canonicalize().unwrap().join("file"));
 }
+
+#[test]
+fn a_file_system_that_cannot_sync_a_folder_is_no_error_and_a_disk_that_fails_is_one() {
+    let folder = tempfile::tempdir().unwrap();
+    for (errno, is_error) in
+        [(Errno::EINVAL, false), (Errno::ENOSYS, false), (Errno::EOPNOTSUPP, false), (Errno::EIO, true)]
+    {
+        let installed = refusing::refusing(move |call| match call {
+            DiskCall::SyncFolder { .. } => Proceed::Fail(errno),
+            _ => Proceed::Go,
+        });
+        assert_eq!(disk::sync_folder_at(folder.path()).is_err(), is_error, "{errno}");
+        drop(installed);
+    }
+}

@@ -7,6 +7,9 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use uuid::Uuid;
 
+/// The path of a spool without a name. Only its program can read it.
+pub const NAMELESS_SPOOL: &str = "/dev/null";
+
 /// A take that is being recorded.
 #[derive(Clone)]
 pub struct LiveTake {
@@ -14,7 +17,7 @@ pub struct LiveTake {
     /// The take's WAV file, in the session's folder.
     pub wav: PathBuf,
     /// The spool file, whose index ([`crate::spool_index`]) lists the parts that it holds. A spool without a name is
-    /// `/dev/null`. None in the capture path `in-place`, where the engine stores samples directly into the WAV.
+    /// [`NAMELESS_SPOOL`]: the waveform then grows with the claim of the WAV's header. None in the capture path `in-place`, where the engine stores samples directly into the WAV.
     pub spool: Option<PathBuf>,
     pub format: TakeFormat,
     /// 1 or 2.

@@ -24,5 +24,5 @@ pub mod store;
 mod tests;
 
 pub use columns::{Column, Span};
-pub use live_take::LiveTake;
+pub use live_take::{LiveTake, NAMELESS_SPOOL};
 pub use store::{PeakStore, Quality, WaveformState};

@@ -1,10 +1,11 @@
 //! Reads the samples of a take, from its WAV or from its spool. Thread: peaks-build, peaks-live, peaks-read.
 
-use super::live_take::LiveTake;
+use super::live_take::{LiveTake, NAMELESS_SPOOL};
 use crate::limits::PAGE_BYTES;
 use crate::session::names::{AUDIO, TRASH};
 use crate::spool_index::{self, Part, Shape, Table};
 use crate::wav::WavError;
+use crate::wav::header::{HEADER_BYTES, header_data_bytes};
 use crate::wav::parse::Encoding;
 use crate::wav::read::Reader;
 use crate::wav::sample;
@@ -80,7 +81,7 @@ impl LiveTakeReader {
     }
 
     /// Reads interleaved frames from frame `at` on, full scale 1.0. Returns the number of frames: as many as `out`
-    /// holds, fewer only if there is no spool and the WAV ends.
+    /// holds, fewer only if there is no spool, or none with a name, and the WAV ends.
     pub(super) fn read(&mut self, at: u64, out: &mut [f32]) -> io::Result<usize> {
         let frame_bytes = self.channels * self.encoding.bytes();
         let wanted = out.len() / self.channels;
@@ -88,7 +89,9 @@ impl LiveTakeReader {
         let mut bytes = std::mem::take(&mut self.bytes);
         bytes.clear();
         bytes.resize(wanted * frame_bytes, 0);
-        let result = if self.spool_path.is_some() {
+        let result = if self.spool_path.as_deref() == Some(Path::new(NAMELESS_SPOOL)) {
+            self.read_claimed(offset, &mut bytes).map(|there| there / frame_bytes)
+        } else if self.spool_path.is_some() {
             self.read_spool(offset, &mut bytes).map(|()| wanted)
         } else {
             self.read_wav(offset, &mut bytes).map(|there| there / frame_bytes)
@@ -127,6 +130,18 @@ impl LiveTakeReader {
             self.read_wav(hole.start, bytes)?;
         }
         Ok(())
+    }
+
+    /// Fills `bytes` as far as the header of the WAV claims: behind that, the file is longer than its sound. Returns the number
+    /// of bytes.
+    fn read_claimed(&mut self, offset: u64, bytes: &mut [u8]) -> io::Result<usize> {
+        let mut page = [0; HEADER_BYTES];
+        if self.read_wav(0, &mut page)? < HEADER_BYTES {
+            return Ok(0);
+        }
+        let claimed = self.data_offset + header_data_bytes(&page).unwrap_or(0);
+        let there = claimed.saturating_sub(offset).min(bytes.len() as u64) as usize;
+        self.read_wav(offset, &mut bytes[..there])
     }
 
     /// Fills `bytes` as far as the WAV reaches. Returns the number of bytes.

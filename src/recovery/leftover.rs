@@ -67,6 +67,9 @@ pub(super) fn sweep(
         } else {
             // The take is still cut off, differs from its spool, or a copy of the session may need the spool: keep it.
             wanted.push(its.pass);
+            if !is_in_takes {
+                troubles.extend(reason_to_keep(store, session, &spool, recorded));
+            }
         }
     }
     for (path, folder) in in_folders("progress") {
@@ -82,6 +85,35 @@ pub(super) fn sweep(
         }
     }
     troubles
+}
+
+/// Why a spool stays although no later recovery of the session takes its sound. `None`: one will, or the spool has no sound, or
+/// the session at the place of the recording is responsible. Said at each start, because memory ends with the machine.
+fn reason_to_keep(
+    store: &OpenSession,
+    session: &Session,
+    spool: &FoundSpool,
+    recorded: Option<Frames>,
+) -> Option<String> {
+    let Some(takes) = takes_of(session, spool) else {
+        let has_sound = sound_beyond(spool, Frames(0), recorded).is_ok_and(|sound| sound > Frames(0));
+        let is_ours = || was_recorded_in(store.path(), spool) || is_orphan(spool);
+        return (has_sound && is_ours()).then(|| messages::has_sound_of_unlisted(spool));
+    };
+    if takes.iter().any(|take| take.state == TakeState::Recording) {
+        return None;
+    }
+    if let Some(Err(unusable)) = takes.iter().map(|take| TakeWav::open(store, session, take)).find(Result::is_err) {
+        return Some(messages::not_compared(spool, &unusable.reason));
+    }
+    Some(messages::damaged_slots(spool).unwrap_or_else(|| messages::has_more(spool)))
+}
+
+/// Whether the take of a spool was recorded in this session folder.
+fn was_recorded_in(folder: &Path, spool: &FoundSpool) -> bool {
+    let Some(recorded_in) = spool.identity.wav.parent().and_then(Path::parent) else { return false };
+    let identity = |path: &Path| disk::metadata(path).ok().map(|found| (found.dev(), found.ino()));
+    identity(folder).is_some_and(|here| identity(recorded_in) == Some(here))
 }
 
 /// Whether the finished takes of the session have all sound of a spool. `recorded`: the frames of the pass according to

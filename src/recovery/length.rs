@@ -1,5 +1,6 @@
 //! Decides the length of a pass that was cut off. All its takes get this length. Thread: any. Pure.
 
+use serde::Serialize;
 use std::fmt;
 
 /// The evidence for the length from one take.
@@ -24,7 +25,8 @@ pub struct PassKnown {
 }
 
 /// The evidence that decided a length.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum Basis {
     /// Other takes of the pass are finished.
     Finished,

@@ -4,6 +4,7 @@ use super::CutTake;
 use super::messages::cause_of_absence;
 use super::page_losses::losses_of;
 use super::recover_pass::PassOutcome;
+use super::replica::Replica;
 use crate::session::Session;
 use crate::time::{FramePos, Frames};
 
@@ -36,8 +37,7 @@ pub(super) fn note_known_losses(session: &mut Session, cut: &CutTake, outcome: &
     session.raise_unlisted_losses(id, progress.losses.saturating_sub(progress.marks.len() as u64)).ok();
 }
 
-/// Writes sound that is neither in the file nor in memory into a take. Returns the number of frames that are missing although the
-/// memory of the pass was found, or although it was recorded in place.
+/// Writes sound that is neither in the file nor in memory into a take. Returns its frames.
 pub(super) fn note_missing(session: &mut Session, cut: &CutTake, outcome: &PassOutcome) -> Frames {
     let (id, frames) = (cut.take.id, cut.frames(outcome.frames));
     let before = session.frames_lost_of(id);
@@ -45,18 +45,16 @@ pub(super) fn note_missing(session: &mut Session, cut: &CutTake, outcome: &PassO
     for (at, frames) in cut.wav.lost_by_others(frames, cut.spool.as_ref()).unwrap_or_default() {
         session.list_loss(id, FramePos(at.0), frames, "another program changed the file").ok();
     }
-    let changed = session.frames_lost_of(id) - before;
     let (lost, cause) = match &cut.spool {
         Some(spool) => (
-            cut.wav.missing(frames, spool, cut.mirror.as_ref().map(|replica| &replica.wav)),
+            cut.wav.missing(frames, spool, cut.mirror.as_ref().and_then(Replica::copied)),
             "neither on the disk nor in memory",
         ),
-        None if outcome.all_on_disk => return changed,
+        None if outcome.all_on_disk => return session.frames_lost_of(id) - before,
         None => (cut.wav.lost_without_memory(frames, &listed), "what was in memory is gone"),
     };
     for (at, frames) in lost.unwrap_or_default() {
         session.list_loss(id, FramePos(at.0), frames, cause).ok();
     }
-    // Without a spool the message of the pass says that its memory is gone.
-    if cut.spool.is_some() { session.frames_lost_of(id) - before } else { changed }
+    session.frames_lost_of(id) - before
 }

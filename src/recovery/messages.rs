@@ -31,6 +31,7 @@ impl fmt::Display for RecoveredPass {
         };
         let clock = Clock(self.frames.duration(self.rate));
         write!(f, "Recovered {takes} of the pass that was cut off: {clock} each")?;
+        let reason = self.memory_gone.as_ref().map_or_else(String::new, |reason| format!(" ({reason})"));
         let memory = self.from_memory().seconds(self.rate);
         match self.basis {
             Basis::Disk => {
@@ -38,13 +39,12 @@ impl fmt::Display for RecoveredPass {
                 for mirror in &self.from_mirrors {
                     write!(f, " and in the mirror {}", mirror.display())?;
                 }
-                write!(f, "; what was in memory only is gone")?;
-                if let Some(reason) = &self.memory_gone {
-                    write!(f, " ({reason})")?;
-                }
+                write!(f, "; what was in memory only is gone{reason}")?;
             }
             _ if self.frames == Frames(0) => write!(f, "; it had not begun")?,
-            _ => write!(f, "; {memory:.2} s came from memory")?,
+            _ if self.memory_gone.is_none() => write!(f, "; {memory:.2} s came from memory")?,
+            _ if self.from_memory() == Frames(0) => write!(f, "; its memory is gone{reason}")?,
+            _ => write!(f, "; {memory:.2} s came from memory, and other memory of it is gone{reason}")?,
         }
         if self.lost > Frames(0) {
             write!(f, "; {} frames that the device lost are silence", self.lost.0)?;
@@ -97,6 +97,11 @@ pub(super) fn replica_stays_short(reason: &str) -> String {
     format!("mirror: {reason}; this file stays shorter than the take")
 }
 
+/// The reason why a replica in the mirror does not get the sound of its take and does not give its own.
+pub(super) fn replica_not_read(error: &io::Error) -> String {
+    format!("cannot be read: {error}; sound that only this file has is not in the take")
+}
+
 /// The message for a mirror that is not there after the memory of a pass is gone.
 pub(super) fn mirror_not_seen(folder: &Path) -> String {
     format!(
@@ -135,6 +140,22 @@ pub(super) fn next_file_not_seen(session: &Path, takes: usize, folder: &Path) ->
 /// The message for a spool file with sound that its takes do not have.
 pub(super) fn has_more(spool: &FoundSpool) -> String {
     format!("{}: it has sound that its take does not have; it is kept; see: faultless recover", spool.path.display())
+}
+
+/// The message for a spool file whose take cannot be opened. `reason` names the file of the take.
+pub(super) fn not_compared(spool: &FoundSpool, reason: &str) -> String {
+    format!(
+        "{}: it is kept, because it cannot be compared with its take: {reason}; to take its sound out: faultless recover --extract FOLDER",
+        spool.path.display()
+    )
+}
+
+/// The message for a spool file with sound of a take that the session does not list.
+pub(super) fn has_sound_of_unlisted(spool: &FoundSpool) -> String {
+    format!(
+        "{}: it has sound of a take that the session does not list; it is kept; see: faultless recover",
+        spool.path.display()
+    )
 }
 
 /// The message for a spool file that the file of its take may need, which is not at the place where it was recorded.

@@ -29,6 +29,7 @@ pub mod length;
 pub mod viewpoint;
 mod another_copy;
 mod damage;
+mod fill_holes;
 mod ranges;
 mod take_wav;
 mod next_file;

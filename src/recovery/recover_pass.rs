@@ -93,7 +93,8 @@ impl PassRecovery<'_> {
         let Some((mut cut_takes, absent)) = self.open_files(&takes, cut_off, spools, lost) else {
             return self.pass(pass);
         };
-        let has_begun = has_evidence || cut_takes.iter().any(|cut| cut.wav.claimed > Frames(0));
+        let in_mirror = |cut: &CutTake| cut.mirror.as_ref().map_or(Frames(0), |replica| replica.claimed);
+        let has_begun = has_evidence || cut_takes.iter().any(|cut| cut.wav.claimed.max(in_mirror(cut)) > Frames(0));
         self.decide_absent(absent, has_begun);
         if cut_takes.is_empty() {
             return Ok(None);

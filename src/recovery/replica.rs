@@ -2,6 +2,7 @@
 //! for the disk.
 
 use super::evidence::FoundSpool;
+use super::fill_holes::FillError;
 use super::recover_pass::PassRecovery;
 use super::take_wav::TakeWav;
 use super::{CutTake, StepHook, messages};
@@ -23,8 +24,17 @@ pub(super) struct Replica {
     pub(super) claimed: Frames,
     /// Whether the file of the session got sound from it that no header of that file claimed.
     pub(super) has_added: bool,
+    /// Whether the file of the session got all sound that only this file had.
+    is_copied: bool,
     /// Why it is not recovered.
     trouble: Option<String>,
+}
+
+impl Replica {
+    /// Its file, if the take has all sound that only this file had. An error hides which part the take lacks.
+    pub(super) fn copied(&self) -> Option<&TakeWav> {
+        Some(&self.wav).filter(|_| self.is_copied)
+    }
 }
 
 impl PassRecovery<'_> {
@@ -39,7 +49,7 @@ impl PassRecovery<'_> {
         match TakeWav::open_mirror(&path, self.session, first) {
             Ok(wav) => {
                 let claimed = if spool.is_some() { Frames(0) } else { wav.vouched() };
-                Some(Replica { wav, folder, claimed, has_added: false, trouble: None })
+                Some(Replica { wav, folder, claimed, has_added: false, is_copied: false, trouble: None })
             }
             Err(reason) => {
                 let is_there = |path: &Path| disk::metadata(path).is_ok();
@@ -88,13 +98,25 @@ impl CutTake {
     pub(super) fn exchange_sound(&mut self, pass_frames: Frames, hook: StepHook<'_>) -> io::Result<()> {
         let frames = self.frames(pass_frames);
         let Some(replica) = &mut self.mirror else { return Ok(()) };
-        self.wav.fill_holes_from(&replica.wav, frames, hook)?;
-        replica.has_added = self.wav.has_now(replica.claimed.min(pass_frames), frames);
         // The mirror's disk may be gone. Its errors must not stop the recovery of the session's takes.
+        match self.wav.fill_holes_from(&replica.wav, frames, hook) {
+            Ok(()) => {}
+            Err(FillError::Own(error)) => return Err(error),
+            Err(FillError::Other(error)) => {
+                replica.trouble = Some(messages::replica_not_read(&error));
+                return Ok(());
+            }
+        }
+        replica.is_copied = true;
+        replica.has_added = self.wav.has_now(replica.claimed.min(pass_frames), frames);
         let copied =
             self.spool.as_ref().map_or(Ok(Frames(0)), |spool| replica.wav.copy_from_spool(spool, pass_frames, hook));
-        let filled = copied.and_then(|_| replica.wav.fill_holes_from(&self.wav, pass_frames, hook));
-        replica.trouble = filled.err().map(|error| error.to_string());
+        let filled = copied.map_err(FillError::Own);
+        let filled = filled.and_then(|_| replica.wav.fill_holes_from(&self.wav, pass_frames, hook));
+        replica.trouble = filled.err().map(|error| match error {
+            FillError::Own(error) => error.to_string(),
+            FillError::Other(error) => format!("the file of the session cannot be read: {error}"),
+        });
         Ok(())
     }
 
@@ -113,25 +135,26 @@ pub(super) fn mirrors_that_added(cut_takes: &[CutTake]) -> Vec<PathBuf> {
     replicas.map(|replica| replica.folder.clone()).collect::<BTreeSet<PathBuf>>().into_iter().collect()
 }
 
-/// Writes the losses that only the copy of the session in the mirror lists into the takes that got sound from there. A header
-/// claims the silence of a loss as soon as one of the two lists it.
+/// Writes the losses that only the copy of the session in the mirror lists into the takes of which no memory is left. A header
+/// claims the silence of a loss as soon as one of the two sessions lists it, so the header of a take that got nothing from the
+/// mirror can claim one, too.
 pub(super) fn note_losses_of_mirrors(session: &mut Session, cut_takes: &[CutTake], pass_frames: Frames) {
     let mut copies: Vec<(&Path, Option<Session>)> = Vec::new();
-    for (cut, replica) in cut_takes.iter().filter_map(|cut| Some((cut, cut.mirror.as_ref()?))) {
-        if !replica.has_added {
-            continue;
-        }
+    let without_memory = cut_takes.iter().filter(|cut| cut.spool.is_none());
+    for (cut, replica) in without_memory.filter_map(|cut| Some((cut, cut.mirror.as_ref()?))) {
         if !copies.iter().any(|(folder, _)| *folder == replica.folder) {
             copies.push((&replica.folder, open_read_only(&replica.folder).ok()));
         }
         let copy = copies.iter().find(|(folder, _)| *folder == replica.folder).and_then(|(_, copy)| copy.as_ref());
-        let Some(take) = copy.and_then(|copy| copy.takes().iter().find(|take| take.uuid == cut.first)) else {
-            continue;
-        };
+        let Some(copy) = copy.filter(|copy| copy.id == session.id) else { continue };
+        let Some(listed) = copy.takes().iter().find(|take| take.uuid == cut.first) else { continue };
         let first = FramePos(cut.take.offset.0);
         let last = first + cut.frames(pass_frames);
-        for loss in &take.losses {
-            let (at, end) = (loss.at.max(first), (loss.at + loss.frames).min(last));
+        // The copy lists a loss in the take of the file that has it.
+        let files = copy.takes().iter().filter(|take| take.pass == listed.pass && take.track == listed.track);
+        for (loss, offset) in files.flat_map(|take| take.losses.iter().map(|loss| (loss, take.offset))) {
+            let at = loss.at + offset;
+            let (at, end) = (at.max(first), (at + loss.frames).min(last));
             if at < end {
                 session.list_loss(cut.take.id, FramePos(at.since(first).0), end.since(at), &loss.cause).ok();
             }

@@ -4,7 +4,7 @@
 //! take's identity. Every byte has only one place, so an interrupted recovery is completed by another one.
 
 use super::Step;
-use super::damage::{is_copy, restored_pages, zero_runs};
+use super::damage::{is_copy, zero_runs};
 use super::evidence::{BEYOND_ANY_FILE, Extent, FoundSpool};
 use super::found_files::find_replica;
 use super::ranges::{holes, without};
@@ -24,7 +24,7 @@ use std::path::Path;
 use uuid::Uuid;
 
 /// Bytes that are copied or compared at once.
-const PIECE_BYTES: usize = 1 << 20;
+pub(super) const PIECE_BYTES: usize = 1 << 20;
 
 /// Part of the coding history of a take that a recovery has finished.
 const RECOVERED: &str = "cut off and recovered";
@@ -38,7 +38,7 @@ const ZERO_FRAMES_LEAST: Frames = Frames(64);
 /// The file of a take that was cut off.
 #[derive(Debug)]
 pub(super) struct TakeWav {
-    file: File,
+    pub(super) file: File,
     header: Header,
     /// Frames that the header claims and the file has.
     pub(super) claimed: Frames,
@@ -255,43 +255,6 @@ impl TakeWav {
         Ok(true)
     }
 
-    /// Copies sound from the other replica where this file has zeros instead, up to its `frames` frames. These are gaps: when
-    /// more than half of the spool was in use, the committer that was ahead freed spans that this replica still needed,
-    /// or the butler did so because a committer took no commands. The program was killed before this replica's
-    /// committer filled the gaps. Or another program has removed the sound.
-    pub(super) fn fill_holes_from(
-        &self,
-        other: &TakeWav,
-        frames: Frames,
-        hook: &mut dyn FnMut(Step) -> io::Result<()>,
-    ) -> io::Result<()> {
-        let (claim, end) =
-            (DATA_OFFSET + self.bytes_of(self.vouched().min(frames)), DATA_OFFSET + self.bytes_of(frames));
-        let claim = claim / PAGE_BYTES as u64 * PAGE_BYTES as u64;
-        // Behind the claim every byte is compared, because a file system need not know which parts were never written.
-        let mut gaps = holes(&self.file, DATA_OFFSET, claim)?;
-        gaps.extend(Some((claim, end)).filter(|(claim, end)| claim < end));
-        let (mut piece, mut ours) = (piece_for(&gaps), piece_for(&gaps));
-        let mut wrote = false;
-        for (start, hole) in gaps {
-            for at in (start..hole).step_by(PIECE_BYTES) {
-                let theirs = (at + self.offset_bytes())
-                    .checked_sub(other.offset_bytes())
-                    .filter(|theirs| DATA_OFFSET <= *theirs);
-                let Some(theirs) = theirs else { continue };
-                let piece = &mut piece[..(hole - at).min(PIECE_BYTES as u64) as usize];
-                let read = disk::read_at(&other.file, piece, theirs)?;
-                let there = disk::read_at(&self.file, &mut ours[..read], at)?;
-                for pages in restored_pages(&ours[..there], &piece[..read]) {
-                    hook(Step::Sound)?;
-                    disk::write_all_at(&self.file, &piece[pages.clone()], at + pages.start as u64)?;
-                    wrote = true;
-                }
-            }
-        }
-        if wrote { disk::sync_data(&self.file) } else { Ok(()) }
-    }
-
     /// The file has the first `pass_frames` frames of the pass now, from the other replica. `frames`: the length of this file.
     /// Returns whether its header claimed fewer.
     pub(super) fn has_now(&mut self, pass_frames: Frames, frames: Frames) -> bool {
@@ -349,7 +312,9 @@ impl TakeWav {
             let theirs = |at: u64| at + self.offset_bytes();
             let mut at = from;
             let mut there = Vec::new();
-            for (start, hole) in holes(&mirror.file, theirs(from), theirs(end))? {
+            // A mirror that does not say what it has has nothing.
+            let unknown = |_| vec![(theirs(from), theirs(end))];
+            for (start, hole) in holes(&mirror.file, theirs(from), theirs(end)).unwrap_or_else(unknown) {
                 there.push((at, start - self.offset_bytes()));
                 at = hole - self.offset_bytes();
             }
@@ -450,11 +415,11 @@ impl TakeWav {
     }
 
     /// Bytes of the pass before the first byte of this file: spool byte minus file byte.
-    fn offset_bytes(&self) -> u64 {
+    pub(super) fn offset_bytes(&self) -> u64 {
         self.bytes_of(self.offset)
     }
 
-    fn bytes_of(&self, frames: Frames) -> u64 {
+    pub(super) fn bytes_of(&self, frames: Frames) -> u64 {
         frames.0.saturating_mul(self.header.frame_bytes() as u64)
     }
 }
@@ -481,7 +446,7 @@ pub(super) fn may_be_take(file: &File, take: &Take) -> bool {
 }
 
 /// Memory for the pieces in which extents are copied. Short ones need little.
-fn piece_for(extents: &[Extent]) -> Vec<u8> {
+pub(super) fn piece_for(extents: &[Extent]) -> Vec<u8> {
     let longest = extents.iter().map(|(start, end)| end - start).max().unwrap_or(0);
     vec![0; longest.min(PIECE_BYTES as u64) as usize]
 }

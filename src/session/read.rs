@@ -1,7 +1,7 @@
 //! Questions to a session. None of them changes it. Thread: any.
 
 use super::names::{name_in_audio, trash_path};
-use super::{Marker, Region, RegionId, Session, Take, TakeId, Track, TrackId};
+use super::{Marker, Region, RegionId, Session, Take, TakeId, TakeState, Track, TrackId};
 use crate::time::{FramePos, Frames, SampleRate};
 
 impl Session {
@@ -172,6 +172,12 @@ impl Region {
 }
 
 impl Take {
+    /// Whether a running program may record the take now. A take gets its frames when it ends, so one that has frames and is
+    /// not finished was cut off.
+    pub fn may_be_recorded(&self) -> bool {
+        self.state == TakeState::Recording && self.frames == Frames(0)
+    }
+
     /// The path of the file: in `trash/` if the take is in the trash. It is relative to the session's folder, or
     /// absolute if the file is in an overflow folder.
     pub fn path(&self) -> String {

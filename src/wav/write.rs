@@ -1,6 +1,7 @@
 //! Writes a WAV file from start to end, for exports. The file gets its name when it is complete. Thread: export,
 //! or main in `faultless export`.
 
+use crate::host::disk;
 use crate::limits::DATA_OFFSET;
 use crate::wav::WavError;
 use crate::wav::header::Header;
@@ -73,7 +74,7 @@ impl Writer {
     /// Writes the header, syncs the file and renames it to its final name. Returns the number of frames.
     ///
     /// After an error the temporary file is removed and the final name is unchanged, with one exception: if only the
-    /// sync of the folder failed, the complete file has its name, but a power cut may remove it.
+    /// sync of the folder failed, the complete file has replaced the one of its name, but a power cut may undo that.
     pub fn finish(mut self) -> Result<u64, WavError> {
         self.complete().map_err(|reason| reason.at(&self.path))?;
         Ok(self.frames())
@@ -109,9 +110,14 @@ impl Writer {
         let file = self.file.get_ref();
         file.write_all_at(&self.header.build()[..], 0).map_err(WavError::io("write the header"))?;
         file.sync_all().map_err(WavError::io("make the file durable"))?;
+        let is_new = self.path.symlink_metadata().is_err();
         self.temp.rename(&self.path, self.existing)?;
-        let folder = File::open(folder_of(&self.path)).map_err(WavError::io("open its folder"))?;
-        folder.sync_all().map_err(WavError::io("make its name durable"))
+        disk::sync_folder_at(folder_of(&self.path)).map_err(|error| {
+            if is_new && is_at(self.file.get_ref(), &self.path) {
+                fs::remove_file(&self.path).ok();
+            }
+            WavError::io("make its name durable")(error)
+        })
     }
 }
 
@@ -250,6 +256,8 @@ fn folder_of(path: &Path) -> &Path {
 mod tests {
     use super::*;
     use crate::format::TakeFormat;
+    use crate::host::disk::{DiskCall, Proceed};
+    use crate::host::refusing::refusing;
     use crate::wav::read::Reader;
 
     fn names(folder: &Path) -> Vec<String> {
@@ -397,5 +405,25 @@ mod tests {
     fn a_missing_folder_is_named() {
         let text = write(Path::new("/nonexistent/mix.wav"), Existing::Keep, &[]).unwrap_err().to_string();
         assert!(text.starts_with("/nonexistent/mix.wav: cannot create it: "), "{text}");
+    }
+
+    /// The export said that it had removed its files, and this one stayed.
+    #[test]
+    fn a_new_file_whose_name_cannot_be_made_durable_is_removed_and_one_that_replaced_another_stays() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a.wav");
+        for (errno, existing, is_written, stays) in [
+            (Errno::EIO, Existing::Keep, false, false),
+            (Errno::EINVAL, Existing::Keep, true, true),
+            (Errno::EIO, Existing::Replace, false, true),
+        ] {
+            let installed = refusing(move |call| match call {
+                DiskCall::SyncFolder { .. } => Proceed::Fail(errno),
+                _ => Proceed::Go,
+            });
+            let written = write(&path, existing, &[0.5]);
+            drop(installed);
+            assert_eq!((written.is_ok(), path.exists()), (is_written, stays), "{errno} {existing:?}");
+        }
     }
 }

@@ -18,7 +18,7 @@ use faultless::recovery::evidence::FoundSpool;
 use faultless::session::session_file::open_read_only;
 use faultless::session::{Take, TakeState};
 use faultless::window::progress_page::{PAGE_AT, Progress};
-use serde_json::Value;
+use serde_json::{Value, json};
 use std::fs::{self, File};
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
@@ -121,6 +121,12 @@ fn kills(folder: &Path, kills: u64) {
             let told = recover(&session);
             let takes = told["takes"].as_array().unwrap();
             assert_eq!(takes.len(), 24);
+            assert!(takes.iter().all(|take| take["frames_lost"] == 0), "{takes:?}");
+            let pass = json!({
+                "frames": killed.exactly, "basis": "progress-page", "lost": 0, "overrun": 0, "missing": 0, "absent": 0,
+                "memory_gone": null, "from_mirrors": [],
+            });
+            assert_eq!(told["passes"], json!([pass]));
             for (index, take) in takes.iter().enumerate() {
                 assert_eq!((&take["input"], &take["frames"]), (&Value::from(index), &Value::from(killed.exactly)));
                 assert!(

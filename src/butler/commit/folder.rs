@@ -3,8 +3,6 @@
 use crate::file_system;
 use crate::host::disk;
 use crate::message::take::{ContinuationPlan, TakePlan};
-use std::io;
-use std::path::Path;
 
 /// Names of the files in the folder of a take.
 pub(super) fn names_beside(plan: &TakePlan) -> Vec<String> {
@@ -20,14 +18,6 @@ pub(super) fn copy_is_there(plan: &ContinuationPlan) -> Result<(), String> {
         Some(copy) => {
             Err(format!("{}: it is gone, because its folder was moved, or its disk unmounted", copy.display()))
         }
-    }
-}
-
-/// Makes the names in a folder durable. A file system that cannot sync a folder is no error.
-pub(super) fn sync_folder(folder: &Path) -> io::Result<()> {
-    match disk::sync_folder_at(folder) {
-        Err(error) if matches!(error.raw_os_error(), Some(libc::EINVAL | libc::ENOSYS | libc::EOPNOTSUPP)) => Ok(()),
-        result => result,
     }
 }
 

@@ -44,7 +44,7 @@ use crate::message::take::{ContinuationPlan, PassKey, TakeKey, TakePlan};
 use crate::residency::ledger::Ledger;
 use crossbeam_channel::{Receiver, Sender, TryRecvError};
 use disk_error::describe;
-use folder::{copy_is_there, names_beside, sync_folder};
+use folder::{copy_is_there, names_beside};
 use memmap2::MmapMut;
 use open_take::OpenTake;
 use std::collections::HashMap;
@@ -310,7 +310,7 @@ impl Committer {
         let failed =
             failed.or_else(|| made.iter_mut().find_map(|it| self.make_durable(&mut it.file, &mut notes).err()));
         if let Some(folder) = plans.first().and_then(|plan| plan.path.parent())
-            && let Err(error) = sync_folder(folder)
+            && let Err(error) = disk::sync_folder_at(folder)
         {
             notes.push(format!(
                 "{}: the names of the new files could not be made durable ({}); a power cut can cost these takes",
@@ -409,7 +409,7 @@ impl Committer {
         let mut file = self.create(plan, start, self.ahead_in(&plan.path), &mut Vec::new())?;
         self.make_durable(&mut file, &mut Vec::new()).inspect_err(|_| drop(disk::remove(&plan.path)))?;
         // A disk that fails here rejects the sound next, and the committer reports that.
-        sync_folder(folder).ok();
+        disk::sync_folder_at(folder).ok();
         Ok(file)
     }
 

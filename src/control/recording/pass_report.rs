@@ -173,6 +173,7 @@ impl PassReport {
                 cycle_us_p9999: 40.0,
                 cycle_us_max,
                 cpu_seconds: 0.1,
+                frames_dropped: 0,
                 signal_seconds: 0.0,
                 frames_unheard: 0,
             },

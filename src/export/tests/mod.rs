@@ -25,19 +25,19 @@ const RATE: u32 = 48_000;
 const FORMATS: [TakeFormat; 3] = [TakeFormat::S16, TakeFormat::S24, TakeFormat::F32];
 
 /// A session in a temporary folder, which drop removes.
-struct TestSession {
+pub(crate) struct TestSession {
     dir: TempDir,
-    session: Session,
+    pub(crate) session: Session,
 }
 
 impl TestSession {
-    fn new(format: TakeFormat) -> TestSession {
+    pub(crate) fn new(format: TakeFormat) -> TestSession {
         let dir = tempfile::tempdir().unwrap();
         fs::create_dir_all(dir.path().join("demo/audio")).unwrap();
         TestSession { dir, session: Session::new(Uuid::new_v4(), "Demo", "", SampleRate(RATE), format) }
     }
 
-    fn folder(&self) -> PathBuf {
+    pub(crate) fn folder(&self) -> PathBuf {
         self.dir.path().join("demo")
     }
 
@@ -45,7 +45,7 @@ impl TestSession {
         self.dir.path().join("out")
     }
 
-    fn track(&mut self, name: &str, inputs: &[u32]) -> TrackId {
+    pub(crate) fn track(&mut self, name: &str, inputs: &[u32]) -> TrackId {
         self.session.add_track(name, inputs).unwrap()
     }
 
@@ -78,7 +78,7 @@ impl TestSession {
     }
 
     /// Adds a mono track with one take and a region of the whole take.
-    fn mono(&mut self, name: &str, format: TakeFormat, at: u64, samples: &[f32]) -> TrackId {
+    pub(crate) fn mono(&mut self, name: &str, format: TakeFormat, at: u64, samples: &[f32]) -> TrackId {
         let track = self.track(name, &[0]);
         let take = self.take(track, format, 1, samples);
         self.place(track, take, at, 0, samples.len() as u64);

@@ -2,12 +2,13 @@
 
 use super::super::cache;
 use super::super::columns::Column;
-use super::super::live_take::LiveTake;
+use super::super::live_take::{LiveTake, NAMELESS_SPOOL};
 use super::super::store::{PeakStore, Quality, WaveformState};
 use super::{exact_columns, expected_columns, folder, sound, wait_until, wait_until_ready, wav};
 use crate::format::TakeFormat;
 use crate::limits::{DATA_OFFSET, STORE_LAG_FRAMES};
 use crate::spool_index::{FREE, HEADER_AT, Shape};
+use crate::wav::header::Header;
 use std::fs::{self, File, OpenOptions};
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
@@ -179,6 +180,34 @@ fn lost_frames_are_drawn_as_silence() {
     let seen = exact_columns(&mut store, id, 0, 0.0, 256.0, 700);
     assert_eq!(seen, expected_columns(&samples, 1, 0, 0.0, 256.0, 700));
     assert_eq!(seen[50 * 4], Column { min: 0.0, max: 0.0 });
+}
+
+/// Without a spool folder the waveform stayed empty until the take had ended.
+#[test]
+fn a_take_whose_spool_has_no_name_is_drawn_as_far_as_the_header_of_its_wav_claims() {
+    let folder = folder();
+    let take = Recording::start(folder.path(), Path::new("/dev/shm"), TakeFormat::S24, 2, 300_000);
+    let id = take.take.take;
+    let claim = |frames: u64| {
+        let header = Header { data_bytes: 6 * frames, ..Header::new(2, 48_000, TakeFormat::S24) };
+        take.wav.write_all_at(&header.build()[..], 0).unwrap();
+    };
+    claim(0);
+    let mut store = PeakStore::start(folder.path()).unwrap();
+    store.watch_live(LiveTake { spool: Some(NAMELESS_SPOOL.into()), ..take.take.clone() });
+    // The file is longer than its sound.
+    take.wav.set_len(take.file.len() as u64).unwrap();
+    take.wav.write_all_at(&take.file[4096..4096 + 6 * 100_000], 4096).unwrap();
+    take.frames.store(250_000, SeqCst);
+    claim(100_000);
+    wait_until(|| store.frames_of(id) == 100_000);
+    let seen = exact_columns(&mut store, id, 1, 0.0, 256.0, 390);
+    assert_eq!(seen, expected_columns(&take.samples[..200_000], 2, 1, 0.0, 256.0, 390));
+    take.wav.write_all_at(&take.file, 0).unwrap();
+    wait_until(|| store.frames_of(id) == 250_000 - STORE_LAG_FRAMES);
+    store.finish(id, 300_000);
+    wait_until_ready(&store, id);
+    assert_eq!(store.frames_of(id), 300_000);
 }
 
 #[test]

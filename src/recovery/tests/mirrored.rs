@@ -1,8 +1,27 @@
 //! Recovery with a mirror. Thread: test.
 
+use super::messages::losses_of;
 use super::*;
+use crate::host::Installed;
+use crate::host::disk::{DiskCall, Proceed};
+use crate::host::refusing::refusing;
 use crate::message::replica::ReplicaPair;
+use nix::errno::Errno;
+use std::os::fd::BorrowedFd;
 use std::sync::Arc;
+
+/// Makes a file unreadable from a byte on, until the result is dropped.
+fn bad_block(path: &Path, from: u64) -> Installed {
+    let bad = fs::metadata(path).unwrap().ino();
+    let inode = |file: &BorrowedFd<'_>| File::from(file.try_clone_to_owned().unwrap()).metadata().unwrap().ino();
+    refusing(move |call| match call {
+        DiskCall::Read { file, offset, bytes } if *bytes > 0 && inode(file) == bad => match from.checked_sub(*offset) {
+            Some(before) if before > 0 => Proceed::Short(before as usize),
+            _ => Proceed::Fail(Errno::EIO),
+        },
+        _ => Proceed::Go,
+    })
+}
 
 impl Scene {
     /// Like [`Scene::new`], with a mirror whose files have what the session's files have. Returns the mirror's folder.
@@ -22,6 +41,145 @@ impl Scene {
         scene.write_progress(frames, true, &[]);
         (scene, mirror)
     }
+
+    /// The file of a take in the mirror.
+    fn replica(&self, mirror: &Path, index: usize) -> PathBuf {
+        mirror.join("audio").join(self.plans[index].path.file_name().unwrap())
+    }
+
+    /// Gives the replica of a take `frames` frames, all of which its header claims, with this remark in its header.
+    fn write_replica(&self, mirror: &Path, index: usize, frames: u64, remark: &str) {
+        let plan = &self.plans[index];
+        let mut header = Header { data_bytes: frames * BYTES, ..plan.header.clone() };
+        header.bext.coding_history = format!("A=PCM,T=Faultless; {remark}");
+        let file = File::create(self.replica(mirror, index)).unwrap();
+        file.write_all_at(&*header.build(), 0).unwrap();
+        file.write_all_at(&sound(index, 0..frames), at(0)).unwrap();
+        file.set_len(at(100 * WINDOW)).unwrap();
+    }
+}
+
+/// Takes that were cut off and whose memory is gone. The mirror claims twice as much as the session.
+fn ahead(remark: &str) -> (Scene, PathBuf) {
+    let cut = Cut { committed: 2, claimed: 2 * WINDOW };
+    let (scene, mirror) = Scene::mirrored(&[cut, cut], 4 * WINDOW + 50);
+    for index in 0..2 {
+        scene.write_replica(&mirror, index, 4 * WINDOW, remark);
+    }
+    scene.name_memory(Some(&mirror));
+    scene.lose_memory();
+    (scene, mirror)
+}
+
+#[test]
+fn without_memory_the_takes_get_what_only_the_mirror_has() {
+    let (scene, mirror) = ahead("being recorded");
+    let (report, session) = scene.recover();
+    assert!(report.troubles.is_empty(), "{:?}", report.troubles);
+    scene.check(&session, 4 * WINDOW, whole);
+    assert!(session.takes().iter().all(|take| take.losses.is_empty()));
+    let pass = &report.passes[0];
+    assert_eq!((pass.basis, pass.missing, &pass.from_mirrors), (Basis::Disk, Frames(0), &vec![mirror.clone()]));
+    let text = pass.to_string();
+    assert!(text.contains(&format!("as much as was on the disk and in the mirror {}; ", mirror.display())), "{text}");
+    for (index, take) in session.takes().iter().enumerate() {
+        let replica = fs::read(scene.replica(&mirror, index)).unwrap();
+        assert!(replica == fs::read(scene.root().join(&take.file)).unwrap(), "{}", take.file);
+    }
+}
+
+/// The header of the session's file can claim the silence of the loss, too: it waits for one of the two lists.
+#[test]
+fn without_memory_a_loss_that_only_the_mirror_lists_is_listed() {
+    let loss = (WINDOW + 100, 500);
+    for in_mirror in [2 * WINDOW, 4 * WINDOW] {
+        let (scene, mirror) = ahead("being recorded");
+        for index in 0..2 {
+            scene.write_replica(&mirror, index, in_mirror, "being recorded");
+            for path in [scene.plans[index].path.clone(), scene.replica(&mirror, index)] {
+                let file = OpenOptions::new().write(true).open(path).unwrap();
+                file.write_all_at(&vec![0; loss.1 * BYTES as usize], at(loss.0)).unwrap();
+            }
+        }
+        let (mut store, mut copy) = OpenSession::open(&mirror).unwrap();
+        for id in copy.takes().iter().map(|take| take.id).collect::<Vec<_>>() {
+            copy.list_loss(id, FramePos(loss.0), Frames(loss.1 as u64), "device away").unwrap();
+        }
+        store.save(&copy).unwrap();
+        drop(store);
+        let (report, session) = scene.recover();
+        assert!(report.troubles.is_empty(), "{:?}", report.troubles);
+        assert_eq!(session.takes()[0].frames, Frames(in_mirror));
+        for take in 0..2 {
+            assert_eq!(losses_of(&session, take), [(loss.0, loss.1 as u64)], "{in_mirror} frames in the mirror");
+        }
+    }
+}
+
+#[test]
+fn a_mirror_that_is_not_there_when_the_memory_is_gone_is_named_once() {
+    let (scene, mirror) = ahead("being recorded");
+    fs::rename(&mirror, scene.folder.path().join("unplugged")).unwrap();
+    let (report, session) = scene.recover();
+    scene.check(&session, 2 * WINDOW, whole);
+    let [trouble] = &report.troubles[..] else { panic!("{:?}", report.troubles) };
+    assert!(trouble.starts_with(&format!("mirror: {}: it is not there", mirror.display())), "{trouble}");
+    assert!(report.passes[0].from_mirrors.is_empty());
+}
+
+/// The claim of a header that a recovery has written may be silence.
+#[test]
+fn a_replica_that_another_recovery_has_finished_does_not_lengthen_the_pass() {
+    let (scene, _) = ahead("cut off and recovered");
+    let (report, session) = scene.recover();
+    assert!(report.troubles.is_empty(), "{:?}", report.troubles);
+    scene.check(&session, 2 * WINDOW, whole);
+    assert!(report.passes[0].from_mirrors.is_empty());
+}
+
+/// The pass stayed cut off as long as the disk of the mirror was connected.
+#[test]
+fn a_mirror_that_cannot_be_read_delays_no_take_and_what_only_it_had_is_a_listed_loss() {
+    for with_memory in [true, false] {
+        // A read that ends at a bad block is no error. The rest counted as copied.
+        for from in [at(0) + 1, at(2 * WINDOW) - 4096] {
+            let cut = Cut { committed: 3, claimed: WINDOW };
+            let (scene, mirror) = Scene::mirrored(&[cut, cut], 4 * WINDOW);
+            scene.write_wav(0, cut, WINDOW);
+            scene.write_replica(&mirror, 0, 3 * WINDOW, "being recorded");
+            scene.name_memory(Some(&mirror));
+            if !with_memory {
+                scene.lose_memory();
+            }
+            let installed = bad_block(&scene.replica(&mirror, 0), from);
+            let (report, session) = scene.recover();
+            drop(installed);
+            let frames = if with_memory { 4 * WINDOW } else { 3 * WINDOW };
+            scene.check(&session, frames, |take, frame| take == 0 && (WINDOW..3 * WINDOW).contains(&frame));
+            assert_eq!((losses_of(&session, 0), losses_of(&session, 1)), (vec![(WINDOW, 2 * WINDOW)], vec![]));
+            let pass = &report.passes[0];
+            assert_eq!((pass.missing, pass.from_mirrors.len()), (Frames(2 * WINDOW), 0));
+            let [trouble] = &report.troubles[..] else { panic!("{:?}", report.troubles) };
+            assert!(trouble.starts_with("mirror: audio/In 1-1.wav: cannot be read: "), "{trouble}");
+            assert!(trouble.contains("sound that only this file has is not in the take"), "{trouble}");
+        }
+    }
+}
+
+#[test]
+fn takes_that_have_no_track_get_it_back_and_the_report_names_them() {
+    let scene = Scene::new(&TWO, 3 * WINDOW);
+    scene.recover();
+    let path = scene.root().join("session.json");
+    let mut document: serde_json::Value = serde_json::from_slice(&fs::read(&path).unwrap()).unwrap();
+    document["tracks"] = serde_json::json!([]);
+    fs::write(&path, serde_json::to_vec(&document).unwrap()).unwrap();
+    let (report, session) = scene.recover();
+    let told = format!("{}: 2 takes had no track; their tracks were added again", scene.root().display());
+    assert_eq!((report.found, report.troubles), (vec![told], vec![]));
+    scene.check(&session, 3 * WINDOW, whole);
+    let (report, _) = scene.recover();
+    assert!(report.found.is_empty(), "{:?}", report.found);
 }
 
 #[test]

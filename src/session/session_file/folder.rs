@@ -278,11 +278,8 @@ impl Folder {
 
     /// Waits until the names in this folder are durable.
     pub(super) fn sync(&self) -> Result<(), SessionError> {
-        match disk::sync_folder(&self.dir) {
-            // Some file systems cannot sync a folder.
-            Ok(()) | Err(Errno::EINVAL | Errno::ENOSYS | Errno::EOPNOTSUPP) => Ok(()),
-            Err(errno) => Err(SessionError::Io { path: self.path.clone(), call: "fsync", error: errno.into() }),
-        }
+        let failed = |errno: Errno| SessionError::Io { path: self.path.clone(), call: "fsync", error: errno.into() };
+        disk::sync_folder(&self.dir).map_err(failed)
     }
 
     /// The error for a link, a special file, or a folder that is no session's.

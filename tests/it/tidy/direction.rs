@@ -26,7 +26,7 @@ const DIRECTION: &[(&str, &[&str])] = &[
     ("reaper", &["lock", "host.items"]),
     ("rt", &[]),
     ("file_system", &["rt", "host", "limits"]),
-    ("wav", &["format", "limits"]),
+    ("wav", &["format", "host", "limits"]),
     ("session", &["wav", "file_system", "time", "format", "host", "limits"]),
     ("peaks", &["session", "wav", "file_system", "spool_index", "lock", "format", "limits"]),
     ("window", &["spool_index", "time", "format", "host.items", "limits"]),

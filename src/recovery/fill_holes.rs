@@ -1,0 +1,81 @@
+//! The copy of sound from one replica of a take into the other. Thread: any that may wait for the disk.
+
+use super::Step;
+use super::damage::restored_pages;
+use super::ranges::holes;
+use super::take_wav::{PIECE_BYTES, TakeWav, piece_for};
+use crate::host::disk;
+use crate::limits::{DATA_OFFSET, PAGE_BYTES};
+use crate::time::Frames;
+use std::io;
+
+/// The failure of a copy from the other replica.
+#[derive(Debug)]
+pub(super) enum FillError {
+    /// The file that gets the sound.
+    Own(io::Error),
+    /// The other replica, which cannot be read.
+    Other(io::Error),
+}
+
+impl TakeWav {
+    /// Copies sound from the other replica where this file has zeros instead, up to its `frames` frames. These are gaps: when
+    /// more than half of the spool was in use, the committer that was ahead freed spans that this replica still needed,
+    /// or the butler did so because a committer took no commands. The program was killed before this replica's
+    /// committer filled the gaps. Or another program has removed the sound.
+    ///
+    /// A part of the other replica that cannot be read is left out. The last such error is returned when the rest is copied.
+    pub(super) fn fill_holes_from(
+        &self,
+        other: &TakeWav,
+        frames: Frames,
+        hook: &mut dyn FnMut(Step) -> io::Result<()>,
+    ) -> Result<(), FillError> {
+        let (claim, end) =
+            (DATA_OFFSET + self.bytes_of(self.vouched().min(frames)), DATA_OFFSET + self.bytes_of(frames));
+        let claim = claim / PAGE_BYTES as u64 * PAGE_BYTES as u64;
+        // Behind the claim every byte is compared, because a file system need not know which parts were never written.
+        let mut gaps = holes(&self.file, DATA_OFFSET, claim).map_err(FillError::Own)?;
+        gaps.extend(Some((claim, end)).filter(|(claim, end)| claim < end));
+        let (mut piece, mut ours) = (piece_for(&gaps), piece_for(&gaps));
+        let (mut wrote, mut unread) = (false, None);
+        for (start, hole) in gaps {
+            for at in (start..hole).step_by(PIECE_BYTES) {
+                let theirs = (at + self.offset_bytes())
+                    .checked_sub(other.offset_bytes())
+                    .filter(|theirs| DATA_OFFSET <= *theirs);
+                let Some(theirs) = theirs else { continue };
+                let piece = &mut piece[..(hole - at).min(PIECE_BYTES as u64) as usize];
+                let read = match disk::read_available(&other.file, piece, theirs) {
+                    Ok(read) => read,
+                    Err(error) => {
+                        unread = Some(error);
+                        continue;
+                    }
+                };
+                wrote |= self.restore(&mut ours, &piece[..read], at, hook).map_err(FillError::Own)?;
+            }
+        }
+        if wrote {
+            disk::sync_data(&self.file).map_err(FillError::Own)?;
+        }
+        unread.map_or(Ok(()), |error| Err(FillError::Other(error)))
+    }
+
+    /// Writes the pages of `theirs` that this file lacks at `at`. `ours`: room for as many bytes. Returns whether there were any.
+    fn restore(
+        &self,
+        ours: &mut [u8],
+        theirs: &[u8],
+        at: u64,
+        hook: &mut dyn FnMut(Step) -> io::Result<()>,
+    ) -> io::Result<bool> {
+        let there = disk::read_at(&self.file, &mut ours[..theirs.len()], at)?;
+        let restored = restored_pages(&ours[..there], theirs);
+        for pages in &restored {
+            hook(Step::Sound)?;
+            disk::write_all_at(&self.file, &theirs[pages.clone()], at + pages.start as u64)?;
+        }
+        Ok(!restored.is_empty())
+    }
+}
