@@ -509,3 +509,23 @@ fn a_pass_with_a_mirror_is_followed_by_one_without() {
     assert!(!told.iter().any(|notice| notice.text.contains("mirror")), "{told:?}");
     assert_eq!(check(&folder).len(), 2);
 }
+
+#[test]
+fn an_overflow_folder_and_a_mirror_that_were_refused_are_opened_again_when_they_are_named_again() {
+    let place = place();
+    let disk = place.path().join("disk");
+    let mut control = Control::open(setup(&place.path().join("session"), "free", 2, 48_000, TakeFormat::S24)).unwrap();
+    let mut are_used = || {
+        control.set_overflow(Some(&disk.join("overflow")));
+        control.set_mirror(Some(&disk.join("mirror")));
+        while !control.companions_are_known() {
+            control.poll();
+            std::thread::sleep(Duration::from_millis(2));
+        }
+        [control.overflow(), control.mirror()].map(|found| found.unwrap().is_ok())
+    };
+    assert_eq!(are_used(), [false, false]);
+    fs::create_dir(&disk).unwrap();
+    assert_eq!(are_used(), [true, true]);
+    control.close();
+}
