@@ -264,6 +264,22 @@ fn root_a_folder_that_is_named_while_the_disk_is_full_is_used() {
     assert_eq!(open_read_only(&folder).unwrap().takes().len(), 8);
 }
 
+/// The warning named the disk that the takes had left.
+#[test]
+fn root_the_warning_of_a_full_disk_names_the_disk_on_which_the_takes_continue() {
+    let [own, other] = [Image::up("ext4", "400M"), Image::up("ext4", "400M")];
+    fill(own.path(), 9 * MIB);
+    // 24 tracks fill some 3.3 MiB a second.
+    fill(other.path(), 120 * MIB);
+    let mut command = recording(&own.path().join("session"), 16, "--overflow");
+    command.arg(other.path());
+    let run = run(command);
+    let after = run.err.lines().skip_while(|line| !line.contains("takes continue here"));
+    let warnings: Vec<&str> = after.filter(|line| line.contains("the disk has room for")).collect();
+    let place = other.path().display().to_string();
+    assert!(!warnings.is_empty() && warnings.iter().all(|line| line.contains(&place)), "{}", run.err);
+}
+
 #[test]
 fn root_a_recording_that_is_killed_after_it_continued_in_the_overflow_folder_is_whole() {
     killed_in_overflow(6 * MIB);
