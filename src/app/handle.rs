@@ -176,6 +176,7 @@ mod tests {
     use crate::control::Severity;
     use crate::session::TakeState;
     use crate::session::session_file::open_read_only;
+    use crate::time::{FramePos, Frames};
 
     const PATIENCE: Duration = Duration::from_secs(30);
 
@@ -269,6 +270,26 @@ mod tests {
         assert!(app.apply(Command::Marker) && app.close_within(PATIENCE));
         let events = std::fs::read_to_string(open.folder.join("events.jsonl")).unwrap();
         assert_eq!(events.matches(aside).count(), 1, "{events}");
+    }
+
+    /// Loop was shown as on, and the playback went on behind its end.
+    #[test]
+    fn a_loop_that_is_switched_on_during_a_recording_is_played_after_it() {
+        let home = tempfile::tempdir().unwrap();
+        let app = recording(options(home.path(), "virtual"));
+        let end = FramePos(app.snapshot().transport.position.0 + 3 * 48_000);
+        assert!(app.apply(Command::Range(Some((FramePos(0), end)))) && app.apply(Command::Loop(true)));
+        assert!(app.settled(PATIENCE).transport.pass.is_some() && app.apply(Command::Stop));
+        until(&app, "it has ended", |snapshot| snapshot.transport.pass.is_none());
+        assert!(app.apply(Command::Play));
+        let began = app.settled(PATIENCE).transport.position;
+        assert!(began < end, "{began:?}");
+        let looped = until(&app, "it comes to the end of the loop", |snapshot| {
+            let at = snapshot.transport.position;
+            at < began || end + Frames(24_000) < at
+        });
+        assert!(looped.transport.position < began, "{:?}", looped.transport.position);
+        assert!(app.close_within(PATIENCE));
     }
 
     #[test]

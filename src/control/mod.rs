@@ -420,13 +420,16 @@ impl Control {
         Ok(())
     }
 
-    /// Starts to play from the playhead.
+    /// Starts to play from the playhead. A loop that was set during a pass, which no locate may end, is in force from now on.
     pub fn roll(&mut self) {
         self.send(AudioCommand::Roll);
     }
 
     /// Moves the playhead. A rolling transport continues to roll from there. Refused while recording.
     pub fn locate(&mut self, to: FramePos) -> Result<(), ControlError> {
+        if self.players.is_loop_outdated() && !self.is_recording() {
+            self.locate_to_playhead();
+        }
         if self.is_recording() {
             return Err(ControlError::State("locate: a pass is being recorded; stop it first".to_owned()));
         }
