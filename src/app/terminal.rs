@@ -140,7 +140,7 @@ impl TerminalApp {
 
 impl App {
     /// Takes over a session and a device that a terminal has opened.
-    fn adopt(&mut self, mut control: Box<Control>) {
+    pub(super) fn adopt(&mut self, mut control: Box<Control>) {
         let base = Reading::now(control.published(), false);
         let name = &control.running().device.name;
         let title = name.strip_prefix("alsa:").unwrap_or(name).to_owned();
