@@ -329,6 +329,19 @@ mod tests {
         assert!(app.close_within(PATIENCE));
     }
 
+    /// An untouched session is removed at its end, and the next start looked for it in vain.
+    #[test]
+    fn a_new_session_is_the_last_one_from_its_first_change_on() {
+        let home = tempfile::tempdir().unwrap();
+        let app = AppHandle::start(options(home.path(), "virtual")).unwrap();
+        let open = until(&app, "it is open", |snapshot| snapshot.stage == Stage::Open);
+        assert_eq!(app.settled(PATIENCE).settings.last_session, None);
+        assert!(app.apply(Command::Marker));
+        let changed = until(&app, "it is remembered", |snapshot| snapshot.settings.last_session.is_some());
+        assert_eq!(changed.settings.last_session.as_ref(), Some(&open.folder));
+        assert!(app.close_within(PATIENCE));
+    }
+
     #[test]
     fn an_app_with_nothing_to_do_does_nothing() {
         let home = tempfile::tempdir().unwrap();
