@@ -159,6 +159,8 @@ pub struct App {
     transport: TransportRequests,
     session_info: SessionInfo,
     closing: bool,
+    /// A session of this run that is closed and not on the disk as a whole, and why.
+    unsaved: Option<(PathBuf, String)>,
     /// Whether something has changed since the last call of [`App::take_changed`].
     changed: bool,
     save_to_announce: Option<u64>,
@@ -207,6 +209,7 @@ impl App {
             transport: TransportRequests::default(),
             session_info: SessionInfo::default(),
             closing: false,
+            unsaved: None,
             changed: true,
             save_to_announce: None,
             answers: apply::Answers::default(),

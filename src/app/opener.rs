@@ -6,9 +6,10 @@ use super::settings::Settings;
 use super::snapshot::Stage;
 use super::{DeviceWish, Wake};
 use crate::butler::capabilities::CapturePath;
+use crate::control::recording::PassReport;
 use crate::control::report::Reading;
 use crate::control::setup::{self, DeviceRequest, UserLimits};
-use crate::control::{Control, ControlError, Notice, Purpose, Setup, Severity};
+use crate::control::{Closed, Control, ControlError, Notice, Purpose, Setup, Severity};
 use crate::device::signal::Signal;
 use crate::device::{DeviceError, Listed, is_present, is_virtual, list};
 use crate::limits;
@@ -41,7 +42,8 @@ pub(super) struct OpenRequest {
 pub(super) enum OpenerEvent {
     Opened(Box<Opened>),
     Failed(Box<Failed>),
-    Closed(Vec<Notice>),
+    /// Notices that nobody has fetched, and why not everything is on the disk.
+    Closed(Vec<Notice>, Option<String>),
     Listed(Vec<Listed>),
     /// The session's folder, and the sentence about files that the restored version does not list.
     Restored(Result<(PathBuf, Option<String>), String>),
@@ -113,7 +115,10 @@ impl Task {
                     recovered: Vec::new(),
                 }))
             }
-            Task::Close => OpenerEvent::Closed(vec![Notice { severity: Severity::Loss, text: reason }]),
+            Task::Close => {
+                let notice = Notice { severity: Severity::Loss, text: reason.clone() };
+                OpenerEvent::Closed(vec![notice], Some(reason))
+            }
             Task::Restore => OpenerEvent::Restored(Err(reason)),
             Task::List => OpenerEvent::Listed(Vec::new()),
         }
@@ -169,11 +174,15 @@ impl Opener {
     /// Closes a session. `untouched` is the folder of a session to be removed because the user has not changed it.
     pub(super) fn close(&mut self, control: Box<Control>, untouched: Option<PathBuf>) {
         self.spawn(Task::Close, move || {
-            let (_, notices) = control.close();
+            let rate = control.running().device.rate;
+            let Closed { reports, mut notices, unsaved } = control.end();
+            // A report refers to the notices above it.
+            let summary = |report: PassReport| Notice { severity: report.severity(), text: report.summary(rate) };
+            notices.extend(reports.into_iter().map(summary));
             if let Some(folder) = untouched {
                 naming::remove_untouched(&folder);
             }
-            OpenerEvent::Closed(notices)
+            OpenerEvent::Closed(notices, unsaved)
         });
     }
 
@@ -331,15 +340,6 @@ fn failed(folder: &Path, error: ControlError, session: Option<Session>, is_new: 
     }
 }
 
-fn no_session(folder: &Path, reason: &str) -> Box<Failed> {
-    let stage = Stage::NoSession { reason: reason.to_owned(), versions: versions(folder) };
-    let (reason, folder) = (reason.to_owned(), folder.to_path_buf());
-    Box::new(Failed { reason, stage, folder, session: None, is_new: false, recovered: Vec::new() })
-}
-
-/// The device's name on the screen: the card's own name if it has one.
-fn title_of(name: &str, inputs: usize) -> String {
-    if is_virtual(name) {
 /// The failure of a device. Without a device the session is not opened to be recorded, so nothing in it is recovered.
 fn no_device(
     folder: &Path,
@@ -361,6 +361,15 @@ fn no_device(
     Box::new(Failed { reason, stage, folder, session, is_new, recovered: Vec::new() })
 }
 
+fn no_session(folder: &Path, reason: &str) -> Box<Failed> {
+    let stage = Stage::NoSession { reason: reason.to_owned(), versions: versions(folder) };
+    let (reason, folder) = (reason.to_owned(), folder.to_path_buf());
+    Box::new(Failed { reason, stage, folder, session: None, is_new: false, recovered: Vec::new() })
+}
+
+/// The device's name on the screen: the card's own name if it has one.
+fn title_of(name: &str, inputs: usize) -> String {
+    if is_virtual(name) {
         return format!("Built-in, {inputs} tones");
     }
     let listed = list();
@@ -380,6 +389,8 @@ fn versions(folder: &Path) -> Vec<KeptVersion> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::session::NewTake;
+    use crate::session::session_file::OpenSession;
     use std::time::{Duration, Instant};
 
     fn next(opener: &mut Opener) -> OpenerEvent {
@@ -389,8 +400,6 @@ mod tests {
                 return event;
             }
             assert!(Instant::now() < deadline, "no result comes");
-    use crate::session::NewTake;
-    use crate::session::session_file::OpenSession;
             std::thread::sleep(Duration::from_millis(2));
         }
     }
@@ -400,7 +409,9 @@ mod tests {
         let mut opener = Opener::new(Arc::new(|| ()));
         opener.spawn(Task::Close, || std::panic::resume_unwind(Box::new("as intended")));
         assert!(opener.is_busy());
-        assert!(matches!(&next(&mut opener), OpenerEvent::Closed(notices) if notices[0].text.contains("it failed")));
+        assert!(
+            matches!(&next(&mut opener), OpenerEvent::Closed(notices, Some(_)) if notices[0].text.contains("it failed"))
+        );
         assert!(!opener.is_busy());
         // As after a thread that the system refused.
         opener.is_listing = true;
@@ -421,17 +432,6 @@ mod tests {
         assert!(notes.is_empty());
     }
 
-    #[test]
-    fn a_thousand_requests_to_list_devices_are_two_listings() {
-        let mut opener = Opener::new(Arc::new(|| ()));
-        for _ in 0..1000 {
-            opener.list();
-        }
-        assert!(matches!(next(&mut opener), OpenerEvent::Listed(_)) && opener.is_listing);
-        assert!(matches!(next(&mut opener), OpenerEvent::Listed(_)) && !opener.is_listing);
-        assert!(opener.next_event().is_none());
-    }
-}
     fn request(folder: &Path, device: &str) -> OpenRequest {
         let device = DeviceWish { name: device.to_owned(), inputs: Some(2), ..DeviceWish::default() };
         OpenRequest {
@@ -487,3 +487,14 @@ mod tests {
         assert!(reason().contains("cut off is not recovered yet") && reason().contains(&advice), "{}", reason());
     }
 
+    #[test]
+    fn a_thousand_requests_to_list_devices_are_two_listings() {
+        let mut opener = Opener::new(Arc::new(|| ()));
+        for _ in 0..1000 {
+            opener.list();
+        }
+        assert!(matches!(next(&mut opener), OpenerEvent::Listed(_)) && opener.is_listing);
+        assert!(matches!(next(&mut opener), OpenerEvent::Listed(_)) && !opener.is_listing);
+        assert!(opener.next_event().is_none());
+    }
+}

@@ -65,9 +65,12 @@ impl App {
         match event {
             OpenerEvent::Opened(opened) => self.opened(*opened),
             OpenerEvent::Failed(failed) => self.failed(*failed),
-            OpenerEvent::Closed(notices) => {
+            OpenerEvent::Closed(notices, unsaved) => {
                 for notice in notices {
                     self.push_notice(notice);
+                }
+                if let Some(reason) = unsaved {
+                    self.unsaved = Some((self.session_info.folder.clone(), reason));
                 }
                 if let OpenState::Empty(stage) = &mut self.state {
                     *stage = if self.closing { Stage::Closing } else { Stage::Opening };
@@ -112,6 +115,10 @@ impl App {
         control.set_overflow(self.settings.overflow.as_deref());
         // Its figures are kept from now on, whether or not somebody looks. Without its thread there are none.
         control.watcher().ok();
+        if read_only.is_none() {
+            // Its takes are recovered.
+            self.unsaved.take_if(|(folder, _)| folder == control.folder());
+        }
         self.session_info = SessionInfo::new(&mut control, title, read_only, is_new, base);
         self.watched = PathBuf::new();
         (self.answers, self.made) = (self.answers.cleared(), None);

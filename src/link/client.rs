@@ -408,8 +408,7 @@ impl Link {
             let error = match outcome {
                 Outcome::Over => return,
                 Outcome::TerminalEnded => {
-                    let text = "the recording in the terminal has ended; this window has its session now";
-                    news = Some((Severity::Info, text.to_owned()));
+                    news = Some(death::terminal_event(self.terminal == Some(Phase::Closed)));
                     self.show_opening(Health::default());
                     continue;
                 }
@@ -468,7 +467,9 @@ impl Link {
         let mut bytes = Vec::new();
         loop {
             match self.take_answer(&mut from, &mut bytes) {
-                Ok(()) if self.terminal == Some(Phase::Closed) => return Outcome::TerminalEnded,
+                Ok(()) if matches!(self.terminal, Some(Phase::Closed | Phase::Failed)) => {
+                    return Outcome::TerminalEnded;
+                }
                 Ok(()) => {}
                 Err(_) if matches!(self.shared.phase(), Phase::Closed | Phase::Failed) => return Outcome::Over,
                 Err(error) => return Outcome::Lost(error),

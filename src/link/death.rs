@@ -27,6 +27,19 @@ pub(super) fn event(beginning: &str, recorded: bool) -> String {
     format!("{beginning}; it was started again, and {rest}")
 }
 
+/// The event about a terminal's recording that has ended, after which the window has an engine of its own. `is_saved`:
+/// everything is on the disk.
+pub(super) fn terminal_event(is_saved: bool) -> (Severity, String) {
+    let ended = "the recording in the terminal has ended";
+    if is_saved {
+        return (Severity::Info, format!("{ended}; this window has its session now"));
+    }
+    (
+        Severity::Caution,
+        format!("{ended}, and not everything was saved; this window has its session now, and {RECOVERED}"),
+    )
+}
+
 /// The health line until the next engine answers. `recorded`: the dead one had a pass.
 pub(super) fn health(recorded: bool) -> Health {
     let rest = if recorded { format!(", and {RECOVERED}") } else { String::new() };

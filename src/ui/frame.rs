@@ -195,10 +195,14 @@ impl WindowFrame {
         let may_close = match phase {
             _ if self.app.has_left() => true,
             Phase::Closed => true,
-            // Nothing runs any more. The window stays until the user has read why.
-            Phase::Failed => is_requested || self.close_request != CloseRequest::None,
+            // Nothing runs any more. The window stays until the user has read why, also if the user has asked it to close
+            // before.
+            Phase::Failed => is_requested,
             Phase::Running | Phase::Closing | Phase::Failing => false,
         };
+        if phase == Phase::Failed {
+            self.close_request = CloseRequest::None;
+        }
         if may_close {
             if !is_requested {
                 ctx.send_viewport_cmd(ViewportCommand::Close);

@@ -19,7 +19,7 @@ use std::time::Duration;
 const MIB: u64 = 1 << 20;
 
 /// Fills a disk until `left` bytes are free. Removing the returned file frees them again.
-fn fill(disk: &Path, left: u64) -> PathBuf {
+pub(crate) fn fill(disk: &Path, left: u64) -> PathBuf {
     let filler = disk.join("filler");
     let file = File::create(&filler).unwrap();
     let free = || {

@@ -135,7 +135,8 @@ impl Control {
                 }
             }
             Effect::Abandon => {
-                self.pass = None;
+                let takes = self.pass.take().map(|run| run.takes).unwrap_or_default();
+                self.takes_left += takes.iter().filter(|take| !take.finished).count() as u64;
                 self.save();
             }
         }
