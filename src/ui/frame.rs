@@ -180,7 +180,7 @@ impl WindowFrame {
     }
 
     fn is_recording(&self) -> bool {
-        self.snapshot.transport.pass.is_some()
+        self.snapshot.transport.pass.is_some() || self.app.records()
     }
 
     /// Refuses to close until everything is on the disk, and asks first if a recording runs. Closes the window as soon as

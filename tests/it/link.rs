@@ -785,6 +785,38 @@ fn the_page_faults_of_a_recording_come_to_the_window_with_their_pages() {
     world.stop().done();
 }
 
+/// The window had no state yet, so its end closed the engine, which ended the pass.
+#[test]
+fn a_window_that_is_closed_before_it_has_heard_from_the_engine_lets_the_recording_continue() {
+    let world = World::new();
+    let engine = world.engine();
+    let window = world.window();
+    record(&window);
+    window.leave();
+    for _ in 0..5 {
+        let early = world.window();
+        early.shutdown();
+        assert!(early.close_within(PATIENCE) && early.has_left());
+        assert!(records(&engine));
+    }
+    world.stop().done();
+    world.whole(24_000);
+}
+
+#[test]
+fn a_window_that_is_closed_beside_a_terminal_lets_the_recording_of_the_terminal_continue() {
+    let world = World::new();
+    let terminal = world.terminal();
+    let window = world.window();
+    shown(&window, "it is shown", |snapshot| 24_000 < recorded(snapshot));
+    assert!(window.close_within(PATIENCE));
+    std::thread::sleep(Duration::from_millis(300));
+    assert!(records(&terminal));
+    world.stop().done();
+    assert_eq!(terminal.wait(PATIENCE).code, Some(0));
+    world.whole(24_000);
+}
+
 #[test]
 fn stopping_what_does_not_record_is_refused_in_one_line() {
     let world = World::new();
