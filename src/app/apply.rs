@@ -188,7 +188,7 @@ impl App {
                 self.reopen();
             }
             Command::RescanDevices => self.opener.list(),
-            Command::SetOverflowFolder(folder) => self.apply_settings([SettingsChange::Overflow(Some(folder))]),
+            Command::SetOverflowFolder(folder) => self.apply_settings(vec![SettingsChange::Overflow(Some(folder))]),
             Command::Settings(changes) => self.apply_settings(changes),
             Command::Notice(severity, text) => self.notify(severity, text),
             Command::Refusal(text) => return Err(ControlError::State(text)),
@@ -309,9 +309,14 @@ impl App {
         self.acknowledge_losses();
     }
 
-    /// Stores changed settings. Format, input monitoring, mirror and overflow folder also change the open session at
-    /// once.
-    fn apply_settings(&mut self, changes: impl IntoIterator<Item = SettingsChange>) {
+    /// Stores changed settings. Format, input monitoring, offset, mirror and overflow folder also change the open session at
+    /// once. A terminal that owns the recording may have named others than the settings, so each is set only if it is among
+    /// the changes.
+    fn apply_settings(&mut self, changes: Vec<SettingsChange>) {
+        let has = |is_it: fn(&SettingsChange) -> bool| changes.iter().any(is_it);
+        let has_mirror = has(|change| matches!(change, SettingsChange::Mirror(_)));
+        let has_overflow = has(|change| matches!(change, SettingsChange::Overflow(_)));
+        let has_offset = has(|change| matches!(change, SettingsChange::Offset { .. }));
         let mut settings = (*self.settings).clone();
         for change in changes {
             settings.apply(change);
@@ -325,9 +330,15 @@ impl App {
                 let inputs = control.running().device.inputs;
                 control.set_monitoring(settings.monitors.unwrap_or(inputs > 2));
             }
-            control.set_latency_offset(settings.offset_of(&control.offset_key()));
-            control.set_mirror(settings.mirror.as_deref());
-            control.set_overflow(settings.overflow.as_deref());
+            if has_offset {
+                control.set_latency_offset(settings.offset_of(&control.offset_key()));
+            }
+            if has_mirror {
+                control.set_mirror(settings.mirror.as_deref());
+            }
+            if has_overflow {
+                control.set_overflow(settings.overflow.as_deref());
+            }
         }
         self.change_settings(|current| *current = settings);
     }
@@ -478,6 +489,33 @@ mod tests {
         assert_eq!((unseen(&app), app.notices[0].seen), (1, false));
         app.apply(Command::AcknowledgeLine);
         assert_eq!(unseen(&app), 0);
+    }
+
+    /// The zoom of a window beside `faultless record --mirror M --overflow O` ended both, because the settings name neither.
+    #[test]
+    fn a_window_that_zooms_leaves_the_mirror_and_the_overflow_folder_of_a_terminal_as_they_are() {
+        let place = tempfile::tempdir().unwrap();
+        let at = |name: &str| place.path().join(name);
+        let mut control = Control::open(crate::control::setup::test_setup(&at("song"))).unwrap();
+        control.set_mirror(Some(&at("mirror")));
+        control.set_overflow(Some(&at("overflow")));
+        while !control.companions_are_known() {
+            control.poll();
+            std::thread::sleep(Duration::from_millis(2));
+        }
+        let config = (Some(at("config")), super::super::settings::DamagedFile::Leave);
+        let (store, settings, _) = super::super::settings::SettingsStore::load(config.0, config.1, Arc::new(|| ()));
+        let mut app = App::empty(super::super::Options::default(), Arc::new(|| ()), (store, settings.into(), None));
+        app.adopt(Box::new(control));
+        let are_used = |app: &App| {
+            let OpenState::Open(control) = &app.state else { panic!("it is open") };
+            [control.mirror(), control.overflow()].map(|found| found.is_some_and(|found| found.is_ok()))
+        };
+        app.apply(Command::Settings(vec![SettingsChange::Zoom(1.25)]));
+        assert_eq!(are_used(&app), [true, true]);
+        app.apply(Command::Settings(vec![SettingsChange::Mirror(None)]));
+        assert_eq!(are_used(&app), [false, true]);
+        app.take_control().unwrap().close();
     }
 
     /// The card said "no session and no device is open; choose a device", and so did an event.

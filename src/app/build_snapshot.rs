@@ -53,6 +53,8 @@ pub(super) struct SessionInfo {
     pub(super) read_only: Option<String>,
     /// The revision of a session that the app made by itself, right after it was made.
     untouched_revision: Option<u64>,
+    /// Whether the settings name the session as the last one, as far as they may.
+    pub(super) is_remembered: bool,
     base: Option<Reading>,
     figures: EngineFigures,
     read_at: Option<Instant>,
@@ -66,6 +68,7 @@ impl Default for SessionInfo {
             title: String::new(),
             read_only: None,
             untouched_revision: None,
+            is_remembered: false,
             base: None,
             figures: EngineFigures::default(),
             read_at: None,

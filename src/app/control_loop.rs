@@ -202,10 +202,15 @@ impl ControlLoop {
         self.end();
     }
 
-    /// Tells the front ends that everything is closed and on the disk.
+    /// Tells the front ends that everything is closed, and on the disk or why not.
     pub(super) fn end(&self) {
-        *lock(&self.shared.latest) = Arc::clone(&self.latest);
-        self.shared.set_phase(Phase::Closed);
+        if let Some((_, reason)) = &self.app.unsaved {
+            self.publish_last(self.latest.unsaved(reason));
+            self.shared.set_phase(Phase::Failed);
+        } else {
+            *lock(&self.shared.latest) = Arc::clone(&self.latest);
+            self.shared.set_phase(Phase::Closed);
+        }
         self.wake_front_end();
     }
 
@@ -362,7 +367,10 @@ impl ControlLoop {
     }
 
     fn publish_failure(&mut self, reason: &str) {
-        let mut snapshot = self.latest.failed(reason);
+        self.publish_last(self.latest.failed(reason));
+    }
+
+    fn publish_last(&self, mut snapshot: Snapshot) {
         snapshot.notices = self.app.notices();
         snapshot.commands_done = u64::MAX;
         *lock(&self.shared.latest) = Arc::new(snapshot);

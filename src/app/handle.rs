@@ -176,6 +176,7 @@ mod tests {
     use crate::control::Severity;
     use crate::session::TakeState;
     use crate::session::session_file::open_read_only;
+    use crate::time::{FramePos, Frames};
 
     const PATIENCE: Duration = Duration::from_secs(30);
 
@@ -271,6 +272,26 @@ mod tests {
         assert_eq!(events.matches(aside).count(), 1, "{events}");
     }
 
+    /// Loop was shown as on, and the playback went on behind its end.
+    #[test]
+    fn a_loop_that_is_switched_on_during_a_recording_is_played_after_it() {
+        let home = tempfile::tempdir().unwrap();
+        let app = recording(options(home.path(), "virtual"));
+        let end = FramePos(app.snapshot().transport.position.0 + 3 * 48_000);
+        assert!(app.apply(Command::Range(Some((FramePos(0), end)))) && app.apply(Command::Loop(true)));
+        assert!(app.settled(PATIENCE).transport.pass.is_some() && app.apply(Command::Stop));
+        until(&app, "it has ended", |snapshot| snapshot.transport.pass.is_none());
+        assert!(app.apply(Command::Play));
+        let began = app.settled(PATIENCE).transport.position;
+        assert!(began < end, "{began:?}");
+        let looped = until(&app, "it comes to the end of the loop", |snapshot| {
+            let at = snapshot.transport.position;
+            at < began || end + Frames(24_000) < at
+        });
+        assert!(looped.transport.position < began, "{:?}", looped.transport.position);
+        assert!(app.close_within(PATIENCE));
+    }
+
     #[test]
     fn the_last_handle_that_is_dropped_ends_the_pass() {
         let home = tempfile::tempdir().unwrap();
@@ -305,6 +326,19 @@ mod tests {
         let device = SettingsChange::Device(Some("virtual".to_owned()));
         assert!(app.apply(Command::Settings(vec![device, SettingsChange::Inputs(None)])) && app.apply(Command::Reopen));
         until(&app, "it opens", |snapshot| snapshot.stage == Stage::Open);
+        assert!(app.close_within(PATIENCE));
+    }
+
+    /// An untouched session is removed at its end, and the next start looked for it in vain.
+    #[test]
+    fn a_new_session_is_the_last_one_from_its_first_change_on() {
+        let home = tempfile::tempdir().unwrap();
+        let app = AppHandle::start(options(home.path(), "virtual")).unwrap();
+        let open = until(&app, "it is open", |snapshot| snapshot.stage == Stage::Open);
+        assert_eq!(app.settled(PATIENCE).settings.last_session, None);
+        assert!(app.apply(Command::Marker));
+        let changed = until(&app, "it is remembered", |snapshot| snapshot.settings.last_session.is_some());
+        assert_eq!(changed.settings.last_session.as_ref(), Some(&open.folder));
         assert!(app.close_within(PATIENCE));
     }
 

@@ -23,6 +23,7 @@ mod past_events;
 mod peak_hold;
 mod phase;
 pub mod report;
+mod sessions;
 pub mod settings;
 pub mod settings_change;
 pub mod snapshot;
@@ -30,7 +31,7 @@ pub mod terminal;
 mod trace_requests;
 pub mod waves;
 
-use crate::app::snapshot::{EventEntry, Made, Snapshot, Stage, WAS_CUT_OFF};
+use crate::app::snapshot::{EventEntry, Made, Snapshot, Stage};
 use crate::butler::capabilities::CapturePath;
 use crate::control::{Control, Notice, Severity};
 use crate::device::NO_PLAYBACK;
@@ -45,7 +46,7 @@ use crossbeam_channel::Receiver;
 use disk_watch::DiskWatch;
 use inhibit::Inhibitor;
 use jobs::Jobs;
-use opener::{OpenRequest, Opener, OpenerEvent};
+use opener::{OpenRequest, Opener};
 use report::ReportFigures;
 use settings::{Settings, SettingsStore};
 use std::path::PathBuf;
@@ -158,6 +159,8 @@ pub struct App {
     transport: TransportRequests,
     session_info: SessionInfo,
     closing: bool,
+    /// A session of this run that is closed and not on the disk as a whole, and why.
+    unsaved: Option<(PathBuf, String)>,
     /// Whether something has changed since the last call of [`App::take_changed`].
     changed: bool,
     save_to_announce: Option<u64>,
@@ -206,6 +209,7 @@ impl App {
             transport: TransportRequests::default(),
             session_info: SessionInfo::default(),
             closing: false,
+            unsaved: None,
             changed: true,
             save_to_announce: None,
             answers: apply::Answers::default(),
@@ -219,58 +223,6 @@ impl App {
             app.notify(Severity::Caution, note);
         }
         app
-    }
-
-    /// Opens the session in `folder`, or a new one, as soon as the one that is open now is closed.
-    fn open(&mut self, folder: Option<PathBuf>) {
-        self.open_with(folder, false);
-    }
-
-    /// `may_be_missing`: whether a new session is made if the folder is not there.
-    fn open_with(&mut self, folder: Option<PathBuf>, may_be_missing: bool) {
-        let named = self.options.session.is_some() || folder.is_some();
-        self.next_open = Some(OpenRequest {
-            may_begin: folder.is_some() && (folder == self.options.session || folder == self.not_begun),
-            folder,
-            named,
-            may_be_missing,
-            settings: Arc::clone(&self.settings),
-            device: self.options.device.clone(),
-            capture_path: self.options.capture_path,
-            sessions: self.options.sessions.clone(),
-        });
-        self.open_or_close_next();
-    }
-
-    /// Closes the open session if another is to be opened or the app closes; then opens the next one. Each is done on
-    /// a thread of the opener.
-    fn open_or_close_next(&mut self) {
-        // A terminal closes its session itself.
-        if self.opener.is_busy() || self.terminal.is_some() {
-            return;
-        }
-        if (self.next_open.is_some() || self.closing)
-            && let OpenState::Open(_) = &self.state
-        {
-            let stage = if self.closing { Stage::Closing } else { Stage::Opening };
-            if let OpenState::Open(control) = std::mem::replace(&mut self.state, OpenState::Empty(stage)) {
-                self.session_info.keep_session(&control);
-                // A session that is reopened with another device must not be removed, even if it is untouched.
-                let again = self
-                    .next_open
-                    .as_ref()
-                    .is_some_and(|request| request.folder.as_ref() == Some(&self.session_info.folder));
-                let untouched = self.session_info.is_untouched(&control) && !again;
-                self.opener.close(control, untouched.then(|| self.session_info.folder.clone()));
-            }
-            return;
-        }
-        if let Some(request) = self.next_open.take()
-            && !self.closing
-        {
-            self.state = OpenState::Empty(Stage::Opening);
-            self.opener.open(request);
-        }
     }
 
     /// Collects the results of all threads. Call it after a wake and after [`App::poll_interval`]. It does not wait.
@@ -288,24 +240,6 @@ impl App {
             self.notify_in_line("The computer may fall asleep.", text);
         }
         self.open_or_close_next();
-    }
-
-    fn handle_opener_event(&mut self, event: OpenerEvent) {
-        match event {
-            OpenerEvent::Opened(opened) => self.opened(*opened),
-            OpenerEvent::Failed(failed) => self.failed(*failed),
-            OpenerEvent::Closed(notices) => {
-                for notice in notices {
-                    self.push_notice(notice);
-                }
-                if let OpenState::Empty(stage) = &mut self.state {
-                    *stage = if self.closing { Stage::Closing } else { Stage::Opening };
-                }
-            }
-            OpenerEvent::Listed(devices) => self.devices = Arc::new(devices),
-            OpenerEvent::Restored(Ok((folder, unlisted))) => self.open_restored(folder, unlisted),
-            OpenerEvent::Restored(Err(reason)) => self.notify(Severity::Caution, reason),
-        }
     }
 
     /// Lets control work, and takes its notices, reports and events.
@@ -362,76 +296,6 @@ impl App {
         for (severity, text, headline) in reports {
             self.push_entry(Notice { severity, text }, headline);
         }
-    }
-
-    /// Follows the session's folder if it was moved while the session is open. Watches the disk that takes the sound.
-    fn follow_folder(&mut self) {
-        let OpenState::Open(control) = &self.state else { return };
-        let takes_sound = control.continues_in().unwrap_or(control.folder());
-        if takes_sound != self.watched {
-            self.watched = takes_sound.to_path_buf();
-            self.disk_watch.watch(Some(self.watched.clone()));
-        }
-        if control.folder() == self.session_info.folder {
-            return;
-        }
-        let folder = control.folder().to_path_buf();
-        self.session_info.folder.clone_from(&folder);
-        if self.session_info.read_only.is_none() {
-            self.change_settings(|settings| settings.last_session = Some(folder));
-        }
-    }
-
-    fn opened(&mut self, opened: opener::Opened) {
-        let opener::Opened { mut control, title, read_only, is_new, notes, base } = opened;
-        control.enable_playback();
-        let monitors = self.settings.monitors.unwrap_or(control.running().device.inputs > 2);
-        control.set_monitoring(monitors);
-        control.set_latency_offset(self.settings.offset_of(&control.offset_key()));
-        control.set_mirror(self.settings.mirror.as_deref());
-        control.set_overflow(self.settings.overflow.as_deref());
-        // The watcher keeps figures from now on, whether or not a panel shows them. Without its thread there are none.
-        control.watcher().ok();
-        self.session_info = SessionInfo::new(&mut control, title, read_only, is_new, base);
-        self.watched = PathBuf::new();
-        (self.answers, self.made) = (self.answers.cleared(), None);
-        self.inhibitor.try_once();
-        self.transport = TransportRequests::default();
-        self.earlier = Arc::new(past_events::earlier(&control.events()));
-        let recovered: Vec<Notice> = std::iter::from_fn(|| control.take_recovery_notice()).collect();
-        self.state = OpenState::Open(control);
-        for (severity, text) in std::mem::take(&mut self.unkept) {
-            self.keep_event(severity, &text);
-        }
-        for notice in recovered {
-            self.push_entry(notice, Some(WAS_CUT_OFF.to_owned()));
-        }
-        for note in notes {
-            if note.contains("test tones") {
-                self.notify_in_line("Test tones, no sound card.", note);
-            } else {
-                self.notify(Severity::Caution, note);
-            }
-        }
-        if self.session_info.read_only.is_none() {
-            let folder = self.session_info.folder.clone();
-            self.change_settings(|settings| settings.last_session = Some(folder));
-        }
-    }
-
-    fn failed(&mut self, failed: opener::Failed) {
-        for notice in failed.recovered {
-            self.push_entry(notice, Some(WAS_CUT_OFF.to_owned()));
-        }
-        self.notify(Severity::Caution, failed.reason.clone());
-        self.session_info = SessionInfo::default();
-        self.earlier = Arc::default();
-        self.not_begun = failed.is_new.then(|| failed.folder.clone());
-        self.session_info.folder = failed.folder;
-        if let Some(session) = failed.session {
-            self.session_info.session = session;
-        }
-        self.state = OpenState::Empty(failed.stage);
     }
 
     /// Stores the settings with a change.

@@ -4,6 +4,7 @@ use crate::session::names::{
     ADDED_TAKES_FILE, AUDIO, EARLIER_EVENTS_FILE, EVENTS_FILE, EXPORT, FOLDERS, HISTORY, LOCK_FILE, PEAKS,
     RESERVE_FILE, SESSION_FILE, TRASH,
 };
+use crate::session::session_file::is_kept_version;
 use std::path::{Path, PathBuf};
 
 /// The default folder for sessions: `Faultless` in the user's music folder. It may not exist.
@@ -42,8 +43,8 @@ fn unused(base: &Path, name: &str) -> PathBuf {
         .unwrap_or_else(|| base.join(name))
 }
 
-/// Removes a session that holds no sound and only files that Faultless made. If anything else is in the folder, the
-/// session stays. Files that cannot be removed stay.
+/// Removes a session that holds no sound and only files that Faultless made. If anything else is in the folder or among the
+/// kept versions, the session stays. Files that cannot be removed stay.
 pub(super) fn remove_untouched(folder: &Path) {
     let is_ours = |name: &str| {
         matches!(name, SESSION_FILE | ADDED_TAKES_FILE | LOCK_FILE | RESERVE_FILE | EVENTS_FILE | EARLIER_EVENTS_FILE)
@@ -54,16 +55,16 @@ pub(super) fn remove_untouched(folder: &Path) {
         Some(entries.flatten().map(|entry| entry.file_name().to_string_lossy().into_owned()).collect())
     };
     let Some(top) = names(folder) else { return };
-    let is_lock = |name: &str| name.contains("lock");
+    let versions = names(&folder.join(HISTORY)).unwrap_or_default();
     let sound =
         [AUDIO, TRASH, PEAKS, EXPORT].iter().any(|sub| names(&folder.join(sub)).is_some_and(|names| !names.is_empty()));
-    if sound || !top.iter().all(|name| is_ours(name) || is_lock(name)) {
+    if sound || !top.iter().all(|name| is_ours(name)) || !versions.iter().all(|name| is_kept_version(name)) {
         return;
     }
     for sub in [AUDIO, TRASH, PEAKS, EXPORT] {
         std::fs::remove_dir(folder.join(sub)).ok();
     }
-    for name in names(&folder.join(HISTORY)).into_iter().flatten() {
+    for name in versions {
         std::fs::remove_file(folder.join(HISTORY).join(name)).ok();
     }
     std::fs::remove_dir(folder.join(HISTORY)).ok();
@@ -120,6 +121,25 @@ mod tests {
         remove_untouched(&folder);
         assert!(folder.join("audio/In 1-1.wav").exists() && folder.join("session.json").exists());
         std::fs::remove_file(folder.join("audio/In 1-1.wav")).unwrap();
+        remove_untouched(&folder);
+        assert!(!folder.exists());
+    }
+
+    /// Every file with "lock" in its name counted as a lock, and every file in `history` as a kept version.
+    #[test]
+    fn a_file_of_the_user_whose_name_has_a_lock_in_it_or_that_lies_among_the_versions_stays() {
+        let base = tempfile::tempdir().unwrap();
+        let folder = base.path().join("session");
+        std::fs::create_dir_all(folder.join("history")).unwrap();
+        for name in ["session.json", "session.lock", "history/session-1.json"] {
+            std::fs::write(folder.join(name), "{}").unwrap();
+        }
+        for mine in ["Glockenspiel.wav", "history/session-1 of Anna.json"] {
+            std::fs::write(folder.join(mine), "mine").unwrap();
+            remove_untouched(&folder);
+            assert!(folder.join(mine).exists() && folder.join("session.json").exists(), "{mine}");
+            std::fs::remove_file(folder.join(mine)).unwrap();
+        }
         remove_untouched(&folder);
         assert!(!folder.exists());
     }

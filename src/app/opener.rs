@@ -6,14 +6,17 @@ use super::settings::Settings;
 use super::snapshot::Stage;
 use super::{DeviceWish, Wake};
 use crate::butler::capabilities::CapturePath;
+use crate::control::recording::PassReport;
 use crate::control::report::Reading;
 use crate::control::setup::{self, DeviceRequest, UserLimits};
-use crate::control::{Control, ControlError, Notice, Purpose, Setup, Severity};
+use crate::control::{Closed, Control, ControlError, Notice, Purpose, Setup, Severity};
 use crate::device::signal::Signal;
 use crate::device::{DeviceError, Listed, is_present, is_virtual, list};
 use crate::limits;
-use crate::session::Session;
-use crate::session::session_file::{KeptVersion, SessionError, kept_versions, open_read_only, restore, unlisted_files};
+use crate::session::session_file::{
+    KeptVersion, SessionError, is_in_use, kept_versions, open_read_only, restore, unlisted_files,
+};
+use crate::session::{Session, Take, TakeState};
 use crate::time::SampleRate;
 use crossbeam_channel::{Receiver, Sender, bounded};
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -24,10 +27,8 @@ use std::sync::Arc;
 pub(super) struct OpenRequest {
     /// The session's folder; `None`: make a new session.
     pub(super) folder: Option<PathBuf>,
-    /// Whether the user named the session. The last session is opened without being named; a new one replaces it if it
-    /// cannot be opened.
-    pub(super) named: bool,
-    /// Whether a folder that is not there counts as none. So it is with the last session, which the settings name.
+    /// Whether a new session is begun elsewhere if the folder is not there. So it is with the last session, which the
+    /// settings name.
     pub(super) may_be_missing: bool,
     /// Whether a new session begins in the folder if it is not there.
     pub(super) may_begin: bool,
@@ -41,7 +42,8 @@ pub(super) struct OpenRequest {
 pub(super) enum OpenerEvent {
     Opened(Box<Opened>),
     Failed(Box<Failed>),
-    Closed(Vec<Notice>),
+    /// Notices that nobody has fetched, and why not everything is on the disk.
+    Closed(Vec<Notice>, Option<String>),
     Listed(Vec<Listed>),
     /// The session's folder, and the sentence about files that the restored version does not list.
     Restored(Result<(PathBuf, Option<String>), String>),
@@ -113,7 +115,10 @@ impl Task {
                     recovered: Vec::new(),
                 }))
             }
-            Task::Close => OpenerEvent::Closed(vec![Notice { severity: Severity::Loss, text: reason }]),
+            Task::Close => {
+                let notice = Notice { severity: Severity::Loss, text: reason.clone() };
+                OpenerEvent::Closed(vec![notice], Some(reason))
+            }
             Task::Restore => OpenerEvent::Restored(Err(reason)),
             Task::List => OpenerEvent::Listed(Vec::new()),
         }
@@ -169,11 +174,15 @@ impl Opener {
     /// Closes a session. `untouched` is the folder of a session to be removed because the user has not changed it.
     pub(super) fn close(&mut self, control: Box<Control>, untouched: Option<PathBuf>) {
         self.spawn(Task::Close, move || {
-            let (_, notices) = control.close();
+            let rate = control.running().device.rate;
+            let Closed { reports, mut notices, unsaved } = control.end();
+            // A report refers to the notices above it.
+            let summary = |report: PassReport| Notice { severity: report.severity(), text: report.summary(rate) };
+            notices.extend(reports.into_iter().map(summary));
             if let Some(folder) = untouched {
                 naming::remove_untouched(&folder);
             }
-            OpenerEvent::Closed(notices)
+            OpenerEvent::Closed(notices, unsaved)
         });
     }
 
@@ -225,23 +234,19 @@ fn open(request: &OpenRequest) -> Result<Opened, Box<Failed>> {
             .map_err(|reason| no_session(Path::new(""), &reason))
     };
     // Asked here, because the disk of the folder may hang.
-    let is_missing = |folder: &PathBuf| !folder.exists();
-    let folder = request.folder.as_ref().filter(|folder| !request.may_be_missing || !is_missing(folder));
-    let (folder, is_new) = match folder {
+    let is_missing = |folder: &&PathBuf| !folder.exists();
+    let lost = request.folder.as_ref().filter(|folder| request.may_be_missing && is_missing(folder));
+    let (folder, is_new) = match request.folder.as_ref().filter(|_| lost.is_none()) {
         // A folder that the command line names and that is not there is the place of a new session.
-        Some(folder) => (folder.clone(), request.may_begin && is_missing(folder)),
+        Some(folder) => (folder.clone(), request.may_begin && is_missing(&folder)),
         None => (new_session()?, true),
     };
-    match open_at(request, &folder, is_new) {
-        // The last session cannot be opened: make a new one and show the reason as a note.
-        Err(failed) if !request.named && !is_new && matches!(failed.stage, Stage::NoSession { .. }) => {
-            let folder = new_session()?;
-            let mut opened = open_at(request, &folder, true)?;
-            opened.notes.insert(0, failed.reason);
-            Ok(opened)
-        }
-        other => other,
-    }
+    let mut opened = open_at(request, &folder, is_new)?;
+    opened.notes.extend(lost.map(|folder| {
+        let folder = folder.display();
+        format!("{folder}: the last session is not there; this is a new one. Connect its disk and open it")
+    }));
+    Ok(opened)
 }
 
 fn open_at(request: &OpenRequest, folder: &Path, is_new: bool) -> Result<Opened, Box<Failed>> {
@@ -259,10 +264,7 @@ fn open_at(request: &OpenRequest, folder: &Path, is_new: bool) -> Result<Opened,
     let name = match named.map_or_else(|| device_of(settings.device.as_deref(), &mut notes), Ok) {
         Ok(name) => name,
         Err(reason) => {
-            let stage = Stage::NoDevice { reason: reason.clone(), instead: None };
-            let session = session.map(Arc::new);
-            let folder = folder.to_path_buf();
-            return Err(Box::new(Failed { reason, stage, folder, session, is_new, recovered: Vec::new() }));
+            return Err(no_device(folder, reason, None, session, is_new));
         }
     };
     let mut inputs = wish.inputs.or(settings.inputs);
@@ -333,11 +335,30 @@ fn failed(folder: &Path, error: ControlError, session: Option<Session>, is_new: 
                 ControlError::Device(DeviceError::Busy { instead, .. }) => instead,
                 _ => None,
             };
-            let stage = Stage::NoDevice { reason: reason.clone(), instead };
-            let (folder, session) = (folder.to_path_buf(), session.map(Arc::new));
-            Box::new(Failed { reason, stage, folder, session, is_new, recovered: Vec::new() })
+            no_device(folder, reason, instead, session, is_new)
         }
     }
+}
+
+/// The failure of a device. Without a device the session is not opened to be recorded, so nothing in it is recovered.
+fn no_device(
+    folder: &Path,
+    mut reason: String,
+    instead: Option<String>,
+    session: Option<Session>,
+    is_new: bool,
+) -> Box<Failed> {
+    let is_recording = |take: &Take| take.state == TakeState::Recording;
+    if session.as_ref().is_some_and(|session| session.takes().iter().any(is_recording)) && !is_in_use(folder) {
+        reason.push_str(&format!(
+            "; a recording that was cut off is not recovered yet: choose another device, or: faultless recover {}, before \
+             you switch the machine off",
+            folder.display()
+        ));
+    }
+    let stage = Stage::NoDevice { reason: reason.clone(), instead };
+    let (folder, session) = (folder.to_path_buf(), session.map(Arc::new));
+    Box::new(Failed { reason, stage, folder, session, is_new, recovered: Vec::new() })
 }
 
 fn no_session(folder: &Path, reason: &str) -> Box<Failed> {
@@ -368,6 +389,8 @@ fn versions(folder: &Path) -> Vec<KeptVersion> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::session::NewTake;
+    use crate::session::session_file::OpenSession;
     use std::time::{Duration, Instant};
 
     fn next(opener: &mut Opener) -> OpenerEvent {
@@ -386,7 +409,9 @@ mod tests {
         let mut opener = Opener::new(Arc::new(|| ()));
         opener.spawn(Task::Close, || std::panic::resume_unwind(Box::new("as intended")));
         assert!(opener.is_busy());
-        assert!(matches!(&next(&mut opener), OpenerEvent::Closed(notices) if notices[0].text.contains("it failed")));
+        assert!(
+            matches!(&next(&mut opener), OpenerEvent::Closed(notices, Some(_)) if notices[0].text.contains("it failed"))
+        );
         assert!(!opener.is_busy());
         // As after a thread that the system refused.
         opener.is_listing = true;
@@ -405,6 +430,61 @@ mod tests {
         notes.clear();
         assert_eq!(device_of(Some("virtual:loop=64"), &mut notes).as_deref(), Ok("virtual:loop=64"));
         assert!(notes.is_empty());
+    }
+
+    fn request(folder: &Path, device: &str) -> OpenRequest {
+        let device = DeviceWish { name: device.to_owned(), inputs: Some(2), ..DeviceWish::default() };
+        OpenRequest {
+            folder: Some(folder.to_owned()),
+            may_be_missing: true,
+            may_begin: false,
+            settings: Arc::default(),
+            device: Some(device),
+            capture_path: None,
+            sessions: folder.parent().map(Path::to_owned),
+        }
+    }
+
+    /// Its disk was not mounted. A new session took its place without a word.
+    #[test]
+    fn a_last_session_that_is_not_there_is_named_when_a_new_one_is_begun() {
+        let place = tempfile::tempdir().unwrap();
+        let gone = place.path().join("evening");
+        let opened = open(&request(&gone, "virtual")).map_err(|failed| failed.reason).unwrap();
+        let wanted = format!("{}: the last session is not there; this is a new one", gone.display());
+        assert!(opened.is_new && opened.notes.iter().any(|note| note.starts_with(&wanted)), "{:?}", opened.notes);
+        opened.control.close();
+    }
+
+    /// The window said that the recording is recovered, and the sound was gone after the machine was switched off.
+    #[test]
+    fn a_recording_that_was_cut_off_is_not_forgotten_when_its_device_is_gone() {
+        let place = tempfile::tempdir().unwrap();
+        let folder = place.path().join("evening");
+        let (rate, format) = (SampleRate(48_000), crate::format::TakeFormat::S24);
+        let (mut store, mut session) = OpenSession::create(&folder, "evening", rate, format).unwrap();
+        let track = session.add_track("In 1", &[0]).unwrap();
+        store.save(&session).unwrap();
+        let reason = || open(&request(&folder, "alsa:no-such-card")).map_err(|failed| failed.reason).err().unwrap();
+        assert!(!reason().contains("cut off"), "{}", reason());
+        let new = NewTake {
+            uuid: uuid::Uuid::from_u128(1),
+            track,
+            pass: 1,
+            inputs: vec![0],
+            channels: 1,
+            rate,
+            format,
+            start: crate::time::FramePos(0),
+            started: String::new(),
+        };
+        let mut names = session.taken_names();
+        session.add_take(new, &mut names).unwrap();
+        store.save(&session).unwrap();
+        assert!(!reason().contains("cut off"), "another program records: {}", reason());
+        drop(store);
+        let advice = format!("choose another device, or: faultless recover {}, before you", folder.display());
+        assert!(reason().contains("cut off is not recovered yet") && reason().contains(&advice), "{}", reason());
     }
 
     #[test]

@@ -11,7 +11,7 @@ pub enum Phase {
     Closed = 2,
     /// Control has failed. What it had open is being closed.
     Failing = 3,
-    /// Control has failed, and nothing is open any more.
+    /// Nothing is open any more, and not everything is on the disk, or control has failed.
     Failed = 4,
 }
 

@@ -505,6 +505,11 @@ impl Snapshot {
             && (&self.doctor, &self.export, &self.stress) == (doctor, export, stress)
     }
 
+    /// The state after everything was closed and not everything is on the disk, for `reason`: nothing runs any more.
+    pub(crate) fn unsaved(&self, reason: &str) -> Snapshot {
+        Snapshot { health: super::health::unsaved(reason), ..self.failed(reason) }
+    }
+
     /// The state after control has failed for `reason`: nothing runs any more.
     pub(crate) fn failed(&self, reason: &str) -> Snapshot {
         let stage = Stage::Failed { reason: reason.to_owned() };

@@ -15,7 +15,7 @@ use super::settings::DamagedFile;
 use super::{OpenState, Options, Wake};
 use crate::control::recording::PassReport;
 use crate::control::report::Reading;
-use crate::control::{Control, ControlError, Notice};
+use crate::control::{Closed, Control, ControlError, Notice};
 use crossbeam_channel::{Sender, bounded};
 use std::collections::VecDeque;
 use std::convert::Infallible;
@@ -124,9 +124,11 @@ impl TerminalApp {
         let (mut reports, mut notices) = (Vec::from(reports), Vec::from(notices));
         if let Some(control) = app.take_control() {
             app.session_info.keep_session(&control);
-            let (more_reports, more_notices) = control.close();
+            let folder = control.folder().to_path_buf();
+            let Closed { reports: more_reports, notices: more_notices, unsaved } = control.end();
             reports.extend(more_reports);
             notices.extend(more_notices);
+            app.unsaved = unsaved.map(|reason| (folder, reason));
         }
         let until = Instant::now() + EXPORT_LIMIT;
         while app.jobs.is_exporting() && Instant::now() < until {
@@ -140,7 +142,7 @@ impl TerminalApp {
 
 impl App {
     /// Takes over a session and a device that a terminal has opened.
-    fn adopt(&mut self, mut control: Box<Control>) {
+    pub(super) fn adopt(&mut self, mut control: Box<Control>) {
         let base = Reading::now(control.published(), false);
         let name = &control.running().device.name;
         let title = name.strip_prefix("alsa:").unwrap_or(name).to_owned();

@@ -6,7 +6,7 @@
 
 use super::args::WindowArgs;
 use super::{Failure, output, print_stderr, printable};
-use crate::app::handle::{AppHandle, CLOSE_LIMIT};
+use crate::app::handle::{AppHandle, CLOSE_LIMIT, Phase};
 use crate::app::{DeviceWish, Options, Wake};
 use crate::limits;
 use crate::link::place::Place;
@@ -14,9 +14,10 @@ use crate::link::server::{Bells, Owner, Server};
 use crate::rt::process;
 use signal_hook::iterator::Signals;
 
-/// The sentence about an end that had to wait for too long.
-pub const NOT_CLOSED: &str = "not everything is saved, because a disk or a device does not answer; the sound that is not in the takes is in \
-     memory: start again before you switch the machine off, and it is recovered";
+/// The sentence about an end after which not everything is on the disk.
+pub const NOT_CLOSED: &str = "not everything is saved, because a disk is full or fails, or a disk or a device does not \
+     answer; the sound that is not in the takes is in memory: make room, and start again before you switch the machine \
+     off, so that it is recovered";
 
 /// Runs the recorder until nobody needs it.
 pub fn run(args: &WindowArgs) -> Result<(), Failure> {
@@ -63,7 +64,8 @@ fn close_on_signals(app: AppHandle) -> Result<(), Failure> {
         if signals.forever().next().is_none() {
             return;
         }
-        if !app.close_within(CLOSE_LIMIT) {
+        // An app that is closed, and not on the disk as a whole, is told of by the main thread.
+        if !app.close_within(CLOSE_LIMIT) && app.phase() != Phase::Failed {
             print_stderr(&format!("faultless: {NOT_CLOSED}"));
             output::exit(1);
         }

@@ -92,6 +92,11 @@ impl Companion {
         })
     }
 
+    /// Whether `dir` is the folder of this companion, which need not be opened again; `None`: no folder is named.
+    pub(super) fn is_named(present: Option<&Companion>, dir: Option<&Path>) -> bool {
+        present.map(|it| it.requested.as_path()) == dir && present.is_none_or(Companion::is_usable)
+    }
+
     /// Whether the folder is open, or is being opened.
     pub(super) fn is_usable(&self) -> bool {
         !matches!(self.folder, Some(Err(_)))

@@ -1,6 +1,6 @@
 //! Changes of the session that a front end can ask for and that can be undone. Owns the steps of undo. Thread: control.
 
-use super::recording::track_name;
+use super::recording::{RecordingTake, track_name};
 use super::{Control, ControlError};
 use crate::format::TakeFormat;
 use crate::host;
@@ -289,7 +289,14 @@ impl Control {
     fn refusal(&self, error: &EditError) -> ControlError {
         ControlError::State(match error {
             EditError::Recording(take) => {
-                format!("{}: it is being recorded; stop recording first", track_name(&self.session, *take))
+                let mut recorded = self.pass.iter().flat_map(|run| &run.takes).flat_map(RecordingTake::file_ids);
+                let reason = if recorded.any(|id| id == *take) {
+                    "it is being recorded; stop recording first"
+                } else {
+                    // A disk refused its end. Only a recovery makes it whole.
+                    "it is not whole yet; open the session again, with its disks connected, so that it is recovered"
+                };
+                format!("{}: {reason}", track_name(&self.session, *take))
             }
             error => error.to_string(),
         })
@@ -351,5 +358,36 @@ impl Control {
             self.players_outdated = self.playback_enabled;
         }
         self.update_mixes();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::control::setup::test_setup;
+    use crate::session::NewTake;
+
+    /// Discard was refused with "it is being recorded; stop recording first" while nothing was recorded.
+    #[test]
+    fn a_take_whose_disk_refused_its_end_is_not_called_one_that_is_being_recorded() {
+        let place = tempfile::tempdir().unwrap();
+        let mut control = Control::open(test_setup(&place.path().join("song"))).unwrap();
+        let track = control.session.add_track("Kick", &[0]).unwrap();
+        let mut names = control.session.taken_names();
+        let new = NewTake {
+            uuid: host::new_uuid(),
+            track,
+            pass: 1,
+            inputs: vec![0],
+            channels: 1,
+            rate: control.session.rate(),
+            format: TakeFormat::S24,
+            start: FramePos(0),
+            started: String::new(),
+        };
+        let take = control.session.add_take(new, &mut names).unwrap();
+        let said = control.edit(Edit::TrashTakes(vec![take])).unwrap_err().to_string();
+        assert!(said.contains("not whole yet") && !said.contains("stop recording"), "{said}");
+        control.close();
     }
 }

@@ -58,9 +58,9 @@ pub struct MirrorReport {
 
 impl Control {
     /// Writes every pass from now on to a second session folder inside `dir` too; `None` ends that. The folder is
-    /// opened or created on the thread of its saver.
+    /// opened or created on the thread of its saver. A folder that was refused is opened again when it is named again.
     pub fn set_mirror(&mut self, dir: Option<&Path>) {
-        if self.companions.mirror.as_ref().map(|mirror| mirror.requested.as_path()) != dir && !self.is_read_only() {
+        if !Companion::is_named(self.companions.mirror.as_ref(), dir) && !self.is_read_only() {
             self.companions.set_mirror(dir, &self.folder, &self.session);
         }
     }

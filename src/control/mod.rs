@@ -46,9 +46,11 @@
 //! | `system_sleep` | whether the machine slept |
 //! | `take_names` | files that get the present names of their tracks at the end of a pass |
 //! | `events` | what goes to the flight recorder |
+//! | `close` | the end of everything, and what is not on the disk then |
 
 mod adopted_copy;
 mod answers;
+mod close;
 mod companion;
 pub mod companion_place;
 mod disk_space;
@@ -91,7 +93,7 @@ use crate::threads::{self, Threads, ThreadsError, ThreadsSetup};
 use crate::time::{FramePos, SampleRate};
 use companion::Companions;
 use playback::Players;
-use recording::{Event, PassReport, RecordingPass};
+use recording::{PassReport, RecordingPass};
 use recovered::Recovered;
 use report::Reading;
 use session_saver::SessionSaver;
@@ -101,9 +103,9 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
-use std::time::Duration;
 
 pub use crate::flight::record::Severity;
+pub use close::Closed;
 pub use saving::SaveState;
 
 /// A message for the user.
@@ -184,6 +186,8 @@ pub struct Control {
     recovery_notices: usize,
     format: TakeFormat,
     next_key: u64,
+    /// Takes of this run that are not whole on the disk. The next start recovers them.
+    takes_left: u64,
     undo_steps: edit::UndoSteps,
     /// Files in memory of takes that are finished, and the first revision of the session that lists the take as complete.
     /// They are removed when that revision is durable.
@@ -290,6 +294,7 @@ impl Control {
             recovery_notices: recovered,
             format: setup.format,
             next_key: 1,
+            takes_left: 0,
             undo_steps: edit::UndoSteps::default(),
             finished_memory: Vec::new(),
             save_pace: saving::SavePace::default(),
@@ -420,8 +425,11 @@ impl Control {
         Ok(())
     }
 
-    /// Starts to play from the playhead.
+    /// Starts to play from the playhead. A loop that was set during a pass, which no locate may end, is in force from now on.
     pub fn roll(&mut self) {
+        if self.players.is_loop_outdated() && !self.is_recording() {
+            self.locate_to_playhead();
+        }
         self.send(AudioCommand::Roll);
     }
 
@@ -513,30 +521,6 @@ impl Control {
         while let Some(event) = self.running.next_audio_event() {
             self.on_audio_event(event);
         }
-    }
-
-    /// Ends the pass, finishes its takes, saves the session and ends all threads. Waits for the disk without a limit.
-    /// Returns the reports and notices that nobody has fetched.
-    pub fn close(mut self) -> (Vec<PassReport>, Vec<Notice>) {
-        // The pass first, while the audio thread can end it.
-        while self.pass.is_some() {
-            self.on_pass_event(Event::Stop);
-            self.poll();
-            host::sleep(Duration::from_millis(5));
-        }
-        if let Some(lost_device) = self.lost_device.take() {
-            lost_device.finish();
-        }
-        self.outputs_watch.finish();
-        self.naming.give_up();
-        self.running.end_audio();
-        self.poll();
-        self.running.end_disk();
-        self.poll();
-        self.finish_saving();
-        self.show_held_losses();
-        self.close_events();
-        (self.reports.drain(..).collect(), self.notices.drain(..).collect())
     }
 
     /// The problem that the session's disk has now, as a sentence. `None` if it has none.

@@ -43,9 +43,14 @@ impl Control {
     pub fn set_loop(&mut self, loop_range: Option<(FramePos, FramePos)>) {
         self.players.set_loop(loop_range.filter(|(from, to)| from < to));
         if !self.is_recording() {
-            let at = FramePos(self.published().position.load(Relaxed));
-            self.players.locate(&mut self.running, at);
+            self.locate_to_playhead();
         }
+    }
+
+    /// Locates to where the playhead is, so that the present loop is in force.
+    pub(super) fn locate_to_playhead(&mut self) {
+        let at = FramePos(self.published().position.load(Relaxed));
+        self.players.locate(&mut self.running, at);
     }
 
     /// Replaces players that are outdated, and updates the mixes.

@@ -58,7 +58,7 @@ struct Look {
     thread: Thread,
 }
 
-/// Time in which the audio thread gives the device back.
+/// Time in which the audio thread gives the device back, and a driver opens it.
 const ANSWER_MAX: Duration = Duration::from_secs(1);
 
 impl Look {
@@ -90,6 +90,11 @@ impl OutputsWatch {
     /// Whether the audio thread gives the device back because this asked for it.
     pub(super) fn is_released(&self) -> bool {
         matches!(self.state, State::Released)
+    }
+
+    /// Whether the device is being opened again. A device that does not come back within [`ANSWER_MAX`] is not waited for.
+    pub(super) fn is_reopening(&self, now: Instant) -> bool {
+        self.is_released() && self.attempted.is_some_and(|attempted| now < attempted + ANSWER_MAX)
     }
 
     /// The device was opened again.
@@ -167,5 +172,15 @@ mod tests {
         watch.device_opened();
         watch.outputs_are_away(now + LASTING);
         assert_eq!(watch.pause(), PAUSE_FIRST);
+    }
+
+    #[test]
+    fn a_device_that_is_released_is_waited_for_until_it_is_opened_and_for_a_second_at_most() {
+        let (mut watch, now) = (OutputsWatch::default(), host::now());
+        assert!(!watch.is_reopening(now));
+        watch.release(now);
+        assert!(watch.is_reopening(now) && !watch.is_reopening(now + ANSWER_MAX));
+        watch.device_opened();
+        assert!(!watch.is_reopening(now));
     }
 }

@@ -45,6 +45,13 @@ pub(super) struct Listing {
     plan: ContinuationPlan,
 }
 
+impl Listing {
+    /// The session folder in the overflow folder that gets the file; `None`: it is in the session's own folder.
+    fn overflow_folder(&self) -> Option<&Path> {
+        self.plan.copy.as_ref()?.parent()
+    }
+}
+
 /// A file of a take that is complete, because the take has continued in another one.
 pub(super) struct EarlierFile {
     pub(super) id: TakeId,
@@ -55,12 +62,23 @@ pub(super) struct EarlierFile {
 
 impl Control {
     /// Names the folder in which takes continue when their disk is full or fails. Takes that are refused at this moment
-    /// continue there too. `None`: takes wait for their own disk.
+    /// continue there too. `None`: takes wait for their own disk. A folder that was refused is opened again when it is named
+    /// again.
     pub fn set_overflow(&mut self, dir: Option<&Path>) {
-        if self.companions.overflow.as_ref().map(|overflow| overflow.requested.as_path()) != dir && !self.is_read_only()
-        {
+        if !Companion::is_named(self.companions.overflow.as_ref(), dir) && !self.is_read_only() {
             self.companions.set_overflow(dir, &self.folder, &self.session);
+            self.unlist_in_other_folders();
             self.expect_overflow();
+        }
+    }
+
+    /// Forgets the continuations in a folder that is not the overflow folder any more, as far as the committer has not got
+    /// them. Its disk may hang, and the committer would wait for it.
+    fn unlist_in_other_folders(&mut self) {
+        let overflow = self.companions.overflow.as_ref().and_then(Companion::open_folder);
+        let is_elsewhere = |listing: &Listing| listing.overflow_folder().is_some_and(|folder| Some(folder) != overflow);
+        for key in self.keys_of(|placement| placement.waits_for_save().is_some_and(is_elsewhere)) {
+            self.on_placement_event(key, PlacementEvent::FolderChanged);
         }
     }
 
@@ -157,16 +175,20 @@ impl Control {
                     self.session.forget_take(listing.id).ok();
                     self.save();
                 }
-                PlacementEffect::RefuseFolder(reason) => {
-                    // Do not try this folder again. The user can name another one.
-                    if let Some(overflow) = &mut self.companions.overflow {
-                        overflow.folder = Some(Err(reason.clone()));
-                    }
-                    if self.is_other_notice(&reason) {
-                        self.caution(format!("{reason}; name another folder"));
-                    }
-                }
+                PlacementEffect::RefuseFolder { listing, reason } => self.refuse_folder(&listing, reason),
             }
+        }
+    }
+
+    /// The next file of a take cannot be made. Its folder is not tried again, unless the user has named another one meanwhile.
+    fn refuse_folder(&mut self, listing: &Listing, reason: String) {
+        if let Some(folder) = listing.overflow_folder() {
+            let overflow = self.companions.overflow.as_mut().filter(|it| it.open_folder() == Some(folder));
+            let Some(overflow) = overflow else { return };
+            overflow.folder = Some(Err(reason.clone()));
+        }
+        if self.is_other_notice(&reason) {
+            self.caution(format!("{reason}; name another folder"));
         }
     }
 

@@ -23,6 +23,8 @@ use std::sync::atomic::Ordering::{Relaxed, Release};
 pub struct Players {
     slots: Vec<Slot>,
     loop_range: Option<(FramePos, FramePos)>,
+    /// The loop of the last locate, which is in force.
+    located_loop: Option<(FramePos, FramePos)>,
     /// Number of the last locate.
     epoch: u32,
     /// The session and the folder that the players were made for.
@@ -196,6 +198,11 @@ impl Players {
         self.loop_range = loop_range;
     }
 
+    /// Whether the loop was set after the last locate, so that it is not in force.
+    pub fn is_loop_outdated(&self) -> bool {
+        self.loop_range != self.located_loop
+    }
+
     /// Whether playback loops from the next locate on.
     pub fn is_looping(&self) -> bool {
         self.loop_range.is_some()
@@ -232,6 +239,7 @@ impl Players {
     /// asks for them.
     pub fn locate(&mut self, running: &mut Threads, to: FramePos) {
         self.epoch += 1;
+        self.located_loop = self.loop_range;
         let path = PlayPath { start: to, loop_range: self.loop_range };
         running.reader.send(ReaderCommand::Locate { path, epoch: self.epoch }).ok();
         if self.slots.is_empty() {

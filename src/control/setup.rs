@@ -232,6 +232,25 @@ pub fn threads_setup(allowed: UserLimits, capture_path: CapturePath) -> ThreadsS
     }
 }
 
+/// A setup with the built-in device of two inputs, for tests.
+#[cfg(test)]
+pub(crate) fn test_setup(folder: &std::path::Path) -> super::Setup {
+    let format = TakeFormat::S24;
+    let wanted = DeviceRequest {
+        name: "virtual:free".to_owned(),
+        rate: SampleRate(48_000),
+        period: None,
+        buffer: None,
+        channels: (Some(2), Some(2)),
+        take_format: format,
+        signal: Signal::Ramp,
+    };
+    let allowed = UserLimits { lock_kib: None, spool_mib: None, lead_ms: limits::LEAD_MS_DEFAULT };
+    let run = threads_setup(allowed, CapturePath::Spool);
+    let purpose = super::Purpose::Record;
+    super::Setup { folder: folder.to_owned(), purpose, device: device_spec(wanted), format, run }
+}
+
 #[cfg(test)]
 #[allow(clippy::unwrap_used, reason = "a test may fail")]
 mod tests {

@@ -9,6 +9,7 @@ use super::death;
 use super::place::Found;
 use super::protocol::message;
 use super::protocol::{self, Answer, Kind, LinkError, Request};
+use super::requests::Requests;
 use super::samples::RemoteSamples;
 use super::start::{Connected, EngineStart};
 use crate::app::Wake;
@@ -99,22 +100,6 @@ pub(super) struct Shared {
     pub(super) samples: Arc<RemoteSamples>,
     traces: Waiting<Option<Arc<Trace>>>,
     deltas: Waiting<KernelDeltas>,
-}
-
-/// The way to the engine. The queue and the count are under one lock, so a command is counted exactly if it is queued.
-#[derive(Default)]
-struct Requests {
-    /// The queue of the present link; `None` while there is none.
-    queue: Option<Sender<Request>>,
-    /// Commands that were given so far.
-    commands: u64,
-}
-
-impl Requests {
-    /// Sends a request if the engine is there and takes it. Does not wait.
-    fn send(&self, request: Request) -> bool {
-        self.queue.as_ref().is_some_and(|queue| queue.try_send(request).is_ok())
-    }
 }
 
 /// The live page, and whether the engine writes it.
@@ -322,12 +307,24 @@ impl Client {
         self.shared.phase()
     }
 
-    /// Begins to close everything. A pass that is on ends first. Does not wait.
+    /// Begins to close everything. A pass that is on ends first, unless this window has not shown it. Does not wait.
     pub fn shutdown(&self) {
         self.shared.closing_since.get_or_init(Instant::now);
-        if self.shared.intent.swap(Intent::Close as u8, SeqCst) != Intent::Close as u8 {
-            self.shared.request(Request::Close);
+        // The link decides under the same lock what an end means that was asked for before it.
+        let requests = lock(&self.shared.requests);
+        if !self.shared.intends(Intent::Stay) {
+            return;
         }
+        let intent = if requests.has_unseen_recording { Intent::Leave } else { Intent::Close };
+        self.shared.intent.store(intent as u8, SeqCst);
+        requests.send(if intent == Intent::Leave { Request::Leave } else { Request::Close });
+    }
+
+    /// Whether the engine records, as far as this window has heard.
+    pub fn records(&self) -> bool {
+        // In this order: the first state of a link takes the place of the other.
+        let is_unseen = { lock(&self.shared.requests).has_unseen_recording };
+        is_unseen || self.look().transport.pass.is_some()
     }
 
     /// Closes the session in order. Returns whether everything is on the disk; `false` if `limit` has passed since somebody
@@ -400,7 +397,7 @@ impl Link {
                 Ok(to) => self.speak(found, to, news.take()),
                 Err(error) => Outcome::Lost(LinkError::Io(error)),
             };
-            lock(&self.shared.requests).queue = None;
+            lock(&self.shared.requests).close();
             *lock(&self.shared.live) = None;
             self.shared.is_asking.store(false, SeqCst);
             self.shared.traces.forget();
@@ -408,8 +405,7 @@ impl Link {
             let error = match outcome {
                 Outcome::Over => return,
                 Outcome::TerminalEnded => {
-                    let text = "the recording in the terminal has ended; this window has its session now";
-                    news = Some((Severity::Info, text.to_owned()));
+                    news = Some(death::terminal_event(self.terminal == Some(Phase::Closed)));
                     self.show_opening(Health::default());
                     continue;
                 }
@@ -457,22 +453,32 @@ impl Link {
         {
             lock(&self.shared.requests).commands += 1;
         }
-        lock(&self.shared.requests).queue = Some(requests);
+        self.open_requests(requests, facts.records);
         self.shared.samples.again();
-        // The window may have asked for its end while there was no link.
-        if self.shared.intends(Intent::Close) {
-            self.shared.request(Request::Close);
-        } else if self.shared.intends(Intent::Leave) {
-            self.shared.request(Request::Leave);
-        }
         let mut bytes = Vec::new();
         loop {
             match self.take_answer(&mut from, &mut bytes) {
-                Ok(()) if self.terminal == Some(Phase::Closed) => return Outcome::TerminalEnded,
+                Ok(()) if matches!(self.terminal, Some(Phase::Closed | Phase::Failed)) => {
+                    return Outcome::TerminalEnded;
+                }
                 Ok(()) => {}
                 Err(_) if matches!(self.shared.phase(), Phase::Closed | Phase::Failed) => return Outcome::Over,
                 Err(error) => return Outcome::Lost(error),
             }
+        }
+    }
+
+    /// Opens the way to the engine. The window may have asked for its end while there was no link.
+    fn open_requests(&self, queue: Sender<Request>, records: bool) {
+        let mut requests = lock(&self.shared.requests);
+        (requests.queue, requests.has_unseen_recording) = (Some(queue), records);
+        if self.shared.intends(Intent::Close) && records {
+            self.shared.intent.store(Intent::Leave as u8, SeqCst);
+        }
+        if self.shared.intends(Intent::Close) {
+            requests.send(Request::Close);
+        } else if self.shared.intends(Intent::Leave) {
+            requests.send(Request::Leave);
         }
     }
 
@@ -509,6 +515,7 @@ impl Link {
                     live.reader.refresh();
                 }
                 drop((latest, live));
+                lock(&shared.requests).has_unseen_recording = false;
                 shared.is_asking.store(false, SeqCst);
                 if is_change {
                     shared.wake();

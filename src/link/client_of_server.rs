@@ -260,8 +260,13 @@ impl Writer<'_> {
             }
             self.answer_refusals()?;
             self.send_page()?;
+            let phase = self.app.phase();
+            if phase == Phase::Failed && self.has.is_some() {
+                // The last state says why. A window may not have asked for it, and the engine ends when the phase is told.
+                lock(&self.client.wishes).next = true;
+            }
             self.send_update()?;
-            self.tell_phase(self.app.phase())?;
+            self.tell_phase(phase)?;
             self.answer_questions()?;
             pause = self.send_residency()?;
         }

@@ -18,15 +18,31 @@ pub(super) fn beginning(status: ExitStatus) -> String {
     format!("{RECORDER_ENDED} ({how})")
 }
 
+/// The engine that is started again recovers the takes, unless its device cannot be opened.
+const RECOVERED: &str = "what was recorded is recovered when the session opens";
+
 /// The event about an engine that is started again. `recorded`: it had a pass.
 pub(super) fn event(beginning: &str, recorded: bool) -> String {
-    let rest = if recorded { "what was recorded is recovered" } else { "nothing was being recorded" };
+    let rest = if recorded { RECOVERED } else { "nothing was being recorded" };
     format!("{beginning}; it was started again, and {rest}")
+}
+
+/// The event about a terminal's recording that has ended, after which the window has an engine of its own. `is_saved`:
+/// everything is on the disk.
+pub(super) fn terminal_event(is_saved: bool) -> (Severity, String) {
+    let ended = "the recording in the terminal has ended";
+    if is_saved {
+        return (Severity::Info, format!("{ended}; this window has its session now"));
+    }
+    (
+        Severity::Caution,
+        format!("{ended}, and not everything was saved; this window has its session now, and {RECOVERED}"),
+    )
 }
 
 /// The health line until the next engine answers. `recorded`: the dead one had a pass.
 pub(super) fn health(recorded: bool) -> Health {
-    let rest = if recorded { ", and what was recorded is recovered" } else { "" };
+    let rest = if recorded { format!(", and {RECOVERED}") } else { String::new() };
     Health {
         severity: Severity::Loss,
         head: format!("{RECORDER_ENDED}."),
@@ -47,9 +63,9 @@ mod tests {
         assert_eq!(beginning(ExitStatus::from_raw(11)), "The recorder ended unexpectedly (it crashed)");
         assert_eq!(beginning(ExitStatus::from_raw(3 << 8)), "The recorder ended unexpectedly (its exit code was 3)");
         let [recorded, idle] = [true, false].map(|recorded| event(&killed, recorded));
-        assert!(recorded.ends_with("; it was started again, and what was recorded is recovered"), "{recorded}");
+        assert!(recorded.ends_with("and what was recorded is recovered when the session opens"), "{recorded}");
         assert!(idle.ends_with("; it was started again, and nothing was being recorded"), "{idle}");
         assert_eq!(health(false).advice.as_deref(), Some("It is started again"));
-        assert!(health(true).advice.unwrap().ends_with("is recovered"));
+        assert!(health(true).advice.unwrap().ends_with("is recovered when the session opens"));
     }
 }

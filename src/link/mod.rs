@@ -18,6 +18,7 @@ mod death;
 mod notification;
 pub mod place;
 pub mod protocol;
+mod requests;
 mod samples;
 pub mod server;
 pub mod start;
@@ -158,7 +159,12 @@ impl Recorder {
     /// Whether the recording continues when the window ends now.
     fn continues(&self) -> bool {
         let Recorder::Remote(client) = self else { return false };
-        client.has_left() || (client.phase() == Phase::Running && client.snapshot().transport.pass.is_some())
+        client.has_left() || (client.phase() == Phase::Running && client.records())
+    }
+
+    /// Whether a recorder in another process records, also if its first state has not come yet.
+    pub fn records(&self) -> bool {
+        matches!(self, Recorder::Remote(client) if client.records())
     }
 
     /// Begins to close what must end with the window. Does not wait.
@@ -173,7 +179,12 @@ impl Recorder {
         if self.continues() {
             return Ended::Continues;
         }
-        if self.close_within(limit) { Ended::Saved } else { Ended::NotSaved }
+        match self.close_within(limit) {
+            // The window had not heard before that its engine records.
+            _ if self.has_left() => Ended::Continues,
+            true => Ended::Saved,
+            false => Ended::NotSaved,
+        }
     }
 }
 

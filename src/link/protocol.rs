@@ -265,6 +265,8 @@ pub enum LinkError {
     /// The stream ended between two messages.
     Ended,
     Io(io::Error),
+    /// The engine has ended, and not everything is on the disk.
+    NotSaved,
     /// The other side does not answer in time: the number of its process, if it is known.
     NoAnswer(Option<u32>),
     /// The other side is no Faultless.
@@ -282,6 +284,10 @@ impl fmt::Display for LinkError {
         match self {
             LinkError::Ended => f.write_str("the connection has ended"),
             LinkError::Io(error) => write!(f, "the connection failed: {error}"),
+            LinkError::NotSaved => f.write_str(
+                "a disk is full or fails, or the recorder has failed; the sound that is not in the takes is in memory: \
+                 make room, and start again before you switch the machine off, so that it is recovered",
+            ),
             LinkError::NoAnswer(process) => {
                 let number = process.map_or_else(String::new, |process| format!(", process {process},"));
                 write!(f, "the recorder{number} does not answer; it is stopped or the machine is too busy; try again")

@@ -323,8 +323,8 @@ impl Shared {
                     let number = is_possible(&command).then(|| self.app.apply_numbered(command)).flatten();
                     client.count_command(number.unwrap_or_else(|| self.app.given()), number.is_some());
                 }
-                Request::Close if 0 < self.uncount(client) => {
-                    // Another window shows the session.
+                Request::Close if 0 < self.uncount(client) || self.owner == Owner::Terminal => {
+                    // Another window shows the session, or a terminal owns it. A window ends a terminal's recording by Stop.
                     client.dismiss(Phase::Closed);
                     return Ok(Departure::Said);
                 }

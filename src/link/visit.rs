@@ -20,9 +20,7 @@ pub fn trace(found: place::Found, limit: Duration) -> Result<Option<Trace>, Link
 pub fn stop(found: place::Found, limit: Duration) -> Result<(), LinkError> {
     ask(found, &Request::Stop, limit, |answer| match answer {
         Answer::Phase(phase) if Phase::of(phase) == Phase::Closed => Some(Ok(())),
-        Answer::Phase(phase) if Phase::of(phase) == Phase::Failed => {
-            Some(Err(LinkError::Io(io::Error::other("the recorder has failed; what was recorded is kept"))))
-        }
+        Answer::Phase(phase) if Phase::of(phase) == Phase::Failed => Some(Err(LinkError::NotSaved)),
         _ => None,
     })
 }

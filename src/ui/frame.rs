@@ -180,7 +180,7 @@ impl WindowFrame {
     }
 
     fn is_recording(&self) -> bool {
-        self.snapshot.transport.pass.is_some()
+        self.snapshot.transport.pass.is_some() || self.app.records()
     }
 
     /// Refuses to close until everything is on the disk, and asks first if a recording runs. Closes the window as soon as
@@ -195,10 +195,14 @@ impl WindowFrame {
         let may_close = match phase {
             _ if self.app.has_left() => true,
             Phase::Closed => true,
-            // Nothing runs any more. The window stays until the user has read why.
-            Phase::Failed => is_requested || self.close_request != CloseRequest::None,
+            // Nothing runs any more. The window stays until the user has read why, also if the user has asked it to close
+            // before.
+            Phase::Failed => is_requested,
             Phase::Running | Phase::Closing | Phase::Failing => false,
         };
+        if phase == Phase::Failed {
+            self.close_request = CloseRequest::None;
+        }
         if may_close {
             if !is_requested {
                 ctx.send_viewport_cmd(ViewportCommand::Close);

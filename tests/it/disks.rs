@@ -19,7 +19,7 @@ use std::time::Duration;
 const MIB: u64 = 1 << 20;
 
 /// Fills a disk until `left` bytes are free. Removing the returned file frees them again.
-fn fill(disk: &Path, left: u64) -> PathBuf {
+pub(crate) fn fill(disk: &Path, left: u64) -> PathBuf {
     let filler = disk.join("filler");
     let file = File::create(&filler).unwrap();
     let free = || {
@@ -262,6 +262,22 @@ fn root_a_folder_that_is_named_while_the_disk_is_full_is_used() {
     assert!(told.iter().all(|notice| notice.severity != Severity::Loss), "{told:?}");
     whole(&folder, 4, 12 * 48_000);
     assert_eq!(open_read_only(&folder).unwrap().takes().len(), 8);
+}
+
+/// The warning named the disk that the takes had left.
+#[test]
+fn root_the_warning_of_a_full_disk_names_the_disk_on_which_the_takes_continue() {
+    let [own, other] = [Image::up("ext4", "400M"), Image::up("ext4", "400M")];
+    fill(own.path(), 9 * MIB);
+    // 24 tracks fill some 3.3 MiB a second.
+    fill(other.path(), 120 * MIB);
+    let mut command = recording(&own.path().join("session"), 16, "--overflow");
+    command.arg(other.path());
+    let run = run(command);
+    let after = run.err.lines().skip_while(|line| !line.contains("takes continue here"));
+    let warnings: Vec<&str> = after.filter(|line| line.contains("the disk has room for")).collect();
+    let place = other.path().display().to_string();
+    assert!(!warnings.is_empty() && warnings.iter().all(|line| line.contains(&place)), "{}", run.err);
 }
 
 #[test]
@@ -508,4 +524,24 @@ fn a_pass_with_a_mirror_is_followed_by_one_without() {
     let told = record_through(control, 48_000, |_| {});
     assert!(!told.iter().any(|notice| notice.text.contains("mirror")), "{told:?}");
     assert_eq!(check(&folder).len(), 2);
+}
+
+#[test]
+fn an_overflow_folder_and_a_mirror_that_were_refused_are_opened_again_when_they_are_named_again() {
+    let place = place();
+    let disk = place.path().join("disk");
+    let mut control = Control::open(setup(&place.path().join("session"), "free", 2, 48_000, TakeFormat::S24)).unwrap();
+    let mut are_used = || {
+        control.set_overflow(Some(&disk.join("overflow")));
+        control.set_mirror(Some(&disk.join("mirror")));
+        while !control.companions_are_known() {
+            control.poll();
+            std::thread::sleep(Duration::from_millis(2));
+        }
+        [control.overflow(), control.mirror()].map(|found| found.unwrap().is_ok())
+    };
+    assert_eq!(are_used(), [false, false]);
+    fs::create_dir(&disk).unwrap();
+    assert_eq!(are_used(), [true, true]);
+    control.close();
 }

@@ -2,7 +2,8 @@
 //! takes. Thread: test.
 #![allow(clippy::unwrap_used, reason = "a test may fail")]
 
-use crate::util::{Checked, PATIENCE, Run, Started, check, place, run, skip_part, start};
+use crate::disks::fill;
+use crate::util::{Checked, Image, PATIENCE, Run, Started, check, place, run, skip_part, start};
 use crate::viewers::refused;
 use faultless::app::command::Command as Request;
 use faultless::app::handle::Phase;
@@ -41,11 +42,19 @@ const WINDOW: &str = "FAULTLESS_TEST_WINDOW";
 /// A home of its own, with a program that uses it.
 struct World {
     place: TempDir,
+    session: PathBuf,
 }
 
 impl World {
     fn new() -> World {
-        let world = World { place: place() };
+        let place = place();
+        let session = place.path().join("gig");
+        World::with(place, session)
+    }
+
+    /// A home whose session is somewhere else.
+    fn with(place: TempDir, session: PathBuf) -> World {
+        let world = World { place, session };
         let home = world.place.path().join("home");
         fs::create_dir(&home).unwrap();
         let text = format!(
@@ -63,7 +72,7 @@ impl World {
     }
 
     fn session(&self) -> PathBuf {
-        self.place.path().join("gig")
+        self.session.clone()
     }
 
     fn command(&self, mode: &str) -> Command {
@@ -597,6 +606,57 @@ fn a_window_that_leaves_lets_the_recording_continue_and_a_window_that_closes_end
     world.whole(24_000);
 }
 
+/// It said "stopped and saved", and the sound was in memory only.
+#[test]
+fn root_a_stop_after_which_takes_are_not_whole_fails_and_names_the_memory() {
+    let image = Image::up("ext4", "400M");
+    let world = World::with(place(), image.path().join("gig"));
+    let engine = world.engine();
+    let window = world.window();
+    record(&window);
+    let filler = fill(image.path(), 0);
+    shown(&window, "the disk is full", |snapshot| snapshot.health.head == "Recording into memory.");
+    let stop = world.stop();
+    assert!(stop.code == Some(1) && stop.out.is_empty(), "{}{}", stop.out, stop.err);
+    assert!(
+        stop.err.contains("is in memory") && stop.err.contains("before you switch the machine off"),
+        "{}",
+        stop.err
+    );
+    let ended = engine.wait(PATIENCE);
+    assert!(ended.code == Some(1) && ended.err.contains("is in memory"), "{:?} {}", ended.code, ended.err);
+    let last = shown(&window, "the window says so", |snapshot| matches!(snapshot.stage, Stage::Failed { .. }));
+    assert_eq!((window.phase(), last.health.head.as_str()), (Phase::Failed, "Not everything is saved."));
+    assert!(last.health.advice.as_ref().is_some_and(|advice| advice.contains("not whole on the disk")), "{last:?}");
+    fs::remove_file(filler).unwrap();
+    run(world.command("recover")).done();
+    world.whole(24_000);
+}
+
+/// The window took the end of the terminal's recording for that of an engine that has died.
+#[test]
+fn root_a_terminal_whose_takes_are_not_whole_ends_in_order_for_its_window_which_recovers_them() {
+    let image = Image::up("ext4", "400M");
+    let world = World::with(place(), image.path().join("gig"));
+    let terminal = world.terminal();
+    let window = world.window();
+    shown(&window, "it is shown", |snapshot| 24_000 < recorded(snapshot));
+    let filler = fill(image.path(), 0);
+    shown(&window, "the disk is full", |snapshot| snapshot.health.head == "Recording into memory.");
+    assert!(window.apply(Request::Stop));
+    shown(&window, "it has stopped", |snapshot| snapshot.transport.pass.is_none());
+    fs::remove_file(filler).unwrap();
+    let own = shown(&window, "it has an engine of its own", |snapshot| {
+        let has_said = |text: &str| snapshot.notices.iter().any(|notice| notice.text.contains(text));
+        snapshot.stage == Stage::Open
+            && has_said("the recording in the terminal has ended, and not everything was saved")
+    });
+    assert!(!own.notices.iter().any(|notice| notice.text.contains("ended unexpectedly")), "{:#?}", own.notices);
+    assert_eq!(terminal.wait(PATIENCE).code, Some(1));
+    assert!(window.close_within(PATIENCE));
+    world.whole(24_000);
+}
+
 #[test]
 fn the_figures_of_the_last_minute_are_there_after_a_stop_and_for_a_window_that_comes_later() {
     let world = World::new();
@@ -723,6 +783,38 @@ fn the_page_faults_of_a_recording_come_to_the_window_with_their_pages() {
         until("a page tells who synced", || is_told().is_some());
     }
     world.stop().done();
+}
+
+/// The window had no state yet, so its end closed the engine, which ended the pass.
+#[test]
+fn a_window_that_is_closed_before_it_has_heard_from_the_engine_lets_the_recording_continue() {
+    let world = World::new();
+    let engine = world.engine();
+    let window = world.window();
+    record(&window);
+    window.leave();
+    for _ in 0..5 {
+        let early = world.window();
+        early.shutdown();
+        assert!(early.close_within(PATIENCE) && early.has_left());
+        assert!(records(&engine));
+    }
+    world.stop().done();
+    world.whole(24_000);
+}
+
+#[test]
+fn a_window_that_is_closed_beside_a_terminal_lets_the_recording_of_the_terminal_continue() {
+    let world = World::new();
+    let terminal = world.terminal();
+    let window = world.window();
+    shown(&window, "it is shown", |snapshot| 24_000 < recorded(snapshot));
+    assert!(window.close_within(PATIENCE));
+    std::thread::sleep(Duration::from_millis(300));
+    assert!(records(&terminal));
+    world.stop().done();
+    assert_eq!(terminal.wait(PATIENCE).code, Some(0));
+    world.whole(24_000);
 }
 
 #[test]

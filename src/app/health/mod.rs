@@ -160,6 +160,11 @@ pub(super) fn failed(reason: &str) -> Health {
     }
 }
 
+/// The health line after everything was closed and not everything is on the disk.
+pub(super) fn unsaved(reason: &str) -> Health {
+    Health { head: "Not everything is saved.".to_owned(), advice: Some(reason.to_owned()), ..failed(reason) }
+}
+
 type MakeHealth<'a> = dyn Fn(Severity, &str, &str, Option<Cure>) -> Health + 'a;
 
 /// The health line for a device that is gone, or sound that was lost.

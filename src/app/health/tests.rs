@@ -112,12 +112,14 @@ fn armed_tracks_without_an_input_are_red_before_the_recording_with_a_button() {
     assert!(none.head == "None of 8 tracks has an input." && none.advice.unwrap().contains("record nothing"));
 }
 
+/// The event about a recorder that has died during a recording.
+const DIED: &str = "The recorder ended unexpectedly (it was killed); it was started again, and what was recorded is recovered \
+     when the session opens";
+
 /// After the recorder was killed while it recorded, "16 tracks have no input" hid that until the session was closed.
 #[test]
 fn a_loss_that_is_not_acknowledged_comes_before_tracks_without_an_input() {
-    let text =
-        "The recorder ended unexpectedly (it was killed); it was started again, and what was recorded is recovered";
-    let loss = leak(EventEntry { severity: Severity::Loss, ..entry_of(text) });
+    let loss = leak(EventEntry { severity: Severity::Loss, ..entry_of(DIED) });
     let full = leak(DiskSpace { free_bytes: 0, seconds: 0.0, disk: "mnt".to_owned() });
     let line = |alarm| {
         with(|input| {
@@ -134,9 +136,7 @@ fn a_loss_that_is_not_acknowledged_comes_before_tracks_without_an_input() {
 /// The line did not say how much was recovered.
 #[test]
 fn the_line_about_a_recorder_that_died_says_what_the_next_one_recovered() {
-    let text =
-        "The recorder ended unexpectedly (it was killed); it was started again, and what was recorded is recovered";
-    let loss = leak(EventEntry { severity: Severity::Loss, ..entry_of(text) });
+    let loss = leak(EventEntry { severity: Severity::Loss, ..entry_of(DIED) });
     let recovered = "Recovered 8 takes of the pass that was cut off: 0:06.400 each; 0.70 s came from memory";
     let entry = leak(entry_of(recovered));
     let health = with(|input| (input.phase, input.alarm, input.recovered) = (None, Some(loss), Some(entry)));
@@ -241,12 +241,13 @@ fn a_full_disk_says_how_long_memory_lasts_and_then_where_takes_continue() {
 /// A recorder that had failed was "Trouble. recorder: its process has ended unexpectedly".
 #[test]
 fn the_end_of_a_recorder_is_the_first_sentence_of_the_line() {
-    let text =
-        "The recorder ended unexpectedly (it was killed); it was started again, and what was recorded is recovered";
-    let entry = leak(EventEntry { headline: None, severity: Severity::Loss, ..entry_of(text) });
+    let entry = leak(EventEntry { headline: None, severity: Severity::Loss, ..entry_of(DIED) });
     let health = with(|input| input.alarm = Some(entry));
     assert_eq!(health.head, "The recorder ended unexpectedly (it was killed).");
-    assert_eq!(health.advice.as_deref(), Some("It was started again, and what was recorded is recovered"));
+    assert_eq!(
+        health.advice.as_deref(),
+        Some("It was started again, and what was recorded is recovered when the session opens")
+    );
     let entry = leak(EventEntry { headline: None, severity: Severity::Loss, ..entry_of("/a/b.wav: lost; see there") });
     assert_eq!(with(|input| input.alarm = Some(entry)).head, "Trouble.");
 }

@@ -5,6 +5,7 @@
 //!   InFile --- Stuck ---> Refused --- Listed ---> Listed --- Saved ---> Sent --- Done ---> InFile (the next file)
 //!      ^                    |  ^                    |                    |
 //!      +---- DiskWorks -----+  +--- Stuck, moved ---+--------------------+
+//!                              +-- FolderChanged ---+
 //! ```
 //!
 //! `L` is the listed file with its plan: the machine hands it on and does not look into it.
@@ -44,6 +45,8 @@ pub(in crate::control) enum PlacementEvent<L> {
     DiskWorks,
     /// The session in memory lists the next file.
     Listed { listing: L, listed_by: u64 },
+    /// The user has named another folder for the next file, or none.
+    FolderChanged,
     /// This revision of the session is on a disk.
     Saved(u64),
     /// The committer has answered.
@@ -59,8 +62,8 @@ pub(in crate::control) enum PlacementEffect<L> {
     Continued(L),
     /// The file has no frame: remove it from the session.
     Forget(L),
-    /// The folder of the next file cannot be used, for this reason.
-    RefuseFolder(String),
+    /// The folder of this next file cannot be used, for this reason.
+    RefuseFolder { listing: L, reason: String },
 }
 
 impl<L: Clone> Placement<L> {
@@ -89,12 +92,16 @@ impl<L: Clone> Placement<L> {
 
     fn next(self, event: PlacementEvent<L>) -> (Placement<L>, Vec<PlacementEffect<L>>) {
         use PlacementEffect::{Continued, Forget, RefuseFolder, Send};
-        use PlacementEvent::{Answered, DiskWorks, Saved, Stuck};
+        use PlacementEvent::{Answered, DiskWorks, FolderChanged, Saved, Stuck};
         match (self, event) {
             (Placement::InFile | Placement::Refused(_), Stuck(refusal)) => (Placement::Refused(refusal), Vec::new()),
             (Placement::Refused(_), DiskWorks) => (Placement::InFile, Vec::new()),
             // The disk has accepted some sound since: the listed file would begin at the wrong frame.
             (Placement::Listed { refusal: before, listing, .. }, Stuck(refusal)) if refusal.from != before.from => {
+                (Placement::Refused(refusal), vec![Forget(listing)])
+            }
+            // The committer has not got the file.
+            (Placement::Listed { refusal, listing, .. }, FolderChanged) => {
                 (Placement::Refused(refusal), vec![Forget(listing)])
             }
             (Placement::Refused(refusal), PlacementEvent::Listed { listing, listed_by })
@@ -110,11 +117,15 @@ impl<L: Clone> Placement<L> {
                 Continuation::Needless => (Placement::InFile, vec![Forget(listing)]),
                 Continuation::Moved(from) => (Placement::Refused(Refusal { from, ..refusal }), vec![Forget(listing)]),
                 // The committer reports the take again if its disk still refuses it.
-                Continuation::Refused(reason) => (Placement::InFile, vec![Forget(listing), RefuseFolder(reason)]),
+                Continuation::Refused(reason) => {
+                    (Placement::InFile, vec![Forget(listing.clone()), RefuseFolder { listing, reason }])
+                }
             },
             // A listed take keeps its refusal when the disk works again: the committer decides whether the next file is
             // still needed.
-            (state, DiskWorks | PlacementEvent::Listed { .. } | Saved(_) | Answered(_)) => (state, Vec::new()),
+            (state, DiskWorks | FolderChanged | PlacementEvent::Listed { .. } | Saved(_) | Answered(_)) => {
+                (state, Vec::new())
+            }
         }
     }
 }
@@ -150,6 +161,7 @@ mod tests {
             "stuck later" => PlacementEvent::Stuck(refusal(150)),
             "disk works" => PlacementEvent::DiskWorks,
             "listed" => PlacementEvent::Listed { listing: 3, listed_by: 7 },
+            "folder changed" => PlacementEvent::FolderChanged,
             "saved before" => PlacementEvent::Saved(6),
             "saved" => PlacementEvent::Saved(7),
             "done" => PlacementEvent::Answered(Continuation::Done),
@@ -170,12 +182,14 @@ mod tests {
             ("refused", "disk works") => (vec![], "in file"),
             ("refused", "listed") => (vec![], "listed"),
             ("listed", "stuck later") => (vec![Forget(3)], "refused later"),
+            // The disk of the folder before hung, and the committer waited for it.
+            ("listed", "folder changed") => (vec![Forget(3)], "refused"),
             ("listed", "saved") => (vec![Send(3)], "sent"),
             ("sent", "stuck later") => (vec![], "sent, stuck later"),
             ("sent", "done") => (vec![Continued(3)], "in file"),
             ("sent", "needless") => (vec![Forget(3)], "in file"),
             ("sent", "moved") => (vec![Forget(3)], "refused later"),
-            ("sent", "not made") => (vec![Forget(3), RefuseFolder("reason".to_owned())], "in file"),
+            ("sent", "not made") => (vec![Forget(3), RefuseFolder { listing: 3, reason: "reason".to_owned() }], "in file"),
             _ => return None,
         })
     }
@@ -187,6 +201,7 @@ mod tests {
             "stuck later",
             "disk works",
             "listed",
+            "folder changed",
             "saved before",
             "saved",
             "done",

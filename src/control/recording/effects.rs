@@ -61,13 +61,15 @@ impl Control {
     fn pass_facts(&mut self) -> Option<Facts> {
         let rolls = self.pass.as_ref()?.machine.is_rolling();
         let audio_thread_ended = if rolls && !self.running.is_alive() { self.recorded_end() } else { None };
+        let now = host::now();
         Some(Facts {
-            now: host::now(),
+            now,
             recoverable: self.recoverable_revision(),
             tried: self.tried_revision(),
             audio_thread_ended,
             is_mirror_finished: self.pass.as_ref()?.mirror.is_finished(),
             are_files_named: self.naming.is_idle(),
+            is_device_reopening: self.outputs_watch.is_reopening(now),
         })
     }
 
@@ -133,7 +135,8 @@ impl Control {
                 }
             }
             Effect::Abandon => {
-                self.pass = None;
+                let takes = self.pass.take().map(|run| run.takes).unwrap_or_default();
+                self.takes_left += takes.iter().filter(|take| !take.finished).count() as u64;
                 self.save();
             }
         }

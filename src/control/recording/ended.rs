@@ -85,6 +85,7 @@ impl Control {
         let (spans, lost) = (take.spans(frames), take.lost);
         let troubles: Vec<bool> =
             take.earlier_files.iter().map(|file| file.trouble.is_some()).chain([trouble.is_some()]).collect();
+        self.takes_left += u64::from(troubles.contains(&true));
         let has_several_files = spans.len() > 1;
         let concern = run.source_losses.iter().filter(|loss| loss.concerns(&take.inputs));
         let source_losses = concern.map(|loss| loss.text.clone()).collect();

@@ -33,7 +33,7 @@ pub use lock::holder;
 pub use take_files::{TakeFiles, TakeFolder};
 pub use take_folders::sync_take_folders;
 pub use unlisted::unlisted_files;
-pub use versions::{KeptVersion, VERSION_COUNT_MAX, kept_versions};
+pub use versions::{KeptVersion, VERSION_COUNT_MAX, is_kept_version, kept_versions};
 
 use super::names::{
     ADDED_TAKES_FILE, AUDIO, FOLDERS, HISTORY, NEW_ADDED_TAKES_FILE, NEW_SESSION_FILE, RESERVE_FILE, SESSION_FILE,

@@ -53,6 +53,11 @@ pub(super) fn version_name(number: u32) -> String {
     format!("session-{number}.json")
 }
 
+/// Whether a file of this name in the folder of kept versions is one of them.
+pub fn is_kept_version(name: &str) -> bool {
+    version_number(name).is_some()
+}
+
 fn version_number(name: &str) -> Option<u32> {
     let number = name.strip_prefix("session-")?.strip_suffix(".json")?.parse().ok()?;
     (number < VERSION_NUMBER_MAX && version_name(number) == name).then_some(number)

@@ -125,7 +125,7 @@ fn invitation(ui: &Ui, lanes: Rect, context: &PanelContext<'_>) {
             ("The session cannot be opened", "Events has the reason, and earlier versions to restore".to_owned())
         }
         Stage::NoDevice { .. } => ("No device", "Click the device above to choose another".to_owned()),
-        Stage::Failed { .. } => ("The recorder has failed", "Close the window and start again".to_owned()),
+        Stage::Failed { .. } => ("The recorder has ended", "Close the window and start again".to_owned()),
         _ if context.snapshot.session.takes().iter().any(|take| !take.trashed) => {
             let keys = context.keys.text(Action::Takes);
             let keys = if keys.is_empty() { keys } else { format!(" ({keys})") };

@@ -12,7 +12,7 @@
 //! |---|---|
 //! | `Opening` | the WAV files, of the mirror too, and the session in memory that lists them |
 //! | `Preparing` | the windows that the butler makes |
-//! | `AwaitingSave` | a durable session that lists the takes: recovery finds no sound without it |
+//! | `AwaitingSave` | a durable session that lists the takes: recovery finds no sound without it; a device that is reopened |
 //! | `Rolling` | the audio thread, which has the pass |
 //! | `Finishing` | the committers, which write the last sound; then the new names of the files, if tracks were renamed |
 //!
@@ -100,6 +100,8 @@ pub(in crate::control) struct Facts {
     pub(in crate::control) is_mirror_finished: bool,
     /// Whether no file is being renamed.
     pub(in crate::control) are_files_named: bool,
+    /// Whether the device is being opened again for its outputs, which takes a moment.
+    pub(in crate::control) is_device_reopening: bool,
 }
 
 /// Something that control is to do.
@@ -383,6 +385,8 @@ fn awaiting_save<F, W>(
 ) -> Step<F, W> {
     match event {
         Event::Stop => return without_a_frame(Vec::new()),
+        // The pass would begin with silence.
+        Event::Tick(facts) if listed_by <= facts.recoverable && facts.is_device_reopening => {}
         Event::Tick(facts) if listed_by <= facts.recoverable => {
             let rolling = State::Rolling { is_stop_sent: false, has_begun: false };
             return (rolling, vec![Effect::SendRecord(windows)]);

@@ -31,6 +31,7 @@ impl Clock {
             audio_thread_ended: None,
             is_mirror_finished: false,
             are_files_named: false,
+            is_device_reopening: false,
         }
     }
 }
@@ -97,7 +98,7 @@ fn state(name: &str, clock: Clock) -> TestState {
     }
 }
 
-const EVENTS: [&str; 23] = [
+const EVENTS: [&str; 24] = [
     "created",
     "refused",
     "refused, names",
@@ -118,6 +119,7 @@ const EVENTS: [&str; 23] = [
     "tick, named",
     "tick, late",
     "tick, saved",
+    "tick, saved, device",
     "tick, tried",
     "tick, tried, late",
     "tick, audio dead",
@@ -145,6 +147,13 @@ fn event(name: &str, clock: Clock) -> TestEvent {
         "tick" => Event::Tick(clock.tick(0.0)),
         "tick, late" => Event::Tick(clock.tick(20.1)),
         "tick, saved" => Event::Tick(Facts { recoverable: LISTED_BY, tried: LISTED_BY, ..clock.tick(0.0) }),
+        // Control had just given the device back to open it again for its outputs: the takes began with silence.
+        "tick, saved, device" => Event::Tick(Facts {
+            recoverable: LISTED_BY,
+            tried: LISTED_BY,
+            is_device_reopening: true,
+            ..clock.tick(0.0)
+        }),
         "tick, tried" => Event::Tick(Facts { tried: LISTED_BY, ..clock.tick(0.0) }),
         "tick, tried, late" => Event::Tick(Facts { tried: u64::MAX, ..clock.tick(3.0) }),
         "tick, audio dead" => Event::Tick(Facts { audio_thread_ended: Some(ENDED), ..clock.tick(0.0) }),
@@ -218,6 +227,7 @@ fn row(state: &str, event: &str) -> Option<(Vec<TestEffect>, &'static str)> {
         ("finishing, finished", "tick" | "tick, saved" | "tick, tried" | "tick, audio dead" | "tick, named") => {
             (vec![], "finishing, mirror")
         }
+        ("finishing, finished", "tick, saved, device") => (vec![], "finishing, mirror"),
         ("finishing, finished" | "finishing, mirror", "tick, mirror") => (vec![NameFiles], "finishing, names"),
         ("finishing, finished", "tick, late") => (vec![], "finishing, mirror since late"),
         ("finishing, finished", "tick, tried, late") => (vec![], "finishing, mirror since 3 s"),
