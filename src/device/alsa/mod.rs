@@ -458,9 +458,10 @@ impl Device for AlsaDevice {
     fn failure(&self) -> Option<&'static str> {
         match self.phase {
             Phase::Gone(reason) => Some(reason.text()),
-            _ if self.playback_gone && self.outputs.is_some() => Some(OUTPUTS_AWAY),
-            _ if self.playback_gone => Some(OUTPUTS_GONE),
             _ if self.playback_late => Some(OUTPUTS_LATE),
+            // Outputs that are there again have failed until they play: only then the length of the outage is known.
+            _ if (self.playback_gone || self.outage_told) && self.outputs.is_some() => Some(OUTPUTS_AWAY),
+            _ if self.playback_gone => Some(OUTPUTS_GONE),
             _ => None,
         }
     }

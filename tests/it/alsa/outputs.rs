@@ -264,6 +264,37 @@ fn outputs_that_come_back_play_the_frames_of_that_time() {
     });
 }
 
+/// A loss at the moment at which the outputs came back told the length of the outage before.
+#[test]
+fn the_end_of_an_outage_is_told_when_its_length_is_known() {
+    on_a_test_card("alsa::outputs::the_end_of_an_outage_is_told_when_its_length_is_known", || {
+        for (name, _, outputs) in PAIRS {
+            let bus = Bus::of(outputs);
+            let mut device = open(&DeviceSpec { period_frames: Some(128), ..loop_spec(name) });
+            device.start().unwrap();
+            let (mut position, mut before) = (0, 0);
+            // A pause before an attempt to open the outputs is up to 640 ms.
+            for away_ms in [0, 1_500] {
+                play(&mut device, &mut position, |device, _| device.failure().is_none());
+                bus.inject(Fault::UnpluggedForGood, 0);
+                play(&mut device, &mut position, |device, _| device.failure().is_some());
+                let since = Instant::now();
+                play(&mut device, &mut position, |_, _| Duration::from_millis(away_ms) <= since.elapsed());
+                bus.plug_in();
+                // After each wait, as the drive loop asks.
+                while device.failure().is_some() {
+                    assert!(since.elapsed() < Duration::from_secs(20), "{name}: they do not come back");
+                    if device.wait(Duration::from_millis(200)) == Wake::Ready && device.failure().is_some() {
+                        device.cycle(&mut |_, output| output.bytes.fill(0));
+                    }
+                }
+                assert!(before + 800 < device.outage_frames(), "{name}: {before}, {}", device.outage_frames());
+                before = device.outage_frames();
+            }
+        }
+    });
+}
+
 /// Moves periods and plays the number of each frame, until `so` returns true.
 fn play(device: &mut AlsaDevice, position: &mut u64, so: impl Fn(&AlsaDevice, u64) -> bool) {
     let since = Instant::now();
