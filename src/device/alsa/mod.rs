@@ -44,7 +44,7 @@ pub use jack::jack_card;
 use list::offer_server;
 pub use list::{Abilities, Listed, Listing, default_output, list_cards, server_default};
 pub use name::lasting;
-pub use nodes::{is_present, list};
+pub use nodes::{is_free, is_present, list};
 pub use open::NO_PLAYBACK;
 pub use open_error::{Cards, cards};
 pub use playback::{are_outputs_gone, is_outputs_failure};

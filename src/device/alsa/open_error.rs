@@ -118,6 +118,15 @@ pub(super) fn may_be_server(holder: Option<&str>) -> bool {
     holder.is_none_or(is_server)
 }
 
+/// Whether `holder`, of [`holder_of`], is this program.
+pub(super) fn is_this_program(holder: &str) -> bool {
+    holder.ends_with(&in_process(&std::process::id().to_string()))
+}
+
+fn in_process(process: &str) -> String {
+    format!(" (process {process})")
+}
+
 /// The program that holds a card's PCM, e.g. "jackd (process 1234)".
 pub(super) fn holder_of(pcm: &str, direction: Direction) -> Option<String> {
     holder_in(Path::new("/proc"), pcm, direction)
@@ -141,7 +150,7 @@ fn holder_in(proc: &Path, pcm: &str, direction: Direction) -> Option<String> {
         let of_thread = fs::read_to_string(proc.join(thread).join("status")).ok();
         let process = of_thread.as_deref().and_then(|status| field(status, "Tgid")).unwrap_or(thread);
         let name = fs::read_to_string(proc.join(process).join("comm")).ok()?;
-        Some(format!("{} (process {process})", name.trim()))
+        Some(format!("{}{}", name.trim(), in_process(process)))
     })
 }
 
@@ -172,6 +181,8 @@ mod tests {
         let holder = |direction| holder_in(proc.path(), "hw:1,0", direction);
         assert_eq!(holder(Direction::Capture).as_deref(), Some("jackd (process 70)"));
         assert_eq!(holder(Direction::Playback), None);
+        assert!(is_this_program(&format!("faultless (process {})", std::process::id())));
+        assert!(!is_this_program("jackd (process 0)"));
     }
 
     /// The advice to use the sound server came also when a recorder held the card.
