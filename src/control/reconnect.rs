@@ -325,7 +325,10 @@ impl Control {
         lost_device.changes.extend(lacks_outputs.map(|text| Notice { severity: Severity::Caution, text }));
         let (gone_at, inputs) = (lost_device.gone_at, device.facts().inputs);
         lost_device.inputs = Some(inputs);
-        self.running.device.source.clone_from(&device.facts().source);
+        let earlier = std::mem::replace(&mut self.running.device.source, device.facts().source.clone());
+        if let (Some(source), Some(earlier)) = (&self.running.device.source, earlier) {
+            source.continue_from(&earlier);
+        }
         self.latency_rest = LatencyRest::new(self.published().device_frames.load(Relaxed));
         self.note_inputs_found((inputs != self.present_inputs).then_some((gone_at, inputs)));
         // Before the device is sent: a failure of its outputs comes after this.

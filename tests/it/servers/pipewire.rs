@@ -368,6 +368,36 @@ fn a_source_of_pipewire_that_goes_away_is_silence_and_said_until_it_is_back() {
     assert!(err.contains(text) == (status == Some(1)), "{err}");
 }
 
+/// The source was another one after the outage, nothing was said, and the status was 0.
+#[test]
+fn a_source_of_pipewires_choice_that_is_another_one_after_an_outage_is_said_and_the_recording_fails() {
+    const NAME: &str = "servers::pipewire::a_source_of_pipewires_choice_that_is_another_one_after_an_outage_is_said_and_the_recording_fails";
+    let started = PipeWire::start_with(1024, &format!("load_module(\"metadata\")\n{MANAGER}"));
+    let mut server = match started.and_then(|server| installed(&["pw-dump"]).map(|()| server)) {
+        Ok(server) => server,
+        Err(reason) => return skip(NAME, &reason),
+    };
+    let place = place();
+    let first = source(&server, "first");
+    // WirePlumber chooses it a moment later.
+    std::thread::sleep(Duration::from_secs(1));
+    let mut recorder =
+        faultless("record", &place.path().join("session"), "--json --device alsa:pipewire,- --inputs 2 --seconds 16");
+    let recorder = server.lead(&mut recorder).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    std::thread::sleep(Duration::from_secs(4));
+    // The source ends with the server. The next server has its sinks alone, and chooses the sound of one of them.
+    server.kill();
+    drop(first);
+    std::thread::sleep(Duration::from_secs(2));
+    server.start_again();
+    let (report, err, status) = report_of(recorder);
+    assert!(err.contains("the device is gone (") && err.contains("the device is back"), "{err}");
+    let losses = report["source_losses"].as_array().unwrap();
+    let is_said = |line: &serde_json::Value| line.as_str().is_some_and(|line| line.contains("no longer The first"));
+    assert_eq!(losses.iter().filter(|line| is_said(line)).count(), 1, "{report}");
+    assert_eq!(status, Some(1), "{err}");
+}
+
 #[test]
 fn a_source_that_pipewire_does_not_have_is_refused_with_those_that_it_has() {
     const NAME: &str = "servers::pipewire::a_source_that_pipewire_does_not_have_is_refused_with_those_that_it_has";
