@@ -287,7 +287,9 @@ impl AlsaDevice {
         let (at_ns, moved) = if 0 < moved && self.exact_due_ns <= now_ns {
             let first = self.exact_due_ns == 0;
             self.exact_due_ns = now_ns + EXACT_READING_NS;
-            self.measure_drift(now_ns);
+            if self.measure_drift(now_ns) {
+                return Check::Report(Wake::PlaybackXrun);
+            }
             self.read_exact_count(u64::from(first)).unwrap_or((now_ns, moved))
         } else {
             (now_ns, moved)
