@@ -267,7 +267,9 @@ fn open_at(request: &OpenRequest, folder: &Path, is_new: bool) -> Result<Opened,
             return Err(no_device(folder, reason, None, session, is_new));
         }
     };
-    let mut inputs = wish.inputs.or(settings.inputs);
+    // The number in the settings belongs to the device in the settings.
+    let is_of_settings = settings.device.as_ref().map_or(wish.name.is_empty(), |device| *device == name);
+    let mut inputs = wish.inputs.or(settings.inputs.filter(|_| is_of_settings));
     if is_virtual(&name) && inputs.is_none() {
         inputs = Some(setup::BUILT_IN_INPUTS);
     }

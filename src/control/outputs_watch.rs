@@ -1,5 +1,5 @@
 //! Outputs that are gone while the inputs run, where both are of one card or one stream of a server: opens the device again when
-//! the outputs are there. Thread: control; the thread outputs-watch looks for them.
+//! the outputs are there and no other program holds them. Thread: control; the thread outputs-watch looks for them.
 //!
 //! Outputs on another card than the inputs come back by themselves (`device::alsa`). Here the whole device is opened,
 //! which interrupts its inputs, so this waits until nothing is recorded. An attempt that brings outputs that fail soon interrupts
@@ -69,7 +69,7 @@ impl Look {
             let mut pause = first;
             while host::receive_timeout(&stopped, pause) == Err(RecvTimeoutError::Timeout) {
                 pause = LOOK_PAUSE;
-                if device::is_present(&name, false) {
+                if device::is_free(&name, false) {
                     sender.try_send(()).ok();
                     return;
                 }

@@ -16,7 +16,6 @@ use crate::message::published::NO_PASS;
 use crate::time::FramePos;
 use crate::window::process;
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded};
-use std::mem::discriminant;
 use std::sync::atomic::Ordering::Relaxed;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -33,6 +32,10 @@ const WAIT_MAX: Duration = Duration::from_secs(10);
 /// Attempts in a row at which a device with fewer channels than before is left alone. While a card is being plugged in,
 /// some of its channels may appear later.
 const PARTIAL_LOOKS_MAX: u32 = 3;
+
+/// Attempts in a row at which another program holds the outputs until the inputs are opened alone. A sound server takes a new
+/// card for a moment.
+const BUSY_LOOKS_MAX: u32 = 3;
 
 /// Answers that may wait for control.
 const ANSWERS: usize = 8;
@@ -63,7 +66,11 @@ struct Reconnect {
 
 enum Answer {
     Found(Box<dyn Device>),
+    /// The device without its outputs, which another program holds, and a sentence about that.
+    FoundWithoutOutputs(Box<dyn Device>, String),
     Blocked(String),
+    /// A device that was blocked is away again.
+    Away,
 }
 
 impl Reconnect {
@@ -100,8 +107,8 @@ impl LostDevice {
 
 /// Tries to open the device until that works or the sender of `stopped` is dropped.
 fn look_for_device(spec: &DeviceSpec, first: Duration, answer_sender: &Sender<Answer>, stopped: &Receiver<()>) {
-    let (mut pause, mut partial_looks, mut reported) = (first, 0, None);
-    let mut arrival = None;
+    let (mut pause, mut partial_looks, mut busy_looks) = (first, 0, 0);
+    let (mut reported, mut arrival) = (None, None);
     while await_attempt(stopped, pause, arrival.as_mut().filter(|_| partial_looks == 0)) {
         // A source that is moved is back at once. Later the server's events are waited for.
         if pause == PAUSE_MAX && arrival.is_none() {
@@ -109,16 +116,25 @@ fn look_for_device(spec: &DeviceSpec, first: Duration, answer_sender: &Sender<An
         }
         pause = (2 * pause).min(PAUSE_MAX);
         let error = match device::open(spec) {
-            Ok(device) => return hand_over(device, answer_sender),
+            Ok(device) => return hand_over(Answer::Found, device, answer_sender),
             Err(error) => error,
         };
         // Another program may hold the outputs, or their server may be away, for hours. The inputs do not wait for them.
         if let Some(device) = device::open_before_outputs(spec) {
-            return hand_over(device, answer_sender);
+            return hand_over(Answer::Found, device, answer_sender);
+        }
+        busy_looks = if may_open_inputs_alone(spec, &error) { busy_looks + 1 } else { 0 };
+        if BUSY_LOOKS_MAX < busy_looks
+            && let Ok(device) = device::open(&DeviceSpec { outputs: Some(0), ..spec.clone() })
+        {
+            let text = reason_without_outputs(&error);
+            return hand_over(|device| Answer::FoundWithoutOutputs(device, text), device, answer_sender);
         }
         if matches!(error, DeviceError::Unknown { .. } | DeviceError::Unsupported { .. }) {
             match open_less(spec) {
-                Some(device) if PARTIAL_LOOKS_MAX <= partial_looks => return hand_over(device, answer_sender),
+                Some(device) if PARTIAL_LOOKS_MAX <= partial_looks => {
+                    return hand_over(Answer::Found, device, answer_sender);
+                }
                 Some(_) => {
                     partial_looks += 1;
                     continue;
@@ -127,15 +143,19 @@ fn look_for_device(spec: &DeviceSpec, first: Duration, answer_sender: &Sender<An
             }
         }
         // Report a reason once, and again when it changes.
-        let kind = Some(discriminant(&error));
-        if matches!(error, DeviceError::Unknown { .. }) {
-            reported = None;
-        } else if reported != kind && answer_sender.len() + 1 < ANSWERS {
+        let reason = reason_blocked(&error);
+        if reported != reason && answer_sender.len() + 1 < ANSWERS {
             // A place is left for the device. A reason that finds none is reported at a later attempt.
-            reported = kind;
-            answer_sender.try_send(Answer::Blocked(reason_blocked(&error))).ok();
+            answer_sender.try_send(reason.clone().map_or(Answer::Away, Answer::Blocked)).ok();
+            reported = reason;
         }
     }
+}
+
+/// Whether `error` may be one of the outputs alone. The built-in device has no other program.
+fn may_open_inputs_alone(spec: &DeviceSpec, error: &DeviceError) -> bool {
+    let is_busy = matches!(error, DeviceError::Busy { part, .. } if *part != Some("inputs"));
+    is_busy && !device::is_virtual(&spec.name) && spec.inputs != Some(0) && spec.outputs != Some(0)
 }
 
 /// Waits until it is time for the next attempt. Returns `false` if there is to be none.
@@ -150,11 +170,11 @@ fn await_attempt(stopped: &Receiver<()>, pause: Duration, mut arrival: Option<&m
     false
 }
 
-fn hand_over(device: Box<dyn Device>, answer_sender: &Sender<Answer>) {
+fn hand_over(answer: impl FnOnce(Box<dyn Device>) -> Answer, device: Box<dyn Device>, answer_sender: &Sender<Answer>) {
     // The device is new memory. Touch every page now, so that the audio thread does not fault on it.
     process::populate();
     // There is room: the thread leaves a place for this message, and ends with it.
-    answer_sender.try_send(Answer::Found(device)).ok();
+    answer_sender.try_send(answer(device)).ok();
 }
 
 /// Opens the device with the channels that it has now, without outputs if it must be.
@@ -166,9 +186,20 @@ fn open_less(spec: &DeviceSpec) -> Option<Box<dyn Device>> {
     device::open(&fewer).ok().or_else(before_outputs).or_else(|| device::open(&silent).ok())
 }
 
-/// Why the device is not opened, and what to do.
-fn reason_blocked(error: &DeviceError) -> String {
-    match error {
+/// Why the device is there without its outputs, and what to do.
+fn reason_without_outputs(error: &DeviceError) -> String {
+    let DeviceError::Busy { name, holder, .. } = error else { return error.to_string() };
+    let holder = holder.as_deref().unwrap_or("another program");
+    format!(
+        "{name} came back without its outputs, which are in use by {holder}; close it there, and Faultless opens them when \
+         nothing is recorded"
+    )
+}
+
+/// Why the device is not opened although it is there, and what to do; `None` if it is not there.
+fn reason_blocked(error: &DeviceError) -> Option<String> {
+    Some(match error {
+        DeviceError::Unknown { .. } => return None,
         DeviceError::Busy { name, part, holder, .. } => {
             let holder = holder.as_deref().unwrap_or("another program");
             let what = part.map_or_else(|| "but".to_owned(), |part| format!("but its {part} are"));
@@ -179,7 +210,7 @@ fn reason_blocked(error: &DeviceError) -> String {
              aligned: set it to {what}"
         ),
         error => format!("{error}; Faultless tries again until it can be opened"),
-    }
+    })
 }
 
 impl Control {
@@ -281,20 +312,37 @@ impl Control {
                 lost_device.blocked_by = Some(text.clone());
                 self.caution(text);
             }
-            Answer::Found(device) => {
-                (lost_device.reconnect, lost_device.blocked_by) = (None, None);
-                lost_device.changes = changes(device.facts(), &self.running.device);
-                let (gone_at, inputs) = (lost_device.gone_at, device.facts().inputs);
-                lost_device.inputs = Some(inputs);
-                self.running.device.source.clone_from(&device.facts().source);
-                self.latency_rest = LatencyRest::new(self.published().device_frames.load(Relaxed));
-                self.note_inputs_found((inputs != self.present_inputs).then_some((gone_at, inputs)));
-                // Before the device is sent: a failure of its outputs comes after this.
-                self.outputs_watch.device_opened();
-                self.outputs_replaced();
-                self.send(AudioCommand::Device(device));
-            }
+            Answer::Away => lost_device.blocked_by = None,
+            Answer::Found(device) => self.device_found(device, None),
+            Answer::FoundWithoutOutputs(device, text) => self.device_found(device, Some(text)),
         }
+    }
+
+    /// Sends a found device to the audio thread. `lacks_outputs`: why it is there without its outputs.
+    fn device_found(&mut self, device: Box<dyn Device>, lacks_outputs: Option<String>) {
+        let Some(lost_device) = &mut self.lost_device else { return };
+        (lost_device.reconnect, lost_device.blocked_by) = (None, None);
+        let before = &self.running.device;
+        let expected = if lacks_outputs.is_some() { 0 } else { before.outputs };
+        lost_device.changes = changes(device.facts(), &DeviceFacts { outputs: expected, ..before.clone() });
+        let is_without_outputs = lacks_outputs.is_some();
+        lost_device.changes.extend(lacks_outputs.map(|text| Notice { severity: Severity::Caution, text }));
+        let (gone_at, inputs) = (lost_device.gone_at, device.facts().inputs);
+        lost_device.inputs = Some(inputs);
+        let earlier = std::mem::replace(&mut self.running.device.source, device.facts().source.clone());
+        if let (Some(source), Some(earlier)) = (&self.running.device.source, earlier) {
+            source.continue_from(&earlier);
+        }
+        self.latency_rest = LatencyRest::new(self.published().device_frames.load(Relaxed));
+        self.note_inputs_found((inputs != self.present_inputs).then_some((gone_at, inputs)));
+        // Before the device is sent: a failure of its outputs comes after this.
+        self.outputs_watch.device_opened();
+        self.outputs_replaced();
+        if is_without_outputs {
+            self.outputs_watch.outputs_are_away(host::now());
+            self.outputs_are_silent();
+        }
+        self.send(AudioCommand::Device(device));
     }
 }
 

@@ -289,6 +289,11 @@ impl Control {
     pub(super) fn outputs_failed(&mut self, reason: &str) {
         let text = format!("{}: {reason}", self.running.device.name);
         self.notify(Kind::DeviceGone, Severity::Caution, text, &[]);
+        self.outputs_are_silent();
+    }
+
+    /// The outputs are silent from now on.
+    pub(super) fn outputs_are_silent(&mut self) {
         let unheard = self.running.published.frames_unheard.load(Relaxed);
         self.repeats.outputs_failed.get_or_insert(unheard);
     }

@@ -66,19 +66,25 @@ fn best_inputs() -> (String, String) {
         return of_jack(name, ports);
     }
     let server = if card.is_some() { None } else { server_default(true) };
-    let card = card.map(|card| with_outputs(card, &all));
+    let card = card.map(|card| with_outputs(card, &all, || server_default(false).or_else(default_output)));
     choice(&cards, card.as_ref(), server)
 }
 
-/// `card` with the first free outputs of the same card, if it has none itself: the microphones of a laptop are a device of
-/// their own. The default of a sound server is no choice, because the server loses the card while this program records from
-/// it.
-fn with_outputs(card: &Listed, all: &[Listed]) -> Listed {
+/// `card` with other outputs, if it has none itself: the first free ones of the same card, because the microphones of a laptop
+/// are a device of their own, or those of the desktop, `default`, if the card has no outputs at all. For a card with outputs
+/// the default of a sound server is no choice, because the server loses the card while this program records from it.
+fn with_outputs(card: &Listed, all: &[Listed], default: impl FnOnce() -> Option<String>) -> Listed {
     let id = |listed: &Listed| listed.name.split(",DEV=").next().map(str::to_owned);
-    let plays =
-        |listed: &&Listed| id(listed) == id(card) && 0 < channels(listed, Side::Outputs) && !listed.is_monitor();
-    let outputs = all.iter().find(plays).filter(|_| card.playback.is_none());
-    let pair = outputs.and_then(|outputs| Some(format!("{},{}", card.name, outputs.name.strip_prefix("alsa:")?)));
+    let mut of_card = all.iter().filter(|listed| id(listed) == id(card) && listed.playback.is_some()).peekable();
+    let outputs = if card.playback.is_some() {
+        None
+    } else if of_card.peek().is_none() {
+        default()
+    } else {
+        let mut free = of_card.filter(|listed| 0 < channels(listed, Side::Outputs) && !listed.is_monitor());
+        free.next().map(|listed| listed.name.clone())
+    };
+    let pair = outputs.and_then(|outputs| Some(format!("{},{}", card.name, outputs.strip_prefix("alsa:")?)));
     Listed { name: pair.unwrap_or_else(|| card.name.clone()), ..card.clone() }
 }
 
@@ -313,11 +319,24 @@ mod tests {
             card("PCH,DEV=5", "HDA Intel PCH, In use", None, Some(Listing::Busy { holder: None })),
         ];
         let all = [&others[..], &[microphones.clone(), codec.clone()]].concat();
-        let pair = with_outputs(&microphones, &all);
+        let of_desktop = || Some("alsa:pipewire".to_owned());
+        let pair = with_outputs(&microphones, &all, of_desktop);
         assert_eq!(pair.name, "alsa:hw:CARD=PCH,DEV=6,hw:CARD=PCH,DEV=0");
         assert!(microphones.is_opened_by(&pair.name) && !codec.is_opened_by(&pair.name));
-        assert_eq!(with_outputs(&codec, &all).name, codec.name);
-        assert_eq!(with_outputs(&microphones, &others).name, microphones.name);
+        assert_eq!(with_outputs(&codec, &all, of_desktop).name, codec.name);
+        assert_eq!(with_outputs(&microphones, &others, of_desktop).name, microphones.name);
+    }
+
+    /// A microphone on USB became the device of the window, and Play was silent.
+    #[test]
+    fn a_card_without_any_outputs_is_opened_with_those_of_the_desktop() {
+        let microphone = card("Mic,DEV=0", "USB microphone, USB Audio", Some(able(1, 1)), None);
+        let other = card("PCH,DEV=0", "HDA Intel PCH, ALC257 Analog", None, Some(able(2, 2)));
+        let all = [microphone.clone(), other];
+        let pair = with_outputs(&microphone, &all, || Some("alsa:pipewire".to_owned()));
+        assert_eq!(pair.name, "alsa:hw:CARD=Mic,DEV=0,pipewire");
+        assert!(microphone.is_opened_by(&pair.name));
+        assert_eq!(with_outputs(&microphone, &all, || None).name, microphone.name);
     }
 
     /// snd-aloop takes 1 to 32 channels and was preferred to every interface. It was then opened with two.

@@ -524,6 +524,11 @@ pub fn is_present(name: &str, capture: bool) -> bool {
     name.strip_prefix("alsa:").is_some_and(|pcm| alsa::is_present(pcm, capture))
 }
 
+/// Whether the ALSA device `name` is there for a direction, and no other program holds it. It opens the device for a moment.
+pub fn is_free(name: &str, capture: bool) -> bool {
+    name.strip_prefix("alsa:").is_some_and(|pcm| alsa::is_free(pcm, capture))
+}
+
 /// A variable of the environment and its value, with which PipeWire's ALSA plugin gives a program the channels of a
 /// source as they are. Without it the plugin mixes a source of more than two channels down, and the channels from the
 /// third on are silent.

@@ -4,7 +4,7 @@
 //! The device tells its latency, as far as it knows it. The user can set an offset for the rest: converters, and blocks
 //! that a sound server does not tell of. Playback that is restarted during the pass can change what the device tells, and
 //! outputs that are gone let nothing be heard. A take has one place, so what was in force for the longest part of the pass
-//! counts.
+//! counts, in the mean of that part.
 
 use super::counted;
 use crate::control::Control;
@@ -36,17 +36,44 @@ pub const LATENCY_OFFSET_MAX: i64 = 1 << 18;
 /// A part of a pass in which the outputs ran without a restart, or were gone.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Part {
-    /// `None`: the outputs were gone, and nothing was heard.
-    latency: Option<Latency>,
+    /// The latency that the device told last. `None`: the outputs were gone, and nothing was heard.
+    told: Option<Latency>,
     /// Frame of the pass at which it begins, and its length.
     from: u64,
     frames: u64,
+    /// The sums of the latencies of its frames, of output and of input.
+    sums: (u64, u64),
 }
 
 impl Part {
+    fn new(told: Option<Latency>, from: u64) -> Part {
+        Part { told, from, frames: 0, sums: (0, 0) }
+    }
+
+    /// The device tells `told`, and the part has `frames` frames. Two cards drift apart, so the latency grows or shrinks during
+    /// the part. Where it jumps, the device has corrected what it told before.
+    fn grow(&mut self, told: Option<Latency>, frames: u64) {
+        let sum = |told: Option<Latency>| told.map_or(0, Latency::sum);
+        if JITTER_FRAMES < sum(told).abs_diff(sum(self.told)) {
+            (self.frames, self.sums) = (0, (0, 0));
+        }
+        let more = frames.saturating_sub(self.frames);
+        let Latency { output, input, .. } = told.unwrap_or_default();
+        let add = |sum: u64, latency: u64| sum.saturating_add(latency.saturating_mul(more));
+        self.sums = (add(self.sums.0, output), add(self.sums.1, input));
+        (self.told, self.frames) = (told, self.frames + more);
+    }
+
+    /// The mean latency of the part; `None` if nothing was heard.
+    fn latency(&self) -> Option<Latency> {
+        let told = self.told?;
+        let mean = |sum: u64, now: u64| (sum + self.frames / 2).checked_div(self.frames).unwrap_or(now);
+        Some(Latency { output: mean(self.sums.0, told.output), input: mean(self.sums.1, told.input), ..told })
+    }
+
     /// Frames by which what the part records lies behind what was heard; 0 if nothing was.
     fn sum(&self) -> u64 {
-        self.latency.map_or(0, Latency::sum)
+        self.latency().map_or(0, Latency::sum)
     }
 }
 
@@ -120,7 +147,7 @@ pub fn frames_and_time(frames: u64, rate: SampleRate) -> String {
 impl PassLatency {
     /// The latency of a pass that begins now. `is_heard`: something is played while it records.
     fn new(is_heard: bool, offset: i64, device: Option<Latency>, rate: SampleRate) -> PassLatency {
-        PassLatency { is_heard, offset, rate, parts: vec![Part { latency: device, from: 0, frames: 0 }] }
+        PassLatency { is_heard, offset, rate, parts: vec![Part::new(device, 0)] }
     }
 
     /// The device tells `latency` after `frames` frames of the pass; `None` while its outputs are gone.
@@ -128,25 +155,25 @@ impl PassLatency {
         let room = self.parts.len() < PARTS_MAX;
         let starts = |latency: Option<Latency>| latency.map(|latency| latency.starts);
         let Some(last) = self.parts.last_mut() else { return };
-        if starts(last.latency) == starts(latency) {
-            last.latency = latency;
-        } else if room {
-            self.parts.push(Part { latency, from: frames.0, frames: 0 });
+        let is_same = starts(last.told) == starts(latency);
+        if !is_same && room {
+            self.parts.push(Part::new(latency, frames.0));
             return;
         }
-        last.frames = frames.0 - last.from.min(frames.0);
+        let told = if is_same { latency } else { last.told };
+        last.grow(told, frames.0.saturating_sub(last.from));
     }
 
     /// The latency that was in force for the longest time; `None` if that is the time without outputs. Parts that differ by no
     /// more than jitter count together.
     fn longest(&self) -> Option<Latency> {
         let alike = |one: &Part, other: &Part| {
-            one.latency.is_some() == other.latency.is_some() && one.sum().abs_diff(other.sum()) <= JITTER_FRAMES
+            one.told.is_some() == other.told.is_some() && one.sum().abs_diff(other.sum()) <= JITTER_FRAMES
         };
         let time =
             |one: &Part| -> u64 { self.parts.iter().filter(|part| alike(one, part)).map(|part| part.frames).sum() };
         let longest = self.parts.iter().max_by_key(|part| (time(part), part.frames));
-        longest.and_then(|part| part.latency)
+        longest.and_then(Part::latency)
     }
 
     /// Frames by which the takes are placed earlier.
@@ -170,7 +197,7 @@ impl PassLatency {
         }
         let counts = self.longest().map_or(0, Latency::sum);
         let off = |part: &Part| part.sum().abs_diff(counts);
-        let is_astray = |part: &&Part| part.latency.is_some() && JITTER_FRAMES < off(part) && 0 < part.frames;
+        let is_astray = |part: &&Part| part.told.is_some() && JITTER_FRAMES < off(part) && 0 < part.frames;
         let astray = || self.parts.iter().filter(is_astray);
         let worst = astray().map(off).max()?;
         Some((Frames(astray().map(|part| part.frames).sum()), worst))
@@ -299,6 +326,19 @@ mod tests {
             "placed 768 frames (16.0 ms) earlier: 512 of output, 256 of input"
         );
         assert_eq!(latency.astray(), Some((Frames(1_000), 618)));
+    }
+
+    /// The last latency of the pass placed all of it.
+    #[test]
+    fn a_latency_that_grows_during_a_pass_places_it_by_its_middle() {
+        let mut latency = PassLatency::new(true, 0, Some(told(128, 64, 1)), RATE);
+        for step in 0..=300 {
+            latency.observe(Some(told(128 + step, 64, 1)), Frames(1_000 * step));
+        }
+        assert_eq!((latency.frames(), latency.astray()), (Frames(128 + 151 + 64), None));
+        // A jump is a correction.
+        latency.observe(Some(told(1_000, 64, 1)), Frames(301_000));
+        assert_eq!(latency.frames(), Frames(1_064));
     }
 
     /// A take of a second was placed 0.3 s too early.

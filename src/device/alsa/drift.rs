@@ -4,6 +4,7 @@
 //! dropped or silent for a moment. The difference is measured long before, so that the user can be told.
 
 use super::AlsaDevice;
+use super::pcm::Kind;
 use super::playback::skew;
 use ::alsa::pcm::Frames;
 
@@ -17,6 +18,10 @@ const AGREEMENT: f64 = 0.25;
 /// Largest drift of real clocks. A larger one is another rate of one of the sides. It counts when two measurements agree,
 /// because a server may be out of step for a while.
 const PPM_MAX: f64 = 25_000.0;
+
+/// Milliseconds by which the outputs of a card may be late. Each millisecond that is dropped is heard, and output that is later
+/// is heard as an echo.
+const LATE_MS_MAX: Frames = 8;
 
 /// The least time in which a measurement that a restart has ended shows another rate.
 const FAR_NS: u64 = 1_000_000_000;
@@ -86,6 +91,15 @@ impl Drift {
         }
     }
 
+    /// Frames of output to drop, because playback is slower than capture and has fallen behind by more than it may and more
+    /// than the counters jitter.
+    fn late_frames(&self, rate_hz: u32) -> Option<usize> {
+        let readings = self.readings.filter(|readings| SETTLED_NS <= readings.passed_ns())?;
+        let late = readings.last - readings.step;
+        let most = LATE_MS_MAX * Frames::from(rate_hz) / 1000;
+        (most + readings.step < late).then_some(late as usize)
+    }
+
     /// Parts per million by which capture is faster than playback, once that is certain.
     pub(super) fn ppm(self) -> Option<f64> {
         self.ppm
@@ -122,15 +136,23 @@ impl Drift {
 }
 
 impl AlsaDevice {
-    /// Reads how far capture is ahead of playback.
-    pub(super) fn measure_drift(&mut self, now_ns: u64) {
-        let (Some(capture), Some(playback)) = (&self.capture, &self.playback) else { return };
+    /// Reads how far capture is ahead of playback. Drops output if the outputs of a card have become late by that; returns
+    /// whether it does. The blocks of a sound server begin at odd times, so its outputs are late until its buffer is full.
+    pub(super) fn measure_drift(&mut self, now_ns: u64) -> bool {
+        let (Some(capture), Some(playback)) = (&self.capture, &self.playback) else { return false };
+        let rate_hz = self.facts.rate.0;
         if self.playback_failed || self.playback_gone || 0 < self.skip_frames || self.unmeasured.is_some() {
-            self.drift.restart(self.facts.rate.0);
-            return;
+            self.drift.restart(rate_hz);
+            return false;
         }
-        let Some(skew) = skew(capture, playback, self.prefill.frames()) else { return };
-        self.drift.observe(now_ns, skew, self.facts.rate.0);
+        let Some(skew) = skew(capture, playback, self.prefill.frames()) else { return false };
+        self.drift.observe(now_ns, skew, rate_hz);
+        let are_cards = [capture, playback].iter().all(|side| side.kind == Kind::Card);
+        let Some(late) = self.drift.late_frames(rate_hz).filter(|_| are_cards) else { return false };
+        self.skip_frames = late;
+        self.drift.restart(rate_hz);
+        self.latency.restart(self.prefill.frames());
+        true
     }
 }
 
@@ -172,6 +194,20 @@ mod tests {
             let (tick, ppm) = found.unwrap();
             assert!((10..50).contains(&tick), "{hz}: {tick}");
             assert!((48_000.0 - ppm * 0.048 - hz as f64).abs() < 100.0, "{hz}: {ppm}");
+        }
+    }
+
+    #[test]
+    fn outputs_that_fall_behind_are_late_beyond_some_milliseconds_and_the_jitter() {
+        for (jitter, expected) in [(1, 80..90), (200, 115..130)] {
+            let mut drift = Drift::default();
+            let late = (0..400_u64).find(|tick| {
+                // 100 ppm of 48 kHz are 4.8 frames a second.
+                let skew = (*tick as f64 * 4.8) as Frames + jitter * (*tick as Frames % 2);
+                drift.observe(tick * SECOND_NS, skew, 48_000);
+                drift.late_frames(48_000).is_some()
+            });
+            assert!(late.is_some_and(|late| expected.contains(&late)), "{jitter}: {late:?}");
         }
     }
 

@@ -73,6 +73,13 @@ pub enum Listing {
     },
 }
 
+impl Listing {
+    /// Whether a sound server may hold the direction. It lets a card go when it is asked for it, which opening the card does.
+    pub fn is_asked_for(&self) -> bool {
+        matches!(self, Listing::Busy { holder } if may_be_server(holder.as_deref()))
+    }
+}
+
 /// Abilities of one direction of a device.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Abilities {

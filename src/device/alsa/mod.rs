@@ -44,7 +44,7 @@ pub use jack::jack_card;
 use list::offer_server;
 pub use list::{Abilities, Listed, Listing, default_output, list_cards, server_default};
 pub use name::lasting;
-pub use nodes::{is_present, list};
+pub use nodes::{is_free, is_present, list};
 pub use open::NO_PLAYBACK;
 pub use open_error::{Cards, cards};
 pub use playback::{are_outputs_gone, is_outputs_failure};
@@ -287,7 +287,9 @@ impl AlsaDevice {
         let (at_ns, moved) = if 0 < moved && self.exact_due_ns <= now_ns {
             let first = self.exact_due_ns == 0;
             self.exact_due_ns = now_ns + EXACT_READING_NS;
-            self.measure_drift(now_ns);
+            if self.measure_drift(now_ns) {
+                return Check::Report(Wake::PlaybackXrun);
+            }
             self.read_exact_count(u64::from(first)).unwrap_or((now_ns, moved))
         } else {
             (now_ns, moved)
@@ -458,9 +460,10 @@ impl Device for AlsaDevice {
     fn failure(&self) -> Option<&'static str> {
         match self.phase {
             Phase::Gone(reason) => Some(reason.text()),
-            _ if self.playback_gone && self.outputs.is_some() => Some(OUTPUTS_AWAY),
-            _ if self.playback_gone => Some(OUTPUTS_GONE),
             _ if self.playback_late => Some(OUTPUTS_LATE),
+            // Outputs that are there again have failed until they play: only then the length of the outage is known.
+            _ if (self.playback_gone || self.outage_told) && self.outputs.is_some() => Some(OUTPUTS_AWAY),
+            _ if self.playback_gone => Some(OUTPUTS_GONE),
             _ => None,
         }
     }

@@ -47,8 +47,7 @@ pub(super) fn are_outputs_apart(pcm: &str) -> bool {
     if capture == playback || capture == "-" || playback == "-" {
         return false;
     }
-    let card = |name| hardware_address(name).map(|(card, _)| card);
-    card(capture).is_none() || card(capture) != card(playback)
+    card_of(capture).is_none() || card_of(capture) != card_of(playback)
 }
 
 fn begins_a_name(rest: &str) -> bool {
@@ -68,7 +67,7 @@ fn lasting_in(asound: &Path, pcm: &str) -> String {
 }
 
 fn lasting_card(asound: &Path, name: &str) -> Option<String> {
-    let (card, _) = hardware_address(name)?;
+    let card = card_of(name)?;
     if card.is_empty() || !card.chars().all(|c| c.is_ascii_digit()) {
         return None;
     }
@@ -76,6 +75,9 @@ fn lasting_card(asound: &Path, name: &str) -> Option<String> {
     let id = id.trim();
     if id.is_empty() || !id.chars().all(|c| c.is_ascii_alphanumeric() || c == '_' || c == '-') {
         return None;
+    }
+    if hardware_address(name).is_none() {
+        return Some(name.replacen(&format!("CARD={card}"), &format!("CARD={id}"), 1));
     }
     let (kind, arguments) = name.split_once(':')?;
     // The second and third arguments may lack their keys. The key follows from the position.
@@ -96,6 +98,13 @@ pub(super) fn hardware_address(pcm: &str) -> Option<(&str, &str)> {
     let card = values.next()?;
     let device = values.next().unwrap_or("0");
     Some((card.strip_prefix("CARD=").unwrap_or(card), device.strip_prefix("DEV=").unwrap_or(device)))
+}
+
+/// The card (number or id) that a name is about, also one like `hdmi:CARD=PCH,DEV=1` or `default:CARD=PCH`, whose device
+/// number is not the kernel's.
+pub(super) fn card_of(pcm: &str) -> Option<&str> {
+    let named = || pcm.split_once(':')?.1.split(',').find_map(|argument| argument.strip_prefix("CARD="));
+    hardware_address(pcm).map(|(card, _)| card).or_else(named)
 }
 
 #[cfg(test)]
@@ -129,6 +138,8 @@ mod tests {
             ("hw:CARD=A,DEV=0,hw:CARD=B,DEV=0", true),
             ("hw:CARD=A,DEV=0,hw:CARD=A,DEV=1", false),
             ("hw:CARD=A,default", true),
+            ("hw:CARD=A,DEV=0,hdmi:CARD=A,DEV=1", false),
+            ("hw:CARD=A,DEV=0,hdmi:CARD=B,DEV=1", true),
             ("mic,speaker", true),
             ("default", false),
             ("hw:0,1", false),
@@ -146,6 +157,10 @@ mod tests {
         assert_eq!(hardware_address("plughw:CARD=UMC,DEV=2"), Some(("UMC", "2")));
         assert_eq!(hardware_address("default"), None);
         assert_eq!(hardware_address("pulse:x"), None);
+        assert_eq!(hardware_address("hdmi:CARD=PCH,DEV=1"), None);
+        for (pcm, card) in [("hdmi:CARD=PCH,DEV=1", Some("PCH")), ("hw:1,3", Some("1")), ("pulse:x", None)] {
+            assert_eq!(card_of(pcm), card, "{pcm}");
+        }
     }
 
     #[test]
@@ -160,6 +175,7 @@ mod tests {
             ("hw:CARD=1,DEV=0", "hw:CARD=UMC1820,DEV=0"),
             ("hw:1,0,hw:2,0", "hw:CARD=UMC1820,DEV=0,hw:2,0"),
             ("hw:1,-", "hw:CARD=UMC1820,-"),
+            ("hdmi:CARD=1,DEV=1", "hdmi:CARD=UMC1820,DEV=1"),
             ("hw:CARD=PCH", "hw:CARD=PCH"),
             ("hw:2,1", "hw:2,1"),
             ("default", "default"),

@@ -9,6 +9,7 @@ use super::graph::{channels, missing_node, pipewire_pcm, pulse_pcm};
 use super::jack;
 use super::list::{Abilities, Listed, Listing, list_pcms, probe};
 use super::name::split_names;
+use super::open_error::{is_this_program, may_be_server};
 use super::pcm::{FORMATS, quiet};
 use crate::limits::CHANNEL_COUNT_MAX;
 use ::alsa::Direction;
@@ -30,15 +31,30 @@ pub fn list() -> Vec<Listed> {
 
 /// Whether the PCM that `pcm` names for a direction is there, free or in use.
 pub fn is_present(pcm: &str, capture: bool) -> bool {
+    is_there(pcm, capture, |found| !matches!(found, Listing::Refused { .. }))
+}
+
+/// Whether the PCM that `pcm` names for a direction is there, and can be opened once this program has closed it. A card that
+/// a sound server holds is asked for then.
+pub fn is_free(pcm: &str, capture: bool) -> bool {
+    is_there(pcm, capture, |found| match found {
+        Listing::Free(_) => true,
+        Listing::Busy { holder: Some(holder) } => is_this_program(holder) || may_be_server(Some(holder)),
+        Listing::Busy { holder: None } => false,
+        Listing::Refused { .. } => false,
+    })
+}
+
+/// Whether the PCM that `pcm` names for a direction is there, and `suits` what opening it for a moment has found.
+fn is_there(pcm: &str, capture: bool, suits: impl FnOnce(&Listing) -> bool) -> bool {
     let _quiet = quiet();
     let (inputs, outputs) = split_names(pcm);
     let (pcm, direction) = if capture { (inputs, Direction::Capture) } else { (outputs, Direction::Playback) };
     if pcm == "-" {
         return false;
     }
-    jack::is_there(pcm, direction).unwrap_or_else(|| {
-        missing_node(pcm, capture).is_none() && !matches!(probe(pcm, direction), Listing::Refused { .. })
-    })
+    jack::is_there(pcm, direction)
+        .unwrap_or_else(|| missing_node(pcm, capture).is_none() && suits(&probe(pcm, direction)))
 }
 
 /// The sources and sinks of the server behind the PCM `server`.

@@ -2,7 +2,7 @@
 //! reconnect, control.
 
 use super::configuration::{configuration_fault, first_said};
-use super::name::hardware_address;
+use super::name::{card_of, hardware_address};
 use super::pcm::{Want, system_says};
 use crate::device::DeviceError;
 use ::alsa::Direction;
@@ -118,13 +118,22 @@ pub(super) fn may_be_server(holder: Option<&str>) -> bool {
     holder.is_none_or(is_server)
 }
 
+/// Whether `holder`, of [`holder_of`], is this program.
+pub(super) fn is_this_program(holder: &str) -> bool {
+    holder.ends_with(&in_process(&std::process::id().to_string()))
+}
+
+fn in_process(process: &str) -> String {
+    format!(" (process {process})")
+}
+
 /// The program that holds a card's PCM, e.g. "jackd (process 1234)".
 pub(super) fn holder_of(pcm: &str, direction: Direction) -> Option<String> {
     holder_in(Path::new("/proc"), pcm, direction)
 }
 
 fn holder_in(proc: &Path, pcm: &str, direction: Direction) -> Option<String> {
-    let (card, device) = hardware_address(pcm)?;
+    let card = card_of(pcm)?;
     let suffix = match direction {
         Direction::Capture => 'c',
         Direction::Playback => 'p',
@@ -133,7 +142,14 @@ fn holder_in(proc: &Path, pcm: &str, direction: Direction) -> Option<String> {
     // /proc/asound has a directory cardN for every card and a link to it under the card's id.
     let card_folder =
         if card.chars().all(|c| c.is_ascii_digit()) { asound.join(format!("card{card}")) } else { asound.join(card) };
-    let substreams = fs::read_dir(card_folder.join(format!("pcm{device}{suffix}"))).ok()?;
+    // Names such as `hdmi:CARD=PCH,DEV=1` have another number than the device of the kernel.
+    let device = hardware_address(pcm).map(|(_, device)| format!("pcm{device}{suffix}"));
+    let is_of_pcm = |name: &str| {
+        device.as_deref().map_or_else(|| name.starts_with("pcm") && name.ends_with(suffix), |device| name == device)
+    };
+    let devices = fs::read_dir(card_folder).ok()?.flatten();
+    let devices = devices.filter(|device| device.file_name().to_str().is_some_and(is_of_pcm));
+    let substreams = devices.filter_map(|device| fs::read_dir(device.path()).ok()).flatten();
     substreams.flatten().find_map(|substream| {
         let status = fs::read_to_string(substream.path().join("status")).ok()?;
         let thread = field(&status, "owner_pid")?;
@@ -141,7 +157,7 @@ fn holder_in(proc: &Path, pcm: &str, direction: Direction) -> Option<String> {
         let of_thread = fs::read_to_string(proc.join(thread).join("status")).ok();
         let process = of_thread.as_deref().and_then(|status| field(status, "Tgid")).unwrap_or(thread);
         let name = fs::read_to_string(proc.join(process).join("comm")).ok()?;
-        Some(format!("{} (process {process})", name.trim()))
+        Some(format!("{}{}", name.trim(), in_process(process)))
     })
 }
 
@@ -172,6 +188,26 @@ mod tests {
         let holder = |direction| holder_in(proc.path(), "hw:1,0", direction);
         assert_eq!(holder(Direction::Capture).as_deref(), Some("jackd (process 70)"));
         assert_eq!(holder(Direction::Playback), None);
+        assert!(is_this_program(&format!("faultless (process {})", std::process::id())));
+        assert!(!is_this_program("jackd (process 0)"));
+    }
+
+    /// The error said "another program".
+    #[test]
+    fn the_holder_of_a_port_for_a_monitor_is_named() {
+        let proc = tempfile::tempdir().unwrap();
+        let substream = proc.path().join("asound/PCH/pcm7p/sub0");
+        create_dir_all(&substream).unwrap();
+        create_dir_all(proc.path().join("asound/PCH/pcm0c/sub0")).unwrap();
+        create_dir_all(proc.path().join("70")).unwrap();
+        write(substream.join("status"), "state: RUNNING\nowner_pid   : 70\n").unwrap();
+        write(proc.path().join("70/comm"), "jackd\n").unwrap();
+        for pcm in ["hdmi:CARD=PCH,DEV=1", "iec958:CARD=PCH", "surround51:CARD=PCH,DEV=0", "default:CARD=PCH"] {
+            let holder = |direction| holder_in(proc.path(), pcm, direction);
+            assert_eq!(holder(Direction::Playback).as_deref(), Some("jackd (process 70)"), "{pcm}");
+            assert_eq!(holder(Direction::Capture), None, "{pcm}");
+        }
+        assert_eq!(holder_in(proc.path(), "hw:CARD=PCH,DEV=0", Direction::Playback), None);
     }
 
     /// The advice to use the sound server came also when a recorder held the card.

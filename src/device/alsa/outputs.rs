@@ -118,44 +118,46 @@ fn run(
     are_away: bool,
 ) {
     let _quiet = quiet();
-    let mut next = if are_away { open_when_there(wanted, stopped) } else { None };
-    loop {
-        if let Some(side) = next.take() {
-            // The ring has room: the audio thread has no side that it could give before it has taken this one.
-            ready.push(side).ok();
-        }
-        if stopped.recv_timeout(RING_PAUSE) != Err(RecvTimeoutError::Timeout) {
-            return;
-        }
-        next = match failed.pop() {
+    if are_away {
+        open_when_there(wanted, &mut ready, stopped);
+    }
+    while stopped.recv_timeout(RING_PAUSE) == Err(RecvTimeoutError::Timeout) {
+        match failed.pop() {
             Ok(Failed::Restart(mut side, prefill)) => {
                 // Without dropping the stream, if it ran dry: a stream that is dropped leaves the server's graph, and the inputs
                 // lose sound.
                 if start_playback(&mut side, prefill).is_ok() {
-                    Some(Ready { side, prefill: None })
+                    hand_over(Ready { side, prefill: None }, &mut ready);
                 } else {
                     drop(side);
-                    open_when_there(wanted, stopped)
+                    open_when_there(wanted, &mut ready, stopped);
                 }
             }
             Ok(Failed::Reopen(side)) => {
                 drop(side);
-                open_when_there(wanted, stopped)
+                open_when_there(wanted, &mut ready, stopped);
             }
-            Err(_) => None,
-        };
+            Err(_) => {}
+        }
     }
 }
 
-/// Opens the outputs as soon as they are there; `None` if the thread is to end before.
-fn open_when_there(wanted: &Wanted, stopped: &Receiver<()>) -> Option<Ready> {
+fn hand_over(side: Ready, ready: &mut Producer<Ready>) {
+    // The ring has room: the audio thread has no side that it could give before it has taken this one.
+    ready.push(side).ok();
+}
+
+/// Opens the outputs as soon as they are there, and gives them to the audio thread.
+fn open_when_there(wanted: &Wanted, ready: &mut Producer<Ready>, stopped: &Receiver<()>) {
     let (mut pause, mut arrival) = (PAUSE_FIRST, None);
     loop {
-        if let Some(ready) = open(wanted) {
-            return Some(ready);
+        if let Some(side) = open(wanted) {
+            // A server's side runs already. `arrival` is dropped after this: its program takes up to a second to end, and
+            // the side would run dry meanwhile.
+            return hand_over(side, ready);
         }
         if !await_attempt(stopped, pause, arrival.as_mut()) {
-            return None;
+            return;
         }
         if pause == PAUSE_MAX && arrival.is_none() {
             arrival = Arrival::watch(&format!("alsa:-,{}", wanted.pcm));

@@ -5,7 +5,7 @@
 //! `org.freedesktop.ReserveDevice1.AudioN`. Another one calls its `RequestRelease` with a priority. The owner lets the card go
 //! and answers with true, or refuses. Without a session bus nothing is asked.
 
-use super::name::hardware_address;
+use super::name::card_of;
 use crate::device::{DeviceError, DeviceSpec};
 use crate::lock::lock;
 use std::fs;
@@ -108,7 +108,7 @@ pub(super) fn reserve(spec: &DeviceSpec, pcms: &[Option<&str>]) -> Result<Vec<Re
 
 /// The number of the card of `pcm`.
 fn card_number(asound: &Path, pcm: &str) -> Option<u32> {
-    let (card, _) = hardware_address(pcm)?;
+    let card = card_of(pcm)?;
     card.parse().ok().or_else(|| {
         // /proc/asound has a link from each card's id to its folder.
         let folder = fs::read_link(asound.join(card)).ok()?;
@@ -248,6 +248,10 @@ mod tests {
         let of = |pcm: &str| card_number(asound.path(), pcm);
         assert_eq!(of("hw:1,0"), Some(1));
         assert_eq!(of("plughw:CARD=UMC,DEV=0"), Some(3));
+        // A sound server that held such a port was not asked for the card.
+        for pcm in ["hdmi:CARD=UMC,DEV=1", "iec958:CARD=UMC", "surround51:CARD=UMC,DEV=0", "default:CARD=UMC"] {
+            assert_eq!(of(pcm), Some(3), "{pcm}");
+        }
         assert_eq!((of("hw:CARD=Absent"), of("default"), of("pipewire")), (None, None, None));
     }
 }

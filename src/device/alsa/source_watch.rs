@@ -58,6 +58,10 @@ pub struct SourceNews {
     waiting: Mutex<Vec<SourceNotice>>,
     /// Sentences about the inputs that are silent since an earlier look.
     silent: Mutex<Vec<SourceNotice>>,
+    /// The sources at the last look.
+    sources: Mutex<Vec<Source>>,
+    /// The server that chooses the source, because the user has named none.
+    chooser: Option<SoundServer>,
     is_gone: AtomicBool,
 }
 
@@ -71,6 +75,38 @@ impl SourceNews {
     pub fn silent(&self) -> Vec<SourceNotice> {
         lock(&self.silent).clone()
     }
+
+    /// These are the news of the device that replaces the one of `earlier`. A server that chooses another source while the
+    /// device is away has moved the inputs too.
+    pub fn continue_from(&self, earlier: &SourceNews) {
+        let (Some(server), before) = (self.chooser, lock(&earlier.sources).clone()) else { return };
+        let mut sources = lock(&self.sources);
+        if sources.is_empty() {
+            *sources = before;
+        } else {
+            lock(&self.waiting).extend(moved(server, &before, &sources));
+        }
+    }
+
+    /// Notes the sources of a look. Returns those of the look before, and a notice if the server has chosen others.
+    fn see(&self, now: Vec<Source>) -> (Vec<Source>, Option<SourceNotice>) {
+        let mut sources = lock(&self.sources);
+        let before = std::mem::replace(&mut *sources, now);
+        let notice = self.chooser.and_then(|server| moved(server, &before, &sources));
+        (before, notice)
+    }
+}
+
+/// A notice if none of the sources `before` is among those of `now`. The names are compared: a source that was away has another
+/// number.
+fn moved(server: SoundServer, before: &[Source], now: &[Source]) -> Option<SourceNotice> {
+    let is_there = |source: &Source| now.iter().any(|other| other.name == source.name);
+    if before.is_empty() || before.iter().any(is_there) {
+        return None;
+    }
+    let ((was, now), server) = (distinct(before, now), server.name());
+    let text = format!("{server} moved the inputs to another source: they record {now}, no longer {was}");
+    Some(SourceNotice::lost(text))
 }
 
 /// The sound that is watched.
@@ -86,8 +122,6 @@ pub(super) struct StreamWatch {
     server: SoundServer,
     /// The source that the user has named.
     named: Option<String>,
-    /// The sources at the last look.
-    before: Vec<Source>,
 }
 
 /// The watch over an open device. Dropping it ends the thread and does not wait.
@@ -100,7 +134,7 @@ pub(super) struct SourceWatch {
 impl SourceWatch {
     /// Starts the thread; `None` if the system gives none.
     pub(super) fn start(watched: Watched) -> Option<SourceWatch> {
-        let news = Arc::new(SourceNews::default());
+        let news = Arc::new(SourceNews { chooser: watched.chooser(), ..SourceNews::default() });
         let (end, ended) = bounded(0);
         let of_thread = Arc::clone(&news);
         let thread = std::thread::Builder::new().name("source-watch".to_owned());
@@ -190,7 +224,7 @@ fn watch(mut watched: Watched, news: &SourceNews, ended: &Receiver<()>) {
             pace.set_has_events(false);
         }
         let announced = pace.begin();
-        let looked = watched.look();
+        let looked = watched.look(news);
         let answered = looked.as_ref().map_or(Answered::Nothing, Look::answered);
         pace.end(Instant::now(), announced, answered);
         let Some(mut look) = looked else { continue };
@@ -238,50 +272,49 @@ impl Watched {
         }
     }
 
-    fn look(&mut self) -> Option<Look> {
+    /// The server that chooses the source; `None` if the user has named it.
+    fn chooser(&self) -> Option<SoundServer> {
+        match self {
+            Watched::Stream(StreamWatch { server, named: None }) => Some(*server),
+            Watched::Stream(_) | Watched::Jack(_) => None,
+        }
+    }
+
+    fn look(&mut self, news: &SourceNews) -> Option<Look> {
         match self {
             Watched::Jack(jack) => jack.look(),
-            Watched::Stream(stream) => stream.look(),
+            Watched::Stream(stream) => stream.look(news),
         }
     }
 }
 
 impl StreamWatch {
     pub(super) fn new(server: SoundServer, pcm: &str) -> StreamWatch {
-        StreamWatch { server, named: named(pcm).map(|(_, name)| name.to_owned()), before: Vec::new() }
+        StreamWatch { server, named: named(pcm).map(|(_, name)| name.to_owned()) }
     }
 
     /// Asks the server. `None`: the server does not answer or does not know the stream.
-    fn look(&mut self) -> Option<Look> {
+    fn look(&self, news: &SourceNews) -> Option<Look> {
         let sources = self.server.sources_of(std::process::id())?;
-        let (notices, is_gone) = self.judge(sources);
+        let (notices, is_gone) = self.judge(sources, news);
         Some(Look { notices, is_gone, has_connected: false })
     }
 
     /// The notices, and whether the source that the user has named was replaced.
-    fn judge(&mut self, sources: Vec<Source>) -> (Vec<SourceNotice>, bool) {
+    fn judge(&self, sources: Vec<Source>, news: &SourceNews) -> (Vec<SourceNotice>, bool) {
         // A stream without a source gets no frames, and the device notices that.
         if sources.is_empty() {
             return (Vec::new(), false);
         }
-        let before = std::mem::replace(&mut self.before, sources);
-        let server = self.server.name();
-        if let Some(named) = &self.named {
-            if self.before.iter().any(|source| source.is_named(named)) {
-                return (Vec::new(), false);
-            }
-            let (was, now) = distinct(&before, &self.before);
-            let was = if before.is_empty() { named.clone() } else { was };
-            let text =
-                format!("{server} took the source {was} away and gave the inputs the sound of {now} for a moment");
-            return (vec![SourceNotice::lost(text)], true);
-        }
-        if before.is_empty() || before.iter().any(|source| self.before.contains(source)) {
+        let (before, notice) = news.see(sources.clone());
+        let Some(named) = &self.named else { return (notice.into_iter().collect(), false) };
+        if sources.iter().any(|source| source.is_named(named)) {
             return (Vec::new(), false);
         }
-        let (was, now) = distinct(&before, &self.before);
-        let text = format!("{server} moved the inputs to another source: they record {now}, no longer {was}");
-        (vec![SourceNotice::lost(text)], false)
+        let ((was, now), server) = (distinct(&before, &sources), self.server.name());
+        let was = if before.is_empty() { named.clone() } else { was };
+        let text = format!("{server} took the source {was} away and gave the inputs the sound of {now} for a moment");
+        (vec![SourceNotice::lost(text)], true)
     }
 }
 
@@ -303,30 +336,57 @@ fn distinct(one: &[Source], other: &[Source]) -> (String, String) {
 mod tests {
     use super::*;
 
-    fn judged(watch: &mut StreamWatch, sources: &[&str]) -> (Option<String>, bool) {
+    fn news_of(watch: &StreamWatch) -> SourceNews {
+        SourceNews { chooser: Watched::Stream(watch.clone()).chooser(), ..SourceNews::default() }
+    }
+
+    fn judged(watch: &StreamWatch, news: &SourceNews, sources: &[&str]) -> (Option<String>, bool) {
         let sources = sources.iter().map(|name| Source::for_test(name)).collect();
-        let (notices, is_gone) = watch.judge(sources);
+        let (notices, is_gone) = watch.judge(sources, news);
         (notices.into_iter().next().map(|notice| notice.text), is_gone)
     }
 
     #[test]
     fn a_named_source_that_the_server_replaces_is_gone() {
-        let mut watch = StreamWatch::new(SoundServer::PipeWire, "pipewire:NODE=umc,CHANNELS=8");
+        let watch = StreamWatch::new(SoundServer::PipeWire, "pipewire:NODE=umc,CHANNELS=8");
+        let news = news_of(&watch);
         for same in [&["umc"][..], &["umc", "webcam"], &[]] {
-            assert_eq!(judged(&mut watch, same), (None, false));
+            assert_eq!(judged(&watch, &news, same), (None, false));
         }
         let text = "PipeWire took the source The umc and The webcam away and gave the inputs the sound of The other for a moment";
-        assert_eq!(judged(&mut watch, &["other"]), (Some(text.to_owned()), true));
+        assert_eq!(judged(&watch, &news, &["other"]), (Some(text.to_owned()), true));
     }
 
     #[test]
     fn a_server_that_chooses_another_source_is_followed_and_said_once() {
-        let mut watch = StreamWatch::new(SoundServer::PipeWire, "default");
-        assert_eq!(judged(&mut watch, &["umc"]), (None, false));
-        assert_eq!(judged(&mut watch, &[]), (None, false));
-        let text = "PipeWire moved the inputs to another source: they record The webcam, no longer The umc";
-        assert_eq!(judged(&mut watch, &["webcam"]), (Some(text.to_owned()), false));
-        assert_eq!(judged(&mut watch, &["webcam"]), (None, false));
+        let watch = StreamWatch::new(SoundServer::PipeWire, "default");
+        let news = news_of(&watch);
+        assert_eq!(judged(&watch, &news, &["umc"]), (None, false));
+        assert_eq!(judged(&watch, &news, &[]), (None, false));
+        assert_eq!(judged(&watch, &news, &["webcam"]), (Some(MOVED.to_owned()), false));
+        assert_eq!(judged(&watch, &news, &["webcam"]), (None, false));
+    }
+
+    const MOVED: &str = "PipeWire moved the inputs to another source: they record The webcam, no longer The umc";
+
+    /// A device that was opened again knew no earlier source, so another one was recorded and nothing was said.
+    #[test]
+    fn another_source_after_an_outage_is_said_whether_the_first_look_comes_before_the_handover_or_after_it() {
+        let watch = StreamWatch::new(SoundServer::PipeWire, "default");
+        for (source, said) in [("webcam", Some(MOVED.to_owned())), ("umc", None)] {
+            for looks_before in [false, true] {
+                let (earlier, later) = (news_of(&watch), news_of(&watch));
+                judged(&watch, &earlier, &["umc"]);
+                if looks_before {
+                    assert_eq!(judged(&watch, &later, &[source]), (None, false));
+                }
+                later.continue_from(&earlier);
+                let at_look = judged(&watch, &later, &[source]).0;
+                let at_handover = later.take().into_iter().next().map(|notice| notice.text);
+                assert_eq!(at_handover.or(at_look), said, "{source}, {looks_before}");
+                assert_eq!(judged(&watch, &later, &[source]), (None, false));
+            }
+        }
     }
 
     #[test]

@@ -149,23 +149,27 @@ fn open_choice(context: &PanelContext<'_>) -> Choice {
 
 /// Whether a device can be chosen, and a text with its channels or with the reason why not.
 fn availability(listed: &Listed) -> (bool, String) {
-    let side = |of: &Option<Listing>, word: &str| match of {
-        Some(Listing::Free(abilities)) if CHANNELS_ABSURD <= abilities.channels_max as usize => {
-            Some((true, format!("any number {word}")))
-        }
-        Some(Listing::Free(abilities)) => Some((true, format!("{} {word}", abilities.channels_max))),
-        Some(Listing::Busy { holder }) => Some((
-            false,
-            format!("{word} in use by {}", holder.clone().unwrap_or_else(|| "another program".to_owned())),
-        )),
-        Some(Listing::Refused { reason }) => Some((false, format!("{word} refused: {reason}"))),
-        None => None,
+    // A sound server is asked for a card, and for nothing else.
+    let is_asked_for = |side: &Listing| listed.hardware && side.is_asked_for();
+    let side = |of: &Option<Listing>, word: &str| {
+        let of = of.as_ref()?;
+        Some(match of {
+            Listing::Free(abilities) if CHANNELS_ABSURD <= abilities.channels_max as usize => {
+                format!("any number {word}")
+            }
+            Listing::Free(abilities) => format!("{} {word}", abilities.channels_max),
+            Listing::Busy { holder } => {
+                let holder = holder.as_deref().unwrap_or("another program");
+                let asked = if is_asked_for(of) { ", which is asked for it" } else { "" };
+                format!("{word} in use by {holder}{asked}")
+            }
+            Listing::Refused { reason } => format!("{word} refused: {reason}"),
+        })
     };
-    let sides: Vec<(bool, String)> =
-        [side(&listed.capture, "in"), side(&listed.playback, "out")].into_iter().flatten().collect();
-    let free = listed.capture.as_ref().is_some_and(|side| matches!(side, Listing::Free(_)));
-    let details: Vec<String> = sides.into_iter().map(|(_, details)| details).collect();
-    (free, details.join(", "))
+    let can_be_chosen =
+        listed.capture.as_ref().is_some_and(|side| matches!(side, Listing::Free(_)) || is_asked_for(side));
+    let sides = [side(&listed.capture, "in"), side(&listed.playback, "out")];
+    (can_be_chosen, sides.into_iter().flatten().collect::<Vec<_>>().join(", "))
 }
 
 /// Draws a line of the list. Returns whether the user clicked it.
@@ -265,4 +269,27 @@ fn format_choices(ui: &mut Ui, choice: &mut Choice, context: &PanelContext<'_>) 
         let ms = 2000.0 * choice.period as f32 / choice.rate.max(1) as f32;
         ui.label(RichText::new(format!("frames, {ms:.1} ms in and out")).color(theme.quiet));
     });
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The line could not be clicked, so the sound server was never asked for the card.
+    #[test]
+    fn a_card_that_a_sound_server_holds_can_be_chosen_and_one_that_a_recorder_holds_cannot() {
+        let busy = |holder: &str| Listing::Busy { holder: Some(holder.to_owned()) };
+        let listed = |capture, hardware| {
+            let (name, title) = ("alsa:hw:CARD=UMC,DEV=0".to_owned(), "UMC1820, USB Audio".to_owned());
+            availability(&Listed { name, title, hardware, capture: Some(capture), playback: Some(busy("arecord")) })
+        };
+        let (can_be_chosen, text) = listed(busy("pipewire (process 7)"), true);
+        assert_eq!(text, "in in use by pipewire (process 7), which is asked for it, out in use by arecord");
+        assert!(can_be_chosen);
+        assert!(listed(Listing::Busy { holder: None }, true).0);
+        let recorder = (false, "in in use by arecord (process 7), out in use by arecord".to_owned());
+        assert_eq!(listed(busy("arecord (process 7)"), true), recorder);
+        // Nobody is asked for a PCM of the configuration.
+        assert!(!listed(busy("pipewire (process 7)"), false).0);
+    }
 }

@@ -158,6 +158,7 @@ fn configuration(plugin: &Path, folder: &Path) -> String {
         card(&format!("hw_{access}"), "hw", &format!("channels 6 rate 48000 ramp 1 kernel 1 access \"{access}\""));
         card(&format!("hwloop_{access}"), "hwloop", &format!("channels 4 rate 8000 kernel 1 access \"{access}\""));
     }
+    card("slow", "slow", "channels 4 rate 8000 kernel 1 access \"m\"");
     card("step", "step", "channels 6 rate 48000 ramp 1 step 192");
     card("served", "served", "channels 6 rate 48000 ramp 1 step 64 served 1 access \"m\"");
     card("short", "short", "channels 4 rate 8000 periods 3 access \"m\"");

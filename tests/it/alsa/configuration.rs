@@ -157,3 +157,20 @@ fn the_window_takes_another_device_where_the_last_one_is_not_there_and_says_so()
     let note = shown.notices.iter().find(|entry| entry.text.starts_with("alsa:no-such-card: "));
     assert!(note.is_some_and(|note| note.text.contains("is not there; device: ")), "{:?}", shown.notices);
 }
+
+/// A card was replaced by the test tones, and they had the number of inputs that the card was to have.
+#[test]
+fn a_device_that_replaces_the_last_one_does_not_get_its_number_of_inputs() {
+    if !is_readable("alsa::configuration::a_device_that_replaces_the_last_one_does_not_get_its_number_of_inputs") {
+        return;
+    }
+    let place = place();
+    let settings = place.path().join("config/faultless");
+    fs::create_dir_all(&settings).unwrap();
+    for (device, has_its_own) in [("alsa:no-such-card", false), ("virtual", true)] {
+        let text = format!("{{\"device\": \"{device}\", \"inputs\": 3}}");
+        fs::write(settings.join("settings.json"), text).unwrap();
+        let shown = window_of(place.path());
+        assert_eq!((&shown.stage, shown.device.inputs == 3), (&Stage::Open, has_its_own), "{device}");
+    }
+}

@@ -125,6 +125,26 @@ fn the_drift_of_two_cards_is_measured() {
     });
 }
 
+/// The buffer of the outputs filled up first, a third of a second at the usual length.
+#[test]
+fn outputs_of_a_slower_card_are_never_later_than_the_prefill_and_10_ms() {
+    on_a_test_card("alsa::faults::outputs_of_a_slower_card_are_never_later_than_the_prefill_and_10_ms", || {
+        // Slower by 2,500 ppm, or 20 frames a second, so that the test is short.
+        let mut device = open(&super::DeviceSpec { period_frames: Some(1_024), ..super::loop_spec("hwloop_m,slow") });
+        Bus::of("slow").set(8, -2_500);
+        device.start().unwrap();
+        let (mut listener, mut wakes, mut latest) = (Listener::default(), Vec::new(), 0);
+        for _ in 0..200 {
+            wakes.extend(listen(&mut device, &mut listener, 512));
+            latest = latest.max(device.latency().sum());
+        }
+        println!("{wakes:?}, {latest} frames late, {} not heard", device.unheard_frames());
+        let late = latest.saturating_sub(device.prefill_frames() as u64);
+        assert!(late <= 80, "{late} frames late");
+        assert!(2 <= wakes.len() && wakes.iter().all(|wake| *wake == Wake::PlaybackXrun), "{wakes:?}");
+    });
+}
+
 /// Capture waited for room in a playback buffer of three periods. So it was as slow as playback, and lost frames.
 #[test]
 fn a_short_playback_buffer_that_is_slower_or_stuck_costs_output_and_no_captured_frame() {

@@ -134,7 +134,7 @@ fn inputs_come_back_at_once_while_the_outputs_are_busy_and_the_outputs_follow() 
             inputs.plug_in();
             it.until("the inputs are back", |it| it.times("the device is back") == 1);
             assert_eq!((inputs.starts(), outputs.open()), (starts + 1, 0));
-            assert_eq!(it.times("the outputs are gone and silent; the recording continues"), 1, "{:?}", it.told);
+            assert_eq!(it.times("the outputs are gone and silent; the inputs continue"), 1, "{:?}", it.told);
             it.for_ms(300);
             outputs.inject(Fault::None, 0);
             it.until("the outputs are back", |it| it.times("the outputs play again") == 1);
@@ -261,6 +261,115 @@ fn outputs_that_come_back_play_the_frames_of_that_time() {
                 assert!(wrong <= 2 && (begin..stop).contains(&last), "{name}: {heard:?}");
             }
         }
+    });
+}
+
+/// A loss at the moment at which the outputs came back told the length of the outage before.
+#[test]
+fn the_end_of_an_outage_is_told_when_its_length_is_known() {
+    on_a_test_card("alsa::outputs::the_end_of_an_outage_is_told_when_its_length_is_known", || {
+        for (name, _, outputs) in PAIRS {
+            let bus = Bus::of(outputs);
+            let mut device = open(&DeviceSpec { period_frames: Some(128), ..loop_spec(name) });
+            device.start().unwrap();
+            let (mut position, mut before) = (0, 0);
+            // A pause before an attempt to open the outputs is up to 640 ms.
+            for away_ms in [0, 1_500] {
+                play(&mut device, &mut position, |device, _| device.failure().is_none());
+                bus.inject(Fault::UnpluggedForGood, 0);
+                play(&mut device, &mut position, |device, _| device.failure().is_some());
+                let since = Instant::now();
+                play(&mut device, &mut position, |_, _| Duration::from_millis(away_ms) <= since.elapsed());
+                bus.plug_in();
+                // After each wait, as the drive loop asks.
+                while device.failure().is_some() {
+                    assert!(since.elapsed() < Duration::from_secs(20), "{name}: they do not come back");
+                    if device.wait(Duration::from_millis(200)) == Wake::Ready && device.failure().is_some() {
+                        device.cycle(&mut |_, output| output.bytes.fill(0));
+                    }
+                }
+                assert!(before + 800 < device.outage_frames(), "{name}: {before}, {}", device.outage_frames());
+                before = device.outage_frames();
+            }
+        }
+    });
+}
+
+/// The inputs stayed silent until the other program let the outputs go.
+#[test]
+fn inputs_come_back_alone_while_another_program_holds_the_outputs_of_the_same_device() {
+    on_a_test_card(
+        "alsa::outputs::inputs_come_back_alone_while_another_program_holds_the_outputs_of_the_same_device",
+        || {
+            let (place, inputs, outputs) = (place(), Bus::of("hwloop"), Bus::of("loop"));
+            let mut it = Recording::start(&place.path().join("session"), "desk");
+            it.for_ms(200);
+            inputs.inject(Fault::UnpluggedForGood, 0);
+            outputs.inject(Fault::UnpluggedForGood, 0);
+            it.until("the device is gone", |it| it.control.is_device_gone());
+            outputs.inject(Fault::Busy, 0);
+            outputs.plug_in_busy();
+            inputs.plug_in();
+            it.until("the inputs are back", |it| it.times("the device is back") == 1);
+            let words = "came back without its outputs, which are in use by another program";
+            assert_eq!((it.times(words), it.times("it came back with"), outputs.open()), (1, 0, 0), "{:?}", it.told);
+            it.for_ms(300);
+            it.stop_recording();
+            assert_eq!(it.times("the outputs were silent for"), 1, "{:?}", it.told);
+            // The device is not opened again before the outputs are free.
+            let starts = inputs.starts();
+            it.for_ms(2_000);
+            assert_eq!(inputs.starts(), starts, "{:?}", it.told);
+            outputs.inject(Fault::None, 0);
+            it.until("the outputs are back", |it| it.times("the device is back") == 2);
+            assert_eq!((inputs.starts(), outputs.open()), (starts + 1, 1), "{:?}", it.told);
+            it.end(&inputs, &outputs);
+        },
+    );
+}
+
+/// The device was given back to open the outputs, which failed, and the inputs were gone too.
+#[test]
+fn outputs_that_come_back_busy_leave_the_inputs_running() {
+    on_a_test_card("alsa::outputs::outputs_that_come_back_busy_leave_the_inputs_running", || {
+        let (place, inputs, outputs) = (place(), Bus::of("hwloop"), Bus::of("loop"));
+        let mut it = Recording::start(&place.path().join("session"), "desk");
+        it.for_ms(200);
+        outputs.inject(Fault::UnpluggedForGood, 0);
+        it.until("the outputs are gone", |it| it.times("the outputs are gone") == 1);
+        it.stop_recording();
+        let starts = inputs.starts();
+        outputs.inject(Fault::Busy, 0);
+        outputs.plug_in_busy();
+        it.for_ms(2_500);
+        assert_eq!((inputs.starts(), it.control.is_device_gone()), (starts, false), "{:?}", it.told);
+        outputs.inject(Fault::None, 0);
+        it.until("the outputs are back", |it| it.times("the device is back") == 1);
+        it.end(&inputs, &outputs);
+    });
+}
+
+/// The health line said that another program used the card, which lay unplugged on the table.
+#[test]
+fn a_device_that_came_back_busy_and_is_pulled_again_is_not_called_busy() {
+    on_a_test_card("alsa::outputs::a_device_that_came_back_busy_and_is_pulled_again_is_not_called_busy", || {
+        let (place, inputs, outputs) = (place(), Bus::of("hwloop"), Bus::of("loop"));
+        let mut it = Recording::start(&place.path().join("session"), "desk");
+        it.for_ms(200);
+        inputs.inject(Fault::UnpluggedForGood, 0);
+        it.until("the device is gone", |it| it.control.is_device_gone());
+        for times in 1..=2 {
+            inputs.inject(Fault::Busy, 0);
+            inputs.plug_in_busy();
+            it.until("it is called busy", |it| it.control.device_blocked_by().is_some());
+            inputs.inject(Fault::UnpluggedForGood, 0);
+            it.until("it is called away", |it| it.control.device_blocked_by().is_none());
+            assert!(it.control.is_device_gone());
+            assert_eq!(it.times("is back, but in use by another program"), times, "{:?}", it.told);
+        }
+        inputs.plug_in();
+        it.until("it is back", |it| it.times("the device is back") == 1);
+        it.end(&inputs, &outputs);
     });
 }
 

@@ -1,4 +1,5 @@
-//! JACK with its dummy driver, through the ALSA plugin of JACK. Thread: test.
+//! JACK with its dummy driver, through the ALSA plugin of JACK. libjack has room for eight servers on a machine, so a process of
+//! tests starts four at most at one time. Thread: test.
 
 use super::evidence::recorder;
 use super::overdub::{lies_where_it_was_heard, lies_where_it_was_heard_with};
@@ -12,6 +13,7 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
+use std::sync::{Condvar, Mutex};
 use std::time::{Duration, Instant};
 use tempfile::TempDir;
 
@@ -20,6 +22,32 @@ struct Jack {
     folder: TempDir,
     name: String,
     _service: Service,
+    /// The last field, because the server must have ended before the next one starts.
+    _turn: Turn,
+}
+
+/// Servers of this process that run at one time.
+const RUNNING_MAX: u32 = 4;
+
+static RUNNING: Mutex<u32> = Mutex::new(0);
+static ENDED: Condvar = Condvar::new();
+
+/// The right to run a server. Dropping it lets the next one start.
+struct Turn;
+
+impl Turn {
+    fn wait() -> Turn {
+        let mut running = ENDED.wait_while(RUNNING.lock().unwrap(), |running| RUNNING_MAX <= *running).unwrap();
+        *running += 1;
+        Turn
+    }
+}
+
+impl Drop for Turn {
+    fn drop(&mut self) {
+        *RUNNING.lock().unwrap() -= 1;
+        ENDED.notify_one();
+    }
 }
 
 /// Servers that this process has started. Tests of one process run at the same time, and each has a server of its own.
@@ -29,6 +57,7 @@ impl Jack {
     fn start(period: usize) -> Result<Jack, String> {
         installed(&["jackd", "jack_lsp", "arecord"]).or_else(|_| installed(&["jackd", "arecord"]))?;
         module("jack")?;
+        let turn = Turn::wait();
         let folder = tempfile::tempdir().map_err(|e| e.to_string())?;
         let ports = |kind: &str| format!("{{ 0 system:{kind}_1 1 system:{kind}_2 }}");
         fs::write(
@@ -53,7 +82,7 @@ impl Jack {
         server.env("JACK_NO_AUDIO_RESERVATION", "1").env_remove("DBUS_SESSION_BUS_ADDRESS");
         let log = folder.path().join("jackd.log");
         let service = spawn(&mut server, &log);
-        let jack = Jack { folder, name, _service: service };
+        let jack = Jack { folder, name, _service: service, _turn: turn };
         await_ready("jackd", || {
             let mut question = Command::new("arecord");
             question.args(["-q", "-D", "two", "-f", "FLOAT_LE", "-c", "2", "-r", "48000", "-d", "1", "/dev/null"]);
@@ -386,7 +415,7 @@ fn a_jack_that_ends_while_it_is_recorded_leaves_the_terminal_to_the_program() {
     };
     let place = place();
     let recorder = recording(&server, &place.path().join("session"), "--device alsa:two,-");
-    let Jack { folder: _folder, name: _, _service: service } = server;
+    let Jack { folder: _folder, name: _, _service: service, _turn } = server;
     drop(service);
     await_words(&recorder, "the device is gone");
     std::thread::sleep(Duration::from_secs(3));

@@ -368,6 +368,36 @@ fn a_source_of_pipewire_that_goes_away_is_silence_and_said_until_it_is_back() {
     assert!(err.contains(text) == (status == Some(1)), "{err}");
 }
 
+/// The source was another one after the outage, nothing was said, and the status was 0.
+#[test]
+fn a_source_of_pipewires_choice_that_is_another_one_after_an_outage_is_said_and_the_recording_fails() {
+    const NAME: &str = "servers::pipewire::a_source_of_pipewires_choice_that_is_another_one_after_an_outage_is_said_and_the_recording_fails";
+    let started = PipeWire::start_with(1024, &format!("load_module(\"metadata\")\n{MANAGER}"));
+    let mut server = match started.and_then(|server| installed(&["pw-dump"]).map(|()| server)) {
+        Ok(server) => server,
+        Err(reason) => return skip(NAME, &reason),
+    };
+    let place = place();
+    let first = source(&server, "first");
+    // WirePlumber chooses it a moment later.
+    std::thread::sleep(Duration::from_secs(1));
+    let mut recorder =
+        faultless("record", &place.path().join("session"), "--json --device alsa:pipewire,- --inputs 2 --seconds 16");
+    let recorder = server.lead(&mut recorder).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    std::thread::sleep(Duration::from_secs(4));
+    // The source ends with the server. The next server has its sinks alone, and chooses the sound of one of them.
+    server.kill();
+    drop(first);
+    std::thread::sleep(Duration::from_secs(2));
+    server.start_again();
+    let (report, err, status) = report_of(recorder);
+    assert!(err.contains("the device is gone (") && err.contains("the device is back"), "{err}");
+    let losses = report["source_losses"].as_array().unwrap();
+    let is_said = |line: &serde_json::Value| line.as_str().is_some_and(|line| line.contains("no longer The first"));
+    assert_eq!(losses.iter().filter(|line| is_said(line)).count(), 1, "{report}");
+    assert_eq!(status, Some(1), "{err}");
+}
+
 #[test]
 fn a_source_that_pipewire_does_not_have_is_refused_with_those_that_it_has() {
     const NAME: &str = "servers::pipewire::a_source_that_pipewire_does_not_have_is_refused_with_those_that_it_has";
@@ -420,9 +450,32 @@ fn the_source_that_the_desktop_has_chosen_is_opened_by_its_name_with_all_its_cha
 #[test]
 fn outputs_come_back_during_a_recording_when_pipewire_is_killed_and_started_again() {
     let test = "servers::pipewire::outputs_come_back_during_a_recording_when_pipewire_is_killed_and_started_again";
+    if let Some(ended) = killed_and_started_again("two", test) {
+        let times = |words: &str| ended.err.matches(words).count();
+        assert_eq!((times("the outputs are gone"), times("the outputs play again")), (2, 2), "{}", ended.err);
+        assert_eq!((times("the device is gone"), &ended.json()["frames_lost"]), (0, &0.into()), "{}", ended.err);
+    }
+}
+
+/// They ran dry before the audio thread had them, and were restarted with twice the latency.
+#[test]
+fn outputs_that_are_named_come_back_without_another_underrun() {
+    let test = "servers::pipewire::outputs_that_are_named_come_back_without_another_underrun";
+    if let Some(ended) = killed_and_started_again("pipewire:NODE=two", test) {
+        assert_eq!(ended.err.matches("the outputs play again").count(), 2, "{}", ended.err);
+        // Each outage begins with one.
+        assert!(ended.json()["playback_xruns"].as_u64().is_some_and(|times| times <= 2), "{}", ended.err);
+    }
+}
+
+/// Records a card while `outputs` play, kills the server twice, and starts it again. `None` if the test is skipped.
+fn killed_and_started_again(outputs: &str, test: &str) -> Option<Run> {
     let (mut server, plugin) = match (PipeWire::start(256), plugin()) {
         (Ok(server), Ok(plugin)) => (server, plugin),
-        (Err(reason), _) | (_, Err(reason)) => return skip(test, &reason),
+        (Err(reason), _) | (_, Err(reason)) => {
+            skip(test, &reason);
+            return None;
+        }
     };
     // The inputs are a card with a clock of its own.
     let (card, config) = (server.folder.path().join("card"), server.folder.path().join("asound.conf"));
@@ -431,7 +484,7 @@ fn outputs_come_back_during_a_recording_when_pipewire_is_killed_and_started_agai
     fs::write(&config, format!("{text}pcm_type.clk {{ lib \"{}\" }}\n{card}", plugin.display())).unwrap();
     let place = place();
     let folder = place.path().join("session");
-    let mut program = record(&folder, "--device alsa:card,two --inputs 2 --play-along");
+    let mut program = record(&folder, &format!("--device alsa:card,{outputs} --inputs 2 --play-along"));
     server.lead(&mut program);
     let program = start(program);
     let is_connected = |server: &PipeWire| server.ports("-l").contains("|<- ALSA Playback:");
@@ -447,8 +500,5 @@ fn outputs_come_back_during_a_recording_when_pipewire_is_killed_and_started_agai
     }
     std::thread::sleep(Duration::from_millis(1_500));
     program.signal("TERM");
-    let ended = program.wait(PATIENCE);
-    let times = |words: &str| ended.err.matches(words).count();
-    assert_eq!((times("the outputs are gone"), times("the outputs play again")), (2, 2), "{}", ended.err);
-    assert_eq!((times("the device is gone"), &ended.json()["frames_lost"]), (0, &0.into()), "{}", ended.err);
+    Some(program.wait(PATIENCE))
 }
