@@ -159,6 +159,13 @@ impl Shell {
         commands
     }
 
+    /// Applies the levels of a snapshot to all meters, at `now` seconds. Call it for every snapshot, also while nothing is
+    /// drawn: a peak is in few snapshots, and must light its clip lamp.
+    pub fn update_meters(&mut self, snapshot: &Snapshot, now: f64) {
+        self.bar.update_meters(snapshot, now);
+        self.tracks.update_meters(snapshot, now);
+    }
+
     /// The actions of the keys that were pressed. Keys are text while a text field has the focus. Esc first closes what is
     /// open.
     fn take_keys(&mut self, ui: &Ui, snapshot: &Snapshot) -> Vec<Action> {
@@ -470,6 +477,7 @@ mod tests {
             step(shell, frame);
             let started = cpu_ms();
             let mut out = ctx.run_ui(input, |ui| {
+                shell.update_meters(snapshot, ui.input(|input| input.time));
                 shell.show(ui, snapshot, LiveSources { waves: waves.as_mut(), ..LiveSources::default() });
             });
             let shapes = std::mem::take(&mut out.shapes);
