@@ -439,15 +439,12 @@ fn use_inputs(control: &mut Control) -> Result<(), ControlError> {
     let inputs = control.inputs_now();
     let wanted = || recordable(control.session());
     let mut chosen: Vec<TrackId> = wanted().filter(|track| has_inputs(track, inputs)).map(Track::id).collect();
+    let mut given = Vec::new();
     if chosen.is_empty() {
         chosen = wanted().map(Track::id).take(inputs).collect();
-        for (input, track) in chosen.iter().enumerate() {
-            control.edit(Edit::Inputs(*track, vec![input as u32]))?;
-        }
+        given = chosen.iter().enumerate().map(|(input, track)| (*track, vec![input as u32])).collect();
     }
-    let others = control.session().track_ids().filter(|id| !chosen.contains(id)).collect();
-    control.edit(Edit::Arm(others, false))?;
-    control.edit(Edit::Arm(chosen, true))
+    control.edit(Edit::ArmOnly(chosen, given))
 }
 
 #[cfg(test)]
