@@ -44,11 +44,20 @@ enum Noted {
     Removal(usize, &'static str),
     Discard,
     Restore,
+    /// The range is cleared that these switches need, so they are off.
+    SwitchedOff(&'static str),
 }
 
 impl Noted {
-    fn of(command: &Command) -> Option<Noted> {
+    /// The note that the command needs. `transport`: the requests before it.
+    fn of(command: &Command, transport: &TransportRequests) -> Option<Noted> {
         Some(match command {
+            Command::Range(range) if valid_range(*range).is_none() => match (transport.loops, transport.punches) {
+                (true, true) => Noted::SwitchedOff("Loop and Punch are"),
+                (true, false) => Noted::SwitchedOff("Loop is"),
+                (false, true) => Noted::SwitchedOff("Punch is"),
+                (false, false) => return None,
+            },
             Command::Undo => Noted::Undo,
             Command::Redo => Noted::Redo,
             Command::Edit(Edit::RemoveTracks(ids)) => Noted::Removal(ids.len(), "track"),
@@ -85,7 +94,7 @@ impl App {
         };
         let is_user = !matches!(command, Command::Notice(..) | Command::RescanDevices | Command::Settings(_));
         let loops = matches!(command, Command::Record) && self.transport.loops;
-        let noted = Noted::of(&command);
+        let noted = Noted::of(&command, &self.transport);
         match self.check_owner(&command).and_then(|()| self.carry_out(command)) {
             Ok(()) if is_user => {
                 self.answers = self.answers.cleared();
@@ -123,6 +132,9 @@ impl App {
                 format!("{} removed; Undo brings {them} back", counted(*number as u64, thing))
             }
             Noted::Discard => "The recording is in the trash; Undo brings it back".to_owned(),
+            Noted::SwitchedOff(switches) => {
+                format!("{switches} off: the range is cleared; drag a new one in the ruler")
+            }
             Noted::Restore => "Back among the takes; click a take there to use it".to_owned(),
         })
     }
@@ -147,10 +159,13 @@ impl App {
                 locate(control, transport, end)
             })?,
             Command::Range(range) => self.with_control(|control, transport| {
-                transport.range = range.filter(|(from, to)| from < to);
+                transport.range = valid_range(range);
                 if transport.loops {
                     control.set_loop(transport.range);
                 }
+                // A lit Punch promises an end of the recording, and there is none without a range.
+                transport.loops &= transport.range.is_some();
+                transport.punches &= transport.range.is_some();
                 Ok(())
             })?,
             Command::Loop(on) => self.with_control(|control, transport| {
@@ -350,6 +365,11 @@ fn locked(control: &Control, subject: &str) -> ControlError {
     } else {
         "The recording is locked. Hold Stop or Esc to end it".to_owned()
     })
+}
+
+/// The range, unless it is empty.
+fn valid_range(range: Option<(FramePos, FramePos)>) -> Option<(FramePos, FramePos)> {
+    range.filter(|(from, to)| from < to)
 }
 
 /// Refuses to switch something on that needs a range.
