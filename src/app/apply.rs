@@ -6,6 +6,7 @@
 use super::build_snapshot::{TransportRequests, has_inputs, recordable};
 use super::command::Command;
 use super::jobs::{ExportRequest, StressRequest};
+use super::settings::STOP_KEYS;
 use super::settings_change::SettingsChange;
 use super::snapshot::{Cure, EventEntry, Note, Refusal, Stage};
 use super::{App, OpenState};
@@ -95,7 +96,8 @@ impl App {
         let is_user = !matches!(command, Command::Notice(..) | Command::RescanDevices | Command::Settings(_));
         let loops = matches!(command, Command::Record) && self.transport.loops;
         let noted = Noted::of(&command, &self.transport);
-        match self.check_owner(&command).and_then(|()| self.carry_out(command)) {
+        let allowed = self.check_owner(&command).and_then(|()| self.check_lock(&command));
+        match allowed.and_then(|()| self.carry_out(command)) {
             Ok(()) if is_user => {
                 self.answers = self.answers.cleared();
                 if let Some(text) = noted.and_then(|noted| self.note_text(&noted)) {
@@ -255,13 +257,25 @@ impl App {
         Ok(())
     }
 
+    /// Refuses to play and to record while a pass runs.
+    fn check_lock(&self, command: &Command) -> Result<(), ControlError> {
+        let subject = match command {
+            Command::Record => "record",
+            Command::Play | Command::PlayOrStop => "play",
+            _ => return Ok(()),
+        };
+        match &self.state {
+            OpenState::Open(control) if control.is_recording() => {
+                Err(locked(control, subject, self.settings.keys.get(STOP_KEYS).map(String::as_str)))
+            }
+            OpenState::Open(_) | OpenState::Empty(_) => Ok(()),
+        }
+    }
+
     /// Records every armed track; if none is armed, arms all of them first.
     fn record(&mut self) -> Result<(), ControlError> {
         let pre_roll = self.settings.pre_roll_ms;
         self.with_control(|control, transport| {
-            if control.is_recording() {
-                return Err(locked(control, "record"));
-            }
             if transport.loops {
                 // A pass runs on without end. Playback beside it must not jump back.
                 let text = "record: Loop is on, and a loop cannot be recorded yet; switch Loop off (L) first";
@@ -357,14 +371,20 @@ fn nothing_open(stage: &Stage) -> ControlError {
     ControlError::State(text.to_owned())
 }
 
-/// The reason why the transport does not obey during a pass.
-fn locked(control: &Control, subject: &str) -> ControlError {
+/// The reason why the transport does not obey during a pass. `stop_keys`: the user's keys for Stop.
+fn locked(control: &Control, subject: &str, stop_keys: Option<&str>) -> ControlError {
     let is_over = control.pass_status().is_some_and(|pass| pass.has_ended());
     ControlError::State(if is_over {
         format!("{subject}: the recording is being finished; try again in a moment")
     } else {
-        "The recording is locked. Hold Stop or Esc to end it".to_owned()
+        format!("The recording is locked. Hold {} to end it", stop_and_key(stop_keys))
     })
+}
+
+/// Stop and its key, as a text.
+fn stop_and_key(keys: Option<&str>) -> String {
+    let first = keys.unwrap_or("Escape").split_whitespace().next().unwrap_or_default();
+    if first.is_empty() { "Stop".to_owned() } else { format!("Stop or {}", first.replace("Escape", "Esc")) }
 }
 
 /// The range, unless it is empty.
@@ -388,9 +408,6 @@ fn locate(control: &mut Control, transport: &mut TransportRequests, to: FramePos
 
 /// Plays from the playhead. Right after a recording, and where nothing is left to play, plays what was recorded last.
 fn play(control: &mut Control, transport: &mut TransportRequests) -> Result<(), ControlError> {
-    if control.is_recording() {
-        return Err(locked(control, "play"));
-    }
     let at = FramePos(control.published().position.load(Relaxed));
     let replays = std::mem::take(&mut transport.replays) || control.session().end() <= at;
     let start = last_pass_start(control.session(), transport.last_pass);
@@ -436,9 +453,6 @@ fn last_pass_start(session: &Session, recorded: Option<u32>) -> Option<FramePos>
 }
 
 fn play_or_stop(control: &mut Control, transport: &mut TransportRequests) -> Result<(), ControlError> {
-    if control.is_recording() {
-        return Err(locked(control, "play"));
-    }
     let rolls = match control.published().motion() {
         Motion::Rolling => true,
         Motion::Stopped | Motion::Stopping => false,
@@ -495,6 +509,12 @@ mod tests {
         assert_eq!((unseen(&app), app.notices[0].seen), (1, false));
         app.apply(Command::AcknowledgeLine);
         assert_eq!(unseen(&app), 0);
+    }
+
+    #[test]
+    fn a_locked_recording_names_the_key_that_ends_it() {
+        let texts = [None, Some("F9 Escape"), Some("Ctrl+Escape"), Some("")].map(stop_and_key);
+        assert_eq!(texts, ["Stop or Esc", "Stop or F9", "Stop or Ctrl+Esc", "Stop"]);
     }
 
     /// The card said "no session and no device is open; choose a device", and so did an event.

@@ -37,9 +37,9 @@ impl BarState {
         self.hold.is_on() || self.master.iter().any(|meter| !meter.is_at_rest())
     }
 
-    /// The Esc that is down has closed something. It does not count for a long press.
-    pub fn ignore_escape(&mut self) {
-        self.hold.ignores_escape = true;
+    /// The key of Stop, if it is down, is meant for something else. It does not count for a long press until it is released.
+    pub fn ignore_stop_key(&mut self) {
+        self.hold.ignores_key = true;
     }
 
     /// Applies the levels of a snapshot to the master meter, at `now` seconds.
