@@ -4,6 +4,9 @@ use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::str::FromStr;
 
+/// Samples from this value on count as full scale. It is the highest 16-bit value, 0.0003 dB below 1.0.
+pub const FULL_SCALE: f32 = 32767.0 / 32768.0;
+
 /// Sample format of a take: little endian, frames of `channels` samples without padding.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]

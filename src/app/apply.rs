@@ -6,6 +6,7 @@
 use super::build_snapshot::{TransportRequests, has_inputs, recordable};
 use super::command::Command;
 use super::jobs::{ExportRequest, StressRequest};
+use super::settings::STOP_KEYS;
 use super::settings_change::SettingsChange;
 use super::snapshot::{Cure, EventEntry, Note, Refusal, Stage};
 use super::{App, OpenState};
@@ -44,11 +45,20 @@ enum Noted {
     Removal(usize, &'static str),
     Discard,
     Restore,
+    /// The range is cleared that these switches need, so they are off.
+    SwitchedOff(&'static str),
 }
 
 impl Noted {
-    fn of(command: &Command) -> Option<Noted> {
+    /// The note that the command needs. `transport`: the requests before it.
+    fn of(command: &Command, transport: &TransportRequests) -> Option<Noted> {
         Some(match command {
+            Command::Range(range) if valid_range(*range).is_none() => match (transport.loops, transport.punches) {
+                (true, true) => Noted::SwitchedOff("Loop and Punch are"),
+                (true, false) => Noted::SwitchedOff("Loop is"),
+                (false, true) => Noted::SwitchedOff("Punch is"),
+                (false, false) => return None,
+            },
             Command::Undo => Noted::Undo,
             Command::Redo => Noted::Redo,
             Command::Edit(Edit::RemoveTracks(ids)) => Noted::Removal(ids.len(), "track"),
@@ -85,8 +95,9 @@ impl App {
         };
         let is_user = !matches!(command, Command::Notice(..) | Command::RescanDevices | Command::Settings(_));
         let loops = matches!(command, Command::Record) && self.transport.loops;
-        let noted = Noted::of(&command);
-        match self.check_owner(&command).and_then(|()| self.carry_out(command)) {
+        let noted = Noted::of(&command, &self.transport);
+        let allowed = self.check_owner(&command).and_then(|()| self.check_lock(&command));
+        match allowed.and_then(|()| self.carry_out(command)) {
             Ok(()) if is_user => {
                 self.answers = self.answers.cleared();
                 if let Some(text) = noted.and_then(|noted| self.note_text(&noted)) {
@@ -123,6 +134,9 @@ impl App {
                 format!("{} removed; Undo brings {them} back", counted(*number as u64, thing))
             }
             Noted::Discard => "The recording is in the trash; Undo brings it back".to_owned(),
+            Noted::SwitchedOff(switches) => {
+                format!("{switches} off: the range is cleared; drag a new one in the ruler")
+            }
             Noted::Restore => "Back among the takes; click a take there to use it".to_owned(),
         })
     }
@@ -147,10 +161,13 @@ impl App {
                 locate(control, transport, end)
             })?,
             Command::Range(range) => self.with_control(|control, transport| {
-                transport.range = range.filter(|(from, to)| from < to);
+                transport.range = valid_range(range);
                 if transport.loops {
                     control.set_loop(transport.range);
                 }
+                // A lit Punch promises an end of the recording, and there is none without a range.
+                transport.loops &= transport.range.is_some();
+                transport.punches &= transport.range.is_some();
                 Ok(())
             })?,
             Command::Loop(on) => self.with_control(|control, transport| {
@@ -240,13 +257,25 @@ impl App {
         Ok(())
     }
 
+    /// Refuses to play and to record while a pass runs.
+    fn check_lock(&self, command: &Command) -> Result<(), ControlError> {
+        let subject = match command {
+            Command::Record => "record",
+            Command::Play | Command::PlayOrStop => "play",
+            _ => return Ok(()),
+        };
+        match &self.state {
+            OpenState::Open(control) if control.is_recording() => {
+                Err(locked(control, subject, self.settings.keys.get(STOP_KEYS).map(String::as_str)))
+            }
+            OpenState::Open(_) | OpenState::Empty(_) => Ok(()),
+        }
+    }
+
     /// Records every armed track; if none is armed, arms all of them first.
     fn record(&mut self) -> Result<(), ControlError> {
         let pre_roll = self.settings.pre_roll_ms;
         self.with_control(|control, transport| {
-            if control.is_recording() {
-                return Err(locked(control, "record"));
-            }
             if transport.loops {
                 // A pass runs on without end. Playback beside it must not jump back.
                 let text = "record: Loop is on, and a loop cannot be recorded yet; switch Loop off (L) first";
@@ -353,14 +382,25 @@ fn nothing_open(stage: &Stage) -> ControlError {
     ControlError::State(text.to_owned())
 }
 
-/// The reason why the transport does not obey during a pass.
-fn locked(control: &Control, subject: &str) -> ControlError {
+/// The reason why the transport does not obey during a pass. `stop_keys`: the user's keys for Stop.
+fn locked(control: &Control, subject: &str, stop_keys: Option<&str>) -> ControlError {
     let is_over = control.pass_status().is_some_and(|pass| pass.has_ended());
     ControlError::State(if is_over {
         format!("{subject}: the recording is being finished; try again in a moment")
     } else {
-        "The recording is locked. Hold Stop or Esc to end it".to_owned()
+        format!("The recording is locked. Hold {} to end it", stop_and_key(stop_keys))
     })
+}
+
+/// Stop and its key, as a text.
+fn stop_and_key(keys: Option<&str>) -> String {
+    let first = keys.unwrap_or("Escape").split_whitespace().next().unwrap_or_default();
+    if first.is_empty() { "Stop".to_owned() } else { format!("Stop or {}", first.replace("Escape", "Esc")) }
+}
+
+/// The range, unless it is empty.
+fn valid_range(range: Option<(FramePos, FramePos)>) -> Option<(FramePos, FramePos)> {
+    range.filter(|(from, to)| from < to)
 }
 
 /// Refuses to switch something on that needs a range.
@@ -379,9 +419,6 @@ fn locate(control: &mut Control, transport: &mut TransportRequests, to: FramePos
 
 /// Plays from the playhead. Right after a recording, and where nothing is left to play, plays what was recorded last.
 fn play(control: &mut Control, transport: &mut TransportRequests) -> Result<(), ControlError> {
-    if control.is_recording() {
-        return Err(locked(control, "play"));
-    }
     let at = FramePos(control.published().position.load(Relaxed));
     let replays = std::mem::take(&mut transport.replays) || control.session().end() <= at;
     let start = last_pass_start(control.session(), transport.last_pass);
@@ -427,9 +464,6 @@ fn last_pass_start(session: &Session, recorded: Option<u32>) -> Option<FramePos>
 }
 
 fn play_or_stop(control: &mut Control, transport: &mut TransportRequests) -> Result<(), ControlError> {
-    if control.is_recording() {
-        return Err(locked(control, "play"));
-    }
     let rolls = match control.published().motion() {
         Motion::Rolling => true,
         Motion::Stopped | Motion::Stopping => false,
@@ -450,15 +484,12 @@ fn use_inputs(control: &mut Control) -> Result<(), ControlError> {
     let inputs = control.inputs_now();
     let wanted = || recordable(control.session());
     let mut chosen: Vec<TrackId> = wanted().filter(|track| has_inputs(track, inputs)).map(Track::id).collect();
+    let mut given = Vec::new();
     if chosen.is_empty() {
         chosen = wanted().map(Track::id).take(inputs).collect();
-        for (input, track) in chosen.iter().enumerate() {
-            control.edit(Edit::Inputs(*track, vec![input as u32]))?;
-        }
+        given = chosen.iter().enumerate().map(|(input, track)| (*track, vec![input as u32])).collect();
     }
-    let others = control.session().track_ids().filter(|id| !chosen.contains(id)).collect();
-    control.edit(Edit::Arm(others, false))?;
-    control.edit(Edit::Arm(chosen, true))
+    control.edit(Edit::ArmOnly(chosen, given))
 }
 
 #[cfg(test)]
@@ -516,6 +547,12 @@ mod tests {
         app.apply(Command::Settings(vec![SettingsChange::Mirror(None)]));
         assert_eq!(are_used(&app), [false, true]);
         app.take_control().unwrap().close();
+    }
+
+    #[test]
+    fn a_locked_recording_names_the_key_that_ends_it() {
+        let texts = [None, Some("F9 Escape"), Some("Ctrl+Escape"), Some("")].map(stop_and_key);
+        assert_eq!(texts, ["Stop or Esc", "Stop or F9", "Stop or Ctrl+Esc", "Stop"]);
     }
 
     /// The card said "no session and no device is open; choose a device", and so did an event.

@@ -14,8 +14,9 @@ use crate::limits::DATA_OFFSET;
 use crate::message::Motion;
 use crate::message::published::{MeterCell, Published};
 use crate::message::replica::Replica;
-use crate::session::{Monitor, Session, Track};
+use crate::session::{Monitor, Session, TakeId, Track, TrackId};
 use crate::time::{FramePos, Frames};
+use std::collections::HashSet;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
@@ -132,8 +133,8 @@ impl App {
                 (snapshot.undo, snapshot.redo) = (undo.map(str::to_owned), redo.map(str::to_owned));
                 let pass = control.pass_status();
                 snapshot.transport = transport(control, pass, &self.transport);
-                let records = snapshot.transport.pass.is_some();
-                snapshot.set_meters(meters(control, &snapshot.session, records));
+                let recorded = snapshot.transport.pass.as_ref().map(|pass| Arc::clone(&pass.takes));
+                snapshot.set_meters(meters(control, &snapshot.session, recorded.as_ref().map(|takes| &takes[..])));
                 snapshot.device = device(control, &self.session_info.title);
                 read_figures(control, &mut self.session_info);
                 snapshot.figures = self.session_info.figures.clone();
@@ -156,7 +157,7 @@ impl App {
             position: FramePos(published.position.load(Relaxed)),
             frames: pass.as_ref().map_or(Frames(0), |pass| pass.frames),
         };
-        (playhead, meters(control, control.session(), pass.is_some()))
+        (playhead, meters(control, control.session(), pass.as_ref().map(|pass| &pass.takes[..])))
     }
 
     /// The set of inputs, tracks and takes to which live values belong.
@@ -348,8 +349,9 @@ fn transport(control: &Control, pass: Option<PassStatus>, requests: &TransportRe
     }
 }
 
-/// Reads every meter. Reading resets the peaks, so what is read goes to every front end. `records`: whether a pass runs.
-fn meters(control: &Control, session: &Session, records: bool) -> Meters {
+/// Reads every meter. Reading resets the peaks, so what is read goes to every front end. `recorded`: the takes of the pass
+/// that runs.
+fn meters(control: &Control, session: &Session, recorded: Option<&[(TrackId, TakeId)]>) -> Meters {
     let published = control.published();
     // Nobody writes the meters of a device that is gone: their last values would look alive.
     let is_gone = control.is_device_gone();
@@ -358,14 +360,11 @@ fn meters(control: &Control, session: &Session, records: bool) -> Meters {
         if is_gone { Meter::default() } else { meter }
     };
     let rolls = published.motion() != Motion::Stopped;
+    let in_pass: HashSet<TrackId> = recorded.into_iter().flatten().map(|(track, _)| *track).collect();
     let mut meters = Meters { inputs: published.inputs.iter().map(meter).collect(), ..Meters::default() };
     for (slot, track) in session.tracks().iter().enumerate() {
         let played = published.tracks.get(slot).map(meter).unwrap_or_default();
-        let input = match track.monitor {
-            Monitor::Input => true,
-            Monitor::Disk => !rolls,
-            Monitor::Auto => !rolls || (records && track.armed),
-        };
+        let input = shows_input(track, rolls, recorded.is_some(), in_pass.contains(&track.id()));
         let inputs = track.inputs().iter().filter_map(|input| meters.inputs.get(*input as usize));
         let loudest = inputs.fold(Meter::default(), |a, b| Meter { peak: a.peak.max(b.peak), rms: a.rms.max(b.rms) });
         meters.tracks.push(if input { loudest } else { played });
@@ -379,6 +378,16 @@ fn meters(control: &Control, session: &Session, records: bool) -> Meters {
         }
     }
     meters
+}
+
+/// Whether the meter of a track shows its input. `in_pass`: the pass that runs records this track, armed or not.
+fn shows_input(track: &Track, rolls: bool, records: bool, in_pass: bool) -> bool {
+    let monitored = match track.monitor {
+        Monitor::Input => true,
+        Monitor::Disk => false,
+        Monitor::Auto => records && track.armed,
+    };
+    in_pass || !rolls || monitored
 }
 
 fn device(control: &Control, title: &str) -> DeviceView {
@@ -461,6 +470,20 @@ mod tests {
         let bytes = |device_inputs| bytes_per_second(&snapshot, device_inputs) as u64;
         assert_eq!([bytes(8), bytes(24), bytes(usize::MAX)], [8, 24, 24].map(|tracks| tracks * 3 * 48_000));
         assert_eq!(bytes(0), 24 * 3 * 48_000, "Record would record nothing: the room is that of all tracks");
+    }
+
+    /// The meter of a track that monitors its takes was empty while the track was recorded, and its clip lamp stayed dark.
+    #[test]
+    fn the_meter_of_a_recorded_track_shows_its_input_whatever_it_monitors() {
+        let mut session = Session::new(uuid::Uuid::nil(), "gig", "", SampleRate(48_000), TakeFormat::S24);
+        let id = session.add_track("In 1", &[0]).unwrap();
+        for monitor in [Monitor::Auto, Monitor::Input, Monitor::Disk] {
+            session.track_mut(id).unwrap().monitor = monitor;
+            let track = session.track(id).unwrap();
+            assert!(!track.armed && shows_input(track, true, true, true), "{monitor:?}");
+            assert_eq!(shows_input(track, true, true, false), monitor == Monitor::Input, "{monitor:?}: it plays");
+            assert!(shows_input(track, false, false, false), "{monitor:?}: nothing rolls");
+        }
     }
 
     #[test]

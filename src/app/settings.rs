@@ -191,6 +191,9 @@ fn store_offset_in(folder: &Path, key: &str, offset: i64) -> Result<(), String> 
 /// The name of the settings file.
 const FILE: &str = "settings.json";
 
+/// The name of Stop in [`Settings::keys`].
+pub const STOP_KEYS: &str = "Stop";
+
 /// The folder of the user's settings file.
 pub fn user_folder() -> Option<PathBuf> {
     dirs::config_dir().map(|config| config.join("faultless"))

@@ -5,6 +5,7 @@
 use super::live_line::{LiveLine, columns_of};
 use crate::app::terminal::TerminalApp;
 use crate::control::{Control, report};
+use crate::format::FULL_SCALE;
 use crate::message::published::{MeterCell, NO_PASS};
 use crate::time::{Clock, Frames};
 use std::sync::atomic::Ordering::Relaxed;
@@ -116,7 +117,7 @@ fn shared(peaks: &[f32], most: usize) -> impl Iterator<Item = f32> {
 fn bar(peak: f32) -> char {
     const STEPS: [char; 8] = ['▁', '▂', '▃', '▄', '▅', '▆', '▇', '█'];
     match peak {
-        peak if peak >= 1.0 => '!',
+        peak if FULL_SCALE <= peak => '!',
         peak if peak <= 0.0 => ' ',
         peak => STEPS[(8.0 + 20.0 * peak.log10() / 6.0).clamp(0.0, 7.0) as usize],
     }

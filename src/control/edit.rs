@@ -15,8 +15,12 @@ use std::time::{Duration, Instant};
 pub enum Edit {
     /// Arms or disarms. The pass that is on keeps its tracks.
     Arm(Vec<TrackId>, bool),
+    /// Arms these tracks and no others, after it has given inputs to some tracks.
+    ArmOnly(Vec<TrackId>, Vec<(TrackId, Vec<u32>)>),
     Mute(Vec<TrackId>, bool),
     Solo(Vec<TrackId>, bool),
+    /// Solos these tracks and no others.
+    SoloOnly(Vec<TrackId>),
     /// Sets whether a track plays its takes or its input.
     Monitor(Vec<TrackId>, Monitor),
     /// Sets the inputs of a track: one or two device channels, counted from 0.
@@ -32,8 +36,8 @@ pub enum Edit {
     MoveTrack(TrackId, usize),
     /// Adds a track for these device channels; `None`: for the first input that no track has.
     AddTrack(Option<Vec<u32>>),
-    /// Adds a copy of this track below it, without regions and takes.
-    DuplicateTrack(TrackId),
+    /// Adds a copy of each of these tracks below it, without regions and takes.
+    DuplicateTracks(Vec<TrackId>),
     /// Removes tracks. Their takes go to the trash; undo brings both back.
     RemoveTracks(Vec<TrackId>),
     AddMarker(FramePos, String),
@@ -57,8 +61,8 @@ pub enum Edit {
     MoveRegion(RegionId, TrackId, FramePos),
     /// Gives a region another start and end on the timeline.
     TrimRegion(RegionId, FramePos, FramePos),
-    /// Splits a region at a place of the timeline.
-    SplitRegion(RegionId, FramePos),
+    /// Splits regions at a place of the timeline.
+    SplitRegions(Vec<RegionId>, FramePos),
     /// Removes regions. Their takes stay.
     RemoveRegions(Vec<RegionId>),
     /// Mutes or unmutes regions.
@@ -81,11 +85,11 @@ impl Edit {
     /// The name of the step of undo.
     fn label(&self) -> &'static str {
         match self {
-            Edit::Arm(_, true) => "arm",
+            Edit::Arm(_, true) | Edit::ArmOnly(..) => "arm",
             Edit::Arm(_, false) => "disarm",
             Edit::Mute(_, true) => "mute",
             Edit::Mute(_, false) => "unmute",
-            Edit::Solo(_, true) => "solo",
+            Edit::Solo(_, true) | Edit::SoloOnly(_) => "solo",
             Edit::Solo(_, false) => "unsolo",
             Edit::Monitor(..) => "monitoring",
             Edit::Inputs(..) => "choose inputs",
@@ -95,7 +99,8 @@ impl Edit {
             Edit::Colour(..) => "colour",
             Edit::MoveTrack(..) => "move a track",
             Edit::AddTrack(_) => "add a track",
-            Edit::DuplicateTrack(_) => "duplicate a track",
+            Edit::DuplicateTracks(ids) if ids.len() > 1 => "duplicate tracks",
+            Edit::DuplicateTracks(_) => "duplicate a track",
             Edit::RemoveTracks(_) => "remove tracks",
             Edit::AddMarker(..) => "add a marker",
             Edit::RenameMarker(..) => "name a marker",
@@ -110,7 +115,8 @@ impl Edit {
             Edit::UntrashTakes(_) => "takes out of the trash",
             Edit::MoveRegion(..) => "move a region",
             Edit::TrimRegion(..) => "trim a region",
-            Edit::SplitRegion(..) => "split a region",
+            Edit::SplitRegions(ids, _) if ids.len() > 1 => "split regions",
+            Edit::SplitRegions(..) => "split a region",
             Edit::RemoveRegions(_) => "remove regions",
             Edit::MuteRegions(..) => "mute regions",
         }
@@ -122,10 +128,19 @@ impl Edit {
 fn apply(session: &mut Session, edit: Edit, history: &History) -> Result<(), EditError> {
     match edit {
         Edit::Arm(ids, on) => each_track(session, &ids, |track| track.armed = on),
+        Edit::ArmOnly(ids, inputs) => {
+            inputs.iter().try_for_each(|(id, inputs)| set_inputs(session, *id, inputs))?;
+            let all: Vec<TrackId> = session.track_ids().collect();
+            each_track(session, &all, |track| track.armed = ids.contains(&track.id()))
+        }
         Edit::Mute(ids, on) => each_track(session, &ids, |track| track.mute = on),
         Edit::Solo(ids, on) => each_track(session, &ids, |track| track.solo = on),
+        Edit::SoloOnly(ids) => {
+            let all: Vec<TrackId> = session.track_ids().collect();
+            each_track(session, &all, |track| track.solo = ids.contains(&track.id()))
+        }
         Edit::Monitor(ids, monitor) => each_track(session, &ids, |track| track.monitor = monitor),
-        Edit::Inputs(id, inputs) => session.track_mut(id).ok_or(EditError::NoSuchTrack(id))?.set_inputs(&inputs),
+        Edit::Inputs(id, inputs) => set_inputs(session, id, &inputs),
         Edit::Gain(gains) => {
             gains.iter().try_for_each(|(id, db)| each_track(session, &[*id], |track| track.set_gain_db(*db)))
         }
@@ -134,7 +149,7 @@ fn apply(session: &mut Session, edit: Edit, history: &History) -> Result<(), Edi
         Edit::Colour(ids, colour) => each_track(session, &ids, |track| track.colour = colour),
         Edit::MoveTrack(id, to) => session.move_track(id, to),
         Edit::AddTrack(inputs) => add_track(session, inputs),
-        Edit::DuplicateTrack(id) => duplicate_track(session, id),
+        Edit::DuplicateTracks(ids) => ids.into_iter().try_for_each(|id| duplicate_track(session, id)),
         Edit::RemoveTracks(ids) => ids.iter().try_for_each(|id| remove_track(session, *id)),
         Edit::AddMarker(at, name) => session.add_marker(at, &name).map(drop),
         Edit::RenameMarker(id, name) => session.rename_marker(id, &name),
@@ -161,7 +176,7 @@ fn apply(session: &mut Session, edit: Edit, history: &History) -> Result<(), Edi
         Edit::UntrashTakes(ids) => ids.into_iter().try_for_each(|id| each_file(session, id, Session::untrash_take)),
         Edit::MoveRegion(id, track, start) => session.move_region(id, track, start),
         Edit::TrimRegion(id, start, end) => session.trim_region(id, start, end),
-        Edit::SplitRegion(id, at) => session.split_region(id, at).map(drop),
+        Edit::SplitRegions(ids, at) => ids.into_iter().try_for_each(|id| session.split_region(id, at).map(drop)),
         Edit::RemoveRegions(ids) => session.remove_regions(&ids),
         Edit::MuteRegions(ids, on) => session.mute_regions(&ids, on),
     }
@@ -172,6 +187,10 @@ fn each_track(session: &mut Session, ids: &[TrackId], mut change: impl FnMut(&mu
         change(session.track_mut(*id).ok_or(EditError::NoSuchTrack(*id))?);
     }
     Ok(())
+}
+
+fn set_inputs(session: &mut Session, id: TrackId, inputs: &[u32]) -> Result<(), EditError> {
+    session.track_mut(id).ok_or(EditError::NoSuchTrack(id))?.set_inputs(inputs)
 }
 
 /// `inputs`: `None` means the first input that no track has.

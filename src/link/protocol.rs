@@ -27,7 +27,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 /// The version of the protocol. It changes with every change of a message or of a value in it.
-pub const VERSION: u32 = 7;
+pub const VERSION: u32 = 8;
 
 /// Bytes of the largest message from a window to an engine.
 pub const REQUEST_BYTES_MAX: usize = 1 << 20;

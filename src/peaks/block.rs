@@ -1,7 +1,8 @@
 //! One block of a level that is too large to stay in memory: entries, or the samples themselves. Thread: one thread
 //! fills a block, any thread reads it.
 
-use super::entry::{Entry, Extent, FULL_SCALE, extend};
+use super::entry::{Entry, Extent, extend};
+use crate::format::FULL_SCALE;
 use crate::limits::{PEAK_BASE_FRAMES, PEAK_BLOCK_ENTRIES, PEAK_FINE_FRAMES, PEAK_SAMPLE_FRAMES};
 use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
 use std::sync::atomic::{AtomicU32, AtomicUsize};

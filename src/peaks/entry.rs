@@ -1,9 +1,7 @@
 //! The lowest and highest of some samples, exact ([`Extent`]) and rounded to 16 bits ([`Entry`]). Thread: any. Pure.
 
+use crate::format::FULL_SCALE;
 use crate::limits::{PEAK_BASE_FRAMES, TAKE_CHANNEL_COUNT_MAX};
-
-/// Samples from this value on count as full scale. It is the highest 16-bit value, 0.0003 dB below 1.0.
-pub const FULL_SCALE: f32 = 32767.0 / 32768.0;
 
 /// The code of full scale. Every lower sample has a smaller code.
 const CODE_MAX: i16 = i16::MAX;

@@ -197,6 +197,18 @@ impl KeyMap {
         })
     }
 
+    /// Whether keys of an action are held down, with exactly their modifiers. A control that has the focus keeps arrows and
+    /// Enter, as in [`KeyMap::pressed`].
+    pub fn is_down(&self, ctx: &egui::Context, action: Action) -> bool {
+        let is_focused = ctx.memory(|memory| memory.focused().is_some());
+        ctx.input(|input| {
+            self.bound.iter().filter(|(_, bound)| *bound == action).any(|(keys, _)| {
+                let is_kept = is_focused && keys.modifiers.is_none() && is_of_controls(keys.logical_key);
+                !is_kept && input.key_down(keys.logical_key) && has_modifiers(*keys, input.modifiers)
+            })
+        })
+    }
+
     /// The keys of an action for display: the first default if it is still bound. Empty if the action has no keys.
     pub fn text(&self, action: Action) -> String {
         let of = |entry: &&Entry| entry.action == action;
@@ -212,20 +224,20 @@ fn is_of_controls(key: Key) -> bool {
     matches!(key, Key::ArrowLeft | Key::ArrowRight | Key::ArrowUp | Key::ArrowDown | Key::Enter)
 }
 
+/// Whether `given` are exactly the modifiers of the keys. Shift is ignored for signs that need it on some keyboard layouts,
+/// such as `+`.
+fn has_modifiers(keys: KeyboardShortcut, given: Modifiers) -> bool {
+    let is_sign = matches!(keys.logical_key, Key::Plus | Key::Questionmark | Key::Equals);
+    given.ctrl == (keys.modifiers.ctrl || keys.modifiers.command)
+        && (is_sign || given.shift == keys.modifiers.shift)
+        && given.alt == keys.modifiers.alt
+}
+
 fn consume(input: &mut egui::InputState, keys: KeyboardShortcut) -> bool {
-    // Modifiers must match exactly. Shift is ignored for signs that need it on some keyboard layouts, such as `+`.
-    let signs = matches!(keys.logical_key, Key::Plus | Key::Questionmark | Key::Equals);
     let mut hit = false;
     input.events.retain(|event| {
         let egui::Event::Key { key, modifiers, pressed: true, repeat, .. } = event else { return true };
-        let mut given = *modifiers;
-        if signs {
-            given.shift = keys.modifiers.shift;
-        }
-        let same = *key == keys.logical_key
-            && given.ctrl == (keys.modifiers.ctrl || keys.modifiers.command)
-            && given.shift == keys.modifiers.shift
-            && given.alt == keys.modifiers.alt;
+        let same = *key == keys.logical_key && has_modifiers(keys, *modifiers);
         // A key that is held down may repeat a move or a zoom. It must not repeat Record.
         let repeats = matches!(
             key,
@@ -336,6 +348,27 @@ mod tests {
     fn an_action_that_was_renamed_keeps_the_keys_that_a_user_gave_it() {
         let map = KeyMap::new(&BTreeMap::from([("GoOnElsewhere".to_owned(), "F9".to_owned())]));
         assert_eq!(map.text(Action::ChooseOverflowFolder), "F9");
+    }
+
+    /// Esc ended a recording although Stop had another key, and that key did not.
+    #[test]
+    fn a_key_that_is_held_counts_for_the_action_that_has_it_now() {
+        let held = |map: &KeyMap, key: Key, modifiers: Modifiers| {
+            let ctx = egui::Context::default();
+            let event = egui::Event::Key { key, physical_key: None, pressed: true, repeat: false, modifiers };
+            let events = vec![egui::Event::ModifiersChanged(modifiers), event];
+            let input = egui::RawInput { events, ..egui::RawInput::default() };
+            let mut is_down = false;
+            let _ = ctx.run_ui(input, |ui| is_down = map.is_down(ui.ctx(), Action::Stop));
+            is_down
+        };
+        let map = KeyMap::new(&BTreeMap::new());
+        assert!(held(&map, Key::Escape, Modifiers::NONE));
+        assert!(!held(&map, Key::Escape, Modifiers::SHIFT), "it clears the range");
+        let map = KeyMap::new(&[(Action::Stop.id(), "Ctrl+F9".to_owned())].into());
+        assert!(held(&map, Key::F9, Modifiers::CTRL));
+        assert!(!held(&map, Key::F9, Modifiers::NONE) && !held(&map, Key::Escape, Modifiers::NONE));
+        assert_eq!(Action::Stop.id(), crate::app::settings::STOP_KEYS, "the recorder names the keys too");
     }
 
     #[test]

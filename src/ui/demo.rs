@@ -254,6 +254,7 @@ fn drawn(name: &str, size: [f32; 2], snapshot: &Snapshot, prepare: impl Fn(&mut 
         ui.set_clip_rect(whole);
         let background = shell.theme.as_ref().map_or(egui::Color32::BLACK, |theme| theme.background);
         ui.painter().rect_filled(whole, 0, background);
+        shell.update_meters(&snapshot, ui.input(|input| input.time));
         shell.show(&mut ui, &snapshot, crate::app::LiveSources::default());
     });
     harness.run_steps(4);

@@ -79,7 +79,7 @@ impl Dialog {
         }
         self.typed.as_ref()?;
         let folder = self.show_field(ui, theme);
-        set_modal(ui.ctx(), self.typed.is_some());
+        note_field(ui.ctx(), self.typed.is_some());
         folder
     }
 
@@ -120,12 +120,11 @@ impl Dialog {
         if !uses {
             return None;
         }
-        let folder = with_home(typed.text.trim());
-        if !folder.is_absolute() {
-            typed.refusal = "Type the whole path, from the first /";
+        let Some(folder) = whole_path(&typed.text) else {
+            typed.refusal = NOT_WHOLE;
             typed.is_new = true;
             return None;
-        }
+        };
         self.typed = None;
         Some(folder)
     }
@@ -148,21 +147,36 @@ fn modal_id() -> egui::Id {
     egui::Id::unique("a folder is typed")
 }
 
-/// Whether a field for a folder is open. It takes the Esc key.
+/// Whether a field for a folder is on the screen. It takes the Esc key. A field whose panel is not shown takes no key.
 pub fn is_modal(ctx: &egui::Context) -> bool {
-    ctx.data(|data| data.get_temp(modal_id()).unwrap_or(false))
+    let drawn = ctx.data(|data| data.get_temp::<u64>(modal_id()));
+    drawn.is_some_and(|picture| ctx.cumulative_pass_nr() <= picture + 1)
 }
 
-fn set_modal(ctx: &egui::Context, on: bool) {
-    ctx.data_mut(|data| data.insert_temp(modal_id(), on));
+/// Notes that this picture has a field for a folder, or that the field has just been closed.
+fn note_field(ctx: &egui::Context, is_open: bool) {
+    let picture = ctx.cumulative_pass_nr();
+    ctx.data_mut(|data| {
+        if is_open {
+            data.insert_temp(modal_id(), picture);
+        } else {
+            data.remove::<u64>(modal_id());
+        }
+    });
 }
 
-/// A path with the home folder in place of a leading `~`.
-fn with_home(text: &str) -> PathBuf {
-    match (text.strip_prefix("~/"), dirs::home_dir()) {
-        (Some(rest), Some(home)) => home.join(rest),
+/// The answer to a folder that is not a whole path.
+pub const NOT_WHOLE: &str = "Type the whole path, from the first /";
+
+/// The path that a user has typed, with the home folder in place of a leading `~`. `None`: it is not a whole path.
+pub fn whole_path(text: &str) -> Option<PathBuf> {
+    let text = text.trim();
+    let below_home = text.strip_prefix('~').filter(|rest| rest.is_empty() || rest.starts_with('/'));
+    let path = match (below_home, dirs::home_dir()) {
+        (Some(rest), Some(home)) => home.join(rest.trim_start_matches('/')),
         _ => PathBuf::from(text),
-    }
+    };
+    path.is_absolute().then_some(path)
 }
 
 /// Asks with the desktop's dialog. Waits for the user.
@@ -189,4 +203,20 @@ fn has_portal() -> zbus::Result<bool> {
     let names = zbus::blocking::fdo::DBusProxy::new(&bus)?;
     let is = |found: &[zbus::names::OwnedBusName]| found.iter().any(|name| name.as_str() == PORTAL);
     Ok(is(&names.list_activatable_names()?) || is(&names.list_names()?))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_typed_folder_may_begin_at_the_home_folder_and_must_be_a_whole_path() {
+        let home = dirs::home_dir().expect("a home folder");
+        assert_eq!(whole_path(" ~/takes "), Some(home.join("takes")));
+        assert_eq!(whole_path("~").map(|path| path.is_absolute()), Some(true));
+        assert_eq!(whole_path("/media/disk"), Some(PathBuf::from("/media/disk")));
+        for text in ["", "takes", "~other/takes", "./takes"] {
+            assert_eq!(whole_path(text), None, "{text}");
+        }
+    }
 }

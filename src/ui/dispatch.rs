@@ -10,7 +10,7 @@ use crate::app::settings::{Settings, ThemeChoice};
 use crate::app::snapshot::Snapshot;
 use crate::control::edit::Edit;
 use crate::session::names::AUDIO;
-use crate::session::{Track, TrackId};
+use crate::session::{Region, RegionId, Track, TrackId};
 use crate::time::{FramePos, Frames};
 
 /// Factor of one step of zoom.
@@ -28,7 +28,7 @@ pub fn dispatch(action: Action, snapshot: &Snapshot, view: &View) -> Vec<Effect>
     let all = || snapshot.session.track_ids().collect::<Vec<TrackId>>();
     match action {
         Action::Record => send(Command::Record),
-        // A recording is locked: only a long press ends it, see `bar::hold`.
+        // A recording is locked: only a long press of the key or of the button ends it, see `bar::hold`.
         Action::Stop if transport.pass.is_some() => Vec::new(),
         Action::Stop => send(Command::Stop),
         Action::PlayOrStop => send(Command::PlayOrStop),
@@ -67,7 +67,7 @@ pub fn dispatch(action: Action, snapshot: &Snapshot, view: &View) -> Vec<Effect>
         Action::OpenFolder => open_folder(snapshot),
         Action::ChooseOverflowFolder => vec![Effect::AskFrame(FrameRequest::ChooseOverflowFolder)],
         Action::AddTrack => edit(Edit::AddTrack(None)),
-        Action::DuplicateTracks => selected(snapshot, view).into_iter().flat_map(duplicate).collect(),
+        Action::DuplicateTracks => duplicate(snapshot, view),
         Action::RemoveSelected => remove_selected(snapshot, view),
         Action::SelectAll => vec![Effect::SelectTracks(snapshot.session.track_ids().collect())],
         Action::SelectNone => vec![Effect::SelectTracks([].into()), Effect::DeselectRegions],
@@ -153,8 +153,10 @@ fn selected(snapshot: &Snapshot, view: &View) -> Vec<TrackId> {
     snapshot.session.track_ids().filter(|id| view.selected_tracks.contains(id)).collect()
 }
 
-fn duplicate(track: TrackId) -> Vec<Effect> {
-    edit(Edit::DuplicateTrack(track))
+/// Duplicates the selected tracks in one step of undo.
+fn duplicate(snapshot: &Snapshot, view: &View) -> Vec<Effect> {
+    let ids = selected(snapshot, view);
+    if ids.is_empty() { Vec::new() } else { edit(Edit::DuplicateTracks(ids)) }
 }
 
 /// Switches a property of the selected tracks: off if any of them has it, else on.
@@ -185,15 +187,15 @@ fn remove_selected(snapshot: &Snapshot, view: &View) -> Vec<Effect> {
     vec![Effect::SelectTracks([].into()), Effect::Send(Command::Edit(Edit::RemoveTracks(ids)))]
 }
 
-/// Splits the regions under the playhead: those of the selected tracks, or of all tracks if none is selected.
+/// Splits the regions under the playhead in one step of undo: those of the selected tracks, or of all tracks if none is
+/// selected.
 fn split(snapshot: &Snapshot, view: &View) -> Vec<Effect> {
     let (at, selected) = (snapshot.transport.position, selected(snapshot, view));
-    snapshot
-        .session
-        .regions_at(at)
-        .filter(|(track, region)| region.start < at && (selected.is_empty() || selected.contains(track)))
-        .flat_map(|(_, region)| edit(Edit::SplitRegion(region.id, at)))
-        .collect()
+    let is_split =
+        |track: &TrackId, region: &Region| region.start < at && (selected.is_empty() || selected.contains(track));
+    let under = snapshot.session.regions_at(at).filter(|(track, region)| is_split(track, region));
+    let ids: Vec<RegionId> = under.map(|(_, region)| region.id).collect();
+    if ids.is_empty() { Vec::new() } else { edit(Edit::SplitRegions(ids, at)) }
 }
 
 /// Selects the track above the first selected one, or the track below the last selected one.
@@ -291,6 +293,30 @@ mod tests {
         ] {
             assert_eq!(dispatch(action, &snapshot, &view), [], "{action:?}");
         }
+    }
+
+    /// One press of X in a session of 64 tracks was 64 of the 200 steps of undo.
+    #[test]
+    fn one_press_of_a_key_that_splits_or_duplicates_is_one_edit_for_all_tracks() {
+        let mut snapshot = demo::stopped(3, 60);
+        snapshot.transport.position = FramePos(48_000);
+        let tracks = ids(&snapshot);
+        let regions = |tracks: &[TrackId]| -> Vec<RegionId> {
+            tracks.iter().map(|id| snapshot.session.track(*id).unwrap().regions()[0].id).collect()
+        };
+        let at = FramePos(48_000);
+        assert_eq!(
+            dispatch(Action::Split, &snapshot, &View::default()),
+            edit(Edit::SplitRegions(regions(&tracks), at))
+        );
+        let view = View { selected_tracks: tracks[..2].iter().copied().collect(), ..View::default() };
+        assert_eq!(dispatch(Action::Split, &snapshot, &view), edit(Edit::SplitRegions(regions(&tracks[..2]), at)));
+        assert_eq!(
+            dispatch(Action::DuplicateTracks, &snapshot, &view),
+            edit(Edit::DuplicateTracks(tracks[..2].to_vec()))
+        );
+        snapshot.transport.position = FramePos(0);
+        assert_eq!(dispatch(Action::Split, &snapshot, &view), []);
     }
 
     #[test]

@@ -426,6 +426,7 @@ impl eframe::App for WindowFrame {
             ctx.send_viewport_cmd(ViewportCommand::Title(title));
         }
         let now = ctx.input(|input| input.time);
+        self.shell.update_meters(&self.snapshot, now);
         let hidden = ctx.input(|input| input.viewport().visible() == Some(false));
         if self.snapshot.moves {
             ctx.request_repaint_after(if hidden { HIDDEN_POLL } else { self.pace.wait(now) });

@@ -87,7 +87,11 @@ pub fn show(ui: &Ui, state: &mut NotesState, (lanes, top): (Rect, f32), context:
     let answer = match (&snapshot.refusal, &snapshot.note) {
         (Some(refusal), _) => Some((refusal.number, Answer::Refused(refusal))),
         (None, Some(note)) => Some((note.number, Answer::Noted(note))),
-        (None, None) => None,
+        (None, None) => {
+            // Another engine counts its answers from one again.
+            state.answer_closed = 0;
+            None
+        }
     };
     if let Some((number, answer)) = answer.filter(|(number, _)| *number != state.answer_closed) {
         let since = match state.answer {
@@ -247,8 +251,54 @@ fn sentence(text: &str, snapshot: &Snapshot) -> String {
 #[cfg(feature = "gui-tests")]
 mod tests {
     use super::*;
+    use crate::ui::action::KeyMap;
     use crate::ui::demo;
+    use crate::ui::view::View;
     use std::sync::Arc;
+
+    /// Draws the cards. Returns whether a card is shown.
+    fn shows(state: &mut NotesState, snapshot: &Snapshot, now: f64) -> bool {
+        let (keys, theme, mut view) = (KeyMap::default(), Theme::dark(), View::default());
+        let (mut commands, mut actions, mut frame_requests) = (Vec::new(), Vec::new(), Vec::new());
+        let ctx = egui::Context::default();
+        crate::ui::theme::install_fonts(&ctx);
+        let _ = ctx.run_ui(egui::RawInput::default(), |_| {});
+        let out = ctx.run_ui(egui::RawInput::default(), |ui| {
+            let mut context = PanelContext {
+                snapshot,
+                theme: &theme,
+                now,
+                waves: None,
+                watcher: None,
+                questions: None,
+                keys: &keys,
+                view: &mut view,
+                commands: &mut commands,
+                actions: &mut actions,
+                frame_requests: &mut frame_requests,
+            };
+            show(ui, state, (ui.max_rect(), 0.0), &mut context);
+        });
+        drop(out);
+        state.is_shown
+    }
+
+    /// The first refusal of a new engine had the number of the last one of the engine before, which the user had closed.
+    #[test]
+    fn a_refusal_of_another_engine_is_shown_although_one_of_its_number_was_closed() {
+        let mut snapshot = demo::stopped(1, 0);
+        let refusal = Some(Refusal { number: 1, text: "nothing to undo".to_owned(), cure: None });
+        let mut state = NotesState::default();
+        snapshot.refusal.clone_from(&refusal);
+        assert!(shows(&mut state, &snapshot, 0.0));
+        assert!(state.close(&snapshot));
+        assert!(!shows(&mut state, &snapshot, 0.1), "it stays closed");
+        // The snapshots of a new engine have no answer at first.
+        snapshot.refusal = None;
+        assert!(!shows(&mut state, &snapshot, 0.2));
+        snapshot.refusal = refusal;
+        assert!(shows(&mut state, &snapshot, 0.3));
+    }
 
     #[test]
     fn a_name_of_the_user_keeps_its_case_at_the_start_of_a_sentence() {

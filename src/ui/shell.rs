@@ -159,9 +159,19 @@ impl Shell {
         commands
     }
 
+    /// Applies the levels of a snapshot to all meters, at `now` seconds. Call it for every snapshot, also while nothing is
+    /// drawn: a peak is in few snapshots, and must light its clip lamp.
+    pub fn update_meters(&mut self, snapshot: &Snapshot, now: f64) {
+        self.bar.update_meters(snapshot, now);
+        self.tracks.update_meters(snapshot, now);
+    }
+
     /// The actions of the keys that were pressed. Keys are text while a text field has the focus. Esc first closes what is
     /// open.
     fn take_keys(&mut self, ui: &Ui, snapshot: &Snapshot) -> Vec<Action> {
+        if self.overlay != Overlay::Keys {
+            self.keys_sheet.cancel();
+        }
         // A field that Esc, Enter or Tab ends has lost the focus already, and the key belongs to it.
         let types = self.last_picture.typed || ui.ctx().text_edit_focused();
         // A key that is held down repeats. The Esc that has ended a recording must not close the card about it.
@@ -176,20 +186,22 @@ impl Shell {
         if self.last_picture.dragged && (is_pressed || (is_down && !self.last_picture.escape_down)) {
             // A long press that began before the drag still ends the recording.
             if !self.last_picture.escape_down {
-                self.bar.ignore_escape();
+                self.bar.ignore_stop_key();
             }
             return Vec::new();
         }
         if escapes && self.strip.asks {
             self.strip.escaped = true;
-            self.bar.ignore_escape();
+            self.bar.ignore_stop_key();
             return Vec::new();
         }
-        if escapes && (self.close_topmost(ui, snapshot, types) || types) {
-            self.bar.ignore_escape();
+        let closes = escapes && self.close_topmost(ui, snapshot, types);
+        if closes || types || dialog::is_modal(ui.ctx()) || self.keys_sheet.is_waiting() {
+            // The key belongs to what it closes, to a text, or to the sheet of keys.
+            self.bar.ignore_stop_key();
             return Vec::new();
         }
-        if types || dialog::is_modal(ui.ctx()) { Vec::new() } else { self.keys.pressed(ui.ctx()) }
+        self.keys.pressed(ui.ctx())
     }
 
     /// Closes what lies on top for the Esc key: a menu, a sheet, a card. Returns whether there was anything.
@@ -470,6 +482,7 @@ mod tests {
             step(shell, frame);
             let started = cpu_ms();
             let mut out = ctx.run_ui(input, |ui| {
+                shell.update_meters(snapshot, ui.input(|input| input.time));
                 shell.show(ui, snapshot, LiveSources { waves: waves.as_mut(), ..LiveSources::default() });
             });
             let shapes = std::mem::take(&mut out.shapes);

@@ -1,13 +1,15 @@
 //! Tests of an evening's work: each shows a mistake of the window that a musician met. Thread: test.
 
 use super::rig::Rig;
+use eframe::App as _;
 use egui::{Key, Modifiers, ViewportCommand, ViewportId};
 use egui_kittest::kittest::{NodeT as _, Queryable as _};
 use faultless::app::command::Command;
 use faultless::control::edit::Edit;
-use faultless::session::Region;
+use faultless::session::{Monitor, Region};
 use faultless::time::FramePos;
 use faultless::ui::bottom_panel::Tab;
+use std::time::Duration;
 
 fn is_shown(rig: &Rig, text: &str) -> bool {
     rig.harness.query_by_label_contains(text).is_some()
@@ -40,6 +42,51 @@ fn a_track_that_is_disarmed_while_it_is_recorded_says_that_it_is_still_recorded(
     assert_eq!(said(&rig), "being recorded, not armed");
     rig.stop();
     assert!(!said(&rig).contains("being recorded"), "{}", said(&rig));
+}
+
+/// A clip that came while the window was minimized left its lamp dark.
+#[test]
+fn a_clip_while_the_window_is_hidden_lights_the_lamp() {
+    let mut rig = Rig::new("virtual", 2);
+    record(&mut rig, 1.5);
+    let first = rig.session().tracks()[0].id();
+    rig.send(Command::Edit(Edit::Gain(vec![(first, 24.0)])));
+    rig.send(Command::ToStart);
+    rig.until("it is at the start", |rig| rig.position() == 0);
+    let (mut frame, ctx) = (eframe::Frame::_new_kittest(), rig.harness.ctx.clone());
+    let mut hide_for = |rig: &mut Rig, looks: u32| {
+        for _ in 0..looks {
+            let window = rig.harness.state_mut();
+            let _ = ctx.run_logic(&egui::RawInput::default(), |ctx| window.logic(ctx, &mut frame));
+            std::thread::sleep(Duration::from_millis(50));
+        }
+    };
+    rig.harness.state_mut().apply(Command::Play);
+    hide_for(&mut rig, 24);
+    rig.harness.state_mut().apply(Command::Stop);
+    hide_for(&mut rig, 12);
+    let meter = rig.harness.get_by_label("Meter In 1").rect().center();
+    rig.harness.event(egui::Event::PointerMoved(meter));
+    rig.until("the tip says so", |rig| is_shown(rig, "Clipped: click to put the lamp out"));
+    assert!(rig.level("Meter In 1") < 0.0, "the clip is over");
+}
+
+/// A musician disarmed a track, or let it monitor its takes, and its meter fell to nothing while it was recorded.
+#[test]
+fn the_meter_of_a_track_that_is_recorded_moves_although_it_monitors_its_takes() {
+    let mut rig = Rig::new("virtual", 2);
+    let tracks: Vec<_> = rig.session().track_ids().collect();
+    rig.send(Command::Edit(Edit::Monitor(vec![tracks[0]], Monitor::Disk)));
+    rig.click("Record");
+    rig.record_for(0.2);
+    rig.send(Command::Edit(Edit::Arm(tracks, false)));
+    // What the meters showed before has fallen by then.
+    rig.record_for(2.5);
+    for meter in ["Meter In 1", "Meter In 2"] {
+        rig.until("the meter moves", |rig| rig.level(meter) > -40.0);
+    }
+    assert!(rig.is_recording());
+    rig.stop();
 }
 
 /// The second recording covered the first one, and Discard left an empty timeline.

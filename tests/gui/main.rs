@@ -3,6 +3,7 @@
 mod drags;
 mod evening;
 mod hostile;
+mod keys;
 mod flight;
 mod labels;
 mod notes;

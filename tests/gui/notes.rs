@@ -3,6 +3,9 @@
 use super::rig::Rig;
 use egui::{Key, Modifiers, Rect};
 use egui_kittest::kittest::Queryable as _;
+use faultless::app::command::Command;
+use faultless::control::edit::Edit;
+use faultless::time::FramePos;
 
 fn is_shown(rig: &Rig, text: &str) -> bool {
     rig.harness.query_by_label_contains(text).is_some()
@@ -36,6 +39,43 @@ fn removed_tracks_and_regions_are_counted_and_the_way_back_is_named() {
     rig.press_with(Modifiers::CTRL, Key::Z);
     rig.until("they are back", |rig| rig.tracks() == 8);
     rig.until("it is said", |rig| is_shown(rig, "Undone: remove tracks"));
+}
+
+/// One press was a step of undo for each track: the steps before it were lost, and the notice named one region.
+#[test]
+fn one_undo_takes_back_a_split_a_duplication_and_a_solo_of_many_tracks() {
+    let mut rig = Rig::new("virtual", 4);
+    rig.click("Record");
+    rig.record_for(0.6);
+    rig.stop();
+    let regions = |rig: &mut Rig| -> usize { rig.session().tracks().iter().map(|track| track.regions().len()).sum() };
+    rig.send(Command::Locate(FramePos(12_000)));
+    rig.until("it is there", |rig| rig.position() == 12_000);
+    rig.press(Key::X);
+    assert_eq!(regions(&mut rig), 8);
+    rig.press_with(Modifiers::CTRL, Key::Z);
+    rig.until("it is said", |rig| is_shown(rig, "Undone: split regions"));
+    assert_eq!(regions(&mut rig), 4);
+    rig.press_with(Modifiers::CTRL, Key::A);
+    rig.press_with(Modifiers::CTRL, Key::D);
+    rig.until("they are there", |rig| rig.tracks() == 8);
+    rig.press_with(Modifiers::CTRL, Key::Z);
+    rig.until("they are gone", |rig| rig.tracks() == 4);
+    let soloed = |rig: &mut Rig| -> Vec<bool> { rig.session().tracks().iter().map(|track| track.solo).collect() };
+    let tracks: Vec<_> = rig.session().track_ids().collect();
+    rig.send(Command::Edit(Edit::Solo(tracks[..2].to_vec(), true)));
+    rig.send(Command::Edit(Edit::SoloOnly(vec![tracks[2]])));
+    assert_eq!(soloed(&mut rig), [false, false, true, false]);
+    rig.press_with(Modifiers::CTRL, Key::Z);
+    assert_eq!(soloed(&mut rig), [true, true, false, false]);
+    // The inputs and the armed tracks that the button for missing inputs chooses are one step, too.
+    rig.send(Command::Edit(Edit::Inputs(tracks[0], vec![9])));
+    rig.send(Command::Edit(Edit::Arm(tracks.clone(), true)));
+    let armed = |rig: &mut Rig| -> Vec<bool> { rig.session().tracks().iter().map(|track| track.armed).collect() };
+    rig.send(Command::UseInputs);
+    assert_eq!(armed(&mut rig), [false, true, true, true]);
+    rig.press_with(Modifiers::CTRL, Key::Z);
+    assert_eq!(armed(&mut rig), [true; 4]);
 }
 
 /// The banner hid the ruler and the head of the track list, and Esc did not answer it.

@@ -445,7 +445,7 @@ fn a_window_that_gets_the_changes_of_a_session_has_the_same_one_as_a_window_that
     let edits = [
         Edit::Gain(vec![(tracks[0].0, -6.0), (tracks[3].0, -3.0)]),
         Edit::Name(tracks[1].0, "Kick".to_owned()),
-        Edit::SplitRegion(tracks[2].1.id, at),
+        Edit::SplitRegions(vec![tracks[2].1.id], at),
         Edit::AddMarker(at, "Verse".to_owned()),
         Edit::AddTrack(None),
         Edit::MoveTrack(tracks[0].0, 5),

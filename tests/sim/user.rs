@@ -473,7 +473,7 @@ fn random_edit(random: &mut Random, session: &Session) -> Option<Edit> {
         8 => Edit::Colour(vec![track], number as u8),
         9 => Edit::MoveTrack(track, number as usize % tracks.len()),
         10 => Edit::AddTrack(None),
-        11 => Edit::DuplicateTrack(track),
+        11 => Edit::DuplicateTracks(vec![track]),
         12 | 13 => Edit::RemoveTracks(vec![track]),
         14 => Edit::AddMarker(place, format!("Marker {number}")),
         15 => Edit::RenameMarker(marker?, format!("Marker {number}")),
@@ -486,7 +486,7 @@ fn random_edit(random: &mut Random, session: &Session) -> Option<Edit> {
         22 => Edit::UntrashTake(take?),
         23 => Edit::MoveRegion(region?, track, place),
         24 => Edit::TrimRegion(region?, place, FramePos(place.0 + 1 + number * 100)),
-        25 => Edit::SplitRegion(region?, place),
+        25 => Edit::SplitRegions(vec![region?], place),
         26 => Edit::RemoveRegions(vec![region?]),
         _ => Edit::MuteRegions(vec![region?], on),
     })

@@ -1,9 +1,10 @@
 //! Compares levels and columns with columns that are computed from every sample. Thread: tests.
 
 use super::super::columns::Column;
-use super::super::entry::{Entry, Extent, FULL_SCALE};
+use super::super::entry::{Entry, Extent};
 use super::super::pyramid::{Grower, LEVELS, level_frames};
 use super::{expected_columns, sound};
+use crate::format::FULL_SCALE;
 use proptest::prelude::*;
 
 fn grown(channels: usize, samples: &[f32]) -> Grower {

@@ -1,4 +1,4 @@
-//! The Stop button. A click stops playback. A recording is locked: it needs a long press of Stop or Esc, and a ring
+//! The Stop button. A click stops playback. A recording is locked: it needs a long press of Stop or of its key, and a ring
 //! around the icon shows the progress of that press. A screen reader cannot hold a button, so its second press counts.
 //! Thread: ui.
 
@@ -10,7 +10,7 @@ use crate::ui::icon::Icon;
 use crate::ui::panel_context::PanelContext;
 use crate::ui::theme::{Theme, mixed};
 use crate::ui::widget::is_pressed_by_reader;
-use egui::{Align2, CursorIcon, Key, Pos2, Rect, Role, Sense, Shape, Stroke, Ui, WidgetInfo, pos2, vec2};
+use egui::{Align2, CursorIcon, Pos2, Rect, Role, Sense, Shape, Stroke, Ui, WidgetInfo, pos2, vec2};
 use std::f32::consts::TAU;
 
 /// Seconds of a long press.
@@ -20,15 +20,15 @@ const HOLD_SECONDS: f64 = 0.8;
 /// the same press.
 const SECOND_PRESS: std::ops::Range<f64> = 0.4..8.0;
 
-/// A press of Stop or Esc.
+/// A press of Stop or of its key.
 #[derive(Default)]
 pub(super) struct Hold {
     /// Start of the press, in seconds. `None` if nothing is pressed, or after the press took effect.
     since: Option<f64>,
     /// The press took effect. It must be released before another one counts.
     is_done: bool,
-    /// The Esc that is down closed something, and must be released before it counts here.
-    pub(super) ignores_escape: bool,
+    /// The key that is down was meant for something else, and must be released before it counts here.
+    pub(super) ignores_key: bool,
     /// Time of the first press by a screen reader, in seconds.
     pressed_by_reader: Option<f64>,
 }
@@ -86,9 +86,9 @@ pub(super) fn show(ui: &Ui, hold: &mut Hold, rect: Rect, rolls: bool, context: &
     };
     let response = ui.interact(rect, ui.scope_id().with("stop"), Sense::click_and_drag());
     response.widget_info(|| WidgetInfo::labeled(Role::Button, locked || rolls, "Stop"));
-    let escape = ui.input(|input| input.key_down(Key::Escape));
-    hold.ignores_escape &= escape;
-    let by_key = escape && !hold.ignores_escape;
+    let is_key_down = context.keys.is_down(ui.ctx(), Action::Stop);
+    hold.ignores_key &= is_key_down;
+    let by_key = is_key_down && !hold.ignores_key;
     let (progress, due) = hold.press(locked && (response.is_pointer_button_down_on() || by_key), context.now);
     let mut due = due || (!locked && response.clicked());
     if locked && is_pressed_by_reader(ui, &response) {
@@ -115,8 +115,13 @@ pub(super) fn show(ui: &Ui, hold: &mut Hold, rect: Rect, rolls: bool, context: &
     }
     let at = pos2(rect.left() + 36.0, rect.center().y);
     ui.painter().text(at, Align2::LEFT_CENTER, text, Theme::medium(12.5), colour);
-    let what = if locked { "Recording is locked: hold Stop or Esc to end it" } else { "Stop" };
-    response.on_hover_cursor(CursorIcon::PointingHand).on_hover_text(context.tip(what, Action::Stop));
+    let keys = context.keys.text(Action::Stop);
+    let tip = match (locked, keys.is_empty()) {
+        (true, true) => "Recording is locked: hold Stop to end it".to_owned(),
+        (true, false) => format!("Recording is locked: hold Stop or {keys} to end it"),
+        (false, _) => context.tip("Stop", Action::Stop),
+    };
+    response.on_hover_cursor(CursorIcon::PointingHand).on_hover_text(tip);
 }
 
 /// A ring that is filled from the top clockwise up to `progress`, 0 to 1.

@@ -13,7 +13,7 @@ use super::panel_context::PanelContext;
 use super::theme::{Theme, mixed};
 use super::widget::{Button, Look, Meters, Named, describe, meter_info, name_field, text_at};
 use crate::app::command::Command;
-use crate::app::snapshot::{PassPhase, Stage};
+use crate::app::snapshot::{PassPhase, Snapshot, Stage};
 use crate::control::edit::Edit;
 use crate::message::Motion;
 use crate::ui::widget::Ballistics;
@@ -37,9 +37,16 @@ impl BarState {
         self.hold.is_on() || self.master.iter().any(|meter| !meter.is_at_rest())
     }
 
-    /// The Esc that is down has closed something. It does not count for a long press.
-    pub fn ignore_escape(&mut self) {
-        self.hold.ignores_escape = true;
+    /// The key of Stop, if it is down, is meant for something else. It does not count for a long press until it is released.
+    pub fn ignore_stop_key(&mut self) {
+        self.hold.ignores_key = true;
+    }
+
+    /// Applies the levels of a snapshot to the master meter, at `now` seconds.
+    pub fn update_meters(&mut self, snapshot: &Snapshot, now: f64) {
+        for (shown, level) in self.master.iter_mut().zip(snapshot.master) {
+            shown.update(level, now);
+        }
     }
 
     /// Switches off the clip lamps.
@@ -217,9 +224,6 @@ fn record(ui: &mut Ui, phase: Option<PassPhase>, rect: Rect, context: &mut Panel
 
 /// The master meter, left and right channel.
 fn master(ui: &mut Ui, state: &mut BarState, rect: Rect, context: &mut PanelContext<'_>) {
-    for (shown, level) in state.master.iter_mut().zip(context.snapshot.master) {
-        shown.update(level, context.now);
-    }
     let mut meters = Meters::default();
     let [left, right] = [0.0, 8.0].map(|x| Rect::from_min_size(rect.min + vec2(x, 0.0), vec2(7.0, rect.height())));
     let is_dead = context.snapshot.device.gone;

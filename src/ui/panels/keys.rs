@@ -38,6 +38,11 @@ const GESTURES: &[(&str, &str)] = &[
 ];
 
 impl KeysState {
+    /// Whether the sheet waits for the new keys of an action.
+    pub fn is_waiting(&self) -> bool {
+        self.waits_for_keys.is_some()
+    }
+
     /// Stops to wait for new keys. Returns whether the sheet waited for some.
     pub fn cancel(&mut self) -> bool {
         self.waits_for_keys.take().is_some()
@@ -120,15 +125,13 @@ fn action_line(ui: &mut Ui, state: &mut KeysState, entry: &Entry, context: &Pane
 /// Binds the next pressed keys to the action that waits for them, unless another action has them.
 fn read_new_keys(ui: &Ui, state: &mut KeysState, context: &mut PanelContext<'_>) {
     let Some(action) = state.waits_for_keys else { return };
-    // The keys may belong to an action. They are meant for this sheet, so drop the actions of this picture.
-    context.actions.clear();
-    let pressed = ui.input(|input| {
-        input.events.iter().find_map(|event| match event {
-            Event::Key { key, modifiers, pressed: true, repeat: false, .. } => Some((*key, *modifiers)),
-            _ => None,
-        })
+    let is_press = |event: &Event| matches!(event, Event::Key { pressed: true, repeat: false, .. });
+    // The line that has the focus must not take Enter or Space as a click.
+    let pressed = ui.input_mut(|input| {
+        let at = input.events.iter().position(is_press)?;
+        Some(input.events.remove(at))
     });
-    let Some((key, modifiers)) = pressed else { return };
+    let Some(Event::Key { key, modifiers, .. }) = pressed else { return };
     let mut text = String::new();
     for (on, name) in [(modifiers.ctrl, "Ctrl+"), (modifiers.shift, "Shift+"), (modifiers.alt, "Alt+")] {
         if on {

@@ -6,11 +6,13 @@ use crate::app::settings::{Settings, ThemeChoice, TimeFormat};
 use crate::butler::capabilities::CapturePath;
 use crate::format::TakeFormat;
 use crate::ui::action::Action;
-use crate::ui::dialog::{Dialog, title};
+use crate::ui::announce;
+use crate::ui::dialog::{Dialog, NOT_WHOLE, title, whole_path};
 use crate::ui::panel_context::PanelContext;
 use crate::ui::theme::Theme;
 use crate::ui::widget::{Button, Look, choice, label};
-use egui::{DragValue, Label, RichText, ScrollArea, Slider, TextEdit, Ui};
+use egui::accesskit::Live;
+use egui::{DragValue, Key, Label, RichText, ScrollArea, Slider, TextEdit, Ui};
 use std::path::PathBuf;
 
 /// Width in points from which a row has its name at the left of its controls. In a narrower panel the name is above them.
@@ -22,17 +24,24 @@ const FOOT: (f32, f32) = (46.0, 64.0);
 /// State that the panel keeps between pictures.
 #[derive(Default)]
 pub struct SettingsState {
-    /// Text of the folder field while the user types.
-    folder: Option<String>,
+    sessions: PathField,
     mirror: FolderField,
     overflow: FolderField,
+}
+
+/// State of a field for the path of a folder.
+#[derive(Default)]
+struct PathField {
+    /// Text of the field while the user types, and after it was refused.
+    typed: Option<String>,
+    /// Why the typed text was refused.
+    refusal: &'static str,
 }
 
 /// State of a field for a folder on another disk.
 #[derive(Default)]
 struct FolderField {
-    /// Text of the field while the user types.
-    typed: Option<String>,
+    path: PathField,
     dialog: Dialog,
 }
 
@@ -117,21 +126,10 @@ fn recording(ui: &mut Ui, state: &mut SettingsState, settings: &mut Settings, co
     if choose {
         context.act(Action::Device);
     }
-    let mut text = state
-        .folder
-        .clone()
-        .unwrap_or_else(|| settings.sessions.clone().unwrap_or_else(default_folder).display().to_string());
     row(ui, "Sessions in", "New sessions are folders here, named by date", context, |ui| {
-        let field = ui.add(TextEdit::singleline(&mut text).desired_width(420.0)).accessible_name("Folder for sessions");
-        if field.changed() {
-            state.folder = Some(text.clone());
-        }
-        if field.lost_focus()
-            && let Some(text) = state.folder.take()
-        {
-            let path = PathBuf::from(text.trim());
-            settings.sessions = path.is_absolute().then_some(path);
-        }
+        let shown = settings.sessions.clone().unwrap_or_else(default_folder).display().to_string();
+        path_field(ui, &mut state.sessions, ("Folder for sessions", "", 420.0), shown, &mut settings.sessions);
+        refusal(ui, &state.sessions, context);
     });
     row(ui, "Format of takes", "Of new takes in new sessions and in this one", context, |ui| {
         for (format, name) in
@@ -184,26 +182,20 @@ fn folder_row(
     value: &mut Option<PathBuf>,
     context: &mut PanelContext<'_>,
 ) {
-    let shown = || value.as_ref().map_or_else(String::new, |path| path.display().to_string());
-    let mut text = state.typed.clone().unwrap_or_else(shown);
     let (mut choose, mut clear) = (false, false);
     row(ui, name, what, context, |ui| {
-        let field = TextEdit::singleline(&mut text).desired_width(330.0).hint_text("No folder");
-        let field = ui.add(field).accessible_name(format!("{name}: folder"));
-        if field.changed() {
-            state.typed = Some(text.clone());
-        }
-        if field.lost_focus()
-            && let Some(text) = state.typed.take()
-        {
-            *value = Some(PathBuf::from(text.trim())).filter(|path| path.is_absolute());
-        }
+        let shown = value.as_ref().map_or_else(String::new, |path| path.display().to_string());
+        path_field(ui, &mut state.path, (&format!("{name}: folder"), "No folder", 330.0), shown, value);
         let (choosing, clearing) = (format!("{name}: choose a folder"), format!("{name}: none"));
         let button = Button::text(&choosing, "Choose\u{2026}").size(80.0, 26.0);
         choose = button.show(ui, context.theme).clicked();
         let none = Button::text(&clearing, "None").size(60.0, 26.0).enabled(value.is_some());
         clear = none.show(ui, context.theme).clicked();
+        refusal(ui, &state.path, context);
     });
+    if choose || clear {
+        state.path = PathField::default();
+    }
     if choose {
         state.dialog.folder(ui, "Choose a folder", value.clone());
     }
@@ -212,6 +204,44 @@ fn folder_row(
     }
     if clear {
         *value = None;
+    }
+}
+
+/// Draws the field for the path `value`, which is written as `shown`. The path changes when the user leaves the field; Esc
+/// drops what was typed. A text that is not a whole path changes nothing, and stays in the field with the reason. An empty
+/// text means no folder.
+fn path_field(
+    ui: &mut Ui,
+    state: &mut PathField,
+    (name, hint, width): (&str, &str, f32),
+    shown: String,
+    value: &mut Option<PathBuf>,
+) {
+    let mut text = state.typed.clone().unwrap_or(shown);
+    let field = TextEdit::singleline(&mut text).desired_width(width).hint_text(hint);
+    let field = ui.add(field).accessible_name(name);
+    if field.changed() {
+        *state = PathField { typed: Some(text), refusal: "" };
+    }
+    if !field.lost_focus() {
+        return;
+    }
+    let Some(typed) = state.typed.take().filter(|_| !ui.input(|input| input.key_pressed(Key::Escape))) else {
+        *state = PathField::default();
+        return;
+    };
+    match whole_path(&typed) {
+        Some(path) => *value = Some(path),
+        None if typed.trim().is_empty() => *value = None,
+        None => *state = PathField { typed: Some(typed), refusal: NOT_WHOLE },
+    }
+}
+
+/// Draws why the text of a field was refused.
+fn refusal(ui: &mut Ui, state: &PathField, context: &PanelContext<'_>) {
+    if !state.refusal.is_empty() {
+        let label = ui.label(RichText::new(state.refusal).color(context.theme.caution));
+        announce::live(&label, Live::Assertive);
     }
 }
 

@@ -37,6 +37,12 @@ pub(super) fn show(ui: &mut Ui, state: &mut MarkersState, ruler: Rect, lanes: Re
     for (at, marker) in session.markers().iter().enumerate() {
         let dragged = state.drag.filter(|drag| drag.marker == marker.id);
         let x = ruler.left() + context.view.x_of(dragged.map_or(marker.at, |drag| drag.to));
+        let is_named = state.naming.as_ref().is_some_and(|(id, ..)| *id == marker.id);
+        if is_named {
+            // The field stays in the ruler while its marker scrolls away: without it, the letters would be commands.
+            let left_max = (ruler.right() - FLAG_WIDTH_MAX).max(ruler.left());
+            name_field(ui, state, x.clamp(ruler.left(), left_max), ruler, context);
+        }
         if x < ruler.left() - FLAG_WIDTH_MAX || x > ruler.right() {
             continue;
         }
@@ -45,9 +51,7 @@ pub(super) fn show(ui: &mut Ui, state: &mut MarkersState, ruler: Rect, lanes: Re
             ruler.top()..=lanes.bottom(),
             (1.0, context.theme.marker.gamma_multiply(0.55)),
         );
-        if state.naming.as_ref().is_some_and(|(id, ..)| *id == marker.id) {
-            name_field(ui, state, x, ruler, context);
-        } else {
+        if !is_named {
             flag(ui, state, at, marker, x, ruler, context);
         }
     }

@@ -254,7 +254,7 @@ fn menu(ui: &mut Ui, id: RegionId, session: &Session, context: &mut PanelContext
     let at = context.snapshot.transport.position;
     let lines: [(&str, bool, Edit); 4] = [
         (if region.muted { "Unmute" } else { "Mute" }, true, Edit::MuteRegions(vec![id], !region.muted)),
-        ("Split at the playhead", region.start < at && at < region.end(), Edit::SplitRegion(id, at)),
+        ("Split at the playhead", region.start < at && at < region.end(), Edit::SplitRegions(vec![id], at)),
         ("Remove (its take stays)", true, Edit::RemoveRegions(vec![id])),
         ("Take to the trash", true, Edit::TrashTake(region.take)),
     ];

@@ -12,7 +12,7 @@ use super::panel_context::PanelContext;
 use super::theme::Theme;
 use super::widget::{Ballistics, Meters, meter_info, name_part};
 use crate::app::command::Command;
-use crate::app::snapshot::Meter;
+use crate::app::snapshot::{Meter, Snapshot};
 use crate::control::edit::Edit;
 use crate::session::{Track, TrackId};
 use egui::{Align2, CursorIcon, Id, Memory, Rect, Role, Sense, Ui, WidgetInfo, pos2, vec2};
@@ -44,6 +44,19 @@ impl TracksState {
         self.has_focus
     }
 
+    /// Applies the levels of a snapshot to the meters, at `now` seconds. While nothing is open there are no levels, and the
+    /// meters fall.
+    pub fn update_meters(&mut self, snapshot: &Snapshot, now: f64) {
+        let tracks = snapshot.session.tracks();
+        let levels = snapshot.tracks.iter().copied().chain(std::iter::repeat(Meter::default()));
+        for (track, level) in tracks.iter().zip(levels) {
+            self.meters.entry(track.id()).or_default().update(level, now);
+        }
+        if self.meters.len() > tracks.len() {
+            self.meters.retain(|id, _| tracks.iter().any(|track| track.id() == *id));
+        }
+    }
+
     /// Switches off the clip lamps.
     pub fn acknowledge(&mut self) {
         for meter in self.meters.values_mut() {
@@ -58,7 +71,6 @@ pub fn show(ui: &mut Ui, state: &mut TracksState, head: Rect, list: Rect, contex
     // The heading comes first, because the Tab key and screen readers follow the order of drawing.
     let session = std::sync::Arc::clone(&context.snapshot.session);
     let tracks = session.tracks();
-    update_meters(state, tracks, context);
     let row = context.view.row_height();
     heading(ui, head, tracks, context);
     scroll(ui, list, context);
@@ -96,17 +108,6 @@ pub fn show(ui: &mut Ui, state: &mut TracksState, head: Rect, list: Rect, contex
     let below = list.top() + tracks.len() as f32 * row - context.view.scroll;
     empty_below(&lanes, Rect::from_min_max(pos2(list.left(), below.max(list.top())), list.max), context);
     ui.painter().vline(list.right() - 0.5, list.y_range(), (1.0, context.theme.line));
-}
-
-fn update_meters(state: &mut TracksState, tracks: &[Track], context: &PanelContext<'_>) {
-    // While nothing is open there are no levels, and the meters fall.
-    let levels = context.snapshot.tracks.iter().copied().chain(std::iter::repeat(Meter::default()));
-    for (track, level) in tracks.iter().zip(levels) {
-        state.meters.entry(track.id()).or_default().update(level, context.now);
-    }
-    if state.meters.len() > tracks.len() {
-        state.meters.retain(|id, _| tracks.iter().any(|track| track.id() == *id));
-    }
 }
 
 /// Scrolls the rows with the wheel, and keeps the list filled.

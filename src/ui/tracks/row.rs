@@ -179,11 +179,7 @@ fn switches(ui: &mut Ui, parts: &layout::Row, track: &Track, context: &mut Panel
     let solo = toggle(ui, theme, rect, (&format!("Solo {name}"), salt), "S", track.solo, theme.solo);
     if solo.on_hover_text(context.tip("Solo. Ctrl: this one alone", Action::SoloSelected)).clicked() {
         let alone = ui.input(|input| input.modifiers.command);
-        if alone {
-            let others = context.snapshot.session.track_ids().filter(|id| *id != track.id()).collect();
-            context.send(Command::Edit(Edit::Solo(others, false)));
-        }
-        context.send(Command::Edit(Edit::Solo(ids, alone || !track.solo)));
+        context.send(Command::Edit(if alone { Edit::SoloOnly(ids) } else { Edit::Solo(ids, !track.solo) }));
     }
 }
 
@@ -280,7 +276,7 @@ fn menu(ui: &mut Ui, track: &Track, context: &mut PanelContext<'_>) {
         ui.close();
     }
     if ui.button("Duplicate").clicked() {
-        context.send(Command::Edit(Edit::DuplicateTrack(track.id())));
+        context.send(Command::Edit(Edit::DuplicateTracks(vec![track.id()])));
         ui.close();
     }
     let what = if ids.len() > 1 { format!("Remove {} tracks", ids.len()) } else { "Remove".to_owned() };

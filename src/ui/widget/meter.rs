@@ -1,6 +1,7 @@
 //! Meters: decay, peak hold and clip lamp of a level, and one mesh that draws all meters of a panel. Thread: ui.
 
 use crate::app::snapshot::Meter;
+use crate::format::FULL_SCALE;
 use crate::ui::theme::{Theme, mixed};
 use egui::epaint::{Mesh, Vertex, WHITE_UV};
 use egui::{Color32, Painter, Pos2, Rect, Shape, pos2};
@@ -45,7 +46,7 @@ impl Ballistics {
             self.hold = level.peak.max(self.peak);
             self.hold_since = now;
         }
-        self.clipped |= level.peak >= 1.0;
+        self.clipped |= FULL_SCALE <= level.peak;
     }
 
     /// Whether the meter shows nothing, so that it needs no new picture until a level arrives.
@@ -103,7 +104,7 @@ impl Meters {
         self.column(well, height(of.rms), 1.0, theme);
         if of.hold > 0.002 {
             let y = height(of.hold).max(well.top());
-            let hold = if of.hold >= 1.0 { theme.record } else { theme.solo };
+            let hold = if FULL_SCALE <= of.hold { theme.record } else { theme.solo };
             let thick = if is_low { 0.75 } else { 1.5 };
             self.rect(Rect::from_min_max(pos2(well.left(), y), pos2(well.right(), y + thick)), hold);
         }
@@ -149,6 +150,18 @@ mod tests {
             meter.update(Meter::default(), 1.0 + f64::from(frame) / 30.0);
         }
         assert!(meter.clipped && meter.is_at_rest(), "{meter:?}");
+    }
+
+    /// The highest positive sample of a 16-bit card is 32767/32768. The lamp stayed dark.
+    #[test]
+    fn the_highest_sample_of_a_16_bit_and_of_a_24_bit_card_lights_the_clip_lamp_and_a_lower_one_does_not() {
+        let is_lit = |peak: f32| {
+            let mut meter = Ballistics::default();
+            meter.update(Meter { peak, rms: 0.5 }, 1.0);
+            meter.clipped
+        };
+        assert!(is_lit(32_767.0 / 32_768.0) && is_lit(8_388_607.0 / 8_388_608.0) && is_lit(1.0));
+        assert!(!is_lit(32_766.0 / 32_768.0));
     }
 
     /// In the overview of 64 tracks a meter has 8 points. Of these the lamp took 5, and the hold line covered the rest.
