@@ -270,7 +270,7 @@ fn root_the_warning_of_a_full_disk_names_the_disk_on_which_the_takes_continue() 
     let [own, other] = [Image::up("ext4", "400M"), Image::up("ext4", "400M")];
     fill(own.path(), 9 * MIB);
     // 24 tracks fill some 3.3 MiB a second.
-    fill(other.path(), 120 * MIB);
+    fill(other.path(), 145 * MIB);
     let mut command = recording(&own.path().join("session"), 16, "--overflow");
     command.arg(other.path());
     let run = run(command);
