@@ -357,7 +357,7 @@ impl Engine {
 
     fn mix(&mut self, block: &Block<'_>, rolling: bool) {
         let Block { input, from, frames } = *block;
-        self.voices.set_live(self.transport.motion() == Motion::Stopped || self.recorder.is_recording());
+        self.voices.set_live(self.transport.is_at_rest() || self.recorder.is_recording());
         self.buses.clear(frames);
         if rolling {
             let (buses, outbox) = (&mut self.buses, &mut self.outbox);
