@@ -9,7 +9,7 @@ use crate::mixer::{AudibleRegion, Mix, TrackGains, audible_regions, mixes_of};
 use crate::session::session_file::is_in_use;
 use crate::session::{Monitor, Region, Session, Shared, Take, TakeId, TakeState, Track, TrackId};
 use crate::threads::Threads;
-use crate::time::FramePos;
+use crate::time::{FramePos, Frames};
 use crate::wav::take_sound::{TakeProgress, TakeSound};
 use crate::window::playback::{Edges, playback_windows};
 use std::collections::{BTreeSet, HashMap};
@@ -23,6 +23,8 @@ use std::sync::atomic::Ordering::{Relaxed, Release};
 pub struct Players {
     slots: Vec<Slot>,
     loop_range: Option<(FramePos, FramePos)>,
+    /// The loop that playback follows since the last locate.
+    loop_in_force: Option<(FramePos, FramePos)>,
     /// Number of the last locate.
     epoch: u32,
     /// The session and the folder that the players were made for.
@@ -191,6 +193,26 @@ impl Players {
         })
     }
 
+    /// Whether a track can be heard while a pass that began at `began` records its frames from `from` to `to`. Follows the
+    /// loop.
+    pub fn play_along(&self, session: &Session, began: FramePos, from: Frames, to: Frames) -> bool {
+        let path = PlayPath { start: began, loop_range: self.loop_in_force };
+        let mut at = from.0;
+        // The rest of one turn of the loop, a whole turn, and the begin of another one: no more are different.
+        for _ in 0..3 {
+            let frames = path.straight(at).min(to.0.saturating_sub(at));
+            if frames == 0 {
+                return false;
+            }
+            let place = path.at(at);
+            if self.play_between(session, place, place + Frames(frames), false) {
+                return true;
+            }
+            at += frames;
+        }
+        false
+    }
+
     /// Sets the loop. It is in force from the next locate on.
     pub fn set_loop(&mut self, loop_range: Option<(FramePos, FramePos)>) {
         self.loop_range = loop_range;
@@ -232,6 +254,7 @@ impl Players {
     /// asks for them.
     pub fn locate(&mut self, running: &mut Threads, to: FramePos) {
         self.epoch += 1;
+        self.loop_in_force = self.loop_range;
         let path = PlayPath { start: to, loop_range: self.loop_range };
         running.reader.send(ReaderCommand::Locate { path, epoch: self.epoch }).ok();
         if self.slots.is_empty() {
