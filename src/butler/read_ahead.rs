@@ -84,7 +84,7 @@ struct Track {
     files: Vec<Option<Arc<PlayedFile>>>,
     /// Bytes of the widest frame of its files.
     frame_bytes_max: usize,
-    /// The key to answer with when the first windows are filled.
+    /// The key to answer with when the first windows are filled, or at a locate before that.
     announces: Option<u64>,
     /// Whether another player of the same slot is going to replace this one.
     is_replaced: bool,
@@ -168,6 +168,9 @@ impl Reader {
                 for track in &mut self.tracks {
                     track.upcoming.clear();
                     (track.next, track.supplied, track.handed_over) = (0, 0, 0);
+                    track.windows.supplied_until(epoch, 0);
+                    // Its ring may have windows of the locate before, which only the audio thread can take out.
+                    track.announce(&self.setup.events);
                 }
             }
             ReaderCommand::Quit => {}
@@ -292,8 +295,8 @@ impl Reader {
             least = if track.announces.is_some() || track.supplied == u64::MAX { least } else { least.min(ahead) };
             let track_ready =
                 limits::LEAD_WINDOWS_MIN <= track.handed_over || lead_frames <= ahead || track.has_nothing_left();
-            if let Some(key) = track.announces.take_if(|_| track_ready) {
-                host::send(&self.setup.events, DiskEvent::PlayerReady { slot: track.slot, key }).ok();
+            if track_ready {
+                track.announce(&self.setup.events);
             }
             ready &= track_ready;
         }
@@ -385,6 +388,13 @@ impl Track {
             }
             self.supplied = end;
             self.windows.supplied_until(epoch, end);
+        }
+    }
+
+    /// Tells control that the audio thread can have a player that replaces another one, if that is still to be told.
+    fn announce(&mut self, events: &Sender<DiskEvent>) {
+        if let Some(key) = self.announces.take() {
+            host::send(events, DiskEvent::PlayerReady { slot: self.slot, key }).ok();
         }
     }
 
@@ -546,5 +556,33 @@ mod tests {
         assert!(matches!(audio.at(2, 0, 64), Playable::Sound { frames: 64, .. }));
         commands.send(ReaderCommand::Quit).unwrap();
         thread.join().unwrap();
+    }
+
+    /// Play and Record waited for good: the old window filled the place of the new ones, and nobody could take it out.
+    #[test]
+    fn a_locate_announces_a_replacing_player_that_is_filled_in_part_and_waits_for_its_new_windows() {
+        let folder = tempfile::tempdir().unwrap();
+        let region = region_of_file(folder.path(), TakeProgress::Finished);
+        let (published, (sender, events)) = (Arc::new(Published::new(0)), unbounded());
+        let share = plan::Share { bytes: 190_000, mappings: 1_000 };
+        let setup = setup(&published, &Arc::default(), unbounded().1, sender);
+        let mut reader = Reader::new(ReaderSetup { playback_share: share, ..setup });
+        let lead = reader.lead();
+        assert_eq!(lead.windows, limits::LEAD_WINDOWS_MIN);
+        let (mut audio, windows) = playback_windows();
+        let regions = Box::new(move || vec![region]);
+        reader.apply(ReaderCommand::Install { slot: 0, windows, regions, replaces: Some(7) });
+        reader.tracks[0].map_ahead(&PlayPath::default(), 0, lead.window_bytes, FRAMES as u64);
+        while reader.tracks[0].handed_over == 0 {
+            reader.tracks[0].hand_over(&reader.setup, 0, 1);
+        }
+        reader.apply(ReaderCommand::Locate { path: PlayPath::default(), epoch: 1 });
+        (0..10).for_each(|_| reader.tick());
+        assert!(matches!(events.try_recv(), Ok(DiskEvent::PlayerReady { slot: 0, key: 7 })));
+        assert_eq!(published.ready_epoch.load(Acquire), 0);
+        assert!(matches!(audio.at(0, FRAMES as u64, 64), Playable::Silence { .. }), "left, and no dropout");
+        audio.advance_to(1, 0);
+        (0..10).for_each(|_| reader.tick());
+        assert_eq!((published.ready_epoch.load(Acquire), events.try_iter().count()), (1, 0));
     }
 }

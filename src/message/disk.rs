@@ -251,7 +251,8 @@ pub enum DiskEvent {
         /// Result of the attempt.
         outcome: Continuation,
     },
-    /// The first windows of a player that replaces another one are filled: the audio thread can have it.
+    /// The first windows of a player that replaces another one are filled, or a locate came before that: the audio thread
+    /// can have it.
     PlayerReady {
         /// Index of the track's slot.
         slot: usize,
