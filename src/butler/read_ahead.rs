@@ -325,6 +325,7 @@ impl Track {
                 PlaySpan::Sound { region, take_frame, frames } => {
                     let (region, take) = (&self.regions[region], &self.files[region]);
                     let edges = region.edges.after(take_frame.saturating_sub(region.take_start.0));
+                    let edges = edges.between_jumps(path.since_jump(self.next), path.straight(self.next));
                     let mapped = take.as_ref().and_then(|take| {
                         match take.window(take_frame, frames, window_bytes, epoch, self.next) {
                             Ok(window) => window.map(|(window, span)| (PlaybackWindow { edges, ..window }, span)),

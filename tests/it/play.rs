@@ -10,7 +10,7 @@ use faultless::device::{Access, Device, DeviceFacts, Input, Output, Pace, StartE
 use faultless::format::{DeviceFormat, TakeFormat};
 use faultless::limits::DECLICK_FRAMES;
 use faultless::message::disk::DiskEvent;
-use faultless::message::{AudioCommand, AudioEvent};
+use faultless::message::{AudioCommand, AudioEvent, PlayPath};
 use faultless::mixer::{PanGains, mix_of};
 use faultless::session::session_file::open_read_only;
 use faultless::session::{Session, TrackId};
@@ -425,6 +425,32 @@ fn a_locate_while_rolling_lands_on_the_frame() {
             }
         }
         from = played.len();
+    }
+    assert_eq!(player.told, Vec::<String>::new());
+}
+
+/// Every turn of a loop was a step in the sound.
+#[test]
+fn a_loop_inside_a_region_has_no_step_at_its_turns_and_is_exact_elsewhere() {
+    let place = place();
+    let folder = place.path().join("session");
+    recorded(&folder, 1, 100_000, "s24");
+    edit(&folder, |session| session.track_mut(ids(session)[0]).unwrap().set_pan(-1.0));
+    let mut player = Player::open(&folder);
+    let (from, to) = (20_000, 50_007);
+    let path = PlayPath { start: FramePos(15_000), loop_range: Some((FramePos(from), FramePos(to))) };
+    player.players.set_loop(path.loop_range);
+    player.locate(path.start.0);
+    player.roll();
+    let played = player.play_to(150_016);
+    let begins = |at: &usize| played[at + DECLICK][0] == wave(15_000 + DECLICK, 0);
+    let begin = (0..10_000).step_by(PERIOD).find(begins).unwrap();
+    let first_turn = (to - path.start.0) as usize;
+    for (stream, [left, _]) in played[begin..].iter().enumerate().skip(DECLICK) {
+        let at = path.at(stream as u64).0;
+        let fade_in = if stream < first_turn { u64::MAX } else { at - from };
+        let gain = |frames: u64| (frames as f32 / 64.0).min(1.0);
+        assert_eq!(*left, wave(at as usize, 0) * gain(fade_in) * gain(to - 1 - at), "frame {stream}, place {at}");
     }
     assert_eq!(player.told, Vec::<String>::new());
 }
