@@ -86,8 +86,8 @@ struct Track {
     frame_bytes_max: usize,
     /// The key to answer with when the first windows are filled, or at a locate before that.
     announces: Option<u64>,
-    /// Whether another player of the same slot is going to replace this one.
-    is_replaced: bool,
+    /// Whether another player of the same slot is going to replace this one, or the slot is removed.
+    is_leaving: bool,
     upcoming: VecDeque<Upcoming>,
     /// Stream frame from which on nothing is mapped.
     next: u64,
@@ -153,16 +153,12 @@ impl Reader {
             ReaderCommand::Install { slot, windows, regions, replaces } => {
                 match replaces {
                     None => self.tracks.retain(|track| track.slot != slot),
-                    Some(_) => {
-                        self.tracks.iter_mut().filter(|track| track.slot == slot).for_each(|track| {
-                            track.is_replaced = true;
-                        });
-                    }
+                    Some(_) => self.leave(slot),
                 }
                 let track = self.new_track(slot, windows, regions(), replaces);
                 self.tracks.push(track);
             }
-            ReaderCommand::Remove { slot } => self.tracks.retain(|track| track.slot != slot),
+            ReaderCommand::Remove { slot } => self.leave(slot),
             ReaderCommand::Locate { path, epoch } => {
                 (self.path, self.epoch) = (path, epoch);
                 for track in &mut self.tracks {
@@ -174,6 +170,13 @@ impl Reader {
                 }
             }
             ReaderCommand::Quit => {}
+        }
+    }
+
+    /// Supplies the players of a slot only as long as the audio thread's end of them is there.
+    fn leave(&mut self, slot: usize) {
+        for track in self.tracks.iter_mut().filter(|track| track.slot == slot) {
+            track.is_leaving = true;
         }
     }
 
@@ -200,7 +203,7 @@ impl Reader {
             frame_bytes_max: files.iter().flatten().map(|file| file.layout.frame_bytes()).max().unwrap_or(4),
             files,
             announces,
-            is_replaced: false,
+            is_leaving: false,
             upcoming: VecDeque::new(),
             next: self.stream(),
             supplied: 0,
@@ -269,8 +272,8 @@ impl Reader {
         let lead = self.lead();
         let lead_frames = self.setup.rate.frames(Duration::from_millis(self.setup.lead_ms)).0;
         let (mut least, mut ready) = (u64::MAX, true);
-        // The audio thread has the player that replaced it, and control has dropped the other end.
-        self.tracks.retain(|track| !(track.is_replaced && track.windows.ring.is_abandoned()));
+        // The audio thread has given the other end back, and control has dropped it.
+        self.tracks.retain(|track| !(track.is_leaving && track.windows.ring.is_abandoned()));
         for track in &mut self.tracks {
             while let Some(window) = track.windows.ring.collect() {
                 track.entry.collected(&window.map);
@@ -309,7 +312,7 @@ impl Reader {
     /// The lead that the budget allows for the present tracks.
     fn lead(&self) -> Lead {
         let widest = self.tracks.iter().map(|track| track.frame_bytes_max).max().unwrap_or(4);
-        let count = self.tracks.iter().filter(|track| !track.is_replaced).count();
+        let count = self.tracks.iter().filter(|track| !track.is_leaving).count();
         let speed = u64::from(self.setup.rate.0) * widest as u64;
         let period_bytes = self.setup.period_frames * widest;
         plan::lead(self.setup.playback_share, count, widest, speed, self.setup.lead_ms, period_bytes)

@@ -455,6 +455,42 @@ fn a_loop_inside_a_region_has_no_step_at_its_turns_and_is_exact_elsewhere() {
     assert_eq!(player.told, Vec::<String>::new());
 }
 
+/// The last track was cut off, although it stayed, and was silent until its new player had windows.
+#[test]
+fn a_track_that_is_removed_while_others_play_leaves_no_hole_and_no_step_in_them() {
+    let place = place();
+    let folder = place.path().join("session");
+    recorded(&folder, 3, 400_000, "s24");
+    edit(&folder, |session| {
+        for (track, pan) in ids(session).into_iter().zip([-1.0, -1.0, 1.0]) {
+            session.track_mut(track).unwrap().set_pan(pan);
+        }
+    });
+    let mut player = Player::open(&folder);
+    player.roll();
+    let played = player.play_to(20_032).len();
+    let mut session = open_read_only(&folder).unwrap();
+    session.remove_track(ids(&session)[1]).unwrap();
+    let moved = player.change(&session, &folder, played);
+    let alone = player.play_to(moved + 10_048).len();
+    session.remove_track(ids(&session)[1]).unwrap();
+    player.players.update(&Arc::new(session), &folder, &mut player.running);
+    let played = player.play_to(alone + 10_048);
+    // The gain of the last track: it moves to another slot, and then it is removed.
+    let loud = (DECLICK..played.len()).filter(|at| 0.05 < wave(*at, 2).abs());
+    let gains: Vec<(usize, f32)> = loud.map(|at| (at, played[at][1] / wave(at, 2))).collect();
+    for pair in gains.windows(2) {
+        let ((before, from), (at, to)) = (pair[0], pair[1]);
+        assert!((to - from).abs() <= (at - before) as f32 / DECLICK as f32 + 1e-3, "frame {at}: {from} to {to}");
+        assert!(alone <= at || 0.999 < to, "frame {at}: {to}");
+    }
+    for (at, [left, right]) in played.iter().enumerate().skip(moved + 4 * PERIOD + DECLICK) {
+        assert_eq!(*left, wave(at, 0), "frame {at}");
+        assert!(at < alone + 4 * PERIOD + DECLICK || *right == 0.0, "frame {at}: {right}");
+    }
+    assert_eq!((player.told, player.running.published.dropouts.load(Relaxed)), (Vec::new(), 0));
+}
+
 #[test]
 fn a_gap_between_regions_is_silence_and_regions_are_exact() {
     let place = place();

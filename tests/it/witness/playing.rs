@@ -304,10 +304,13 @@ fn voices_come_and_go_while_rolling_and_nothing_is_freed() {
     rig.send(AudioCommand::Install { slot: usize::MAX, voice: stray });
     rig.cycles(1);
     assert_eq!(removed(rig.reports()), 3, "all three came home");
+    let half = played(1920 + FADE / 2 + 5_000, 2).map(|sample| sample / 2);
+    let found = rig.playback.at(1920 + FADE / 2);
+    assert!(found.iter().zip(half).all(|(found, half)| found.abs_diff(half) < 1024), "{found:?} for {half:?}");
     for frame in FADE..41 * 64 {
         let wanted = match frame / 64 {
-            // A new voice fades in, and the one that it replaces fades out.
-            _ if (640..640 + FADE).contains(&frame) || (1280..1280 + FADE).contains(&frame) => continue,
+            // A new voice fades in, and the one that it replaces, or that is removed, fades out.
+            _ if [640, 1280, 1920].iter().any(|from| (*from..from + FADE).contains(&frame)) => continue,
             10..20 => played(frame, 1),
             20..30 => played(frame + 5_000, 2),
             _ => [0, 0],
