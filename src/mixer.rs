@@ -59,7 +59,7 @@ pub struct Mix {
 }
 
 impl Mix {
-    /// Whether the takes and whether the inputs are played. `live`: the transport is stopped or a pass records. With
+    /// Whether the takes and whether the inputs are played. `live`: the transport is at rest or a pass records. With
     /// `auto` the inputs are played then, and the takes otherwise: also in the pre-roll of a punch, where the player
     /// needs the take that he punches into. This is realtime-safe.
     pub fn sources(&self, live: bool) -> (bool, bool) {

@@ -543,7 +543,7 @@ mod tests {
         let (_, settings, note) = load(folder.path());
         assert_eq!(settings, Settings { period: 256, theme: ThemeChoice::Light, rate: 96_000, ..Settings::default() });
         let note = note.unwrap();
-        assert!(note.contains("'zoom' cannot be used") && note.contains("'newer' is no setting"), "{note}");
+        assert!(note.contains("'zoom' cannot be used") && note.contains("'newer' is an unknown setting"), "{note}");
         assert_eq!(std::fs::read_to_string(&file).unwrap(), text, "it is as it was");
         assert!(store_offset_in(folder.path(), "virtual", 7).unwrap_err().contains("zoom"));
         assert_eq!(std::fs::read_to_string(&file).unwrap(), text, "it is as it was");
@@ -570,7 +570,7 @@ mod tests {
         std::fs::write(&file, "{\"period\": ").unwrap();
         let (mut store, settings, note) =
             SettingsStore::load(Some(folder.path().to_path_buf()), DamagedFile::Leave, Arc::new(|| ()));
-        assert!(settings == Settings::default() && note.is_some_and(|note| note.contains("stays as it is")));
+        assert!(settings == Settings::default() && note.is_some_and(|note| note.contains("changes are not saved")));
         store.save(&Arc::new(Settings { period: 256, ..settings }));
         drop(store);
         assert_eq!(std::fs::read_to_string(&file).unwrap(), "{\"period\": ");

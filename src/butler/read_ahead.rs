@@ -84,10 +84,10 @@ struct Track {
     files: Vec<Option<Arc<PlayedFile>>>,
     /// Bytes of the widest frame of its files.
     frame_bytes_max: usize,
-    /// The key to answer with when the first windows are filled.
+    /// The key to answer with when the first windows are filled, or at a locate before that.
     announces: Option<u64>,
-    /// Whether another player of the same slot is going to replace this one.
-    is_replaced: bool,
+    /// Whether another player of the same slot is going to replace this one, or the slot is removed.
+    is_leaving: bool,
     upcoming: VecDeque<Upcoming>,
     /// Stream frame from which on nothing is mapped.
     next: u64,
@@ -153,24 +153,30 @@ impl Reader {
             ReaderCommand::Install { slot, windows, regions, replaces } => {
                 match replaces {
                     None => self.tracks.retain(|track| track.slot != slot),
-                    Some(_) => {
-                        self.tracks.iter_mut().filter(|track| track.slot == slot).for_each(|track| {
-                            track.is_replaced = true;
-                        });
-                    }
+                    Some(_) => self.leave(slot),
                 }
                 let track = self.new_track(slot, windows, regions(), replaces);
                 self.tracks.push(track);
             }
-            ReaderCommand::Remove { slot } => self.tracks.retain(|track| track.slot != slot),
+            ReaderCommand::Remove { slot } => self.leave(slot),
             ReaderCommand::Locate { path, epoch } => {
                 (self.path, self.epoch) = (path, epoch);
                 for track in &mut self.tracks {
                     track.upcoming.clear();
                     (track.next, track.supplied, track.handed_over) = (0, 0, 0);
+                    track.windows.supplied_until(epoch, 0);
+                    // Its ring may have windows of the locate before, which only the audio thread can take out.
+                    track.announce(&self.setup.events);
                 }
             }
             ReaderCommand::Quit => {}
+        }
+    }
+
+    /// Supplies the players of a slot only as long as the audio thread's end of them is there.
+    fn leave(&mut self, slot: usize) {
+        for track in self.tracks.iter_mut().filter(|track| track.slot == slot) {
+            track.is_leaving = true;
         }
     }
 
@@ -197,7 +203,7 @@ impl Reader {
             frame_bytes_max: files.iter().flatten().map(|file| file.layout.frame_bytes()).max().unwrap_or(4),
             files,
             announces,
-            is_replaced: false,
+            is_leaving: false,
             upcoming: VecDeque::new(),
             next: self.stream(),
             supplied: 0,
@@ -266,8 +272,8 @@ impl Reader {
         let lead = self.lead();
         let lead_frames = self.setup.rate.frames(Duration::from_millis(self.setup.lead_ms)).0;
         let (mut least, mut ready) = (u64::MAX, true);
-        // The audio thread has the player that replaced it, and control has dropped the other end.
-        self.tracks.retain(|track| !(track.is_replaced && track.windows.ring.is_abandoned()));
+        // The audio thread has given the other end back, and control has dropped it.
+        self.tracks.retain(|track| !(track.is_leaving && track.windows.ring.is_abandoned()));
         for track in &mut self.tracks {
             while let Some(window) = track.windows.ring.collect() {
                 track.entry.collected(&window.map);
@@ -292,8 +298,8 @@ impl Reader {
             least = if track.announces.is_some() || track.supplied == u64::MAX { least } else { least.min(ahead) };
             let track_ready =
                 limits::LEAD_WINDOWS_MIN <= track.handed_over || lead_frames <= ahead || track.has_nothing_left();
-            if let Some(key) = track.announces.take_if(|_| track_ready) {
-                host::send(&self.setup.events, DiskEvent::PlayerReady { slot: track.slot, key }).ok();
+            if track_ready {
+                track.announce(&self.setup.events);
             }
             ready &= track_ready;
         }
@@ -306,7 +312,7 @@ impl Reader {
     /// The lead that the budget allows for the present tracks.
     fn lead(&self) -> Lead {
         let widest = self.tracks.iter().map(|track| track.frame_bytes_max).max().unwrap_or(4);
-        let count = self.tracks.iter().filter(|track| !track.is_replaced).count();
+        let count = self.tracks.iter().filter(|track| !track.is_leaving).count();
         let speed = u64::from(self.setup.rate.0) * widest as u64;
         let period_bytes = self.setup.period_frames * widest;
         plan::lead(self.setup.playback_share, count, widest, speed, self.setup.lead_ms, period_bytes)
@@ -322,6 +328,7 @@ impl Track {
                 PlaySpan::Sound { region, take_frame, frames } => {
                     let (region, take) = (&self.regions[region], &self.files[region]);
                     let edges = region.edges.after(take_frame.saturating_sub(region.take_start.0));
+                    let edges = edges.between_jumps(path.since_jump(self.next), path.straight(self.next));
                     let mapped = take.as_ref().and_then(|take| {
                         match take.window(take_frame, frames, window_bytes, epoch, self.next) {
                             Ok(window) => window.map(|(window, span)| (PlaybackWindow { edges, ..window }, span)),
@@ -385,6 +392,13 @@ impl Track {
             }
             self.supplied = end;
             self.windows.supplied_until(epoch, end);
+        }
+    }
+
+    /// Tells control that the audio thread can have a player that replaces another one, if that is still to be told.
+    fn announce(&mut self, events: &Sender<DiskEvent>) {
+        if let Some(key) = self.announces.take() {
+            host::send(events, DiskEvent::PlayerReady { slot: self.slot, key }).ok();
         }
     }
 
@@ -546,5 +560,33 @@ mod tests {
         assert!(matches!(audio.at(2, 0, 64), Playable::Sound { frames: 64, .. }));
         commands.send(ReaderCommand::Quit).unwrap();
         thread.join().unwrap();
+    }
+
+    /// Play and Record waited for good: the old window filled the place of the new ones, and nobody could take it out.
+    #[test]
+    fn a_locate_announces_a_replacing_player_that_is_filled_in_part_and_waits_for_its_new_windows() {
+        let folder = tempfile::tempdir().unwrap();
+        let region = region_of_file(folder.path(), TakeProgress::Finished);
+        let (published, (sender, events)) = (Arc::new(Published::new(0)), unbounded());
+        let share = plan::Share { bytes: 190_000, mappings: 1_000 };
+        let setup = setup(&published, &Arc::default(), unbounded().1, sender);
+        let mut reader = Reader::new(ReaderSetup { playback_share: share, ..setup });
+        let lead = reader.lead();
+        assert_eq!(lead.windows, limits::LEAD_WINDOWS_MIN);
+        let (mut audio, windows) = playback_windows();
+        let regions = Box::new(move || vec![region]);
+        reader.apply(ReaderCommand::Install { slot: 0, windows, regions, replaces: Some(7) });
+        reader.tracks[0].map_ahead(&PlayPath::default(), 0, lead.window_bytes, FRAMES as u64);
+        while reader.tracks[0].handed_over == 0 {
+            reader.tracks[0].hand_over(&reader.setup, 0, 1);
+        }
+        reader.apply(ReaderCommand::Locate { path: PlayPath::default(), epoch: 1 });
+        (0..10).for_each(|_| reader.tick());
+        assert!(matches!(events.try_recv(), Ok(DiskEvent::PlayerReady { slot: 0, key: 7 })));
+        assert_eq!(published.ready_epoch.load(Acquire), 0);
+        assert!(matches!(audio.at(0, FRAMES as u64, 64), Playable::Silence { .. }), "left, and no dropout");
+        audio.advance_to(1, 0);
+        (0..10).for_each(|_| reader.tick());
+        assert_eq!((published.ready_epoch.load(Acquire), events.try_iter().count()), (1, 0));
     }
 }

@@ -9,7 +9,7 @@ use crate::mixer::{AudibleRegion, Mix, TrackGains, audible_regions, mixes_of};
 use crate::session::session_file::is_in_use;
 use crate::session::{Monitor, Region, Session, Shared, Take, TakeId, TakeState, Track, TrackId};
 use crate::threads::Threads;
-use crate::time::FramePos;
+use crate::time::{FramePos, Frames};
 use crate::wav::take_sound::{TakeProgress, TakeSound};
 use crate::window::playback::{Edges, playback_windows};
 use std::collections::{BTreeSet, HashMap};
@@ -22,9 +22,11 @@ use std::sync::atomic::Ordering::{Relaxed, Release};
 #[derive(Default)]
 pub struct Players {
     slots: Vec<Slot>,
+    /// Slots in which the audio thread may have a player. The last ones are surplus if the session has fewer tracks now.
+    slots_in_use: usize,
     loop_range: Option<(FramePos, FramePos)>,
-    /// The loop of the last locate, which is in force.
-    located_loop: Option<(FramePos, FramePos)>,
+    /// The loop that playback follows since the last locate.
+    loop_in_force: Option<(FramePos, FramePos)>,
     /// Number of the last locate.
     epoch: u32,
     /// The session and the folder that the players were made for.
@@ -53,6 +55,18 @@ struct NextPlayer {
     voice: Box<Voice>,
     /// Whether the present player plays another track. Mixes are for the next one only.
     is_other_track: bool,
+    /// Whether the audio thread can have it.
+    is_ready: bool,
+}
+
+impl Slot {
+    /// Gives the audio thread the next player.
+    fn install(&mut self, slot: usize, running: &mut Threads) {
+        if let Some(NextPlayer { voice, .. }) = self.next.take() {
+            self.mix = voice.mix;
+            running.audio.send(AudioCommand::Install { slot, voice }).ok();
+        }
+    }
 }
 
 impl Players {
@@ -103,6 +117,7 @@ impl Players {
     pub fn load(&mut self, session: &Arc<Session>, folder: &Path, running: &mut Threads) {
         self.remove_slots(session.tracks().len(), running);
         self.slots.clear();
+        self.slots_in_use = session.tracks().len();
         let mut voices = Vec::with_capacity(session.tracks().len());
         for (slot, (track, mix)) in session.tracks().iter().zip(mixes_of(session)).enumerate() {
             self.slots.push(Slot { track: track.id(), mix, next: None, installed: None, silent: Vec::new() });
@@ -134,7 +149,7 @@ impl Players {
                 && before.tracks().get(slot).is_some_and(|old| old.id() == track.id() && old.has_regions_of(track))
                 && (moved.is_empty() || !track.regions().iter().any(|region| moved.contains(&region.take)))
         };
-        self.remove_slots(session.tracks().len(), running);
+        self.slots.truncate(session.tracks().len());
         for (slot, (track, mix)) in session.tracks().iter().zip(mixes_of(session)).enumerate() {
             if is_same(slot, track) {
                 continue;
@@ -146,7 +161,7 @@ impl Players {
             let key = self.next_key;
             let regions = play_regions(slot, session, folder);
             running.reader.send(ReaderCommand::Install { slot, windows, regions, replaces: Some(key) }).ok();
-            let mut next = NextPlayer { key, voice, is_other_track: true };
+            let mut next = NextPlayer { key, voice, is_other_track: true, is_ready: false };
             match self.slots.get_mut(slot) {
                 None => {
                     let (track, installed, silent) = (track.id(), Some(key), Vec::new());
@@ -162,25 +177,47 @@ impl Players {
                 }
             }
         }
+        self.slots_in_use = self.slots_in_use.max(self.slots.len());
         self.loaded = Some((Arc::clone(session), folder.to_owned()));
         self.mixed = None;
+        self.move_tracks(running);
     }
 
     fn remove_slots(&mut self, from: usize, running: &mut Threads) {
-        for slot in from..self.slots.len() {
+        for slot in from..self.slots_in_use {
             running.reader.send(ReaderCommand::Remove { slot }).ok();
             running.audio.send(AudioCommand::Remove { slot }).ok();
         }
-        self.slots.truncate(from);
+        self.slots_in_use = self.slots_in_use.min(from);
     }
 
-    /// The read-ahead has filled the first windows of player `key`: the audio thread gets it.
+    /// The audio thread can have player `key`. It gets it at once, or together with the others if tracks move to other
+    /// slots.
     pub fn player_ready(&mut self, slot: usize, key: u64, running: &mut Threads) {
         let Some(present) = self.slots.get_mut(slot) else { return };
-        if let Some(NextPlayer { voice, .. }) = present.next.take_if(|next| next.key == key) {
-            present.mix = voice.mix;
-            running.audio.send(AudioCommand::Install { slot, voice }).ok();
+        let Some(next) = present.next.as_mut().filter(|next| next.key == key) else { return };
+        next.is_ready = true;
+        if next.is_other_track {
+            self.move_tracks(running);
+        } else {
+            present.install(slot, running);
         }
+    }
+
+    /// Gives the audio thread the players of all slots that play another track from now on, and removes the surplus slots,
+    /// as soon as all of these players are ready. A track that moves to another slot fades out here and in there at the
+    /// same time. If the slots changed one by one, it would be silent or heard twice meanwhile.
+    fn move_tracks(&mut self, running: &mut Threads) {
+        let moves = |slot: &Slot, is_ready: bool| {
+            slot.next.as_ref().is_some_and(|next| next.is_other_track && next.is_ready == is_ready)
+        };
+        if self.slots.iter().any(|slot| moves(slot, false)) {
+            return;
+        }
+        for (slot, present) in self.slots.iter_mut().enumerate().filter(|(_, present)| moves(present, true)) {
+            present.install(slot, running);
+        }
+        self.remove_slots(self.slots.len(), running);
     }
 
     /// Whether a track that is installed can be heard between `from` and `end` while a pass records, or, with a pre-roll,
@@ -193,6 +230,26 @@ impl Players {
         })
     }
 
+    /// Whether a track can be heard while a pass that began at `began` records its frames from `from` to `to`. Follows the
+    /// loop.
+    pub fn play_along(&self, session: &Session, began: FramePos, from: Frames, to: Frames) -> bool {
+        let path = PlayPath { start: began, loop_range: self.loop_in_force };
+        let mut at = from.0;
+        // The rest of one turn of the loop, a whole turn, and the begin of another one: no more are different.
+        for _ in 0..3 {
+            let frames = path.straight(at).min(to.0.saturating_sub(at));
+            if frames == 0 {
+                return false;
+            }
+            let place = path.at(at);
+            if self.play_between(session, place, place + Frames(frames), false) {
+                return true;
+            }
+            at += frames;
+        }
+        false
+    }
+
     /// Sets the loop. It is in force from the next locate on.
     pub fn set_loop(&mut self, loop_range: Option<(FramePos, FramePos)>) {
         self.loop_range = loop_range;
@@ -200,7 +257,7 @@ impl Players {
 
     /// Whether the loop was set after the last locate, so that it is not in force.
     pub fn is_loop_outdated(&self) -> bool {
-        self.loop_range != self.located_loop
+        self.loop_range != self.loop_in_force
     }
 
     /// Whether playback loops from the next locate on.
@@ -239,7 +296,7 @@ impl Players {
     /// asks for them.
     pub fn locate(&mut self, running: &mut Threads, to: FramePos) {
         self.epoch += 1;
-        self.located_loop = self.loop_range;
+        self.loop_in_force = self.loop_range;
         let path = PlayPath { start: to, loop_range: self.loop_range };
         running.reader.send(ReaderCommand::Locate { path, epoch: self.epoch }).ok();
         if self.slots.is_empty() {

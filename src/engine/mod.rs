@@ -157,9 +157,11 @@ impl Engine {
                 }
                 AudioCommand::Install { slot, voice } => {
                     let is_rolling = self.transport.is_rolling();
-                    self.voices.replace(slot, Some(voice), is_rolling, &mut self.outbox);
+                    self.voices.replace(slot, voice, is_rolling, &mut self.outbox);
                 }
-                AudioCommand::Remove { slot } => self.voices.replace(slot, None, false, &mut self.outbox),
+                AudioCommand::Remove { slot } => {
+                    self.voices.remove(slot, self.transport.is_rolling(), &mut self.outbox);
+                }
                 AudioCommand::Mix { slot, mix } => self.voices.set_mix(slot, mix),
                 AudioCommand::Device(device) => {
                     if let Some(unused) = self.next_device.replace(device) {
@@ -357,7 +359,7 @@ impl Engine {
 
     fn mix(&mut self, block: &Block<'_>, rolling: bool) {
         let Block { input, from, frames } = *block;
-        self.voices.set_live(self.transport.motion() == Motion::Stopped || self.recorder.is_recording());
+        self.voices.set_live(self.transport.is_at_rest() || self.recorder.is_recording());
         self.buses.clear(frames);
         if rolling {
             let (buses, outbox) = (&mut self.buses, &mut self.outbox);

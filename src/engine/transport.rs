@@ -70,6 +70,15 @@ impl Transport {
         matches!(self.motion, Motion::Rolling | Motion::Stopping | Motion::DeclickToLocate)
     }
 
+    /// Whether the transport is stopped, or will be as soon as a fade is over or windows are filled. This is realtime-safe.
+    pub fn is_at_rest(&self) -> bool {
+        match self.motion {
+            Motion::Stopped | Motion::Stopping => true,
+            Motion::DeclickToLocate | Motion::WaitingForData => !self.roll_after_locate,
+            Motion::Rolling => false,
+        }
+    }
+
     /// The declick ramp of the next frames. This is realtime-safe.
     pub fn ramp(&self) -> Ramp {
         let unit = 1.0 / DECLICK_FRAMES as f32;

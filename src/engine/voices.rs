@@ -35,38 +35,46 @@ impl Default for Voices {
 }
 
 impl Voices {
-    /// Installs `voice` in `slot`, or removes the slot's voice. A voice that is replaced fades out while the new one fades
-    /// in, so that nothing clicks; then it returns its windows and goes back to the control side. A voice that is removed,
-    /// or that is for a slot that does not exist, goes back at once. `is_rolling`: whether takes play now. This is
-    /// realtime-safe.
-    pub fn replace(&mut self, slot: usize, voice: Option<Box<Voice>>, is_rolling: bool, outbox: &mut Outbox) {
+    /// Installs `voice` in `slot`. A voice that is replaced fades out while the new one fades in, so that nothing clicks;
+    /// then it returns its windows and goes back to the control side. A voice for a slot that does not exist goes back at
+    /// once. `is_rolling`: whether takes play now. This is realtime-safe.
+    pub fn replace(&mut self, slot: usize, mut voice: Box<Voice>, is_rolling: bool, outbox: &mut Outbox) {
         let Some(installed) = self.slots.get_mut(slot) else {
-            if let Some(voice) = voice {
-                outbox.hand_over(AudioEvent::Removed(voice));
-            }
+            outbox.hand_over(AudioEvent::Removed(voice));
             return;
         };
-        let before = std::mem::replace(installed, voice);
-        if installed.is_some() {
-            self.end = self.end.max(slot + 1);
+        self.end = self.end.max(slot + 1);
+        if is_rolling {
+            voice.gains = TrackGains::SILENT;
         }
-        if let Some(new) = installed.as_mut().filter(|_| is_rolling) {
-            new.gains = TrackGains::SILENT;
+        if let Some(mut before) = installed.take() {
+            if let Some(fading) = before.fading.take() {
+                give_back(fading, outbox);
+            }
+            before.report_dropout(slot, outbox);
+            voice.fading = Some(before);
         }
-        let Some(mut before) = before else { return };
-        if let Some(fading) = before.fading.take() {
-            give_back(fading, outbox);
-        }
-        before.report_dropout(slot, outbox);
-        match installed {
-            Some(new) => new.fading = Some(before),
-            None => give_back(before, outbox),
-        }
+        *installed = Some(voice);
     }
 
-    /// Gives the replaced voices back that have faded out. This is realtime-safe.
+    /// Removes the voice of `slot`: it fades out, so that nothing clicks; then it returns its windows and goes back to the
+    /// control side. A voice that is silent goes back at once. An empty slot is ignored. `is_rolling`: whether takes play
+    /// now. This is realtime-safe.
+    pub fn remove(&mut self, slot: usize, is_rolling: bool, outbox: &mut Outbox) {
+        if let Some(Some(voice)) = self.slots.get_mut(slot) {
+            voice.is_leaving = true;
+        }
+        self.release_faded(is_rolling, outbox);
+    }
+
+    /// Gives the replaced and the removed voices back that have faded out. This is realtime-safe.
     pub fn release_faded(&mut self, is_rolling: bool, outbox: &mut Outbox) {
         self.release_replaced(outbox, |fading| fading.is_silent(is_rolling));
+        for (slot, installed) in self.slots[..self.end].iter_mut().enumerate() {
+            if let Some(left) = installed.take_if(|voice| voice.has_left(is_rolling)) {
+                give_back_with_replaced(slot, left, outbox);
+            }
+        }
     }
 
     /// Gives all replaced voices back. This is realtime-safe.
@@ -84,8 +92,10 @@ impl Voices {
 
     /// Removes every voice. This is realtime-safe.
     pub fn clear(&mut self, outbox: &mut Outbox) {
-        for slot in 0..self.end {
-            self.replace(slot, None, false, outbox);
+        for (slot, installed) in self.slots[..self.end].iter_mut().enumerate() {
+            if let Some(voice) = installed.take() {
+                give_back_with_replaced(slot, voice, outbox);
+            }
         }
         self.end = 0;
     }
@@ -109,8 +119,8 @@ impl Voices {
 
     /// Whether every track has playback windows for the next `frames` frames. This is realtime-safe.
     pub fn are_ready(&mut self, playhead: &Playhead, frames: Frames) -> bool {
-        let all = &mut self.slots[..self.end];
-        all.iter_mut().flatten().all(|voice| voice.windows.covers(playhead.epoch, playhead.stream, frames.0))
+        let mut all = self.slots[..self.end].iter_mut().flatten();
+        all.all(|voice| voice.is_leaving || voice.windows.covers(playhead.epoch, playhead.stream, frames.0))
     }
 
     /// Returns windows that the playhead has passed, or that belong to an older locate. This is realtime-safe.
@@ -133,7 +143,7 @@ impl Voices {
     ) {
         for (slot, voice) in self.slots[..self.end].iter_mut().enumerate() {
             let Some(voice) = voice else { continue };
-            let disk = voice.mix.sources(self.live).0;
+            let disk = voice.sources(self.live).0;
             if let Some(fading) = &mut voice.fading {
                 fading.play(playhead, frames, false, buses, published);
                 if fading.missing {
@@ -142,6 +152,10 @@ impl Voices {
                 }
             }
             let measured = voice.play(playhead, frames, disk, buses, published);
+            if voice.missing && voice.is_leaving {
+                // It has no sound to fade out.
+                voice.gains = TrackGains::SILENT;
+            }
             if !voice.missing {
                 voice.report_dropout(slot, outbox);
             }
@@ -158,7 +172,7 @@ impl Voices {
     /// Adds the monitored inputs to the buses: `frames` frames of `input` from frame `from` on. This is realtime-safe.
     pub fn play_inputs(&mut self, input: &Input<'_>, from: usize, frames: usize, buses: &mut Buses) {
         for voice in self.slots[..self.end].iter_mut().flatten() {
-            let plays = voice.mix.sources(self.live).1;
+            let plays = voice.sources(self.live).1;
             if let Some(fading) = &mut voice.fading {
                 fading.play_input(false, input, from, frames, buses);
             }
@@ -167,12 +181,31 @@ impl Voices {
     }
 }
 
+/// Gives the voice of a slot back, and the one that it has replaced.
+fn give_back_with_replaced(slot: usize, mut voice: Box<Voice>, outbox: &mut Outbox) {
+    if let Some(fading) = voice.fading.take() {
+        give_back(fading, outbox);
+    }
+    voice.report_dropout(slot, outbox);
+    give_back(voice, outbox);
+}
+
 fn give_back(mut voice: Box<Voice>, outbox: &mut Outbox) {
     voice.windows.end();
     outbox.hand_over(AudioEvent::Removed(voice));
 }
 
 impl Voice {
+    /// Whether the takes and whether the inputs are played, see [`Mix::sources`]: nothing of a voice that is removed.
+    fn sources(&self, live: bool) -> (bool, bool) {
+        if self.is_leaving { (false, false) } else { self.mix.sources(live) }
+    }
+
+    /// Whether the voice was removed, and nothing of it or of the one that it has replaced can be heard now.
+    fn has_left(&self, is_rolling: bool) -> bool {
+        self.is_leaving && self.is_silent(is_rolling) && self.fading.is_none()
+    }
+
     fn play(
         &mut self,
         playhead: &Playhead,

@@ -32,7 +32,7 @@ pub enum AudioCommand {
         /// The playback of the track.
         voice: Box<Voice>,
     },
-    /// Remove the playback from `slot`. The audio thread returns it as [`AudioEvent::Removed`].
+    /// Remove the playback from `slot`. It fades out, then the audio thread returns it as [`AudioEvent::Removed`].
     Remove {
         /// Index of the slot, below [`crate::limits::TRACK_COUNT_MAX`].
         slot: usize,

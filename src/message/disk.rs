@@ -126,7 +126,7 @@ pub enum ReaderCommand {
         /// `None`: the read-ahead drops a player that is in the slot.
         replaces: Option<u64>,
     },
-    /// Stop supplying a track's playback.
+    /// Stop supplying a track's playback as soon as the audio thread's end is gone: until then it may fade out.
     Remove {
         /// Index of the track's slot.
         slot: usize,
@@ -251,7 +251,8 @@ pub enum DiskEvent {
         /// Result of the attempt.
         outcome: Continuation,
     },
-    /// The first windows of a player that replaces another one are filled: the audio thread can have it.
+    /// The first windows of a player that replaces another one are filled, or a locate came before that: the audio thread
+    /// can have it.
     PlayerReady {
         /// Index of the track's slot.
         slot: usize,

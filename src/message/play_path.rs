@@ -27,6 +27,16 @@ impl PlayPath {
         }
     }
 
+    /// Frames from the last jump of the loop to stream frame `stream`; `u64::MAX` before the first jump.
+    pub fn since_jump(&self, stream: u64) -> u64 {
+        match self.loop_range {
+            Some((from, to)) if from < to && self.start < to && to <= self.start + Frames(stream) => {
+                self.at(stream).since(from).0
+            }
+            _ => u64::MAX,
+        }
+    }
+
     /// Frames from stream frame `stream` to the next jump of the loop; `u64::MAX` without a loop.
     pub fn straight(&self, stream: u64) -> u64 {
         match self.loop_range {
@@ -80,6 +90,7 @@ mod tests {
         let positions: Vec<u64> = (0..16).map(|stream| path.at(stream).0).collect();
         assert_eq!(positions, [95, 96, 97, 98, 99, 90, 91, 92, 93, 94, 95, 96, 97, 98, 99, 90]);
         assert_eq!((path.straight(0), path.straight(5), path.straight(14)), (5, 10, 1));
+        assert_eq!([4, 5, 14, 15].map(|stream| path.since_jump(stream)), [u64::MAX, 0, 9, 0]);
     }
 
     #[test]

@@ -26,6 +26,8 @@ pub struct Voice {
     pub input_gains: PanGains,
     /// The voice that this one has replaced. It fades out and then goes back to control.
     pub fading: Option<Box<Voice>>,
+    /// Whether the voice is removed: it fades out and then goes back to control.
+    pub is_leaving: bool,
 }
 
 impl Voice {
@@ -47,6 +49,7 @@ impl Voice {
             cut_told: false,
             input_gains: PanGains::default(),
             fading: None,
+            is_leaving: false,
         }
     }
 }

@@ -12,12 +12,13 @@ use crate::limits::EDGE_FRAMES;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-/// The position of a frame between the edges of its region, as far as the region fades there.
+/// The position of a frame between the edges of its region, or between two jumps of a loop, as far as the sound fades
+/// there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Edges {
-    /// Frames from the region's start to this frame; `u64::MAX`: the region does not fade in.
+    /// Frames from the region's start or the last jump to this frame; `u64::MAX`: the sound does not fade in.
     since_start: u64,
-    /// Frames from this frame to the region's end; `u64::MAX`: the region does not fade out.
+    /// Frames from this frame to the region's end or the next jump; `u64::MAX`: the sound does not fade out.
     to_end: u64,
 }
 
@@ -38,6 +39,13 @@ impl Edges {
             since_start: self.since_start.saturating_add(frames),
             to_end: if self.to_end == u64::MAX { u64::MAX } else { self.to_end.saturating_sub(frames) },
         }
+    }
+
+    /// The same frame where playback jumps as well: it jumped here `since_jump` frames before this frame, and jumps away
+    /// `to_jump` frames behind it. The sound fades at a jump as at an edge. `u64::MAX`: there is no jump.
+    #[must_use]
+    pub fn between_jumps(self, since_jump: u64, to_jump: u64) -> Edges {
+        Edges { since_start: self.since_start.min(since_jump), to_end: self.to_end.min(to_jump) }
     }
 
     /// Fades `samples`, the first of which is at this frame: with a ramp of [`EDGE_FRAMES`] inside the region at each edge.

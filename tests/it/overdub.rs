@@ -4,8 +4,9 @@
 
 use crate::record::setup;
 use crate::recovery::await_frames;
-use crate::util::{DEEP, PATIENCE, faultless, place, read_wav, run, start, two_sides_of_the_ramp};
+use crate::util::{DEEP, PATIENCE, edit, faultless, place, read_wav, run, start, two_sides_of_the_ramp};
 use faultless::control::Control;
+use faultless::control::edit::Edit;
 use faultless::device::signal::ramp;
 use faultless::format::TakeFormat;
 use faultless::session::session_file::open_read_only;
@@ -132,6 +133,69 @@ fn an_offset_may_be_negative() {
     recorder.env("XDG_CONFIG_HOME", place.path().join("config"));
     assert_eq!(run(recorder).done().json()["latency"]["frames"], 700);
     are_in_place(&folder, FADE);
+}
+
+/// Records until `ends`, with `begun` called after the first frame, and returns the latency of the takes.
+fn latency_of_pass(control: &mut Control, begun: impl FnOnce(&mut Control), ends: u64) -> Vec<Frames> {
+    let until = Instant::now() + PATIENCE;
+    let poll_until = |control: &mut Control, is_done: &dyn Fn(&Control) -> bool| {
+        while !is_done(control) {
+            control.poll();
+            assert!(Instant::now() < until, "it does not come to pass");
+            std::thread::sleep(Duration::from_millis(1));
+        }
+    };
+    poll_until(control, &Control::is_ready_to_roll);
+    control.record(Frames(u64::MAX)).unwrap();
+    poll_until(control, &|control| control.pass_status().is_some_and(|pass| pass.has_begun()));
+    begun(control);
+    poll_until(control, &|control| control.pass_status().is_some_and(|pass| Frames(ends) <= pass.frames));
+    control.stop();
+    poll_until(control, &|control| !control.is_recording());
+    overdubs(control.session()).iter().map(|take| take.latency).collect()
+}
+
+fn control_of(folder: &Path) -> Control {
+    let mut setup = setup(folder, LOOP, 2, 48_000, TakeFormat::S24);
+    (setup.device.outputs, setup.device.buffer_frames) = (Some(2), Some(96_000));
+    let mut control = Control::open(setup).unwrap();
+    control.arm_inputs(2).unwrap();
+    control.set_monitoring(false);
+    control.enable_playback();
+    control
+}
+
+/// The take was not moved: nothing could be heard when Record was pressed.
+#[test]
+fn a_track_that_is_unmuted_after_the_recording_has_begun_is_what_the_take_is_placed_to() {
+    let place = place();
+    let folder = place.path().join("session");
+    two_sides_of_the_ramp(&folder, FRAMES);
+    let mut control = control_of(&folder);
+    let played: Vec<_> = control.session().takes().iter().map(|take| take.track).collect();
+    control.edit(Edit::Mute(played.clone(), true)).unwrap();
+    let unmute = |control: &mut Control| control.edit(Edit::Mute(played.clone(), false)).unwrap();
+    assert_eq!(latency_of_pass(&mut control, unmute, 24_000), [Frames(768); 2]);
+    control.close();
+}
+
+/// The take was moved, and its first frames were cut off: something could be heard somewhere behind its end.
+#[test]
+fn a_track_that_is_silent_up_to_the_end_of_the_recording_moves_no_take() {
+    let place = place();
+    let folder = place.path().join("session");
+    two_sides_of_the_ramp(&folder, FRAMES);
+    edit(&folder, |session| {
+        let takes: Vec<_> = session.takes().iter().map(|take| (take.track, take.id)).collect();
+        for (track, take) in takes {
+            let region = session.track(track).unwrap().regions()[0].id;
+            session.remove_region(region).unwrap();
+            session.place_region(track, take, FramePos(480_000), FramePos(0), Frames(FRAMES)).unwrap();
+        }
+    });
+    let mut control = control_of(&folder);
+    assert_eq!(latency_of_pass(&mut control, |_| (), 24_000), [Frames(0); 2]);
+    control.close();
 }
 
 #[test]

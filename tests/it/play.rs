@@ -10,7 +10,7 @@ use faultless::device::{Access, Device, DeviceFacts, Input, Output, Pace, StartE
 use faultless::format::{DeviceFormat, TakeFormat};
 use faultless::limits::DECLICK_FRAMES;
 use faultless::message::disk::DiskEvent;
-use faultless::message::{AudioCommand, AudioEvent};
+use faultless::message::{AudioCommand, AudioEvent, PlayPath};
 use faultless::mixer::{PanGains, mix_of};
 use faultless::session::session_file::open_read_only;
 use faultless::session::{Session, TrackId};
@@ -427,6 +427,68 @@ fn a_locate_while_rolling_lands_on_the_frame() {
         from = played.len();
     }
     assert_eq!(player.told, Vec::<String>::new());
+}
+
+/// Every turn of a loop was a step in the sound.
+#[test]
+fn a_loop_inside_a_region_has_no_step_at_its_turns_and_is_exact_elsewhere() {
+    let place = place();
+    let folder = place.path().join("session");
+    recorded(&folder, 1, 100_000, "s24");
+    edit(&folder, |session| session.track_mut(ids(session)[0]).unwrap().set_pan(-1.0));
+    let mut player = Player::open(&folder);
+    let (from, to) = (20_000, 50_007);
+    let path = PlayPath { start: FramePos(15_000), loop_range: Some((FramePos(from), FramePos(to))) };
+    player.players.set_loop(path.loop_range);
+    player.locate(path.start.0);
+    player.roll();
+    let played = player.play_to(150_016);
+    let begins = |at: &usize| played[at + DECLICK][0] == wave(15_000 + DECLICK, 0);
+    let begin = (0..10_000).step_by(PERIOD).find(begins).unwrap();
+    let first_turn = (to - path.start.0) as usize;
+    for (stream, [left, _]) in played[begin..].iter().enumerate().skip(DECLICK) {
+        let at = path.at(stream as u64).0;
+        let fade_in = if stream < first_turn { u64::MAX } else { at - from };
+        let gain = |frames: u64| (frames as f32 / 64.0).min(1.0);
+        assert_eq!(*left, wave(at as usize, 0) * gain(fade_in) * gain(to - 1 - at), "frame {stream}, place {at}");
+    }
+    assert_eq!(player.told, Vec::<String>::new());
+}
+
+/// The last track was cut off, although it stayed, and was silent until its new player had windows.
+#[test]
+fn a_track_that_is_removed_while_others_play_leaves_no_hole_and_no_step_in_them() {
+    let place = place();
+    let folder = place.path().join("session");
+    recorded(&folder, 3, 400_000, "s24");
+    edit(&folder, |session| {
+        for (track, pan) in ids(session).into_iter().zip([-1.0, -1.0, 1.0]) {
+            session.track_mut(track).unwrap().set_pan(pan);
+        }
+    });
+    let mut player = Player::open(&folder);
+    player.roll();
+    let played = player.play_to(20_032).len();
+    let mut session = open_read_only(&folder).unwrap();
+    session.remove_track(ids(&session)[1]).unwrap();
+    let moved = player.change(&session, &folder, played);
+    let alone = player.play_to(moved + 10_048).len();
+    session.remove_track(ids(&session)[1]).unwrap();
+    player.players.update(&Arc::new(session), &folder, &mut player.running);
+    let played = player.play_to(alone + 10_048);
+    // The gain of the last track: it moves to another slot, and then it is removed.
+    let loud = (DECLICK..played.len()).filter(|at| 0.05 < wave(*at, 2).abs());
+    let gains: Vec<(usize, f32)> = loud.map(|at| (at, played[at][1] / wave(at, 2))).collect();
+    for pair in gains.windows(2) {
+        let ((before, from), (at, to)) = (pair[0], pair[1]);
+        assert!((to - from).abs() <= (at - before) as f32 / DECLICK as f32 + 1e-3, "frame {at}: {from} to {to}");
+        assert!(alone <= at || 0.999 < to, "frame {at}: {to}");
+    }
+    for (at, [left, right]) in played.iter().enumerate().skip(moved + 4 * PERIOD + DECLICK) {
+        assert_eq!(*left, wave(at, 0), "frame {at}");
+        assert!(at < alone + 4 * PERIOD + DECLICK || *right == 0.0, "frame {at}: {right}");
+    }
+    assert_eq!((player.told, player.running.published.dropouts.load(Relaxed)), (Vec::new(), 0));
 }
 
 #[test]

@@ -40,6 +40,7 @@ impl Control {
 
     /// Sends the butler the ends of the takes.
     pub(super) fn finish_takes(&mut self, ended: &Ended) {
+        self.observe_playing(ended.began, ended.frames);
         self.settle_latency();
         self.tell_of_parts_astray();
         self.tell_of_early_latency();

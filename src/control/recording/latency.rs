@@ -106,8 +106,10 @@ impl LatencyRest {
 /// The latency of a pass so far.
 #[derive(Clone, Debug)]
 pub(in crate::control) struct PassLatency {
-    /// Something was played while the pass was recorded.
+    /// Something is played while the pass is recorded: a guess before its first frames.
     is_heard: bool,
+    /// Frames of the pass for which it is known whether something was played.
+    known: Frames,
     offset: i64,
     rate: SampleRate,
     parts: Vec<Part>,
@@ -147,7 +149,13 @@ pub fn frames_and_time(frames: u64, rate: SampleRate) -> String {
 impl PassLatency {
     /// The latency of a pass that begins now. `is_heard`: something is played while it records.
     fn new(is_heard: bool, offset: i64, device: Option<Latency>, rate: SampleRate) -> PassLatency {
-        PassLatency { is_heard, offset, rate, parts: vec![Part::new(device, 0)] }
+        PassLatency { is_heard, known: Frames(0), offset, rate, parts: vec![Part::new(device, 0)] }
+    }
+
+    /// Notes whether something was played from frame `known` of the pass up to frame `to`.
+    fn note_played(&mut self, is_heard: bool, to: Frames) {
+        self.is_heard = is_heard || (self.is_heard && Frames(0) < self.known);
+        self.known = to;
     }
 
     /// The device tells `latency` after `frames` frames of the pass; `None` while its outputs are gone.
@@ -218,7 +226,8 @@ impl Control {
     }
 
     /// The latency of a pass that would begin now. `range` is what it records, `from` the position from which on
-    /// something is played.
+    /// something is played. For a pass without a range it is the guess that a recovery finds: see
+    /// [`Control::observe_playing`].
     pub(super) fn latency_of_pass(&self, range: PassRange, from: FramePos) -> PassLatency {
         let end = match range {
             PassRange::Now(length) => FramePos(from.0.saturating_add(length.0)),
@@ -260,8 +269,24 @@ impl Control {
     pub(super) fn observe_latency(&mut self) {
         let published = &self.running.published;
         let (frames, latency) = (published.pass_frames.load(Relaxed), published.latency_heard());
-        if let Some(run) = self.pass.as_mut().filter(|_| frames != NO_PASS) {
-            run.latency.observe(latency, Frames(frames));
+        let Some(run) = self.pass.as_mut().filter(|_| frames != NO_PASS) else { return };
+        run.latency.observe(latency, Frames(frames));
+        if run.machine.has_begun() {
+            let began = run.machine.start();
+            self.observe_playing(began, Frames(frames));
+        }
+    }
+
+    /// Notes whether something was played while the pass, which began at `began`, recorded its frames up to frame `to`. Mutes,
+    /// solos and gains may change while it records, and its end is not known before. A punch has a range: what is played in
+    /// it has placed its recording before it began.
+    pub(super) fn observe_playing(&mut self, began: FramePos, to: Frames) {
+        let has_outputs = 0 < self.running.device.outputs;
+        let Some(run) = self.pass.as_mut().filter(|run| run.request.punch.is_none()) else { return };
+        let from = run.latency.known;
+        if from < to {
+            let is_heard = has_outputs && self.players.play_along(&self.session, began, from, to);
+            run.latency.note_played(is_heard, to);
         }
     }
 
@@ -366,6 +391,20 @@ mod tests {
         );
         let alone = PassLatency::new(false, 700, Some(told(128, 0, 1)), RATE);
         assert_eq!((alone.frames(), alone.report().text()), (Frames(0), None));
+    }
+
+    #[test]
+    fn a_pass_is_moved_if_something_was_played_in_it_whatever_was_guessed() {
+        for (guess, played, moved) in
+            [(true, [false, false], 0), (false, [false, true], 128), (false, [true, false], 128)]
+        {
+            let mut latency = PassLatency::new(guess, 0, Some(told(128, 0, 1)), RATE);
+            assert_eq!(latency.frames(), Frames(if guess { 128 } else { 0 }));
+            for (is_heard, to) in played.into_iter().zip([1_000, 2_000]) {
+                latency.note_played(is_heard, Frames(to));
+            }
+            assert_eq!(latency.frames(), Frames(moved), "{guess} {played:?}");
+        }
     }
 
     #[test]

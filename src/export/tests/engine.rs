@@ -47,7 +47,7 @@ impl TestSession {
         let mut outbox = Outbox::new(events, Arc::clone(&published));
         let (mut voices, mut buses, mut out) = (Voices::default(), Box::<Buses>::default(), Vec::new());
         for (slot, track) in self.session.tracks().iter().enumerate() {
-            voices.replace(slot, Some(self.voice(track)), false, &mut outbox);
+            voices.replace(slot, self.voice(track), false, &mut outbox);
         }
         let mut playhead = Playhead { path: PlayPath::default(), epoch: 0, stream: 0 };
         while playhead.stream < self.session.end().0 {

@@ -116,7 +116,7 @@ fn memory_of_another_boot_is_gone_for_certain_and_the_reason_is_named() {
     let (report, session) = recover_as(&scene, &Viewpoint { uid: OTHER_USER, ..no_folders() });
     scene.check(&session, 2 * WINDOW, |take, frame| take == 1 && WINDOW <= frame);
     let text = report.passes[0].to_string();
-    assert!(text.ends_with("what was in memory only is gone (the machine was restarted since)"), "{text}");
+    assert!(text.contains("what was in memory only is gone (the machine was restarted since)"), "{text}");
 }
 
 #[test]

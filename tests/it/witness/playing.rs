@@ -7,7 +7,7 @@ use super::reel::Reel;
 use super::rig::{Rig, cycle, input_24, interleaved, plain, planar};
 use faultless::engine::Next;
 use faultless::format::{DeviceFormat, TakeFormat};
-use faultless::message::{AudioCommand, AudioEvent, Pass, PassRange};
+use faultless::message::{AudioCommand, AudioEvent, Motion, Pass, PassRange, PlayPath};
 use faultless::mixer::{Mix, TrackGains, pan_gains};
 use faultless::time::{FramePos, Frames};
 use std::sync::atomic::Ordering::Relaxed;
@@ -248,6 +248,41 @@ fn an_armed_track_plays_its_take_up_to_the_punch_in_and_its_input_from_there() {
     }
 }
 
+/// An input fell silent at every click on the ruler, and dipped at the end of every recording.
+#[test]
+fn an_input_that_is_monitored_automatically_is_heard_without_a_break_from_rest_through_a_pass_to_rest() {
+    let mut rig = Rig::on(interleaved("", 2, DeviceFormat::S32, 64));
+    let (mut disc, mut voice) = Disc::new(TakeFormat::S24, 2, 10_000);
+    voice.mix = Mix { auto: true, ..plain(2) };
+    rig.send(AudioCommand::Install { slot: 0, voice });
+    rig.cycles(10);
+    let to = |start| PlayPath { start: FramePos(start), loop_range: None };
+    rig.send(AudioCommand::Locate { path: to(1_000), epoch: 1 });
+    rig.cycles(10);
+    assert_eq!(rig.motion(), Motion::WaitingForData);
+    disc.supply(1, 0, 1_000, 9_000);
+    rig.arrive(1);
+    rig.cycles(5);
+    for stops_by_itself in [true, false] {
+        let (mut reel, capture) = Reel::new(TakeFormat::S24, &[0, 1], 0);
+        reel.supply(6);
+        let length = if stops_by_itself { 1_000 } else { u64::MAX };
+        rig.record(Pass::new(vec![capture], PassRange::Now(Frames(length)), true));
+        rig.cycles(10);
+        if !stops_by_itself {
+            rig.send(AudioCommand::Stop);
+            rig.send(AudioCommand::Locate { path: to(0), epoch: 2 });
+        }
+        rig.cycles(30);
+        rig.reports();
+    }
+    assert_eq!(rig.motion(), Motion::WaitingForData);
+    for frame in FADE..rig.playback.frames() {
+        let input = [0, 1].map(|channel| input_24(frame, channel, DeviceFormat::S32));
+        assert_eq!(rig.playback.at(frame), input, "frame {frame}");
+    }
+}
+
 #[test]
 fn voices_come_and_go_while_rolling_and_nothing_is_freed() {
     let mut rig = rig();
@@ -269,10 +304,13 @@ fn voices_come_and_go_while_rolling_and_nothing_is_freed() {
     rig.send(AudioCommand::Install { slot: usize::MAX, voice: stray });
     rig.cycles(1);
     assert_eq!(removed(rig.reports()), 3, "all three came home");
+    let half = played(1920 + FADE / 2 + 5_000, 2).map(|sample| sample / 2);
+    let found = rig.playback.at(1920 + FADE / 2);
+    assert!(found.iter().zip(half).all(|(found, half)| found.abs_diff(half) < 1024), "{found:?} for {half:?}");
     for frame in FADE..41 * 64 {
         let wanted = match frame / 64 {
-            // A new voice fades in, and the one that it replaces fades out.
-            _ if (640..640 + FADE).contains(&frame) || (1280..1280 + FADE).contains(&frame) => continue,
+            // A new voice fades in, and the one that it replaces, or that is removed, fades out.
+            _ if [640, 1280, 1920].iter().any(|from| (*from..from + FADE).contains(&frame)) => continue,
             10..20 => played(frame, 1),
             20..30 => played(frame + 5_000, 2),
             _ => [0, 0],
