@@ -92,15 +92,24 @@ fn left_cut_off(takes: usize) -> String {
     }
 }
 
-/// The message for a replica in the mirror that does not get the sound of its take.
-pub(super) fn replica_stays_short(reason: &str) -> String {
-    format!("mirror: {reason}; this file stays shorter than the take")
+/// The message about a replica in the mirror. `text` begins with its file.
+pub(super) fn of_replica(text: &str) -> String {
+    format!("mirror: {text}")
 }
 
-/// The reason why a replica in the mirror does not get the sound of its take and does not give its own.
-pub(super) fn replica_not_read(error: &io::Error) -> String {
-    format!("cannot be read: {error}; sound that only this file has is not in the take")
+/// The reason why a replica does not get the sound of its take, with the effect.
+pub(super) fn stays_short(reason: &str) -> String {
+    format!("{reason}; this file stays shorter than the take")
 }
+
+/// The trouble of a replica that cannot be read.
+pub(super) fn replica_not_read(error: &io::Error) -> String {
+    stays_short(&format!("cannot be read: {error}; sound that only this file has is not in the take"))
+}
+
+/// The trouble of a replica that is longer than its take.
+pub(super) const REPLICA_HAS_MORE: &str =
+    "another recovery has finished this file longer than the take; it is left as it is; open the mirror as a session";
 
 /// The message for a mirror that is not there after the memory of a pass is gone.
 pub(super) fn mirror_not_seen(folder: &Path) -> String {

@@ -57,7 +57,7 @@ impl PassRecovery<'_> {
                     // The mirror did not get this pass.
                     (false, true) if !is_there(&path) => return None,
                     (false, false) => messages::mirror_not_seen(&folder),
-                    _ => messages::replica_stays_short(&reason),
+                    _ => messages::of_replica(&messages::stays_short(&reason)),
                 };
                 if !self.troubles.contains(&trouble) {
                     self.troubles.push(trouble);
@@ -71,7 +71,7 @@ impl PassRecovery<'_> {
     pub(super) fn save_mirror(&mut self, cut_takes: &[CutTake]) {
         let replicas = || cut_takes.iter().filter_map(|cut| Some((cut, cut.mirror.as_ref()?)));
         for (cut, reason) in replicas().filter_map(|(cut, replica)| Some((cut, replica.trouble.as_ref()?))) {
-            self.troubles.push(messages::replica_stays_short(&format!("{}: {reason}", cut.take.file)));
+            self.troubles.push(messages::of_replica(&format!("{}: {reason}", cut.take.file)));
         }
         let whole = replicas().filter(|(_, replica)| replica.trouble.is_none());
         let folders: BTreeSet<&Path> = whole.map(|(_, replica)| replica.folder.as_path()).collect();
@@ -114,17 +114,25 @@ impl CutTake {
         let filled = copied.map_err(FillError::Own);
         let filled = filled.and_then(|_| replica.wav.fill_holes_from(&self.wav, pass_frames, hook));
         replica.trouble = filled.err().map(|error| match error {
-            FillError::Own(error) => error.to_string(),
-            FillError::Other(error) => format!("the file of the session cannot be read: {error}"),
+            FillError::Own(error) => messages::stays_short(&error.to_string()),
+            FillError::Other(error) => {
+                messages::stays_short(&format!("the file of the session cannot be read: {error}"))
+            }
         });
         Ok(())
     }
 
     /// Sets length and header of the replica.
     pub(super) fn finish_replica(&mut self, pass_frames: Frames, began: FramePos, hook: StepHook<'_>) {
+        let without_memory = self.spool.is_none();
         if let Some(replica) = self.mirror.as_mut().filter(|replica| replica.trouble.is_none()) {
+            // Its sound may be true, although nothing says how much of it: another recovery of it has seen the memory.
+            if without_memory && pass_frames < replica.wav.claimed {
+                replica.trouble = Some(messages::REPLICA_HAS_MORE.to_owned());
+                return;
+            }
             let finished = replica.wav.finish(pass_frames, began, self.spool.as_ref(), hook);
-            replica.trouble = finished.err().map(|error| error.to_string());
+            replica.trouble = finished.err().map(|error| messages::stays_short(&error.to_string()));
         }
     }
 }
