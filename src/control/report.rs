@@ -46,9 +46,9 @@ pub struct AudioReport {
     pub scheduling: String,
     /// Number of periods processed.
     pub cycles: u64,
-    /// Page faults without disk access; `None` (`null`) if the thread had ended before the kernel's counters were read.
+    /// Page faults without a wait; `None` (`null`) if the thread had ended before the kernel's counters were read.
     pub minor_faults: Option<u64>,
-    /// Page faults that waited for the disk; `None` as above.
+    /// Page faults that waited for the disk or for a locked page; `None` as above.
     pub major_faults: Option<u64>,
     /// Times that the thread gave up the processor other than to wait for the device; `None` as above, and if the machine
     /// was too busy to tell them apart.

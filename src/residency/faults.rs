@@ -32,9 +32,9 @@ const STACK_BYTES: usize = 1024 * 1024;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum FaultKind {
-    /// Without the disk.
+    /// Without a wait for a page.
     Minor,
-    /// The thread waited for the disk.
+    /// The thread waited for the disk, or for a page that another thread had locked.
     Major,
     /// There was no page: a file cut short, or a refused system call.
     Refused,

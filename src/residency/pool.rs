@@ -90,8 +90,8 @@ impl Slots {
     }
 }
 
-/// The cell for a range of the pool. The page cache always has the memory of a spool, and calls it dirty: that is no
-/// contradiction to sound that is durable in the WAV file.
+/// The cell for a range of the pool. The page cache always has the memory of a spool, and never counts it as dirty: the
+/// kernel does not write memory back. So the state of the sound comes from the ledger alone.
 pub fn pool_cell(take: &TakeContext, slots: &Slots, range: ByteRange, facts: &Facts) -> UnconfirmedCell {
     let believed = match slots.take_byte(range.from) {
         Some(byte) => take_believed(take, ByteRange { from: byte, ..range }),
@@ -180,8 +180,7 @@ mod tests {
         };
         let view = TakeView { spans: vec![span(PAGE, 4, false), span(5 * PAGE, 3, true)], marks, version: 1 };
         let take = TakeContext { view: &view, in_place: false, head: 6 * PAGE, now: Stamp(9) };
-        let cached =
-            Facts { cache: Some(CacheStat { cached: 1, dirty: 1, ..CacheStat::default() }), ..Facts::default() };
+        let cached = Facts { cache: Some(CacheStat { cached: 1, ..CacheStat::default() }), ..Facts::default() };
         let mapped = Facts { asked: 1, present: 1, ..cached };
         let gone = Facts { asked: 1, present: 0, ..cached };
         let cell = |page: u64, facts: &Facts| {

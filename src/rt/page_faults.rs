@@ -1,9 +1,9 @@
 //! The page faults of one thread, one by one, as the kernel reports them (`perf_event_open(2)`). Thread: faults, never
 //! audio, whose faults it reads.
 //!
-//! The kernel has three software events: a fault begins, a fault was resolved without the disk (minor), a fault was
-//! resolved by the disk (major). Each is sampled for the one thread, with address, instruction and time. The time between
-//! the first event and the second is the cost of the fault.
+//! The kernel has three software events: a fault begins, a fault was resolved at once (minor), a fault was resolved after a
+//! wait for the disk or for a locked page (major). Each is sampled for the one thread, with address, instruction and
+//! time. The time between the first event and the second is the cost of the fault.
 //!
 //! Another thread opens the events and reads their rings. The observed thread makes no call for it: the kernel writes a
 //! record while it handles a fault, and looks at the events when it switches the thread.
@@ -30,9 +30,9 @@ const MISC_KERNEL: u16 = 1;
 /// How the kernel ended a fault.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Resolution {
-    /// Without reading the disk.
+    /// Without a wait.
     Minor,
-    /// By waiting for the disk.
+    /// By waiting for the disk, or for a page that another thread had locked.
     Major,
     /// The kernel found no page: it sent a signal, or refused a system call.
     Refused,
