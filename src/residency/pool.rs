@@ -100,7 +100,7 @@ pub fn pool_cell(take: &TakeContext, slots: &Slots, range: ByteRange, facts: &Fa
     };
     let kernel = match facts {
         Facts { asked, present, .. } if 0 < *asked && present < asked => Kernel::Absent,
-        Facts { asked, .. } if 0 < *asked => Kernel::Mapped,
+        Facts { asked, .. } if 0 < *asked => facts.whole(),
         Facts { cache: None, .. } => Kernel::Unknown,
         Facts { cache: Some(stat), .. } if stat.cached > 0 => Kernel::Cached,
         Facts { cache: Some(stat), .. } if stat.evicted > 0 => Kernel::Swapped,
@@ -193,6 +193,7 @@ mod tests {
         assert!(!suspicious, "a free slot may have no memory");
         assert_eq!(cell(8, &mapped), (PageState::Recorded, Kernel::Mapped, false));
         assert_eq!(cell(9, &mapped), (PageState::Locked, Kernel::Mapped, false));
+        assert_eq!(cell(9, &Facts { by_mincore: true, ..mapped }), (PageState::Locked, Kernel::Cached, false));
         assert_eq!(cell(9, &gone), (PageState::Locked, Kernel::Absent, true));
         assert_eq!(cell(11, &cached).0, PageState::None, "the part is shorter than its slot");
         assert_eq!(slots().address(&view, 9 * PAGE), Some((0x10_000 + PAGE as usize, 2 * PAGE)));
