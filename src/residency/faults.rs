@@ -9,6 +9,7 @@
 
 use super::attribution::Attributor;
 use super::ledger::{Ledger, Stamp};
+use crate::host;
 use crate::limits::{FAULTS_KEPT, FAULTS_LISTED};
 use crate::lock::lock;
 use crate::rt::page_faults::{FaultEvents, Refusal};
@@ -261,8 +262,9 @@ pub fn start(tid: i32, stack: usize, ledger: &Arc<Ledger>, log: &Arc<FaultLog>) 
 fn run(tid: i32, mut events: FaultEvents, mut attributor: Attributor, log: &FaultLog) {
     let task = format!("/proc/self/task/{tid}");
     loop {
-        if !events.has_open() {
-            events.wait(REST);
+        let limit = events.next_wait(host::monotonic().as_nanos() as u64, REST);
+        if !limit.is_zero() {
+            events.wait(limit);
         }
         let is_over = !Path::new(&task).exists();
         std::thread::sleep(PAUSE);
