@@ -147,12 +147,6 @@ pub fn faults_by_kind(running: &Threads, earlier: &Reading) -> Option<(u64, u64)
     counters.map(|counters| (counters.minor_faults, counters.major_faults))
 }
 
-/// Page faults from `earlier` until now; 0 if the kernel's counters cannot be read.
-pub fn faults_since(running: &Threads, earlier: &Reading) -> u64 {
-    let counters = counters(&running.published).zip(earlier.counters).map(|(now, then)| now.since(&then));
-    counters.map_or(0, |counters| counters.minor_faults + counters.major_faults)
-}
-
 fn counters(published: &Published) -> Option<ThreadCounters> {
     // The threads of a simulated machine have no counters of their own.
     if host::is_simulated() { None } else { ThreadCounters::of(published.thread_id.load(Relaxed)).ok() }
