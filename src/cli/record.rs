@@ -391,11 +391,13 @@ fn save_trace(control: &Control, path: &Path) -> Result<(), String> {
 fn counters_of_run(control: &Control) -> Value {
     let published = control.published();
     let faults = &control.running().faults;
-    let (seen, missed) = faults.counts();
+    let counts = faults.run_counts();
     json!({ "run": {
         "page_faults": {
-            "attributed": seen,
-            "missed": missed,
+            "minor": counts.counted.map(|(minor, _)| minor),
+            "major": counts.counted.map(|(_, major)| major),
+            "attributed": counts.attributed,
+            "missed": counts.missed(),
             "not_attributed_because": faults.refusal().map(std::string::ToString::to_string),
             "last": faults.last().iter().rev().take(FAULTS_LISTED).rev().map(|fault| &**fault).collect::<Vec<_>>(),
         },
