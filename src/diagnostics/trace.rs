@@ -49,7 +49,7 @@ pub struct Trace {
     pub others: Vec<DiskWork>,
     /// The kernel's records of them that did not fit into its rings.
     pub others_lost: u64,
-    /// Why those are not in the trace; `None` if they are.
+    /// Why those, or some of them, are not in the trace; `None` if they are.
     pub no_others_because: Option<String>,
     /// Events of the flight recorder with their times in nanoseconds of the monotonic clock.
     #[serde(with = "crate::serial::as_json")]
@@ -85,6 +85,7 @@ pub struct TraceSources {
     events: Events,
     rates: Vec<RatePoint>,
     others: Result<(Vec<Arc<DiskWork>>, u64), String>,
+    others_unseen: Option<String>,
     device: String,
     period_frames: usize,
 }
@@ -104,6 +105,7 @@ impl TraceSources {
             events: control.events(),
             rates: control.rates(),
             others: control.disk_work((monotonic().as_nanos() as u64).saturating_sub(TRACE_MS * 1_000_000)),
+            others_unseen: control.disk_work_unseen(),
             device: running.device.name.clone(),
             period_frames: running.device.period_frames,
         }
@@ -132,7 +134,7 @@ impl TraceSources {
             faults_counted: counted(&rates, from_ns),
             rates,
             faults: self.faults.since(from_ns).iter().map(|fault| Fault::clone(fault)).collect(),
-            no_others_because: self.others.as_ref().err().cloned(),
+            no_others_because: self.others.as_ref().err().cloned().or(self.others_unseen),
             others_lost: self.others.as_ref().map_or(0, |(_, lost)| *lost),
             others: self.others.iter().flat_map(|(all, _)| all).map(|work| DiskWork::clone(work)).collect(),
             no_faults_because: self.faults.refusal().map(std::string::ToString::to_string),

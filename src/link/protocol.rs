@@ -27,7 +27,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 /// The version of the protocol. It changes with every change of a message or of a value in it.
-pub const VERSION: u32 = 7;
+pub const VERSION: u32 = 8;
 
 /// Bytes of the largest message from a window to an engine.
 pub const REQUEST_BYTES_MAX: usize = 1 << 20;
@@ -141,6 +141,8 @@ pub struct Figures {
     pub disk_work: Vec<SeenWork>,
     /// Why those are not known; `None` if they are. It is not known before the watcher's first figures.
     pub no_disk_work_because: Option<String>,
+    /// The gaps in those, in words; `None`: there are none.
+    pub disk_work_gaps: Option<String>,
 }
 
 /// An [`Answer`] that borrows what it has. The variants are the same, in the same order.
