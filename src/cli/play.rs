@@ -214,6 +214,6 @@ impl Outcome {
             audio.signal_text(),
             audio.cycle_us_max,
             audio.scheduling,
-        )
+        ) + &audio.library_text().map_or_else(String::new, |text| format!("; {text}"))
     }
 }

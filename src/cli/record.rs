@@ -485,7 +485,8 @@ fn summary(report: &PassReport, folder: &str, rate: SampleRate) -> String {
     let audio = &report.audio_thread;
     let switches =
         audio.voluntary_switches.map_or_else(|| "an unknown number of".to_owned(), |count| count.to_string());
-    let placed = report.latency.text().map_or_else(String::new, |text| format!("\n{text}"));
+    let line = |text: Option<String>| text.map_or_else(String::new, |text| format!("\n{text}"));
+    let (of_library, placed) = (line(audio.library_text()), line(report.latency.text()));
     format!(
         "{} of {} in {folder}\n{} lost, {}, {} page faults, {} voluntary switches; cycle {:.1} µs mean ({} times a plain copy of memory){}, {:.1} µs worst; {}",
         counted(report.takes.len() as u64, "take"),
@@ -499,6 +500,7 @@ fn summary(report: &PassReport, folder: &str, rate: SampleRate) -> String {
         audio.signal_text(),
         audio.cycle_us_max,
         audio.scheduling,
-    ) + &placed
+    ) + &of_library
+        + &placed
         + &report.source_losses.iter().flat_map(|text| ["\n", text.as_str()]).collect::<String>()
 }
