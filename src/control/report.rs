@@ -52,8 +52,8 @@ pub struct AudioReport {
     pub minor_faults: Option<u64>,
     /// Page faults that waited for the disk or for a locked page; `None` as above.
     pub major_faults: Option<u64>,
-    /// Threads with a real-time class that a library runs in this process. With JACK and PipeWire such a thread stores the
-    /// samples that the audio thread then reads; with a card there is none.
+    /// Threads with a real-time class that a library runs in this process. With JACK and PipeWire such a thread stores
+    /// the samples that the audio thread then reads; with a card there is none.
     pub library_threads: Vec<LibraryThread>,
     /// Times that the thread gave up the processor other than to wait for the device; `None` as above, and if the machine
     /// was too busy to tell them apart.

@@ -145,7 +145,8 @@ impl TraceSources {
     }
 }
 
-/// The page faults that the kernel has counted in the intervals that begin at `from_ns` or later; `None`: in no interval.
+/// The page faults that the kernel has counted in the intervals that begin at `from_ns` or later; `None`: in no
+/// interval.
 fn counted(rates: &[(u64, RatePoint)], from_ns: u64) -> Option<u64> {
     let is_within = |(at_ns, point): &&(u64, RatePoint)| from_ns + u64::from(point.ms) * 1_000_000 <= *at_ns;
     let faults = rates.iter().filter(is_within).filter_map(|(_, point)| point.faults());
@@ -238,8 +239,8 @@ impl Trace {
         self.faults_counted.unwrap_or(0).saturating_sub(resolved)
     }
 
-    /// Whether the trace has every page fault of its time. The log keeps a limited number, and only what the kernel reports;
-    /// the graphs count all.
+    /// Whether the trace has every page fault of its time. The log keeps a limited number, and only what the kernel
+    /// reports; the graphs count all.
     fn has_all_faults(&self) -> bool {
         self.no_faults_because.is_none() && self.faults.len() < FAULTS_KEPT && self.unlisted() == 0
     }

@@ -297,8 +297,8 @@ pub(crate) mod tests {
         log.push(Vec::new(), 12);
         let gaps = log.gaps();
         let line = summary(&[], Stamp(1), 60_000, gaps.as_deref());
-        let wanted = "no sync and no writeback by others was seen in the last minute; the kernel does not report syncs on \
-                      exfat; 12 records of the kernel were lost";
+        let wanted = "no sync and no writeback by others was seen in the last minute; the kernel does not report syncs \
+                      on exfat; 12 records of the kernel were lost";
         assert_eq!(line, wanted);
         log.set_unseen(None);
         assert_eq!((log.unseen(), log.gaps().as_deref()), (None, Some("12 records of the kernel were lost")));

@@ -151,7 +151,8 @@ impl DiskWorkReader {
     }
 }
 
-/// Why syncs on file systems of these types are not seen; `None`: all are. `seen`: the types whose tracepoints are open.
+/// Why syncs on file systems of these types are not seen; `None`: all are. `seen`: the types whose tracepoints are
+/// open.
 fn unseen(kinds: &BTreeSet<String>, seen: &BTreeSet<&str>) -> Option<String> {
     let is_seen = |kind: &str| seen.iter().any(|seen| kind.starts_with(seen));
     // A sync of tmpfs does nothing.

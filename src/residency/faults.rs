@@ -262,8 +262,8 @@ impl FaultLog {
         state.first.clear();
     }
 
-    /// The pass ends at `at_ns` of the monotonic clock. Later faults do not belong to it. Those before may still come: the
-    /// faults thread writes them some milliseconds late.
+    /// The pass ends at `at_ns` of the monotonic clock. Later faults do not belong to it. Those before may still come:
+    /// the faults thread writes them some milliseconds late.
     pub fn mark_end(&self, at_ns: u64) {
         let mut state = lock(&self.state);
         let later = state.first.iter().filter(|fault| at_ns < fault.at_ns && fault.kind != FaultKind::Refused).count();

@@ -9,7 +9,8 @@ use std::io;
 pub struct ThreadCounters {
     /// Page faults that the kernel resolved at once.
     pub minor_faults: u64,
-    /// Page faults that waited for the disk or for a locked page. The kernel counts a fault here also if it had to start over.
+    /// Page faults that waited for the disk or for a locked page. The kernel counts a fault here also if it had to
+    /// start over.
     pub major_faults: u64,
     /// Times the thread gave up the processor to wait for something.
     pub voluntary_switches: u64,

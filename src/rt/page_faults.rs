@@ -1,9 +1,9 @@
 //! The page faults of one thread, one by one, as the kernel reports them (`perf_event_open(2)`). Thread: faults, never
 //! audio, whose faults it reads.
 //!
-//! The kernel has three software events: a fault begins, a fault was resolved at once (minor), a fault was resolved after a
-//! wait for the disk or for a locked page (major). Each is sampled for the one thread, with address, instruction and
-//! time. The time between the first event and the second is the cost of the fault.
+//! The kernel has three software events: a fault begins, a fault was resolved at once (minor), a fault was resolved
+//! after a wait for the disk or for a locked page (major). Each is sampled for the one thread, with address,
+//! instruction and time. The time between the first event and the second is the cost of the fault.
 //!
 //! Another thread opens the events and reads their rings. The observed thread makes no call for it: the kernel writes a
 //! record while it handles a fault, and looks at the events when it switches the thread.
@@ -16,7 +16,8 @@ use std::io;
 use std::path::Path;
 use std::time::Duration;
 
-/// Bytes of the ring of one event. The kernel counts the records that do not fit, and says how many when the next one fits.
+/// Bytes of the ring of one event. The kernel counts the records that do not fit, and says how many when the next one
+/// fits.
 const RING_BYTES: usize = 4 * 4096;
 
 /// Bytes of a record: header, instruction, process and thread, time, address.
@@ -180,8 +181,8 @@ impl FaultEvents {
         (faults, std::mem::take(&mut self.lost))
     }
 
-    /// How long to [wait](FaultEvents::wait) before the next look. `now_ns`: the monotonic clock. `rest`: the time if no
-    /// fault is open.
+    /// How long to [wait](FaultEvents::wait) before the next look. `now_ns`: the monotonic clock. `rest`: the time if
+    /// no fault is open.
     pub fn next_wait(&self, now_ns: u64, rest: Duration) -> Duration {
         // A fault may be open whose begin was dropped with those of lost ends.
         if self.was_full { LOOK_AT_ONCE } else { self.pairs.next_wait(now_ns, rest) }
@@ -224,8 +225,8 @@ struct Pairs {
 
 impl Pairs {
     /// The faults that end with `ends`, which are in the order of their times. A begin that is older than the end of
-    /// another fault has no end: a thread has one fault at a time. `are_lost`: ends may be missing, because a ring was full.
-    /// Begins without an end are dropped then; their faults need not have been refused.
+    /// another fault has no end: a thread has one fault at a time. `are_lost`: ends may be missing, because a ring was
+    /// full. Begins without an end are dropped then; their faults need not have been refused.
     fn end(&mut self, ends: &[(Sample, Resolution)], are_lost: bool) -> Vec<PageFault> {
         self.begun.sort_by_key(|sample| sample.time);
         let mut faults = Vec::new();
@@ -342,7 +343,8 @@ mod tests {
         assert_eq!(pairs.end(&[(sample(9, 9), Resolution::Minor)], false)[0].cost_ns, None);
     }
 
-    /// The ring of begins has room for one record more than that of ends, because the thread takes one out while it waits.
+    /// The ring of begins has room for one record more than that of ends, because the thread takes one out while it
+    /// waits.
     #[test]
     fn begins_whose_ends_were_lost_in_a_full_ring_are_no_faults_without_a_page() {
         let begun = (0..=RING_RECORDS as u64).map(|at| sample(10 * at, 4096 * at)).collect();

@@ -33,8 +33,8 @@ pub struct PassFault {
 }
 
 impl FaultReport {
-    /// The faults from the last mark of the log to its end, of which the kernel has counted `counted`. `from_ns`: the start of the
-    /// pass. The functions give the track of a take, by its identity, and of a slot.
+    /// The faults from the last mark of the log to its end, of which the kernel has counted `counted`. `from_ns`: the
+    /// start of the pass. The functions give the track of a take, by its identity, and of a slot.
     pub(super) fn new(
         log: &FaultLog,
         from_ns: u64,

@@ -111,8 +111,8 @@ fn await_ready(what: &str, mut is_ready: impl FnMut() -> bool) {
     }
 }
 
-/// The thread of the server's library that stores the samples is in the account. Without real-time rights it has no class
-/// that tells it from others.
+/// The thread of the server's library that stores the samples is in the account. Without real-time rights it has no
+/// class that tells it from others.
 fn library_threads_are_listed(ended: &Run) {
     let threads = ended.json()["audio_thread"]["library_threads"].clone();
     let is_known = |thread: &serde_json::Value| thread["name"].is_string() && thread["minor_faults"].is_u64();
