@@ -285,6 +285,7 @@ fn start_audio(
     budget: &Arc<LockBudget>,
     ledger: &Arc<Ledger>,
 ) -> Result<(Thread, Scheduling, Arc<FaultLog>), ThreadsError> {
+    published.is_alsa.store(device.facts().name.starts_with("alsa:"), Relaxed);
     let (granted, grant) = bounded(1);
     let (go, wait_for_go) = bounded(1);
     let (started, start_result) = bounded(1);

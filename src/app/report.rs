@@ -36,6 +36,8 @@ pub struct ReportFigures {
     pub disk_work: Vec<SeenWork>,
     /// Why those are not known; `None` if they are.
     pub no_disk_work_because: Option<String>,
+    /// The gaps in those, in words; `None`: there are none.
+    pub disk_work_gaps: Option<String>,
 }
 
 /// The part of a report that needs no waiting.
@@ -94,7 +96,11 @@ impl Draft {
             "residency": self.residency,
             "rates": figures.rates,
             "page_faults": { "last": figures.faults, "not_attributed_because": figures.no_faults_because },
-            "work_of_others": { "last": figures.disk_work, "not_known_because": figures.no_disk_work_because },
+            "work_of_others": {
+                "last": figures.disk_work,
+                "not_known_because": figures.no_disk_work_because,
+                "gaps": figures.disk_work_gaps,
+            },
             "kernel": kernel_facts::settings(&snapshot.folder),
             "kernel_deltas": figures.deltas,
         })

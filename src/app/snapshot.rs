@@ -314,7 +314,7 @@ pub struct Made {
 pub struct EngineFigures {
     /// Page faults of the audio thread that needed no disk; `None`: the kernel has not reported them.
     pub minor_faults: Option<u64>,
-    /// Page faults of the audio thread that waited for the disk.
+    /// Page faults of the audio thread that waited for the disk or for a locked page.
     pub major_faults: Option<u64>,
     /// Xruns of the device.
     pub xruns: u64,

@@ -230,7 +230,7 @@ impl Outcome {
             audio.signal_text(),
             audio.cycle_us_max,
             audio.scheduling,
-        )
+        ) + &audio.library_text().map_or_else(String::new, |text| format!("; {text}"))
     }
 }
 

@@ -395,11 +395,13 @@ fn save_trace(control: &Control, path: &Path) -> Result<(), String> {
 fn counters_of_run(control: &Control) -> Value {
     let published = control.published();
     let faults = &control.running().faults;
-    let (seen, missed) = faults.counts();
+    let counts = faults.run_counts();
     json!({ "run": {
         "page_faults": {
-            "attributed": seen,
-            "missed": missed,
+            "minor": counts.counted.map(|(minor, _)| minor),
+            "major": counts.counted.map(|(_, major)| major),
+            "attributed": counts.attributed,
+            "missed": counts.missed(),
             "not_attributed_because": faults.refusal().map(std::string::ToString::to_string),
             "last": faults.last().iter().rev().take(FAULTS_LISTED).rev().map(|fault| &**fault).collect::<Vec<_>>(),
         },
@@ -487,7 +489,8 @@ fn summary(report: &PassReport, folder: &str, rate: SampleRate) -> String {
     let audio = &report.audio_thread;
     let switches =
         audio.voluntary_switches.map_or_else(|| "an unknown number of".to_owned(), |count| count.to_string());
-    let placed = report.latency.text().map_or_else(String::new, |text| format!("\n{text}"));
+    let line = |text: Option<String>| text.map_or_else(String::new, |text| format!("\n{text}"));
+    let (of_library, placed) = (line(audio.library_text()), line(report.latency.text()));
     format!(
         "{} of {} in {folder}\n{} lost, {}, {} page faults, {} voluntary switches; cycle {:.1} µs mean ({} times a plain copy of memory){}, {:.1} µs worst; {}",
         counted(report.takes.len() as u64, "take"),
@@ -501,6 +504,7 @@ fn summary(report: &PassReport, folder: &str, rate: SampleRate) -> String {
         audio.signal_text(),
         audio.cycle_us_max,
         audio.scheduling,
-    ) + &placed
+    ) + &of_library
+        + &placed
         + &report.source_losses.iter().flat_map(|text| ["\n", text.as_str()]).collect::<String>()
 }

@@ -71,15 +71,20 @@ fn recording_facts(app: &mut TerminalApp) -> (String, Vec<Fact>) {
     }
     let lead = running.disk.lead_frames.load(Relaxed);
     let lead = if lead == u64::MAX { 0.0 } else { Frames(lead).seconds(rate) };
-    let faults = control.pass_reading().map_or(0, |base| report::faults_since(running, base));
+    let faults = control.pass_reading().and_then(|base| report::faults_by_kind(running, base));
     let facts = vec![
         (3, format!("lead {lead:.2} s")),
         (1, format!("{} xruns", published.xruns.load(Relaxed))),
         (0, format!("{} lost", published.frames_lost.load(Relaxed) + published.frames_overrun.load(Relaxed))),
-        (4, format!("{faults} faults")),
+        (4, faults_text(faults)),
         (2, format!("{left} left")),
     ];
     (format!("● {}", Clock(Frames(frames).duration(rate))), facts)
+}
+
+/// The page faults, without and with a wait; `None`: the kernel's counters cannot be read.
+fn faults_text(faults: Option<(u64, u64)>) -> String {
+    faults.map_or_else(|| "faults ?".to_owned(), |(minor, major)| format!("{} faults", minor + major))
 }
 
 /// The beginning of the line, the peaks since the last drawing, and the words behind the meters.
@@ -158,6 +163,15 @@ mod tests {
         let narrow = fitted("● 0:00:03.120", &[0.5; 24], facts(), 79);
         assert!(narrow.matches('▇').count() >= 8, "{narrow}");
         assert_eq!(fitted("▶ 0:01", &[1.0, 0.0], vec![(0, "0 dropouts".to_owned())], 80), "▶ 0:01 !  0 dropouts");
+    }
+
+    #[test]
+    fn page_faults_that_cannot_be_counted_are_a_question_mark_and_not_zero() {
+        assert_eq!(faults_text(None), "faults ?");
+        assert_eq!(
+            (faults_text(Some((0, 0))), faults_text(Some((2, 1)))),
+            ("0 faults".to_owned(), "3 faults".to_owned())
+        );
     }
 
     #[test]

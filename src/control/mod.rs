@@ -385,6 +385,11 @@ impl Control {
         log.refusal().map_or_else(|| Ok((log.since(from_ns), log.lost())), |reason| Err(reason.to_string()))
     }
 
+    /// Why syncs by others on the file systems of the takes are not seen.
+    pub fn disk_work_unseen(&self) -> Option<String> {
+        self.watcher.as_ref()?.disk_work_log().unseen().map(|reason| reason.to_string())
+    }
+
     /// The numbers that the audio thread publishes.
     pub fn published(&self) -> &Published {
         &self.running.published

@@ -5,7 +5,7 @@
 use crate::histogram::Counts;
 use crate::host;
 use crate::message::published::Published;
-use crate::rt::counters::ThreadCounters;
+use crate::rt::counters::{RealTimeThread, ThreadCounters, real_time_threads};
 use crate::rt::schedule::Scheduling;
 use crate::threads::Threads;
 use serde::Serialize;
@@ -22,6 +22,8 @@ pub struct Reading {
     /// Voluntary switches minus the sleeps that the thread counted itself, read while it slept. `None`: no reading was
     /// taken during a sleep, as on a machine so busy that the thread slept and woke during each of them.
     extra_switches: Option<i64>,
+    /// The other threads of this process that have a real-time class, with an ALSA device.
+    library_threads: Vec<RealTimeThread>,
     cycles: Counts,
     signal_nanos: u64,
     pub xruns: u64,
@@ -46,10 +48,13 @@ pub struct AudioReport {
     pub scheduling: String,
     /// Number of periods processed.
     pub cycles: u64,
-    /// Page faults without disk access; `None` (`null`) if the thread had ended before the kernel's counters were read.
+    /// Page faults without a wait; `None` (`null`) if the thread had ended before the kernel's counters were read.
     pub minor_faults: Option<u64>,
-    /// Page faults that waited for the disk; `None` as above.
+    /// Page faults that waited for the disk or for a locked page; `None` as above.
     pub major_faults: Option<u64>,
+    /// Threads with a real-time class that a library runs in this process. With JACK and PipeWire such a thread stores
+    /// the samples that the audio thread then reads; with a card there is none.
+    pub library_threads: Vec<LibraryThread>,
     /// Times that the thread gave up the processor other than to wait for the device; `None` as above, and if the machine
     /// was too busy to tell them apart.
     pub voluntary_switches: Option<u64>,
@@ -72,7 +77,28 @@ pub struct AudioReport {
     pub frames_dropped: u64,
 }
 
+/// The page faults of a library's thread between two readings.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct LibraryThread {
+    pub name: String,
+    pub minor_faults: u64,
+    pub major_faults: u64,
+}
+
 impl AudioReport {
+    /// Minor and major page faults of the threads of libraries.
+    pub fn library_faults(&self) -> u64 {
+        self.library_threads.iter().map(|thread| thread.minor_faults + thread.major_faults).sum()
+    }
+
+    /// The page faults of the threads of libraries, for a sentence; `None`: there are no such threads.
+    pub fn library_text(&self) -> Option<String> {
+        let names: Vec<&str> = self.library_threads.iter().map(|thread| thread.name.as_str()).collect();
+        let faults = self.library_faults();
+        let thing = if faults == 1 { "page fault" } else { "page faults" };
+        (!names.is_empty()).then(|| format!("{faults} {thing} in the sound server's library ({})", names.join(", ")))
+    }
+
     /// Minor and major page faults; `None` if unknown.
     pub fn faults(&self) -> Option<u64> {
         self.minor_faults.zip(self.major_faults).map(|(minor, major)| minor + major)
@@ -103,6 +129,7 @@ impl Reading {
             at_ns: host::monotonic().as_nanos() as u64,
             counters,
             extra_switches,
+            library_threads: library_threads(published),
             cycles: published.cycles.counts(),
             signal_nanos: published.signal_nanos.load(Relaxed),
             xruns: published.xruns.load(Relaxed),
@@ -129,6 +156,11 @@ impl Reading {
             cycles: cycles.total(),
             minor_faults: counters.map(|counters| counters.minor_faults),
             major_faults: counters.map(|counters| counters.major_faults),
+            library_threads: self
+                .library_threads
+                .iter()
+                .map(|thread| LibraryThread::new(thread, &earlier.library_threads))
+                .collect(),
             voluntary_switches: counters.and(
                 self.extra_switches
                     .zip(earlier.extra_switches)
@@ -151,10 +183,23 @@ pub fn faults_by_kind(running: &Threads, earlier: &Reading) -> Option<(u64, u64)
     counters.map(|counters| (counters.minor_faults, counters.major_faults))
 }
 
-/// Page faults from `earlier` until now; 0 if the kernel's counters cannot be read.
-pub fn faults_since(running: &Threads, earlier: &Reading) -> u64 {
-    let counters = counters(&running.published).zip(earlier.counters).map(|(now, then)| now.since(&then));
-    counters.map_or(0, |counters| counters.minor_faults + counters.major_faults)
+impl LibraryThread {
+    /// The faults of `now` since the earlier readings. A thread that has none began later, and all its faults count.
+    fn new(now: &RealTimeThread, earlier: &[RealTimeThread]) -> LibraryThread {
+        let is_it = |then: &&RealTimeThread| (then.tid, then.started) == (now.tid, now.started);
+        let spent = earlier.iter().find(is_it).map_or(now.counters, |then| now.counters.since(&then.counters));
+        LibraryThread { name: now.name.clone(), minor_faults: spent.minor_faults, major_faults: spent.major_faults }
+    }
+}
+
+/// The threads of this process with a real-time class, without the audio thread, which is the program's only one.
+fn library_threads(published: &Published) -> Vec<RealTimeThread> {
+    if host::is_simulated() || !published.is_alsa.load(Relaxed) {
+        return Vec::new();
+    }
+    let mut threads = real_time_threads();
+    threads.retain(|thread| thread.tid != published.thread_id.load(Relaxed));
+    threads
 }
 
 fn counters(published: &Published) -> Option<ThreadCounters> {
@@ -233,6 +278,29 @@ mod tests {
         ] {
             assert_eq!(reading(now).since(&reading(then), &scheduling).voluntary_switches, wanted);
         }
+    }
+
+    /// The thread that stores the samples of JACK and PipeWire was in no account.
+    #[test]
+    fn the_page_faults_of_a_librarys_thread_are_those_between_two_readings_of_the_same_thread() {
+        let published = Published::new(1);
+        let thread = |tid, started, minor_faults| RealTimeThread {
+            tid,
+            started,
+            name: format!("loop {tid}"),
+            counters: ThreadCounters { minor_faults, major_faults: 1, ..ThreadCounters::default() },
+        };
+        let reading = |library_threads| Reading { library_threads, ..Reading::now(&published, false) };
+        let then = reading(vec![thread(5, 100, 40), thread(6, 100, 7), thread(7, 100, 9)]);
+        // Thread 6 has ended, and its id belongs to a new thread. Thread 7 has ended.
+        let now = reading(vec![thread(5, 100, 42), thread(6, 200, 3)]);
+        let report = now.since(&then, &Scheduling::Fifo { priority: 1 });
+        let found: Vec<_> = report.library_threads.iter().map(|all| (all.minor_faults, all.major_faults)).collect();
+        assert_eq!(found, [(2, 0), (3, 1)]);
+        let text = report.library_text().unwrap();
+        assert_eq!(text, "6 page faults in the sound server's library (loop 5, loop 6)");
+        assert_eq!(then.since(&then, &Scheduling::Fifo { priority: 1 }).library_faults(), 0);
+        assert_eq!(reading(Vec::new()).since(&then, &Scheduling::Fifo { priority: 1 }).library_text(), None);
     }
 
     #[test]

@@ -41,13 +41,15 @@ pub struct Trace {
     /// Figures, with their times in nanoseconds of the monotonic clock.
     pub rates: Vec<(u64, RatePoint)>,
     pub faults: Vec<Fault>,
+    /// Page faults that the kernel has counted in the time of `rates`; `None`: its counters were not read.
+    pub faults_counted: Option<u64>,
     /// Why faults are not in the trace; `None` if they are.
     pub no_faults_because: Option<String>,
     /// Syncs and writeback by others.
     pub others: Vec<DiskWork>,
     /// The kernel's records of them that did not fit into its rings.
     pub others_lost: u64,
-    /// Why those are not in the trace; `None` if they are.
+    /// Why those, or some of them, are not in the trace; `None` if they are.
     pub no_others_because: Option<String>,
     /// Events of the flight recorder with their times in nanoseconds of the monotonic clock.
     #[serde(with = "crate::serial::as_json")]
@@ -83,6 +85,7 @@ pub struct TraceSources {
     events: Events,
     rates: Vec<RatePoint>,
     others: Result<(Vec<Arc<DiskWork>>, u64), String>,
+    others_unseen: Option<String>,
     device: String,
     period_frames: usize,
 }
@@ -102,6 +105,7 @@ impl TraceSources {
             events: control.events(),
             rates: control.rates(),
             others: control.disk_work((monotonic().as_nanos() as u64).saturating_sub(TRACE_MS * 1_000_000)),
+            others_unseen: control.disk_work_unseen(),
             device: running.device.name.clone(),
             period_frames: running.device.period_frames,
         }
@@ -121,14 +125,16 @@ impl TraceSources {
         let windows = self.ledger.events().since(from_ns).iter().map(|event| files.traced(event)).collect();
         let ledger_ns = |at_ms: u64| now_ns.saturating_sub(self.ledger.now().0.saturating_sub(at_ms) * 1_000_000);
         let rates = self.rates.iter().map(|point| (ledger_ns(point.at_ms), *point));
+        let rates: Vec<(u64, RatePoint)> = rates.filter(|(at_ns, _)| from_ns <= *at_ns).collect();
         Trace {
             now_ns,
             cycles: self.published.cycle_log.since(from_ns),
             windows,
             files: files.names,
-            rates: rates.filter(|(at_ns, _)| from_ns <= *at_ns).collect(),
+            faults_counted: counted(&rates, from_ns),
+            rates,
             faults: self.faults.since(from_ns).iter().map(|fault| Fault::clone(fault)).collect(),
-            no_others_because: self.others.as_ref().err().cloned(),
+            no_others_because: self.others.as_ref().err().cloned().or(self.others_unseen),
             others_lost: self.others.as_ref().map_or(0, |(_, lost)| *lost),
             others: self.others.iter().flat_map(|(all, _)| all).map(|work| DiskWork::clone(work)).collect(),
             no_faults_because: self.faults.refusal().map(std::string::ToString::to_string),
@@ -137,6 +143,14 @@ impl TraceSources {
             period_frames: self.period_frames,
         }
     }
+}
+
+/// The page faults that the kernel has counted in the intervals that begin at `from_ns` or later; `None`: in no
+/// interval.
+fn counted(rates: &[(u64, RatePoint)], from_ns: u64) -> Option<u64> {
+    let is_within = |(at_ns, point): &&(u64, RatePoint)| from_ns + u64::from(point.ms) * 1_000_000 <= *at_ns;
+    let faults = rates.iter().filter(is_within).filter_map(|(_, point)| point.faults());
+    faults.fold(None, |sum, faults| Some(sum.unwrap_or(0) + u64::from(faults)))
 }
 
 /// The names of files. Tens of thousands of steps share a few of them.
@@ -175,6 +189,7 @@ impl Trace {
                 "device": plain(&self.device),
                 "period_frames": self.period_frames,
                 "has_all_page_faults": self.has_all_faults(),
+                "page_faults_counted": self.faults_counted,
                 "no_page_faults_because": self.no_faults_because.as_deref().map(plain),
                 "no_work_of_others_because": self.no_others_because.as_deref().map(plain),
                 "records_of_others_lost": self.others_lost,
@@ -198,14 +213,36 @@ impl Trace {
     /// The contents in words.
     pub fn summary(&self) -> String {
         let seconds = (self.now_ns - self.origin_ns().min(self.now_ns)) as f64 / 1e9;
-        let (cycles, windows, faults) = (self.cycles.len(), self.windows.len(), self.faults.len());
-        let last = if self.has_all_faults() { "" } else { "the last " };
-        format!("{seconds:.1} s, {cycles} cycles, {windows} steps of buffers, {last}{faults} page faults")
+        let (cycles, windows, faults) = (self.cycles.len(), self.windows.len(), self.faults_text());
+        format!("{seconds:.1} s, {cycles} cycles, {windows} steps of buffers, {faults}")
     }
 
-    /// Whether the trace has every page fault of its time. The log keeps a limited number; the graphs count all.
+    /// The page faults in words: those that the kernel has counted, and how many of them the trace lacks.
+    fn faults_text(&self) -> String {
+        let (listed, unlisted) = (self.faults.len() as u64, self.unlisted());
+        match (&self.no_faults_because, self.faults_counted) {
+            (Some(reason), None) => format!("an unknown number of page faults: {reason}"),
+            (reason, _) if self.faults.len() < FAULTS_KEPT && 0 < unlisted => {
+                let reason = reason.as_deref().unwrap_or("the kernel did not report them");
+                format!("{} page faults, {unlisted} of them unattributed: {reason}", listed + unlisted)
+            }
+            _ if self.faults.len() < FAULTS_KEPT => format!("{listed} page faults"),
+            _ if 0 < unlisted => format!("{} page faults, the last {listed} of them listed", listed + unlisted),
+            _ => format!("the last {listed} page faults"),
+        }
+    }
+
+    /// Page faults that the kernel has counted beyond those in the trace, as far as its counters were read.
+    fn unlisted(&self) -> u64 {
+        // The kernel does not count a fault without a page.
+        let resolved = self.faults.iter().filter(|fault| fault.kind != FaultKind::Refused).count() as u64;
+        self.faults_counted.unwrap_or(0).saturating_sub(resolved)
+    }
+
+    /// Whether the trace has every page fault of its time. The log keeps a limited number, and only what the kernel
+    /// reports; the graphs count all.
     fn has_all_faults(&self) -> bool {
-        self.faults.len() < FAULTS_KEPT
+        self.no_faults_because.is_none() && self.faults.len() < FAULTS_KEPT && self.unlisted() == 0
     }
 
     /// Writes the trace to a new file. Makes its folder if that is missing. A viewer refuses a part of a trace, so no file is
@@ -366,6 +403,7 @@ mod tests {
                 code: "f".to_owned(),
                 in_kernel: false,
             }],
+            faults_counted: Some(1),
             no_faults_because: None,
             others: vec![DiskWork { took_ns: 50_000_000, ..work(1200, WorkKind::FileSync, "dpkg", "fsync") }],
             others_lost: 0,
@@ -474,6 +512,35 @@ mod tests {
         storm.write(&mut bytes).unwrap();
         let json: Value = serde_json::from_slice(&bytes).unwrap();
         assert_eq!(json["otherData"]["has_all_page_faults"], false);
+    }
+
+    /// A trace without perf events had "0 page faults" while the counters of its own graphs had five.
+    #[test]
+    fn a_trace_without_attribution_says_how_many_faults_were_counted_and_not_zero() {
+        let mut blind = trace();
+        blind.faults.clear();
+        blind.faults_counted = Some(5);
+        let unreported = ", 5 page faults, 5 of them unattributed: the kernel did not report them";
+        assert!(blind.summary().ends_with(unreported) && !blind.has_all_faults(), "{}", blind.summary());
+        blind.no_faults_because = Some("perf is forbidden".to_owned());
+        let refused = ", 5 page faults, 5 of them unattributed: perf is forbidden";
+        assert!(blind.summary().ends_with(refused) && !blind.has_all_faults(), "{}", blind.summary());
+        blind.faults_counted = None;
+        assert!(blind.summary().ends_with(", an unknown number of page faults: perf is forbidden"));
+        blind.faults_counted = Some(0);
+        assert!(blind.summary().ends_with(", 0 page faults"), "the kernel has counted none");
+        let mut storm = trace();
+        storm.faults = vec![storm.faults[0].clone(); FAULTS_KEPT];
+        storm.faults_counted = Some(7000);
+        assert!(storm.summary().ends_with(", 7000 page faults, the last 1024 of them listed"), "{}", storm.summary());
+    }
+
+    #[test]
+    fn faults_are_counted_in_the_intervals_that_lie_in_the_trace_as_a_whole() {
+        let point = |minor_faults| RatePoint { ms: 500, minor_faults, major_faults: Some(1), ..RatePoint::default() };
+        let rates = [(1_400_000_000, point(Some(100))), (1_900_000_000, point(Some(4))), (2_400_000_000, point(None))];
+        assert_eq!(counted(&rates, 1_000_000_000), Some(5));
+        assert_eq!(counted(&rates[2..], 0), None);
     }
 
     #[test]

@@ -123,13 +123,12 @@ impl Lanes {
                 "writeback bytes",
                 json!({ "takes": point.writeback_bytes, "other": other(point.machine_writeback_bytes, point.writeback_bytes) }),
             ),
-            (
-                "page faults",
-                json!({ "minor": point.minor_faults.unwrap_or(0), "major": point.major_faults.unwrap_or(0) }),
-            ),
-            ("run delay us", json!({ "audio thread": point.run_delay_us.unwrap_or(0.0) })),
         ];
-        for (name, args) in counters {
+        // Figures that are not known have no value: a zero would claim that there was nothing.
+        let faults = point.minor_faults.zip(point.major_faults);
+        let faults = faults.map(|(minor, major)| ("page faults", json!({ "minor": minor, "major": major })));
+        let delay = point.run_delay_us.map(|delay_us| ("run delay us", json!({ "audio thread": delay_us })));
+        for (name, args) in counters.into_iter().chain(faults).chain(delay) {
             self.add(0, name, "C", at_ns, None, args);
         }
     }

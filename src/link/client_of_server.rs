@@ -236,6 +236,8 @@ struct Sent {
     /// The number of the last work of others, and whether the client knows why there is none.
     disk_work: u64,
     has_refusal: bool,
+    /// The gaps in the work of others that the client knows.
+    gaps: Option<String>,
 }
 
 impl Writer<'_> {
@@ -383,8 +385,11 @@ impl Writer<'_> {
             no_faults_because: watcher.no_faults_because().filter(|_| begins).map(std::string::ToString::to_string),
             disk_work: watcher.disk_work_after(self.sent.disk_work),
             no_disk_work_because: refusal.filter(|_| !self.sent.has_refusal).map(std::string::ToString::to_string),
+            disk_work_gaps: watcher.disk_work_log().gaps().map(|gaps| gaps.to_string()),
         };
-        let has_work = !figures.disk_work.is_empty() || figures.no_disk_work_because.is_some();
+        let has_work = !figures.disk_work.is_empty()
+            || figures.no_disk_work_because.is_some()
+            || figures.disk_work_gaps != self.sent.gaps;
         if !begins && figures.rates.is_empty() && figures.faults.is_empty() && !has_work {
             return Ok(());
         }
@@ -393,6 +398,7 @@ impl Writer<'_> {
         self.sent.faults = figures.faults.last().map_or(self.sent.faults, |fault| fault.number);
         self.sent.disk_work = figures.disk_work.last().map_or(self.sent.disk_work, |work| work.number);
         self.sent.has_refusal |= figures.no_disk_work_because.is_some();
+        self.sent.gaps = figures.disk_work_gaps;
         Ok(())
     }
 

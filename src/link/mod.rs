@@ -217,6 +217,7 @@ impl Questions for Recorder {
             no_faults_because: samples.no_faults_because().map(|reason| reason.to_string()),
             disk_work: samples.disk_work(),
             no_disk_work_because: samples.no_disk_work_because().map(|reason| reason.to_string()),
+            disk_work_gaps: samples.disk_work_gaps().map(|gaps| gaps.to_string()),
         }
     }
 }

@@ -141,6 +141,8 @@ pub struct Figures {
     pub disk_work: Vec<SeenWork>,
     /// Why those are not known; `None` if they are. It is not known before the watcher's first figures.
     pub no_disk_work_because: Option<String>,
+    /// The gaps in those, in words; `None`: there are none.
+    pub disk_work_gaps: Option<String>,
 }
 
 /// An [`Answer`] that borrows what it has. The variants are the same, in the same order.

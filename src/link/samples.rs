@@ -47,6 +47,7 @@ struct State {
     /// The last syncs and writeback by others, at most [`DISK_WORK_KEPT`].
     disk_work: VecDeque<SeenWork>,
     no_disk_work_because: Option<Arc<str>>,
+    disk_work_gaps: Option<Arc<str>>,
 }
 
 impl State {
@@ -116,6 +117,7 @@ impl RemoteSamples {
         if let Some(reason) = figures.no_disk_work_because {
             state.no_disk_work_because = Some(reason.into());
         }
+        state.disk_work_gaps = figures.disk_work_gaps.map(Into::into);
     }
 
     pub(super) fn tell(&self, at: u64, key: RowKey, byte: u64, lines: Vec<String>) {
@@ -161,6 +163,10 @@ impl ResidencySamples for RemoteSamples {
 
     fn no_disk_work_because(&self) -> Option<Arc<str>> {
         lock(&self.state).no_disk_work_because.clone()
+    }
+
+    fn disk_work_gaps(&self) -> Option<Arc<str>> {
+        lock(&self.state).disk_work_gaps.clone()
     }
 
     fn page_story_at(&self, sample: &Sample, key: &RowKey, byte: u64) -> Vec<String> {

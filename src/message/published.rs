@@ -56,7 +56,8 @@ impl MeterCell {
 
 /// The numbers of the audio thread, which is their only writer. Exceptions: the read-ahead writes
 /// [`Published::ready_epoch`]; a front end resets peaks ([`MeterCell::take_peak`]); control resets the longest cycle
-/// ([`Histogram::take_max`]); the start of the threads fills in `thread_id`, `stack_locked` and `stack_address`.
+/// ([`Histogram::take_max`]); the start of the threads fills in `thread_id`, `stack_locked`, `stack_address` and
+/// `is_alsa`.
 #[derive(Debug)]
 pub struct Published {
     /// Kernel thread id of the audio thread; 0 before it runs.
@@ -65,6 +66,8 @@ pub struct Published {
     pub stack_locked: AtomicBool,
     /// An address on the stack of the audio thread; 0 before it runs.
     pub stack_address: AtomicUsize,
+    /// Whether the device is one of ALSA. A plugin of alsa-lib may run it on threads of a sound server's library.
+    pub is_alsa: AtomicBool,
     /// A [`Motion`]; see [`Published::motion`].
     pub motion: AtomicU8,
     /// The playhead, as a timeline frame.
@@ -138,6 +141,7 @@ impl Published {
             thread_id: AtomicI32::new(0),
             stack_locked: AtomicBool::new(false),
             stack_address: AtomicUsize::new(0),
+            is_alsa: AtomicBool::new(false),
             motion: AtomicU8::new(Motion::Stopped as u8),
             position: AtomicU64::new(0),
             stream: AtomicU64::new(0),

@@ -118,6 +118,8 @@ struct LogState {
     seen: u64,
     /// Events that did not fit into the rings of the kernel.
     lost: u64,
+    /// Why the syncs of the takes' file systems are not seen, or of some of them.
+    unseen: Option<Arc<str>>,
 }
 
 impl DiskWorkLog {
@@ -129,6 +131,27 @@ impl DiskWorkLog {
     /// It is not seen, for this reason.
     pub(super) fn refuse(&self, reason: &str) {
         self.refusal.set(reason.into()).ok();
+    }
+
+    /// Why syncs on the file systems of the takes are not seen; `None`: they are, or nothing has been recorded yet.
+    pub fn unseen(&self) -> Option<Arc<str>> {
+        lock(&self.state).unseen.clone()
+    }
+
+    pub(super) fn set_unseen(&self, reason: Option<String>) {
+        lock(&self.state).unseen = reason.map(Into::into);
+    }
+
+    /// The gaps in the log, in words; `None`: there are none.
+    pub fn gaps(&self) -> Option<Arc<str>> {
+        let state = lock(&self.state);
+        let lost = match state.lost {
+            0 => None,
+            1 => Some("1 record of the kernel was lost".to_owned()),
+            lost => Some(format!("{lost} records of the kernel were lost")),
+        };
+        let gaps: Vec<String> = state.unseen.iter().map(std::string::ToString::to_string).chain(lost).collect();
+        (!gaps.is_empty()).then(|| gaps.join("; ").into())
     }
 
     /// The work after the first `number` pieces, as far as it is kept, each with its own number.
@@ -179,16 +202,21 @@ pub(super) fn story(log: &DiskWorkLog, inode: Option<u64>, now: Stamp, stamp: im
     syncs.into_iter().chain(written.map(line)).collect()
 }
 
-/// The last sync and the last writeback of the minute before `now`, in one line.
-pub fn summary(all: &[SeenWork], now: Stamp, span_ms: u64) -> String {
+/// The last sync and the last writeback of the minute before `now`, and what the log may lack, in one line.
+pub fn summary(all: &[SeenWork], now: Stamp, span_ms: u64, gaps: Option<&str>) -> String {
     let age = |seen: &SeenWork| seen.age_ms(now).filter(|age| *age <= span_ms);
     let of = |wanted: fn(&DiskWork) -> bool| {
         let found = all.iter().rev().filter(|seen| wanted(&seen.work)).find_map(|seen| Some((age(seen)?, seen)))?;
         Some(format!("{} {:.1} s ago", found.1.work.text(), found.0 as f64 / 1000.0))
     };
-    let parts: Vec<String> =
+    let mut parts: Vec<String> =
         [of(DiskWork::is_sync), of(|work| work.kind == WorkKind::Writeback)].into_iter().flatten().collect();
-    if parts.is_empty() { "no sync and no writeback by others in the last minute".to_owned() } else { parts.join("; ") }
+    if parts.is_empty() {
+        let seen = if gaps.is_some() { " was seen" } else { "" };
+        parts.push(format!("no sync and no writeback by others{seen} in the last minute"));
+    }
+    parts.extend(gaps.map(str::to_owned));
+    parts.join("; ")
 }
 
 #[cfg(test)]
@@ -251,10 +279,29 @@ pub(crate) mod tests {
             seen(2, DiskWork { program: String::new(), ..work(61_000, WorkKind::SystemSync, "", "sync") }),
             seen(3, work(70_000, WorkKind::SystemSync, "later", "sync")),
         ];
-        let line = summary(&all, Stamp(62_000), 60_000);
+        let line = summary(&all, Stamp(62_000), 60_000, None);
         let wanted = "sync by process 412, which has ended 1.0 s ago; 40 pages written back by kworker/u8:1 (periodic) 2.0 s ago";
         assert_eq!(line, wanted);
-        assert!(summary(&all[..2], Stamp(200_000), 60_000).starts_with("no sync"));
+        assert_eq!(
+            summary(&all[..2], Stamp(200_000), 60_000, None),
+            "no sync and no writeback by others in the last minute"
+        );
+    }
+
+    /// The line said "no sync" on file systems whose syncs the kernel does not report.
+    #[test]
+    fn the_line_says_that_syncs_cannot_be_seen_and_how_many_records_were_lost() {
+        let log = DiskWorkLog::default();
+        assert_eq!(log.gaps(), None);
+        log.set_unseen(Some("the kernel does not report syncs on exfat".to_owned()));
+        log.push(Vec::new(), 12);
+        let gaps = log.gaps();
+        let line = summary(&[], Stamp(1), 60_000, gaps.as_deref());
+        let wanted = "no sync and no writeback by others was seen in the last minute; the kernel does not report syncs \
+                      on exfat; 12 records of the kernel were lost";
+        assert_eq!(line, wanted);
+        log.set_unseen(None);
+        assert_eq!((log.unseen(), log.gaps().as_deref()), (None, Some("12 records of the kernel were lost")));
     }
 
     #[test]

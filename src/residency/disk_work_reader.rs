@@ -5,12 +5,14 @@
 
 use super::disk_work::{DiskWork, DiskWorkLog, WorkKind};
 use super::ledger::Ledger;
+use crate::file_system::name_of as file_system_of;
 use crate::rt::page_faults::Refusal;
 use crate::rt::tracepoint_format::TracepointFormat;
 use crate::rt::tracepoints::{MachineEvent, MachineEvents};
-use std::collections::HashMap;
-use std::fs;
+use std::collections::{BTreeSet, HashMap};
+use std::fs::{self, File};
 use std::os::unix::fs::MetadataExt;
+use std::sync::{Arc, Weak};
 
 /// A tracepoint that is watched.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -54,6 +56,10 @@ const GAP_NS: u64 = 50_000_000;
 pub struct DiskWorkReader {
     events: MachineEvents,
     points: Vec<Point>,
+    /// The types of file systems whose syncs are seen.
+    seen: BTreeSet<&'static str>,
+    /// The files of the takes whose file systems were looked at last. Nothing here keeps them open.
+    looked_at: Vec<Weak<File>>,
     /// Names of processes that have become another program.
     names: HashMap<i32, String>,
     runs: Runs,
@@ -68,8 +74,15 @@ impl DiskWorkReader {
         let mounted = |kind: &str| mounts.lines().any(|line| line.split(' ').nth(2) == Some(kind));
         let wanted: Vec<_> = POINTS.iter().filter(|(kind, _, _)| kind.is_empty() || mounted(kind)).collect();
         let names: Vec<&str> = wanted.iter().map(|(_, name, _)| *name).collect();
+        let events = MachineEvents::open(&names)?;
+        // A kernel may lack a tracepoint.
+        let is_open = |(at, _): &(usize, &&(&'static str, &str, Point))| events.format(*at).is_some();
+        let is_sync = |point: Point| matches!(point, Point::FileSyncBegins | Point::FileSync);
+        let seen = wanted.iter().enumerate().filter(is_open).filter(|(_, (_, _, point))| is_sync(*point));
         Ok(DiskWorkReader {
-            events: MachineEvents::open(&names)?,
+            seen: seen.map(|(_, (kind, _, _))| *kind).collect(),
+            looked_at: Vec::new(),
+            events,
             points: wanted.iter().map(|(_, _, point)| *point).collect(),
             names: HashMap::new(),
             runs: Runs::new(std::process::id() as i32),
@@ -79,6 +92,7 @@ impl DiskWorkReader {
 
     /// Moves the work since the last call into the log.
     pub(super) fn read(&mut self, ledger: &Ledger, log: &DiskWorkLog) {
+        self.look_at_file_systems(ledger, log);
         let drained = self.events.drain();
         if KEPT_MAX < self.names.len() + drained.names.len() {
             self.names.clear();
@@ -106,6 +120,24 @@ impl DiskWorkReader {
         log.push(found, drained.lost);
     }
 
+    /// Notes in the log if syncs on the file systems of the takes are not seen. Asks when other takes are recorded.
+    fn look_at_file_systems(&mut self, ledger: &Ledger, log: &DiskWorkLog) {
+        let files: Vec<Arc<File>> = ledger.takes().iter().filter_map(|take| take.wav()).collect();
+        let is_known = files.len() == self.looked_at.len()
+            && files.iter().zip(&self.looked_at).all(|(now, before)| Arc::as_ptr(now) == before.as_ptr());
+        if is_known {
+            return;
+        }
+        let mut devices = BTreeSet::new();
+        let is_new = |file: &&Arc<File>| file.metadata().is_ok_and(|metadata| devices.insert(metadata.dev()));
+        let kinds: BTreeSet<String> = files.iter().filter(is_new).filter_map(file_system_of).collect();
+        // The files of the last takes stay the ones that the log of the last minute is about.
+        if !files.is_empty() {
+            log.set_unseen(unseen(&kinds, &self.seen));
+        }
+        self.looked_at = files.iter().map(Arc::downgrade).collect();
+    }
+
     /// Number and disk of the takes that are recorded.
     fn takes(&mut self, ledger: &Ledger) -> Takes {
         let takes = ledger.takes();
@@ -117,6 +149,23 @@ impl DiskWorkReader {
         });
         Takes(known.collect())
     }
+}
+
+/// Why syncs on file systems of these types are not seen; `None`: all are. `seen`: the types whose tracepoints are
+/// open.
+fn unseen(kinds: &BTreeSet<String>, seen: &BTreeSet<&str>) -> Option<String> {
+    let is_seen = |kind: &str| seen.iter().any(|seen| kind.starts_with(seen));
+    // A sync of tmpfs does nothing.
+    let blind = || kinds.iter().filter(|kind| *kind != "tmpfs" && !is_seen(kind)).map(String::as_str);
+    let has_points = |kind: &str| POINTS.iter().any(|(of, name, _)| *of == kind && name.contains("sync"));
+    let (late, never): (Vec<&str>, Vec<&str>) = blind().partition(|kind| has_points(kind));
+    let late = (!late.is_empty()).then(|| {
+        let kinds = late.join(" and ");
+        format!("syncs on {kinds} are not seen, as no such disk was mounted when the session was opened; open it again")
+    });
+    let never = (!never.is_empty()).then(|| format!("the kernel does not report syncs on {}", never.join(" and ")));
+    let reasons: Vec<String> = late.into_iter().chain(never).collect();
+    (!reasons.is_empty()).then(|| reasons.join("; "))
 }
 
 /// Why tracepoints cannot be opened; `None` if they can.
@@ -285,4 +334,22 @@ impl Runs {
 /// A device number as the kernel has it within itself.
 fn kernel_device(device: u64) -> String {
     format!("{}:{}", device >> 20, device & 0xF_FFFF)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn syncs_on_a_file_system_without_tracepoints_and_on_one_that_was_mounted_later_are_called_unseen() {
+        let unseen = |kinds: &[&str], seen: &[&'static str]| {
+            let kinds = kinds.iter().map(|kind| (*kind).to_owned()).collect();
+            unseen(&kinds, &seen.iter().copied().collect())
+        };
+        assert_eq!(unseen(&["ext4", "tmpfs"], &["ext4"]), None);
+        assert_eq!(unseen(&["exfat", "ext4"], &["ext4"]).unwrap(), "the kernel does not report syncs on exfat");
+        let later = unseen(&["ext4"], &["btrfs"]).unwrap();
+        assert!(later.starts_with("syncs on ext4 are not seen") && later.ends_with("open it again"), "{later}");
+        assert_eq!(unseen(&["f2fs", "ntfs3"], &[]).unwrap(), "the kernel does not report syncs on f2fs and ntfs3");
+    }
 }

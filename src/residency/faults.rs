@@ -9,8 +9,10 @@
 
 use super::attribution::Attributor;
 use super::ledger::{Ledger, Stamp};
+use crate::host;
 use crate::limits::{FAULTS_KEPT, FAULTS_LISTED};
 use crate::lock::lock;
+use crate::rt::counters::ThreadCounters;
 use crate::rt::page_faults::{FaultEvents, Refusal};
 use serde::{Deserialize, Serialize};
 use std::collections::VecDeque;
@@ -32,9 +34,9 @@ const STACK_BYTES: usize = 1024 * 1024;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum FaultKind {
-    /// Without the disk.
+    /// Without a wait for a page.
     Minor,
-    /// The thread waited for the disk.
+    /// The thread waited for the disk, or for a page that another thread had locked.
     Major,
     /// There was no page: a file cut short, or a refused system call.
     Refused,
@@ -157,22 +159,57 @@ pub struct SeenFault {
 pub struct FaultLog {
     /// Why faults are not attributed; empty while they are.
     refusal: OnceLock<Arc<str>>,
+    /// The audio thread, and the kernel's counters of it at the moment from which on faults are attributed.
+    began: OnceLock<(i32, ThreadCounters)>,
     state: Mutex<LogState>,
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct LogState {
     /// The last [`FAULTS_KEPT`] faults.
     kept: VecDeque<Arc<Fault>>,
     /// The first faults since the last mark, at most [`FAULTS_LISTED`].
     first: Vec<Arc<Fault>>,
-    /// The last mark, and the resolved faults since then.
+    /// The last mark, the end that belongs to it, and the resolved faults between them.
     mark_ns: u64,
+    end_ns: u64,
     since_mark: u64,
-    /// All faults that were seen.
+    /// All faults that were seen, and those of them that the kernel resolved.
     seen: u64,
+    resolved: u64,
     /// Faults that did not fit into the rings of the kernel.
     lost: u64,
+}
+
+impl Default for LogState {
+    fn default() -> LogState {
+        LogState {
+            kept: VecDeque::new(),
+            first: Vec::new(),
+            mark_ns: 0,
+            end_ns: u64::MAX,
+            since_mark: 0,
+            seen: 0,
+            resolved: 0,
+            lost: 0,
+        }
+    }
+}
+
+/// The page faults of the audio thread since its start: those that were seen, and those that the kernel has counted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct FaultCounts {
+    /// Resolved faults that were seen. The kernel does not count one without a page.
+    pub attributed: u64,
+    /// Faults without and with a wait, as the kernel has counted them; `None`: its counters cannot be read.
+    pub counted: Option<(u64, u64)>,
+}
+
+impl FaultCounts {
+    /// Faults that the kernel has counted and that were not seen.
+    pub fn missed(&self) -> Option<u64> {
+        self.counted.map(|(minor, major)| (minor + major).saturating_sub(self.attributed))
+    }
 }
 
 impl FaultLog {
@@ -209,28 +246,49 @@ impl FaultLog {
         (state.seen, state.lost)
     }
 
+    /// The faults since the start of the audio thread, for an account of the whole run.
+    pub fn run_counts(&self) -> FaultCounts {
+        // The log first: a fault between the two readings is missed then, and not one too many.
+        let attributed = lock(&self.state).resolved;
+        let since = |(tid, began): &(i32, ThreadCounters)| Some(ThreadCounters::of(*tid).ok()?.since(began));
+        let spent = self.began.get().and_then(since);
+        FaultCounts { attributed, counted: spent.map(|spent| (spent.minor_faults, spent.major_faults)) }
+    }
+
     /// A pass begins at `at_ns` of the monotonic clock: its first faults are kept whatever follows.
     pub fn mark(&self, at_ns: u64) {
         let mut state = lock(&self.state);
-        (state.mark_ns, state.since_mark) = (at_ns, 0);
+        (state.mark_ns, state.end_ns, state.since_mark) = (at_ns, u64::MAX, 0);
         state.first.clear();
     }
 
-    /// The first faults since the mark, and the number of all that the kernel resolved since then.
+    /// The pass ends at `at_ns` of the monotonic clock. Later faults do not belong to it. Those before may still come:
+    /// the faults thread writes them some milliseconds late.
+    pub fn mark_end(&self, at_ns: u64) {
+        let mut state = lock(&self.state);
+        let later = state.first.iter().filter(|fault| at_ns < fault.at_ns && fault.kind != FaultKind::Refused).count();
+        state.since_mark -= later as u64;
+        state.end_ns = at_ns;
+        state.first.retain(|fault| fault.at_ns <= at_ns);
+    }
+
+    /// The first faults from the mark to its end, and the number of all that the kernel resolved in this time.
     pub fn since_mark(&self) -> (Vec<Arc<Fault>>, u64) {
         let state = lock(&self.state);
         (state.first.clone(), state.since_mark)
     }
 
-    /// Adds faults. Keeps the last ones, and the first ones since the mark.
+    /// Adds faults. Keeps the last ones, and the first ones from the mark to its end.
     pub fn push(&self, faults: Vec<Fault>, lost: u64) {
         let mut state = lock(&self.state);
         state.seen += faults.len() as u64;
         state.lost += lost;
         for fault in faults.into_iter().map(Arc::new) {
-            if state.mark_ns <= fault.at_ns {
-                // The kernel does not count a fault without a page.
-                state.since_mark += u64::from(fault.kind != FaultKind::Refused);
+            // The kernel does not count a fault without a page.
+            let resolved = u64::from(fault.kind != FaultKind::Refused);
+            state.resolved += resolved;
+            if (state.mark_ns..=state.end_ns).contains(&fault.at_ns) {
+                state.since_mark += resolved;
                 if state.first.len() < FAULTS_LISTED {
                     state.first.push(Arc::clone(&fault));
                 }
@@ -246,6 +304,9 @@ impl FaultLog {
 /// Starts to attribute the faults of thread `tid`. The events are open when this returns. The thread that reads them ends
 /// with thread `tid`. `stack`: an address on the stack of thread `tid`.
 pub fn start(tid: i32, stack: usize, ledger: &Arc<Ledger>, log: &Arc<FaultLog>) {
+    if let Ok(counters) = ThreadCounters::of(tid) {
+        log.began.set((tid, counters)).ok();
+    }
     let events = match FaultEvents::open(tid) {
         Ok(events) => events,
         Err(Refusal { reason, .. }) => return log.refuse(&reason),
@@ -261,8 +322,9 @@ pub fn start(tid: i32, stack: usize, ledger: &Arc<Ledger>, log: &Arc<FaultLog>) 
 fn run(tid: i32, mut events: FaultEvents, mut attributor: Attributor, log: &FaultLog) {
     let task = format!("/proc/self/task/{tid}");
     loop {
-        if !events.has_open() {
-            events.wait(REST);
+        let limit = events.next_wait(host::monotonic().as_nanos() as u64, REST);
+        if !limit.is_zero() {
+            events.wait(limit);
         }
         let is_over = !Path::new(&task).exists();
         std::thread::sleep(PAUSE);
@@ -325,6 +387,23 @@ pub(crate) mod tests {
         assert!(log.refusal().is_none());
         log.refuse("why");
         assert_eq!(log.refusal().map(|reason| &**reason), Some("why"));
+    }
+
+    #[test]
+    fn the_attributed_and_the_missed_faults_of_a_run_are_those_that_the_kernel_counts() {
+        let log = FaultLog::default();
+        assert_eq!(log.run_counts(), FaultCounts { attributed: 0, counted: None });
+        let tid = crate::rt::this_thread_id();
+        log.began.set((tid, ThreadCounters::of(tid).unwrap())).unwrap();
+        let mut map = memmap2::MmapMut::map_anon(16 * 4096).unwrap();
+        map.advise(memmap2::Advice::NoHugePage).ok();
+        (0..16).for_each(|page| map[page * 4096] = 1);
+        let refused = Fault { kind: FaultKind::Refused, ..fault(2, FaultPlace::Heap) };
+        log.push(vec![fault(1, FaultPlace::Heap), refused], 0);
+        let counts = log.run_counts();
+        let (minor, major) = counts.counted.unwrap();
+        assert_eq!(counts.attributed, 1, "a fault without a page is not counted by the kernel");
+        assert!(1 < minor + major && counts.missed() == Some(minor + major - 1), "{counts:?}");
     }
 
     #[test]

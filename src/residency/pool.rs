@@ -90,8 +90,8 @@ impl Slots {
     }
 }
 
-/// The cell for a range of the pool. The page cache always has the memory of a spool, and calls it dirty: that is no
-/// contradiction to sound that is durable in the WAV file.
+/// The cell for a range of the pool. The page cache always has the memory of a spool, and never counts it as dirty: the
+/// kernel does not write memory back. So the state of the sound comes from the ledger alone.
 pub fn pool_cell(take: &TakeContext, slots: &Slots, range: ByteRange, facts: &Facts) -> UnconfirmedCell {
     let believed = match slots.take_byte(range.from) {
         Some(byte) => take_believed(take, ByteRange { from: byte, ..range }),
@@ -100,7 +100,7 @@ pub fn pool_cell(take: &TakeContext, slots: &Slots, range: ByteRange, facts: &Fa
     };
     let kernel = match facts {
         Facts { asked, present, .. } if 0 < *asked && present < asked => Kernel::Absent,
-        Facts { asked, .. } if 0 < *asked => Kernel::Mapped,
+        Facts { asked, .. } if 0 < *asked => facts.whole(),
         Facts { cache: None, .. } => Kernel::Unknown,
         Facts { cache: Some(stat), .. } if stat.cached > 0 => Kernel::Cached,
         Facts { cache: Some(stat), .. } if stat.evicted > 0 => Kernel::Swapped,
@@ -180,8 +180,7 @@ mod tests {
         };
         let view = TakeView { spans: vec![span(PAGE, 4, false), span(5 * PAGE, 3, true)], marks, version: 1 };
         let take = TakeContext { view: &view, in_place: false, head: 6 * PAGE, now: Stamp(9) };
-        let cached =
-            Facts { cache: Some(CacheStat { cached: 1, dirty: 1, ..CacheStat::default() }), ..Facts::default() };
+        let cached = Facts { cache: Some(CacheStat { cached: 1, ..CacheStat::default() }), ..Facts::default() };
         let mapped = Facts { asked: 1, present: 1, ..cached };
         let gone = Facts { asked: 1, present: 0, ..cached };
         let cell = |page: u64, facts: &Facts| {
@@ -194,6 +193,7 @@ mod tests {
         assert!(!suspicious, "a free slot may have no memory");
         assert_eq!(cell(8, &mapped), (PageState::Recorded, Kernel::Mapped, false));
         assert_eq!(cell(9, &mapped), (PageState::Locked, Kernel::Mapped, false));
+        assert_eq!(cell(9, &Facts { by_mincore: true, ..mapped }), (PageState::Locked, Kernel::Cached, false));
         assert_eq!(cell(9, &gone), (PageState::Locked, Kernel::Absent, true));
         assert_eq!(cell(11, &cached).0, PageState::None, "the part is shorter than its slot");
         assert_eq!(slots().address(&view, 9 * PAGE), Some((0x10_000 + PAGE as usize, 2 * PAGE)));

@@ -25,7 +25,8 @@ pub struct RatePoint {
     pub at_ms: u64,
     /// Length of the interval in milliseconds.
     pub ms: u32,
-    /// Page faults of the audio thread in the interval that did not wait for the disk, and those that did; `None`: not known.
+    /// Page faults of the audio thread in the interval without a wait, and those that waited for the disk or for a
+    /// locked page; `None`: not known.
     pub minor_faults: Option<u32>,
     pub major_faults: Option<u32>,
     /// Dirty bytes of the takes at its end, and those in writeback.

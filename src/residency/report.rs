@@ -34,7 +34,7 @@ pub struct ReportSample {
     pub position: u64,
     /// Faults of the audio thread that did not wait for the disk, since its start; `null`: unknown.
     pub minor_faults: Option<u64>,
-    /// Faults of the audio thread that waited for the disk.
+    /// Faults of the audio thread that waited for the disk or for a locked page.
     pub major_faults: Option<u64>,
     /// Locked bytes: according to the program, and according to the kernel.
     pub locked_bytes: [u64; 2],

@@ -133,7 +133,7 @@ impl Row {
 pub struct SampleFigures {
     /// Faults of the audio thread that did not wait for the disk, since its start; `None`: unknown.
     pub minor_faults: Option<u64>,
-    /// Faults of the audio thread that waited for the disk.
+    /// Faults of the audio thread that waited for the disk or for a locked page.
     pub major_faults: Option<u64>,
     /// Locked bytes according to the lock budget.
     pub locked_bytes_believed: u64,

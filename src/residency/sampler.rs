@@ -341,16 +341,17 @@ impl Sampler {
         }
         let (address, pages) = (span.address + (from - span.offset) as usize, ((to - from) / PAGE) as usize);
         let facts = &mut self.facts;
-        let mut note = |page: usize, present: bool| {
+        let mut note = |page: usize, present: bool, by_mincore: bool| {
             let cell = grid.index(from + page as u64 * PAGE);
             if let Some(facts) = facts.get_mut(cell) {
                 facts.asked += 1;
                 facts.present += u32::from(present);
+                facts.by_mincore |= by_mincore;
             }
         };
         if let Some(pagemap) = &mut self.pagemap {
             if let Ok(present) = pagemap.present(address, pages) {
-                present.enumerate().for_each(|(page, present)| note(page, present));
+                present.enumerate().for_each(|(page, present)| note(page, present, false));
                 return;
             }
             self.pagemap = None;
@@ -358,7 +359,7 @@ impl Sampler {
         // `mincore` is coarser: it does not tell a mapped page from one that is only in the page cache.
         let mut found = vec![0; pages];
         if mincore(address, &mut found).is_ok() {
-            found.iter().enumerate().for_each(|(page, found)| note(page, found & 1 != 0));
+            found.iter().enumerate().for_each(|(page, found)| note(page, found & 1 != 0, true));
         }
     }
 
@@ -545,6 +546,8 @@ mod tests {
             sampler.query_window(grid, &span);
             let found: Vec<_> = sampler.facts.iter().map(|facts| (facts.asked, facts.present)).collect();
             assert_eq!(found, [(1, 1), (2, 2), (1, 1), (0, 0)], "pagemap: {with_pagemap}");
+            let by_mincore = sampler.facts.iter().map(|facts| facts.by_mincore);
+            assert!(by_mincore.eq([!with_pagemap, !with_pagemap, !with_pagemap, false]), "pagemap: {with_pagemap}");
         }
         // A window that is gone: the kernel knows nothing about it, which is no error.
         let gone = MappedSpan { address: PAGE_BYTES, ..span };

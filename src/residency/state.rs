@@ -225,8 +225,10 @@ impl UnconfirmedCell {
 pub struct Facts {
     /// Pages that lie in windows that are out.
     pub asked: u32,
-    /// Pages among them that are mapped and in memory.
+    /// Pages among them that are mapped and in memory; with `by_mincore`, pages that are in memory.
     pub present: u32,
+    /// Whether `mincore` has answered. It does not tell a mapped page from one that is only in the page cache.
+    pub by_mincore: bool,
     /// Page-cache state of the cell, in the file that contains its sound now; `None`: unknown.
     pub cache: Option<CacheStat>,
 }
@@ -308,18 +310,25 @@ fn of_cache(cache: Option<CacheStat>) -> Kernel {
     }
 }
 
+impl Facts {
+    /// The statement about a cell all of whose pages are there.
+    pub(super) fn whole(&self) -> Kernel {
+        if self.by_mincore { Kernel::Cached } else { Kernel::Mapped }
+    }
+}
+
 fn take_kernel(take: &TakeContext, range: ByteRange, believed: PageState, facts: &Facts) -> Kernel {
     if facts.asked > 0 {
         if facts.present < facts.asked {
             return Kernel::Absent;
         }
         let whole = u64::from(facts.asked) == range.pages();
-        let Some(stat) = facts.cache.filter(|_| take.in_place && whole) else { return Kernel::Mapped };
+        let Some(stat) = facts.cache.filter(|_| take.in_place && whole) else { return facts.whole() };
         return match believed {
             // The audio thread no longer stores to pages before the record position: writeback is expected there.
             PageState::Recorded if stat.writeback > 0 => Kernel::Writeback,
             PageState::Recorded if stat.dirty > 0 => Kernel::Dirty,
-            PageState::Recorded => Kernel::Mapped,
+            PageState::Recorded => facts.whole(),
             _ if stat.dirty < range.pages() => Kernel::WriteProtected,
             _ => Kernel::Dirty,
         };
@@ -372,7 +381,7 @@ pub fn slot_cell(spans: &[&SlotSpan], range: ByteRange, facts: &Facts) -> Unconf
     let kernel = match facts {
         Facts { asked: 0, cache, .. } => of_cache(*cache),
         Facts { asked, present, .. } if present < asked => Kernel::Absent,
-        _ => Kernel::Mapped,
+        _ => facts.whole(),
     };
     let suspicious = believed != PageState::None && kernel == Kernel::Absent;
     UnconfirmedCell { believed, kernel, suspicious }
@@ -418,7 +427,7 @@ mod tests {
     }
 
     fn out(present: u32) -> Facts {
-        Facts { asked: 1, present, cache: None }
+        Facts { asked: 1, present, ..Facts::default() }
     }
 
     fn cache(cached: u64, dirty: u64, writeback: u64) -> Facts {
@@ -489,6 +498,29 @@ mod tests {
         }
     }
 
+    /// The map called a page "mapped and in memory" that was only in the page cache.
+    #[test]
+    fn a_page_about_which_only_mincore_has_answered_is_in_the_page_cache_and_not_mapped() {
+        use Kernel as K;
+        let view = view(true);
+        let by_mincore = |facts: Facts| Facts { by_mincore: true, ..facts };
+        for page in [9, 10, 11] {
+            assert_eq!(cell(&view, false, page, by_mincore(out(1))).kernel(), K::Cached, "page {page}");
+            let gone = cell(&view, false, page, by_mincore(out(0)));
+            assert_eq!((gone.kernel(), gone.disagrees()), (K::Absent, true), "page {page}");
+        }
+        let in_place =
+            |page, dirty, writeback| cell(&view, true, page, by_mincore(both(1, 1, dirty, writeback))).kernel();
+        assert_eq!(
+            (in_place(9, 0, 0), in_place(9, 1, 0), in_place(10, 0, 0)),
+            (K::Cached, K::Dirty, K::WriteProtected)
+        );
+        let range = ByteRange { from: PAGE, bytes: PAGE };
+        assert_eq!(slot_cell(&[], range, &out(1)).kernel, K::Mapped);
+        assert_eq!(slot_cell(&[], range, &by_mincore(out(1))).kernel, K::Cached);
+        assert_eq!(slot_cell(&[], range, &by_mincore(out(0))).kernel, K::Absent);
+    }
+
     #[test]
     fn a_page_that_stays_dirty_long_after_its_commit_is_suspicious() {
         let view = view(true);
@@ -515,8 +547,8 @@ mod tests {
         let view = view(true);
         let take = TakeContext { view: &view, in_place: false, head: 9 * PAGE, now: Stamp(0) };
         let range = ByteRange { from: 9 * PAGE, bytes: 8 * PAGE };
-        assert!(!take_cell(&take, range, &Facts { asked: 4, present: 4, cache: None }).suspicious);
-        assert!(take_cell(&take, range, &Facts { asked: 4, present: 3, cache: None }).suspicious);
+        assert!(!take_cell(&take, range, &Facts { asked: 4, present: 4, ..Facts::default() }).suspicious);
+        assert!(take_cell(&take, range, &Facts { asked: 4, present: 3, ..Facts::default() }).suspicious);
     }
 
     #[test]

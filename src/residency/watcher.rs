@@ -59,6 +59,9 @@ pub trait ResidencySamples: Send + Sync {
 
     /// Why those are not known; `None` if they are.
     fn no_disk_work_because(&self) -> Option<Arc<str>>;
+
+    /// The gaps in those, in words; `None`: there are none.
+    fn disk_work_gaps(&self) -> Option<Arc<str>>;
 }
 
 impl ResidencySamples for Watcher {
@@ -96,6 +99,10 @@ impl ResidencySamples for Watcher {
 
     fn no_disk_work_because(&self) -> Option<Arc<str>> {
         self.samples.disk_work.refusal().cloned()
+    }
+
+    fn disk_work_gaps(&self) -> Option<Arc<str>> {
+        self.samples.disk_work.gaps()
     }
 }
 
@@ -174,7 +181,8 @@ impl Watcher {
             lines.extend(disk_work::story(&self.samples.disk_work, inode, now, |at_ns| ledger.stamp_at(at_ns)));
             // Only pages of the file itself can be written back by others.
             let is_in_place = take.is_some_and(|take| take.spool().is_none());
-            let reason = self.samples.disk_work.refusal().filter(|_| is_in_place);
+            let log = &self.samples.disk_work;
+            let reason = log.refusal().cloned().or_else(|| log.unseen()).filter(|_| is_in_place);
             lines.extend(reason.map(|reason| format!("who synced or wrote back is not known: {reason}")));
         }
         lines

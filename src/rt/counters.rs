@@ -7,9 +7,10 @@ use std::io;
 /// Counters of a thread since its start, or the difference of two readings.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct ThreadCounters {
-    /// Page faults that the kernel resolved without reading the disk.
+    /// Page faults that the kernel resolved at once.
     pub minor_faults: u64,
-    /// Page faults that waited for the disk.
+    /// Page faults that waited for the disk or for a locked page. The kernel counts a fault here also if it had to
+    /// start over.
     pub major_faults: u64,
     /// Times the thread gave up the processor to wait for something.
     pub voluntary_switches: u64,
@@ -52,6 +53,36 @@ impl ThreadCounters {
 /// The kernel's id of the calling thread, as in `/proc/self/task`.
 pub fn this_thread_id() -> i32 {
     nix::unistd::gettid().as_raw()
+}
+
+/// A thread of this process that has a real-time class.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RealTimeThread {
+    pub tid: i32,
+    /// Its start in ticks of the machine. It tells the thread from a later one with the same id.
+    pub started: u64,
+    pub name: String,
+    pub counters: ThreadCounters,
+}
+
+/// The threads of this process that have a real-time class. A thread that ends meanwhile is left out.
+pub fn real_time_threads() -> Vec<RealTimeThread> {
+    let tasks = fs::read_dir("/proc/self/task").into_iter().flatten().flatten();
+    tasks.filter_map(|task| real_time_thread(task.file_name().to_str()?.parse().ok()?)).collect()
+}
+
+fn real_time_thread(tid: i32) -> Option<RealTimeThread> {
+    let stat = fs::read_to_string(format!("/proc/self/task/{tid}/stat")).ok()?;
+    let (name, started) = identity_of_real_time(&stat)?;
+    Some(RealTimeThread { tid, started, name, counters: ThreadCounters::of(tid).ok()? })
+}
+
+/// Name and start of the thread of a `stat` line; `None` if its class is none of the real-time ones.
+fn identity_of_real_time(stat: &str) -> Option<(String, u64)> {
+    const CLASSES: [i32; 3] = [libc::SCHED_FIFO, libc::SCHED_RR, libc::SCHED_DEADLINE];
+    let (class, _) = class(stat)?;
+    let name = stat.split_once('(')?.1.rsplit_once(')')?.0;
+    CLASSES.iter().any(|own| u32::try_from(*own) == Ok(class)).then_some((name.to_owned(), stat_field(stat, 22)?))
 }
 
 /// Current scheduling class (`SCHED_*` of sched(7)) and static priority of a thread of this process.
@@ -105,6 +136,15 @@ mod tests {
         assert_eq!((read.voluntary_switches, read.involuntary_switches), (31, 32));
         assert_eq!((read.cpu_ns, read.run_delay_ns), (987_654_321, 5));
         assert_eq!(class(STAT), Some((2, 60)));
+    }
+
+    #[test]
+    fn a_thread_with_a_real_time_class_has_its_name_and_its_start_and_another_one_is_left_out() {
+        let (fifo, normal) = ("0 0 60 1 42", "0 0 0 0 42");
+        let stat = |tail: &str| STAT.replace("38 39 60 2 42", tail);
+        assert_eq!(identity_of_real_time(STAT), Some(("au) dio 1 (x)".to_owned(), 22)), "round robin");
+        assert_eq!(identity_of_real_time(&stat(fifo)).map(|(_, started)| started), Some(22));
+        assert_eq!((identity_of_real_time(&stat(normal)), identity_of_real_time("71 (a) S 1")), (None, None));
     }
 
     #[test]

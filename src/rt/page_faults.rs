@@ -1,9 +1,9 @@
 //! The page faults of one thread, one by one, as the kernel reports them (`perf_event_open(2)`). Thread: faults, never
 //! audio, whose faults it reads.
 //!
-//! The kernel has three software events: a fault begins, a fault was resolved without the disk (minor), a fault was
-//! resolved by the disk (major). Each is sampled for the one thread, with address, instruction and time. The time between
-//! the first event and the second is the cost of the fault.
+//! The kernel has three software events: a fault begins, a fault was resolved at once (minor), a fault was resolved
+//! after a wait for the disk or for a locked page (major). Each is sampled for the one thread, with address,
+//! instruction and time. The time between the first event and the second is the cost of the fault.
 //!
 //! Another thread opens the events and reads their rings. The observed thread makes no call for it: the kernel writes a
 //! record while it handles a fault, and looks at the events when it switches the thread.
@@ -16,8 +16,21 @@ use std::io;
 use std::path::Path;
 use std::time::Duration;
 
-/// Bytes of the ring of one event: some 340 records of 48 bytes. Records beyond are counted.
+/// Bytes of the ring of one event. The kernel counts the records that do not fit, and says how many when the next one
+/// fits.
 const RING_BYTES: usize = 4 * 4096;
+
+/// Bytes of a record: header, instruction, process and thread, time, address.
+const RECORD_BYTES: usize = 40;
+
+/// Records of a full ring: 409. The kernel leaves at least one byte free.
+const RING_RECORDS: usize = (RING_BYTES - 1) / RECORD_BYTES;
+
+/// Pause between two looks for the end of a fault that has just begun: none, the caller has its own.
+const LOOK_AT_ONCE: Duration = Duration::ZERO;
+
+/// Pause between two looks for the end of a fault that takes long, as on a disk that stands still.
+const LOOK_LATER: Duration = Duration::from_secs(1);
 
 /// Types of records.
 const RECORD_LOST: u32 = 2;
@@ -30,9 +43,9 @@ const MISC_KERNEL: u16 = 1;
 /// How the kernel ended a fault.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Resolution {
-    /// Without reading the disk.
+    /// Without a wait.
     Minor,
-    /// By waiting for the disk.
+    /// By waiting for the disk, or for a page that another thread had locked.
     Major,
     /// The kernel found no page: it sent a signal, or refused a system call.
     Refused,
@@ -78,6 +91,8 @@ pub struct FaultEvents {
     sees_kernel: bool,
     /// Faults that did not fit into the rings since the last call of [`FaultEvents::drain`].
     lost: u64,
+    /// Whether a ring of ends was full at the last call of [`FaultEvents::drain`].
+    was_full: bool,
 }
 
 impl fmt::Debug for FaultEvents {
@@ -126,6 +141,7 @@ impl FaultEvents {
             pairs: Pairs::default(),
             sees_kernel,
             lost: 0,
+            was_full: false,
         })
     }
 
@@ -144,26 +160,32 @@ impl FaultEvents {
     pub fn drain(&mut self) -> (Vec<PageFault>, u64) {
         // Ends first: the start of each is in its ring by then.
         let mut ends = Vec::new();
+        self.was_full = false;
         for (ring, resolution) in [(&mut self.minor, Resolution::Minor), (&mut self.major, Resolution::Major)] {
+            let mut records = 0;
             while let Some(record) = ring.next_record() {
+                records += 1;
                 match content(&record) {
                     Some(Content::Sample(sample)) => ends.push((sample, resolution)),
                     Some(Content::Lost(records)) => self.lost += records,
                     None => {}
                 }
             }
+            self.was_full |= RING_RECORDS <= records;
         }
         while let Some(content) = self.begun.next_record().map(|record| content(&record)) {
             self.take_begun(content);
         }
         ends.sort_by_key(|(sample, _)| sample.time);
-        let faults = self.pairs.end(&ends);
+        let faults = self.pairs.end(&ends, self.was_full);
         (faults, std::mem::take(&mut self.lost))
     }
 
-    /// Whether a fault has begun that has not ended.
-    pub fn has_open(&self) -> bool {
-        !self.pairs.begun.is_empty()
+    /// How long to [wait](FaultEvents::wait) before the next look. `now_ns`: the monotonic clock. `rest`: the time if
+    /// no fault is open.
+    pub fn next_wait(&self, now_ns: u64, rest: Duration) -> Duration {
+        // A fault may be open whose begin was dropped with those of lost ends.
+        if self.was_full { LOOK_AT_ONCE } else { self.pairs.next_wait(now_ns, rest) }
     }
 
     fn take_begun(&mut self, content: Option<Content>) {
@@ -203,8 +225,9 @@ struct Pairs {
 
 impl Pairs {
     /// The faults that end with `ends`, which are in the order of their times. A begin that is older than the end of
-    /// another fault has no end: a thread has one fault at a time.
-    fn end(&mut self, ends: &[(Sample, Resolution)]) -> Vec<PageFault> {
+    /// another fault has no end: a thread has one fault at a time. `are_lost`: ends may be missing, because a ring was
+    /// full. Begins without an end are dropped then; their faults need not have been refused.
+    fn end(&mut self, ends: &[(Sample, Resolution)], are_lost: bool) -> Vec<PageFault> {
         self.begun.sort_by_key(|sample| sample.time);
         let mut faults = Vec::new();
         for (end, resolution) in ends {
@@ -213,12 +236,25 @@ impl Pairs {
             let begin = found.map(|at| {
                 // A fault that began earlier and has no end record got no page: the kernel refused it.
                 let before: Vec<Sample> = self.begun.drain(..=at).collect();
-                faults.extend(before[..at].iter().map(|begin| fault(begin, None, Resolution::Refused)));
+                let refused = before[..at].iter().filter(|_| !are_lost);
+                faults.extend(refused.map(|begin| fault(begin, None, Resolution::Refused)));
                 before[at]
             });
             faults.push(fault(end, begin.map(|begin| end.time - begin.time), *resolution));
         }
+        if are_lost {
+            self.begun.clear();
+        }
         faults
+    }
+
+    /// The fault that began last is looked at again: at once while it is younger than a second, then once a second.
+    fn next_wait(&self, now_ns: u64, rest: Duration) -> Duration {
+        match self.begun.iter().map(|begin| begin.time).max() {
+            None => rest,
+            Some(begun) if now_ns.saturating_sub(begun) < LOOK_LATER.as_nanos() as u64 => LOOK_AT_ONCE,
+            Some(_) => LOOK_LATER.min(rest),
+        }
     }
 }
 
@@ -296,15 +332,80 @@ mod tests {
     #[test]
     fn an_end_is_paired_with_its_begin_and_a_begin_without_one_was_refused() {
         let mut pairs = Pairs { begun: vec![sample(100, 1), sample(200, 2), sample(300, 3)] };
-        let faults = pairs.end(&[(sample(250, 2), Resolution::Minor)]);
+        let faults = pairs.end(&[(sample(250, 2), Resolution::Minor)], false);
         assert_eq!(faults.len(), 2);
         assert_eq!((faults[0].address, faults[0].resolution), (1, Resolution::Refused));
         assert_eq!((faults[1].address, faults[1].cost_ns), (2, Some(50)));
         assert_eq!(pairs.begun, [sample(300, 3)], "it has not ended");
-        let faults = pairs.end(&[(sample(5_000_300, 3), Resolution::Major)]);
+        let faults = pairs.end(&[(sample(5_000_300, 3), Resolution::Major)], false);
         assert_eq!((faults[0].cost_ns, faults[0].resolution), (Some(5_000_000), Resolution::Major));
         // Its begin did not fit into the ring.
-        assert_eq!(pairs.end(&[(sample(9, 9), Resolution::Minor)])[0].cost_ns, None);
+        assert_eq!(pairs.end(&[(sample(9, 9), Resolution::Minor)], false)[0].cost_ns, None);
+    }
+
+    /// The ring of begins has room for one record more than that of ends, because the thread takes one out while it
+    /// waits.
+    #[test]
+    fn begins_whose_ends_were_lost_in_a_full_ring_are_no_faults_without_a_page() {
+        let begun = (0..=RING_RECORDS as u64).map(|at| sample(10 * at, 4096 * at)).collect();
+        let mut pairs = Pairs { begun };
+        // The end of the third fault is missing too.
+        let of = |at: u64| (sample(10 * at + 5, 4096 * at), Resolution::Minor);
+        let ends: Vec<_> = (0..RING_RECORDS as u64).filter(|at| *at != 2).map(of).collect();
+        let faults = pairs.end(&ends, true);
+        assert_eq!(faults.len(), ends.len());
+        assert!(faults.iter().all(|fault| fault.cost_ns == Some(5)), "{faults:?}");
+        assert!(pairs.begun.is_empty(), "{pairs:?}");
+        assert_eq!((RING_RECORDS, pairs.next_wait(u64::MAX, Duration::MAX)), (409, Duration::MAX));
+    }
+
+    #[test]
+    fn a_fault_without_an_end_is_looked_at_once_a_second_after_its_first_second() {
+        const SECOND: u64 = 1_000_000_000;
+        let pairs = Pairs { begun: vec![sample(5 * SECOND, 1), sample(6 * SECOND, 2)] };
+        let rest = Duration::from_secs(60);
+        assert_eq!(pairs.next_wait(6 * SECOND + 10, rest), Duration::ZERO);
+        assert_eq!(pairs.next_wait(7 * SECOND, rest), Duration::from_secs(1));
+        assert_eq!(Pairs::default().next_wait(7 * SECOND, rest), rest);
+    }
+
+    #[test]
+    fn a_burst_of_more_faults_than_a_ring_holds_has_no_fault_without_a_page_and_ends_the_looks() {
+        const PAGES: usize = 700;
+        let (send_tid, tid) = channel();
+        let (go, wait) = channel();
+        let (done, is_done) = channel();
+        let (end, may_end) = channel::<()>();
+        let thread = std::thread::spawn(move || {
+            let Ok(mut map) = memmap2::MmapMut::map_anon(PAGES * 4096) else { panic!("no memory") };
+            map.advise(memmap2::Advice::NoHugePage).ok();
+            send_tid.send(this_thread_id()).unwrap();
+            wait.recv().unwrap();
+            (0..PAGES).for_each(|page| map[page * 4096] = 1);
+            done.send(()).unwrap();
+            may_end.recv().ok();
+        });
+        let mut events = match FaultEvents::open(tid.recv().unwrap()) {
+            Ok(events) => events,
+            Err(refused) => {
+                println!("SKIPPED rt::page_faults: perf events are not permitted: {refused}");
+                drop(end);
+                go.send(()).unwrap();
+                thread.join().unwrap();
+                return;
+            }
+        };
+        go.send(()).unwrap();
+        is_done.recv().unwrap();
+        events.wait(Duration::from_secs(5));
+        let (faults, _) = events.drain();
+        assert!(faults.len() >= RING_RECORDS, "{}", faults.len());
+        assert!(faults.iter().all(|fault| fault.resolution != Resolution::Refused), "{faults:?}");
+        events.drain();
+        let rest = Duration::from_secs(60);
+        assert_eq!(events.next_wait(u64::MAX, rest), rest);
+        drop(end);
+        thread.join().unwrap();
     }
 
     #[test]
@@ -365,6 +466,6 @@ mod tests {
         );
         assert!(ours.iter().all(|fault| fault.instruction != 0 && fault.at_ns > 0));
         assert!(lost == 0 && faults.len() as u64 <= counted.minor_faults + 200, "{counted:?}");
-        assert!(!events.has_open());
+        assert_eq!(events.next_wait(u64::MAX, Duration::MAX), Duration::MAX);
     }
 }

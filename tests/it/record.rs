@@ -99,8 +99,8 @@ fn the_last_line_is_one_object_with_the_promised_members() {
                 locked_bytes_peak latency run lead_frames_min commit_us_max audio_thread page_faults takes bare_copy_us \
                 bare_copy_ratio";
     assert_eq!(keys(&found), head.split_whitespace().collect());
-    let thread = "scheduling cycles minor_faults major_faults voluntary_switches cycle_us_mean cycle_us_p9999 \
-                  cycle_us_max cpu_seconds signal_seconds frames_unheard";
+    let thread = "scheduling cycles minor_faults major_faults library_threads voluntary_switches cycle_us_mean \
+                  cycle_us_p9999 cycle_us_max cpu_seconds signal_seconds frames_unheard";
     assert_eq!(keys(&found["audio_thread"]), thread.split_whitespace().collect());
     let faults = ["attributed", "unattributed"].map(|key| found["page_faults"][key].as_u64().unwrap());
     let counted = ["minor_faults", "major_faults"].map(|key| found["audio_thread"][key].as_u64().unwrap());
@@ -125,6 +125,7 @@ fn the_last_line_is_one_object_with_the_promised_members() {
         assert_eq!(hound::WavReader::open(file).unwrap().duration(), 22_050);
     }
     assert!(found["audio_thread"]["scheduling"].is_string());
+    assert_eq!(found["audio_thread"]["library_threads"], json!([]), "no library runs the built-in device");
     for number in ["minor_faults", "major_faults", "voluntary_switches", "cycles"] {
         assert!(found["audio_thread"][number].is_u64(), "{number}");
     }

@@ -20,8 +20,9 @@ impl Control {
     pub(in crate::control) fn pass_ended(&mut self, pass: &Pass) {
         let Some(run) = &mut self.pass else { return };
         if let Some(start_reading) = &run.start_reading {
-            run.audio_report =
-                Some(Reading::now(&self.running.published, false).since(start_reading, &self.running.scheduling));
+            let reading = Reading::now(&self.running.published, false);
+            self.running.faults.mark_end(reading.at_ns);
+            run.audio_report = Some(reading.since(start_reading, &self.running.scheduling));
         }
         for (take, capture) in run.takes.iter_mut().zip(&pass.captures) {
             take.lost = pass.lost + capture.overrun;

@@ -33,8 +33,8 @@ pub struct PassFault {
 }
 
 impl FaultReport {
-    /// The faults since the last mark of the log, of which the kernel has counted `counted`. `from_ns`: the start of the
-    /// pass. The functions give the track of a take, by its identity, and of a slot.
+    /// The faults from the last mark of the log to its end, of which the kernel has counted `counted`. `from_ns`: the
+    /// start of the pass. The functions give the track of a take, by its identity, and of a slot.
     pub(super) fn new(
         log: &FaultLog,
         from_ns: u64,
@@ -117,6 +117,26 @@ mod tests {
         let json = serde_json::to_value(&report).unwrap();
         assert_eq!(json["first"][0]["place"]["memory"], "capture");
         assert_eq!((&json["first"][0]["track"], &json["first"][0]["kind"]), (&"Kick".into(), &"minor".into()));
+    }
+
+    /// The report of a pass listed faults of what was played after it.
+    #[test]
+    fn faults_after_the_end_of_a_pass_are_not_in_its_report_and_late_records_of_it_are() {
+        let log = FaultLog::default();
+        log.mark(1_000);
+        log.push(vec![fault(1_100, FaultPlace::Heap), fault(2_050, FaultPlace::Stack)], 0);
+        log.mark_end(2_000);
+        log.push(vec![fault(1_900, FaultPlace::Heap), fault(2_001, FaultPlace::Stack)], 0);
+        let report = FaultReport::new(&log, 1_000, 4, &|_| None, &|_| None);
+        let times: Vec<u64> = report.first.iter().map(|found| found.fault.at_ns).collect();
+        assert_eq!((times, report.attributed, report.unattributed), (vec![1_100, 1_900], 2, 2));
+        log.mark(3_000);
+        log.push(vec![fault(3_100, FaultPlace::Heap)], 0);
+        assert_eq!(
+            FaultReport::new(&log, 3_000, 1, &|_| None, &|_| None).attributed,
+            1,
+            "the next pass has no end yet"
+        );
     }
 
     #[test]

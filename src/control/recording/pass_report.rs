@@ -81,14 +81,16 @@ impl PassReport {
         self.takes.iter().filter(|take| take.trouble.is_some()).count()
     }
 
-    /// [`Severity::Loss`] if a frame was lost or a take is not whole; [`Severity::Caution`] if the audio thread had to wait
-    /// for the kernel or was later than a period, which cost nothing this time.
+    /// [`Severity::Loss`] if a frame was lost or a take is not whole; [`Severity::Caution`] if the audio thread, or a
+    /// thread of the sound server's library, had to wait for the kernel, or if the audio thread was later than a period.
+    /// That cost nothing this time.
     pub fn severity(&self) -> Severity {
         let audio = &self.audio_thread;
         if self.frames_lost > 0 || self.takes_troubled() > 0 {
             Severity::Loss
         } else if !self.source_losses.is_empty()
             || audio.faults().is_some_and(|faults| faults > 0)
+            || 0 < audio.library_faults()
             || self.period_us < audio.cycle_us_max
         {
             Severity::Caution
@@ -100,11 +102,14 @@ impl PassReport {
     /// The first words of the health line about a pass with [`Severity::Caution`]: what happened.
     pub fn headline(&self) -> Option<String> {
         let faults = self.audio_thread.faults().unwrap_or(0);
+        let of_library = self.audio_thread.library_faults();
         (self.severity() == Severity::Caution).then(|| {
             if !self.source_losses.is_empty() {
                 "The inputs were not right.".to_owned()
             } else if faults > 0 {
                 format!("{}.", counted(faults, "page fault"))
+            } else if of_library > 0 {
+                format!("{} in the sound server's library.", counted(of_library, "page fault"))
             } else {
                 "A cycle was late.".to_owned()
             }
@@ -126,6 +131,9 @@ impl PassReport {
         );
         if self.period_us < audio.cycle_us_max {
             text.push_str(&format!(", past its deadline of {}", cycle_text(self.period_us)));
+        }
+        if let Some(of_library) = audio.library_text() {
+            text.push_str(&format!("; {of_library}"));
         }
         if let Some(placed) = self.latency.text() {
             text.push_str(&format!("; {placed}"));
@@ -168,6 +176,7 @@ impl PassReport {
                 cycles: 1500,
                 minor_faults: Some(faults),
                 major_faults: Some(0),
+                library_threads: Vec::new(),
                 voluntary_switches: Some(0),
                 cycle_us_mean: 8.0,
                 cycle_us_p9999: 40.0,
@@ -202,6 +211,7 @@ impl PassReport {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::control::report::LibraryThread;
 
     fn report(faults: u64, cycle_us_max: f64) -> PassReport {
         PassReport::example(faults, cycle_us_max)
@@ -226,6 +236,22 @@ mod tests {
         assert_eq!(headline(0, 80.0), None);
         let lost = PassReport { source_losses: vec!["0:03.000: the source has ended".to_owned()], ..report(0, 80.0) };
         assert_eq!(lost.headline().as_deref(), Some("The inputs were not right."));
+    }
+
+    #[test]
+    fn page_faults_of_the_thread_that_stores_the_samples_of_a_server_are_a_caution_with_its_name() {
+        let report = |minor_faults| {
+            let mut report = report(0, 80.0);
+            let name = "data-loop.0".to_owned();
+            report.audio_thread.library_threads = vec![LibraryThread { name, minor_faults, major_faults: 0 }];
+            report
+        };
+        let (none, some) = (report(0), report(1));
+        assert_eq!((none.severity(), none.headline()), (Severity::Info, None));
+        let text = none.summary(SampleRate(48_000));
+        assert!(text.ends_with("0 page faults in the sound server's library (data-loop.0)"), "{text}");
+        assert_eq!(some.severity(), Severity::Caution);
+        assert_eq!(some.headline().as_deref(), Some("1 page fault in the sound server's library."));
     }
 
     #[test]

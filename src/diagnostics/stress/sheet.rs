@@ -57,7 +57,7 @@ pub struct StressFigures {
     pub xruns: u64,
     /// Page faults of the audio thread that needed no disk; `None`: the kernel did not report them.
     pub minor_faults: Option<u64>,
-    /// Page faults of the audio thread that waited for the disk.
+    /// Page faults of the audio thread that waited for the disk or for a locked page.
     pub major_faults: Option<u64>,
     /// Times that the audio thread waited for anything but the device.
     pub voluntary_switches: Option<u64>,
@@ -161,7 +161,7 @@ pub(super) fn misses(figures: &StressFigures) -> Vec<String> {
     };
     count(figures.samples_wrong, "samples wrong");
     count(figures.minor_faults.unwrap_or(0), "page faults");
-    count(figures.major_faults.unwrap_or(0), "page faults that waited for the disk");
+    count(figures.major_faults.unwrap_or(0), "page faults that waited for the disk or a locked page");
     count(figures.voluntary_switches.unwrap_or(0), "waits of the audio thread");
     count(figures.xruns, "xruns: the audio thread was late");
     let (lost, wanted) = (figures.frames_lost, figures.frames_lost_wanted);

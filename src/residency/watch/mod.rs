@@ -112,7 +112,7 @@ pub struct ThreadLook {
     pub name: String,
     /// Faults since the start of the thread that the kernel resolved without reading the disk.
     pub minor_faults: u64,
-    /// Faults that waited for the disk.
+    /// Faults that waited for the disk or for a locked page.
     pub major_faults: u64,
     /// `None` in the first sample, and in the first one of a thread.
     pub minor_faults_per_second: Option<f64>,

@@ -68,7 +68,7 @@ pub(super) fn story(faults: &[SeenFault], row: &Row, byte: u64, sample: &Sample,
 fn kind(kind: FaultKind) -> &'static str {
     match kind {
         FaultKind::Minor => "minor: no disk",
-        FaultKind::Major => "major: it waited for the disk",
+        FaultKind::Major => "major: it waited for the disk or for a locked page",
         FaultKind::Refused => "there was no page",
     }
 }

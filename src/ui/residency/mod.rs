@@ -66,9 +66,10 @@ pub struct ResidencyState {
     faults: Vec<SeenFault>,
     /// Why page faults are not attributed; `None` if they are.
     no_faults_because: Option<Arc<str>>,
-    /// Syncs and writeback by others, and why they are not known; `None` if they are.
+    /// Syncs and writeback by others, why they are not known (`None` if they are), and what they may lack.
     disk_work: Vec<SeenWork>,
     no_disk_work_because: Option<Arc<str>>,
+    disk_work_gaps: Option<Arc<str>>,
     /// The files of others, which the panel can show in place of the takes.
     other_files: other_files::OtherFiles,
     saver: ReportSaver,
@@ -415,6 +416,7 @@ fn update_sample(state: &mut ResidencyState, map: Rect, context: &PanelContext<'
         state.no_faults_because = watcher.no_faults_because();
         state.disk_work = watcher.disk_work();
         state.no_disk_work_because = watcher.no_disk_work_because();
+        state.disk_work_gaps = watcher.disk_work_gaps();
         state.last_with_rows = at_stop(state.last_with_rows.take(), Arc::clone(&latest));
         state.sample = Some(latest);
     }

@@ -253,6 +253,7 @@ fn what_a_client_of_jack_plays_is_recorded_from_its_chosen_ports() {
         let mut recorder = faultless("record", &folder, arguments);
         server.lead(&mut recorder);
         let ended = run(recorder).done();
+        super::library_threads_are_listed(&ended);
         let session = open_read_only(&folder).unwrap();
         assert_eq!(session.takes().len(), 2, "{}", ended.err);
         let pieces = [(0, 3), (1, 1)].map(|(input, channel)| {

@@ -9,7 +9,7 @@ mod overdub;
 mod pipewire;
 mod pulse;
 
-use crate::util::{Run, edit, faultless, place, recorded_ramp, run};
+use crate::util::{Run, edit, faultless, is_root, place, recorded_ramp, run};
 use evidence::{Passed, integers};
 use faultless::device::signal::ramp;
 use std::fs;
@@ -110,6 +110,15 @@ fn await_ready(what: &str, mut is_ready: impl FnMut() -> bool) {
         assert!(Instant::now() < until, "{what} did not start");
         std::thread::sleep(Duration::from_millis(20));
     }
+}
+
+/// The thread of the server's library that stores the samples is in the account. Without real-time rights it has no
+/// class that tells it from others.
+fn library_threads_are_listed(ended: &Run) {
+    let threads = ended.json()["audio_thread"]["library_threads"].clone();
+    let is_known = |thread: &serde_json::Value| thread["name"].is_string() && thread["minor_faults"].is_u64();
+    let listed = threads.as_array().is_some_and(|threads| threads.iter().all(is_known) && !threads.is_empty());
+    assert!(listed || !is_root(), "{threads}\n{}", ended.err);
 }
 
 /// The frames of a session of two tracks that passed a PCM. The first track is on the left, the second on the right.

@@ -274,6 +274,7 @@ fn an_overdub_through_pipewire_loses_no_recorded_frame() {
         println!("{period}: {} frames are listed as lost; {faults}", kept.lost());
         assert_eq!(ended.json()["frames_lost"], kept.lost());
         assert_eq!(ended.json()["xruns"], 0, "{period}: the program was late\n{}", ended.err);
+        super::library_threads_are_listed(&ended);
     }
 }
 
