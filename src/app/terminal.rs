@@ -147,6 +147,8 @@ impl App {
         let name = &control.running().device.name;
         let title = name.strip_prefix("alsa:").unwrap_or(name).to_owned();
         self.session_info = SessionInfo::new(&mut control, title, None, false, base);
+        // The window's next start does not depend on what a terminal records.
+        self.session_info.is_remembered = true;
         self.earlier = Arc::new(past_events::earlier(&control.events()));
         self.inhibitor.try_once();
         self.state = OpenState::Open(control);

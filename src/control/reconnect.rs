@@ -183,7 +183,10 @@ fn open_less(spec: &DeviceSpec) -> Option<Box<dyn Device>> {
     let fewer = DeviceSpec { inputs: any(spec.inputs), outputs: any(spec.outputs), ..spec.clone() };
     let silent = DeviceSpec { outputs: Some(0), ..fewer.clone() };
     let before_outputs = || device::open_before_outputs(&DeviceSpec { outputs: spec.outputs, ..fewer.clone() });
-    device::open(&fewer).ok().or_else(before_outputs).or_else(|| device::open(&silent).ok())
+    // Outputs whose inputs are away record nothing, and nobody would look for the inputs any more.
+    let has_inputs = |device: &Box<dyn Device>| spec.inputs == Some(0) || 0 < device.facts().inputs;
+    let opened = |spec: &DeviceSpec| device::open(spec).ok().filter(has_inputs);
+    opened(&fewer).or_else(before_outputs).or_else(|| opened(&silent))
 }
 
 /// Why the device is there without its outputs, and what to do.

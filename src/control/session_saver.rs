@@ -108,6 +108,7 @@ impl SessionSaver {
                     }
                     session = copies.copy(&session, &store.path().display().to_string(), &own);
                 }
+                session.forget_mirror_in(&store.path().display().to_string());
                 // Takes continue in the folder only if it has the session.
                 match store.reopen_if_removed(is_copy).and_then(|()| store.save_only(&session)) {
                     Ok(()) => {

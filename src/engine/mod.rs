@@ -365,6 +365,8 @@ impl Engine {
             let (buses, outbox) = (&mut self.buses, &mut self.outbox);
             self.voices.play_disk(&self.playhead, frames, buses, outbox, &self.published, self.frame_weight);
             self.buses.declick(self.transport.ramp(), frames);
+        } else {
+            self.voices.settle();
         }
         self.voices.play_inputs(input, from, frames, &mut self.buses);
         self.voices.release_faded(rolling, &mut self.outbox);

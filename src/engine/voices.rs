@@ -169,6 +169,14 @@ impl Voices {
         }
     }
 
+    /// Gives the takes the gain that they will begin with: without sound a jump cannot click. Otherwise a take that is not
+    /// to be heard when a recording begins would fade out under the fade-in of the transport. This is realtime-safe.
+    pub fn settle(&mut self) {
+        for voice in self.slots[..self.end].iter_mut().flatten() {
+            voice.gains = if voice.sources(self.live).0 { voice.mix.gains } else { TrackGains::SILENT };
+        }
+    }
+
     /// Adds the monitored inputs to the buses: `frames` frames of `input` from frame `from` on. This is realtime-safe.
     pub fn play_inputs(&mut self, input: &Input<'_>, from: usize, frames: usize, buses: &mut Buses) {
         for voice in self.slots[..self.end].iter_mut().flatten() {

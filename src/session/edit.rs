@@ -361,6 +361,17 @@ impl Session {
         Ok(())
     }
 
+    /// Makes of the session what is saved in `folder`: a take that is recorded there, in the mirror, has no other mirror.
+    pub fn forget_mirror_in(&mut self, folder: &str) {
+        let is_there = |take: &&Take| take.spool.as_ref().is_some_and(|spool| spool.mirror.as_deref() == Some(folder));
+        let ids: Vec<TakeId> = self.takes.iter().filter(is_there).map(|take| take.id).collect();
+        for id in ids {
+            if let Some(spool) = self.take_mut(id).ok().and_then(|take| take.spool.as_mut()) {
+                spool.mirror = None;
+            }
+        }
+    }
+
     /// Adds a loss to a take's list, or to the count of unlisted losses if the list is full. A loss that continues a listed
     /// one of the same cause makes that one longer: a long loss is reported in parts, which would fill the list.
     pub fn add_loss(&mut self, id: TakeId, at: FramePos, frames: Frames, cause: &str) -> Result<(), EditError> {

@@ -177,3 +177,17 @@ fn a_continuation_that_only_a_copy_lists_stays_out_if_the_take_was_completed_beh
         assert_eq!(own.takes.len(), if is_needless { 1 } else { 2 });
     }
 }
+
+/// The recovery of a mirror that was opened as a session said that a mirror is missing: itself, at its former place.
+#[test]
+fn the_session_that_is_saved_in_the_mirror_names_no_mirror() {
+    let (mut session, track, _) = one_track_and_takes(&[]);
+    let take = recording(&mut session, track, FramePos(0));
+    let json = r#"{"uid": 0, "boot": "", "mirror": "/mirror/song"}"#;
+    session.set_take_spool(take, serde_json::from_str(json).expect("a record")).expect("there");
+    let own = session.clone();
+    session.forget_mirror_in("/own/song");
+    assert_eq!(session, own);
+    session.forget_mirror_in("/mirror/song");
+    assert!(session.take(take).expect("there").spool.as_ref().is_some_and(|spool| spool.mirror.is_none()));
+}

@@ -72,7 +72,7 @@ fn a_hundred_losses_that_were_listed_during_a_pass_keep_their_places_at_its_end(
     let place = place();
     let folder = place.path().join("session");
     let orders: Vec<String> = (1..=100).map(|at| format!("xrun={}+7", at * 1000)).collect();
-    let arguments = format!("--device virtual,{} --inputs 1 --seconds 3", orders.join(","));
+    let arguments = format!("--device virtual:{} --inputs 1 --seconds 3", orders.join(","));
     let found = run(record(&folder, &arguments)).done().json();
     let losses = &found["xruns"].as_u64().unwrap();
     let session = open_read_only(&folder).unwrap();
