@@ -497,7 +497,7 @@ mod tests {
             let (tracks, range, format) = (None, None, Some(format));
             let request = ExportRequest { to, tracks, range, format, mix, replace: false };
             let mut jobs = Jobs::new(Arc::new(|| ()));
-            jobs.export(request, fixture.folder().to_owned(), Arc::new(fixture.session.clone()));
+            jobs.export(request, fixture.folder().clone(), Arc::new(fixture.session.clone()));
             poll_until(&mut jobs, |jobs| !jobs.is_exporting())
         };
         let clipped = exported(TakeFormat::S16, false);

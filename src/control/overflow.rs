@@ -175,19 +175,19 @@ impl Control {
                     self.session.forget_take(listing.id).ok();
                     self.save();
                 }
-                PlacementEffect::RefuseFolder { listing, reason } => self.refuse_folder(&listing, reason),
+                PlacementEffect::RefuseFolder { listing, reason } => self.refuse_folder(&listing, &reason),
             }
         }
     }
 
     /// The next file of a take cannot be made. Its folder is not tried again, unless the user has named another one meanwhile.
-    fn refuse_folder(&mut self, listing: &Listing, reason: String) {
+    fn refuse_folder(&mut self, listing: &Listing, reason: &str) {
         if let Some(folder) = listing.overflow_folder() {
             let overflow = self.companions.overflow.as_mut().filter(|it| it.open_folder() == Some(folder));
             let Some(overflow) = overflow else { return };
-            overflow.folder = Some(Err(reason.clone()));
+            overflow.folder = Some(Err(reason.to_owned()));
         }
-        if self.is_other_notice(&reason) {
+        if self.is_other_notice(reason) {
             self.caution(format!("{reason}; name another folder"));
         }
     }

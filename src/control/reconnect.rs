@@ -184,8 +184,8 @@ fn open_less(spec: &DeviceSpec) -> Option<Box<dyn Device>> {
     let silent = DeviceSpec { outputs: Some(0), ..fewer.clone() };
     let before_outputs = || device::open_before_outputs(&DeviceSpec { outputs: spec.outputs, ..fewer.clone() });
     // Outputs whose inputs are away record nothing, and nobody would look for the inputs any more.
-    let has_inputs = |device: &Box<dyn Device>| spec.inputs == Some(0) || 0 < device.facts().inputs;
-    let opened = |spec: &DeviceSpec| device::open(spec).ok().filter(has_inputs);
+    let has_inputs = |device: &dyn Device| spec.inputs == Some(0) || 0 < device.facts().inputs;
+    let opened = |spec: &DeviceSpec| device::open(spec).ok().filter(|device| has_inputs(&**device));
     opened(&fewer).or_else(before_outputs).or_else(|| opened(&silent))
 }
 

@@ -5,6 +5,7 @@ use crate::time::{FramePos, Frames};
 use crate::window::playback::AudioPlaybackWindows;
 
 /// The playback of one track.
+#[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own about the voice")]
 pub struct Voice {
     /// The windows that samples are played from.
     pub windows: AudioPlaybackWindows,

@@ -359,7 +359,7 @@ mod tests {
             let events = vec![egui::Event::ModifiersChanged(modifiers), event];
             let input = egui::RawInput { events, ..egui::RawInput::default() };
             let mut is_down = false;
-            let _ = ctx.run_ui(input, |ui| is_down = map.is_down(ui.ctx(), Action::Stop));
+            drop(ctx.run_ui(input, |ui| is_down = map.is_down(ui.ctx(), Action::Stop)));
             is_down
         };
         let map = KeyMap::new(&BTreeMap::new());

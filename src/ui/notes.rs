@@ -262,7 +262,7 @@ mod tests {
         let (mut commands, mut actions, mut frame_requests) = (Vec::new(), Vec::new(), Vec::new());
         let ctx = egui::Context::default();
         crate::ui::theme::install_fonts(&ctx);
-        let _ = ctx.run_ui(egui::RawInput::default(), |_| {});
+        drop(ctx.run_ui(egui::RawInput::default(), |_| {}));
         let out = ctx.run_ui(egui::RawInput::default(), |ui| {
             let mut context = PanelContext {
                 snapshot,

@@ -57,7 +57,7 @@ fn a_clip_while_the_window_is_hidden_lights_the_lamp() {
     let mut hide_for = |rig: &mut Rig, looks: u32| {
         for _ in 0..looks {
             let window = rig.harness.state_mut();
-            let _ = ctx.run_logic(&egui::RawInput::default(), |ctx| window.logic(ctx, &mut frame));
+            drop(ctx.run_logic(&egui::RawInput::default(), |ctx| window.logic(ctx, &mut frame)));
             std::thread::sleep(Duration::from_millis(50));
         }
     };

@@ -32,7 +32,7 @@ pub(crate) fn recover(places: &Places, without_memory: bool) -> BTreeSet<u32> {
     let boot = host::boot().unwrap_or_default();
     let copies = [&places.mirror, &places.overflow].map(|folder| open_read_only(&folder.join("song")));
     let has_ended_in_copy = |pass: &u32| {
-        let takes = copies.iter().flatten().flat_map(|copy| copy.takes());
+        let takes = copies.iter().flatten().flat_map(Session::takes);
         takes.filter(|take| take.pass == *pass).any(|take| take.state != TakeState::Recording)
     };
     let before = cut_off(&session, &boot);

@@ -40,8 +40,7 @@ pub fn is_free(pcm: &str, capture: bool) -> bool {
     is_there(pcm, capture, |found| match found {
         Listing::Free(_) => true,
         Listing::Busy { holder: Some(holder) } => is_this_program(holder) || may_be_server(Some(holder)),
-        Listing::Busy { holder: None } => false,
-        Listing::Refused { .. } => false,
+        Listing::Busy { holder: None } | Listing::Refused { .. } => false,
     })
 }
 

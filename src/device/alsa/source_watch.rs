@@ -296,22 +296,22 @@ impl StreamWatch {
     /// Asks the server. `None`: the server does not answer or does not know the stream.
     fn look(&self, news: &SourceNews) -> Option<Look> {
         let sources = self.server.sources_of(std::process::id())?;
-        let (notices, is_gone) = self.judge(sources, news);
+        let (notices, is_gone) = self.judge(&sources, news);
         Some(Look { notices, is_gone, has_connected: false })
     }
 
     /// The notices, and whether the source that the user has named was replaced.
-    fn judge(&self, sources: Vec<Source>, news: &SourceNews) -> (Vec<SourceNotice>, bool) {
+    fn judge(&self, sources: &[Source], news: &SourceNews) -> (Vec<SourceNotice>, bool) {
         // A stream without a source gets no frames, and the device notices that.
         if sources.is_empty() {
             return (Vec::new(), false);
         }
-        let (before, notice) = news.see(sources.clone());
+        let (before, notice) = news.see(sources.to_vec());
         let Some(named) = &self.named else { return (notice.into_iter().collect(), false) };
         if sources.iter().any(|source| source.is_named(named)) {
             return (Vec::new(), false);
         }
-        let ((was, now), server) = (distinct(&before, &sources), self.server.name());
+        let ((was, now), server) = (distinct(&before, sources), self.server.name());
         let was = if before.is_empty() { named.clone() } else { was };
         let text = format!("{server} took the source {was} away and gave the inputs the sound of {now} for a moment");
         (vec![SourceNotice::lost(text)], true)
@@ -341,8 +341,8 @@ mod tests {
     }
 
     fn judged(watch: &StreamWatch, news: &SourceNews, sources: &[&str]) -> (Option<String>, bool) {
-        let sources = sources.iter().map(|name| Source::for_test(name)).collect();
-        let (notices, is_gone) = watch.judge(sources, news);
+        let sources: Vec<Source> = sources.iter().map(|name| Source::for_test(name)).collect();
+        let (notices, is_gone) = watch.judge(&sources, news);
         (notices.into_iter().next().map(|notice| notice.text), is_gone)
     }
 

@@ -232,7 +232,7 @@ fn a_trace_that_cannot_be_written_whole_leaves_no_file_and_one_that_is_there_sta
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("evening.trace.json");
     let failed = save_new(&path, |file| {
-        file.write_all(&[b' '; 100_000])?;
+        file.write_all(&vec![b' '; 100_000])?;
         Err(io::ErrorKind::StorageFull.into())
     });
     assert_eq!(failed.unwrap_err().kind(), io::ErrorKind::StorageFull);
