@@ -391,8 +391,9 @@ fn versions(folder: &Path) -> Vec<KeptVersion> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::session::NewTake;
     use crate::session::session_file::OpenSession;
+    use crate::session::tests::recording;
+    use crate::time::FramePos;
     use std::time::{Duration, Instant};
 
     fn next(opener: &mut Opener) -> OpenerEvent {
@@ -469,19 +470,7 @@ mod tests {
         store.save(&session).unwrap();
         let reason = || open(&request(&folder, "alsa:no-such-card")).map_err(|failed| failed.reason).err().unwrap();
         assert!(!reason().contains("cut off"), "{}", reason());
-        let new = NewTake {
-            uuid: uuid::Uuid::from_u128(1),
-            track,
-            pass: 1,
-            inputs: vec![0],
-            channels: 1,
-            rate,
-            format,
-            start: crate::time::FramePos(0),
-            started: String::new(),
-        };
-        let mut names = session.taken_names();
-        session.add_take(new, &mut names).unwrap();
+        recording(&mut session, track, FramePos(0));
         store.save(&session).unwrap();
         assert!(!reason().contains("cut off"), "another program records: {}", reason());
         drop(store);

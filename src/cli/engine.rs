@@ -64,7 +64,8 @@ fn close_on_signals(app: AppHandle) -> Result<(), Failure> {
         if signals.forever().next().is_none() {
             return;
         }
-        // An app that is closed, and not on the disk as a whole, is told of by the main thread.
+        // In `Phase::Failed` the app is closed, but something is not on the disk. The main thread prints what, and sets the
+        // exit status.
         if !app.close_within(CLOSE_LIMIT) && app.phase() != Phase::Failed {
             print_stderr(&format!("faultless: {NOT_CLOSED}"));
             output::exit(1);

@@ -384,7 +384,7 @@ impl Control {
 mod tests {
     use super::*;
     use crate::control::setup::test_setup;
-    use crate::session::NewTake;
+    use crate::session::tests::recording;
 
     /// Discard was refused with "it is being recorded; stop recording first" while nothing was recorded.
     #[test]
@@ -392,19 +392,7 @@ mod tests {
         let place = tempfile::tempdir().unwrap();
         let mut control = Control::open(test_setup(&place.path().join("song"))).unwrap();
         let track = control.session.add_track("Kick", &[0]).unwrap();
-        let mut names = control.session.taken_names();
-        let new = NewTake {
-            uuid: host::new_uuid(),
-            track,
-            pass: 1,
-            inputs: vec![0],
-            channels: 1,
-            rate: control.session.rate(),
-            format: TakeFormat::S24,
-            start: FramePos(0),
-            started: String::new(),
-        };
-        let take = control.session.add_take(new, &mut names).unwrap();
+        let take = recording(&mut control.session, track, FramePos(0));
         let said = control.edit(Edit::TrashTakes(vec![take])).unwrap_err().to_string();
         assert!(said.contains("not whole yet") && !said.contains("stop recording"), "{said}");
         control.close();

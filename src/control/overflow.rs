@@ -323,7 +323,7 @@ impl RecordingTake {
 mod tests {
     use super::*;
     use crate::format::TakeFormat;
-    use crate::session::NewTake;
+    use crate::session::tests::recording;
     use crate::time::SampleRate;
     use crate::wav::header::Header;
     use uuid::Uuid;
@@ -333,22 +333,10 @@ mod tests {
         let started = "2026-01-02T03:04:05+00:00";
         let mut session = Session::new(Uuid::from_u128(1), "Test", started, SampleRate(48_000), TakeFormat::S24);
         let track = session.add_track("Kick", &[0]).unwrap();
-        let new = NewTake {
-            uuid: Uuid::from_u128(2),
-            track,
-            pass: session.next_pass(),
-            inputs: vec![0],
-            channels: 1,
-            rate: session.rate(),
-            format: session.format,
-            start: FramePos(0),
-            started: started.to_owned(),
-        };
-        let mut names = session.taken_names();
-        let id = session.add_take(new, &mut names).unwrap();
+        let id = recording(&mut session, track, FramePos(0));
         let plan = TakePlan {
             key: TakeKey(1),
-            identity: Uuid::from_u128(2),
+            identity: session.take(id).unwrap().uuid,
             session: session.id,
             path: "/own/audio/t.wav".into(),
             header: Header::new(1, 48_000, TakeFormat::S24),

@@ -80,28 +80,16 @@ mod tests {
     use crate::flight::read;
     use crate::format::TakeFormat;
     use crate::limits;
-    use crate::session::{NewTake, TakeState};
+    use crate::session::TakeState;
+    use crate::session::tests::recording;
     use crate::time::{FramePos, SampleRate};
-    use uuid::Uuid;
 
     /// A session of 48 kHz whose recording was cut off before its file was made.
     fn cut_off(folder: &Path) {
         let (rate, format) = (SampleRate(48_000), TakeFormat::S24);
         let (mut store, mut session) = OpenSession::create(folder, "evening", rate, format).unwrap();
         let track = session.add_track("In 1", &[0]).unwrap();
-        let new = NewTake {
-            uuid: Uuid::new_v4(),
-            track,
-            pass: 1,
-            inputs: vec![0],
-            channels: 1,
-            rate,
-            format,
-            start: FramePos(0),
-            started: "2026-01-01T20:00:00+00:00".to_owned(),
-        };
-        let mut names = session.taken_names();
-        session.add_take(new, &mut names).unwrap();
+        recording(&mut session, track, FramePos(0));
         store.save(&session).unwrap();
     }
 

@@ -157,7 +157,7 @@ fn ask(call: &DiskCall<'_>) -> io::Result<(Option<Rc<dyn Host>>, usize)> {
     }
 }
 
-/// Makes a call. `of` is what the host is told of a result.
+/// Makes a call. `of` turns its result into what the host sees of it.
 fn make<T>(
     call: &DiskCall<'_>,
     real: impl FnOnce(usize) -> io::Result<T>,

@@ -264,7 +264,8 @@ impl Writer<'_> {
             self.send_page()?;
             let phase = self.app.phase();
             if phase == Phase::Failed && self.has.is_some() {
-                // The last state says why. A window may not have asked for it, and the engine ends when the phase is told.
+                // The last state has the reason. It is sent even if the window has not asked for it: the engine ends after
+                // the phase is sent.
                 lock(&self.client.wishes).next = true;
             }
             self.send_update()?;

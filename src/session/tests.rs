@@ -18,7 +18,7 @@ pub(crate) fn recorded(session: &mut Session, track: TrackId, start: FramePos, f
 }
 
 /// Adds a take that is being recorded.
-pub(super) fn recording(session: &mut Session, track: TrackId, start: FramePos) -> TakeId {
+pub(crate) fn recording(session: &mut Session, track: TrackId, start: FramePos) -> TakeId {
     let mut names = session.taken_names();
     session.add_take(new_take(session, track, start), &mut names).expect("room")
 }

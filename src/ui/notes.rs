@@ -251,33 +251,18 @@ fn sentence(text: &str, snapshot: &Snapshot) -> String {
 #[cfg(feature = "gui-tests")]
 mod tests {
     use super::*;
-    use crate::ui::action::KeyMap;
     use crate::ui::demo;
-    use crate::ui::view::View;
+    use crate::ui::panel_context::test_panel::Surroundings;
     use std::sync::Arc;
 
     /// Draws the cards. Returns whether a card is shown.
     fn shows(state: &mut NotesState, snapshot: &Snapshot, now: f64) -> bool {
-        let (keys, theme, mut view) = (KeyMap::default(), Theme::dark(), View::default());
-        let (mut commands, mut actions, mut frame_requests) = (Vec::new(), Vec::new(), Vec::new());
+        let mut surroundings = Surroundings::new(snapshot.clone());
         let ctx = egui::Context::default();
         crate::ui::theme::install_fonts(&ctx);
         drop(ctx.run_ui(egui::RawInput::default(), |_| {}));
         let out = ctx.run_ui(egui::RawInput::default(), |ui| {
-            let mut context = PanelContext {
-                snapshot,
-                theme: &theme,
-                now,
-                waves: None,
-                watcher: None,
-                questions: None,
-                keys: &keys,
-                view: &mut view,
-                commands: &mut commands,
-                actions: &mut actions,
-                frame_requests: &mut frame_requests,
-            };
-            show(ui, state, (ui.max_rect(), 0.0), &mut context);
+            show(ui, state, (ui.max_rect(), 0.0), &mut surroundings.context(now));
         });
         drop(out);
         state.is_shown

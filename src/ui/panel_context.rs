@@ -78,3 +78,82 @@ pub fn short_path_of(path: &std::path::Path, count: usize) -> String {
     let rest = if path.iter().count() > count + 1 { "\u{2026}/" } else { "" };
     format!("{rest}{}", parts.into_iter().rev().collect::<Vec<_>>().join("/"))
 }
+
+/// Panels in tests.
+#[cfg(test)]
+#[cfg(feature = "gui-tests")]
+pub mod test_panel {
+    use super::*;
+    use crate::ui::theme::install_fonts;
+    use egui_kittest::Harness;
+    use std::cell::RefCell;
+    use std::rc::Rc;
+
+    /// What a panel draws from, and what it asks for.
+    pub struct Surroundings {
+        pub snapshot: Snapshot,
+        pub theme: Theme,
+        pub keys: KeyMap,
+        pub view: View,
+        pub commands: Vec<Command>,
+        pub actions: Vec<Action>,
+        pub frame_requests: Vec<FrameRequest>,
+    }
+
+    impl Surroundings {
+        pub fn new(snapshot: Snapshot) -> Self {
+            Self {
+                snapshot,
+                theme: Theme::dark(),
+                keys: KeyMap::default(),
+                view: View::default(),
+                commands: Vec::new(),
+                actions: Vec::new(),
+                frame_requests: Vec::new(),
+            }
+        }
+
+        /// The context of a picture at `now` seconds, as overlays get it.
+        pub fn context(&mut self, now: f64) -> PanelContext<'_> {
+            PanelContext {
+                snapshot: &self.snapshot,
+                theme: &self.theme,
+                now,
+                waves: None,
+                watcher: None,
+                questions: None,
+                keys: &self.keys,
+                view: &mut self.view,
+                commands: &mut self.commands,
+                actions: &mut self.actions,
+                frame_requests: &mut self.frame_requests,
+            }
+        }
+    }
+
+    /// The commands that a panel has sent.
+    pub type Sent = Rc<RefCell<Vec<Command>>>;
+
+    /// A window of `size` points that shows one panel, which has drawn twice or more.
+    pub fn harness(
+        snapshot: Snapshot,
+        size: [f32; 2],
+        mut panel: impl FnMut(&mut egui::Ui, &mut PanelContext<'_>) + 'static,
+    ) -> (Harness<'static>, Sent) {
+        let sent = Sent::default();
+        let sink = Rc::clone(&sent);
+        let mut surroundings = Surroundings::new(snapshot);
+        let mut has_fonts = false;
+        let mut harness = Harness::builder().with_size(size).build_ui(move |ui| {
+            if !std::mem::replace(&mut has_fonts, true) {
+                install_fonts(ui.ctx());
+                ui.request_repaint();
+                return;
+            }
+            panel(ui, &mut surroundings.context(0.0));
+            sink.borrow_mut().append(&mut surroundings.commands);
+        });
+        harness.run_steps(3);
+        (harness, sent)
+    }
+}

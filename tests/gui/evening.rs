@@ -80,7 +80,7 @@ fn the_meter_of_a_track_that_is_recorded_moves_although_it_monitors_its_takes() 
     rig.click("Record");
     rig.record_for(0.2);
     rig.send(Command::Edit(Edit::Arm(tracks, false)));
-    // What the meters showed before has fallen by then.
+    // In 2.5 s a meter falls from full scale to below -40 dB, so a level above that comes from new sound.
     rig.record_for(2.5);
     for meter in ["Meter In 1", "Meter In 2"] {
         rig.until("the meter moves", |rig| rig.level(meter) > -40.0);

@@ -606,6 +606,13 @@ fn a_window_that_leaves_lets_the_recording_continue_and_a_window_that_closes_end
     world.whole(24_000);
 }
 
+/// Fills the disk until the window says that the takes are in memory. Returns the file that fills it.
+fn fill_until_in_memory(disk: &Path, window: &Client) -> PathBuf {
+    let filler = fill(disk, 0);
+    shown(window, "the disk is full", |snapshot| snapshot.health.head == "Recording into memory.");
+    filler
+}
+
 /// It said "stopped and saved", and the sound was in memory only.
 #[test]
 fn root_a_stop_after_which_takes_are_not_whole_fails_and_names_the_memory() {
@@ -614,8 +621,7 @@ fn root_a_stop_after_which_takes_are_not_whole_fails_and_names_the_memory() {
     let engine = world.engine();
     let window = world.window();
     record(&window);
-    let filler = fill(image.path(), 0);
-    shown(&window, "the disk is full", |snapshot| snapshot.health.head == "Recording into memory.");
+    let filler = fill_until_in_memory(image.path(), &window);
     let stop = world.stop();
     assert!(stop.code == Some(1) && stop.out.is_empty(), "{}{}", stop.out, stop.err);
     assert!(
@@ -641,8 +647,7 @@ fn root_a_terminal_whose_takes_are_not_whole_ends_in_order_for_its_window_which_
     let terminal = world.terminal();
     let window = world.window();
     shown(&window, "it is shown", |snapshot| 24_000 < recorded(snapshot));
-    let filler = fill(image.path(), 0);
-    shown(&window, "the disk is full", |snapshot| snapshot.health.head == "Recording into memory.");
+    let filler = fill_until_in_memory(image.path(), &window);
     assert!(window.apply(Request::Stop));
     shown(&window, "it has stopped", |snapshot| snapshot.transport.pass.is_none());
     fs::remove_file(filler).unwrap();

@@ -17,16 +17,7 @@ patterns=("$@")
 need_root
 need_tools python3 fio pgrep prlimit setpriv fsfreeze findmnt losetup
 [ -x "$program" ] || fail "$program: build it first: cargo build --release --locked"
-work=${WORK:-$(mktemp -d)}
-mkdir -p "$work"
-work=$(readlink -f "$work")
-kind_of_work=$(stat -fc %T "$work")
-case $kind_of_work in
-    tmpfs | ramfs | overlayfs)
-        [ -n "${WORK-}" ] || rmdir "$work"
-        fail "$work: a $kind_of_work; set WORK to a folder on a real disk"
-        ;;
-esac
+work_on_a_disk
 disk=$work/disk log=$work/log
 mkdir -p "$log"
 passed=0 missed=0 skipped=0

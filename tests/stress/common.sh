@@ -27,6 +27,21 @@ pause() {
 }
 end_pause() { [ -z "$sleeper" ] || kill "$sleeper" 2>/dev/null || true; }
 
+# Sets `work` to the folder $WORK, or to a new temporary one. Refuses a folder in memory: it has no disk that can fail.
+work_on_a_disk() {
+    local kind
+    work=${WORK:-$(mktemp -d)}
+    mkdir -p "$work"
+    work=$(readlink -f "$work")
+    kind=$(stat -fc %T "$work")
+    case $kind in
+        tmpfs | ramfs | overlayfs)
+            [ -n "${WORK-}" ] || rmdir "$work"
+            fail "$work: a $kind; set WORK to a folder on a real disk"
+            ;;
+    esac
+}
+
 # Prints what is mounted on directory $1; fails where nothing is. It reads the kernel's table, because `mountpoint` and
 # `findmnt -T` ask the file system itself: one that was shut down answers with an error.
 mounted_on() {

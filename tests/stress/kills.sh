@@ -16,16 +16,7 @@ program=$(readlink -f "${PROGRAM:-${CARGO_TARGET_DIR:-$here/../../target}/releas
 need_tools python3
 [ -x "$program" ] || fail "$program: build it first: cargo build --release --locked"
 if [ "$(id -u)" = 0 ]; then kinds=${FS:-ext4 xfs btrfs}; else kinds=${FS:-here}; fi
-work=${WORK:-$(mktemp -d)}
-mkdir -p "$work"
-work=$(readlink -f "$work")
-kind_of_work=$(stat -fc %T "$work")
-case $kind_of_work in
-    tmpfs | ramfs | overlayfs)
-        [ -n "${WORK-}" ] || rmdir "$work"
-        fail "$work: a $kind_of_work; set WORK to a folder on a real disk"
-        ;;
-esac
+work_on_a_disk
 
 up=
 finish() {

@@ -1,10 +1,11 @@
 #!/usr/bin/env python3
-"""Plays and records through real sound servers, compares every sample, and prints a table.
+"""Plays and records through real sound servers and snd-aloop, compares every sample, and prints a table.
 
     servers.py [SERVER...]
 
-SERVER: pipewire-64, pipewire-256, pipewire-1024, pulseaudio, jack; all by default. Each server runs in a folder of its own and
-ends with its rows; a server that is not installed is skipped by name.
+SERVER: pipewire-64, pipewire-256, pipewire-1024, pulseaudio, jack, aloop; all by default. Each server runs in a folder of its
+own and ends with its rows; a server that is not installed is skipped by name. 'aloop' is the kernel's card of this name:
+modprobe snd-aloop.
 
 Environment: PROGRAM (target/debug/faultless), CHANNELS ("2 8 18 24 32"), TRACKS ("2 24"), PERIODS ("0", the program's choice;
 frames), ROUNDS (3).
@@ -253,6 +254,33 @@ class Jack(Server):
         return self.env
 
 
+class Aloop(Server):
+    """A card of the kernel that returns at device 1 what is played to device 0. It needs no process."""
+
+    def __init__(self, folder):
+        super().__init__(folder)
+        if not os.path.exists("/proc/asound/Loopback"):
+            raise Missing("snd-aloop is not loaded")
+        # Each use has a cable of its own: one end takes the channels and the format of the other.
+        self.write_pcms("".join("pcm.%s { type hw card Loopback device %d subdevice %d }\n" % pcm for pcm in (
+            ("source", 0, 0), ("inputs", 1, 0), ("output", 0, 1), ("monitor", 1, 1))))
+
+    def source(self, channels):
+        return "source"
+
+    def inputs(self, channels):
+        return "inputs"
+
+    def output(self):
+        return "output"
+
+    def monitor(self):
+        return "monitor"
+
+    def for_recorder(self):
+        return self.env
+
+
 def faultless(arguments, env):
     """Runs the program; returns its exit status, its last line as JSON, and what it said."""
     env = {**env, "XDG_CONFIG_HOME": os.path.join(env.get("HOME_OF_ROW", "/nonexistent"), "config")}
@@ -387,6 +415,7 @@ def main():
         "pipewire-1024": lambda folder: PipeWire(folder, 1024),
         "pulseaudio": Pulse,
         "jack": Jack,
+        "aloop": Aloop,
     }
     wanted = sys.argv[1:] or list(known)
     if unknown := [name for name in wanted if name not in known]:

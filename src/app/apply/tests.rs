@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::format::TakeFormat;
-use crate::session::{NewTake, TakeState};
+use crate::session::tests::recorded;
 use crate::time::SampleRate;
 use uuid::Uuid;
 
@@ -93,21 +93,8 @@ fn the_last_recording_begins_at_its_first_region() {
     let mut session = Session::new(Uuid::from_u128(1), "x", "", rate, TakeFormat::S24);
     assert_eq!(last_pass_start(&session, None), None);
     let track = session.add_track("In 1", &[0]).unwrap();
-    let mut names = session.taken_names();
-    for (pass, start) in [(1, 0), (2, 96_000)] {
-        let new = NewTake {
-            uuid: Uuid::from_u128(u128::from(pass) + 7),
-            track,
-            pass,
-            inputs: vec![0],
-            channels: 1,
-            rate,
-            format: TakeFormat::S24,
-            start: FramePos(start),
-            started: String::new(),
-        };
-        let take = session.add_take(new, &mut names).unwrap();
-        session.finish_take(take, Frames(48_000), TakeState::Complete, None).unwrap();
+    for start in [0, 96_000] {
+        let take = recorded(&mut session, track, FramePos(start), Frames(48_000));
         session.place_region(track, take, FramePos(start), FramePos(0), Frames(48_000)).unwrap();
     }
     assert_eq!(last_pass_start(&session, None), Some(FramePos(96_000)));

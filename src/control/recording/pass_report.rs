@@ -81,9 +81,9 @@ impl PassReport {
         self.takes.iter().filter(|take| take.trouble.is_some()).count()
     }
 
-    /// [`Severity::Loss`] if a frame was lost or a take is not whole; [`Severity::Caution`] if the audio thread, or a
-    /// thread of the sound server's library, had to wait for the kernel, or if the audio thread was later than a period.
-    /// That cost nothing this time.
+    /// [`Severity::Loss`] if a frame was lost or a take is not whole. [`Severity::Caution`] if no frame was lost, but the
+    /// audio thread, or a thread of the sound server's library, had to wait for the kernel, or the audio thread was later
+    /// than a period.
     pub fn severity(&self) -> Severity {
         let audio = &self.audio_thread;
         if self.frames_lost > 0 || self.takes_troubled() > 0 {

@@ -276,13 +276,10 @@ fn saved(at: Option<SystemTime>, now: SystemTime) -> (String, String) {
 mod tests {
     use super::*;
     use crate::app::snapshot::Snapshot;
-    use crate::ui::action::KeyMap;
     use crate::ui::demo;
-    use crate::ui::view::View;
+    use crate::ui::panel_context::test_panel::{self, Sent};
     use egui_kittest::Harness;
     use egui_kittest::kittest::Queryable as _;
-    use std::cell::RefCell;
-    use std::rc::Rc;
     use std::sync::Arc;
     use std::time::Duration;
 
@@ -328,41 +325,14 @@ mod tests {
         snapshot
     }
 
-    fn harness(snapshot: Snapshot) -> (Harness<'static>, Rc<RefCell<Vec<Command>>>) {
-        let asked = Rc::new(RefCell::new(Vec::new()));
-        let (mut state, mut view, keys, theme) =
-            (EventsState::default(), View::default(), KeyMap::default(), Theme::dark());
-        let (mut fonts, sink) = (false, Rc::clone(&asked));
-        let mut harness = Harness::builder().with_size([960.0, 600.0]).build_ui(move |ui| {
-            if !std::mem::replace(&mut fonts, true) {
-                crate::ui::theme::install_fonts(ui.ctx());
-                ui.request_repaint();
-                return;
-            }
-            let (mut commands, mut actions, mut frame_requests) = (Vec::new(), Vec::new(), Vec::new());
-            let mut context = PanelContext {
-                snapshot: &snapshot,
-                theme: &theme,
-                now: 0.0,
-                waves: None,
-                watcher: None,
-                questions: None,
-                keys: &keys,
-                view: &mut view,
-                commands: &mut commands,
-                actions: &mut actions,
-                frame_requests: &mut frame_requests,
-            };
-            show(ui, &mut state, &mut context);
-            sink.borrow_mut().extend(commands);
-        });
-        harness.run_steps(3);
-        (harness, asked)
+    fn harness(snapshot: Snapshot) -> (Harness<'static>, Sent) {
+        let mut state = EventsState::default();
+        test_panel::harness(snapshot, [960.0, 600.0], move |ui, context| show(ui, &mut state, context))
     }
 
     #[test]
     fn the_filter_shows_losses_alone_and_one_click_acknowledges() {
-        let (mut harness, asked) = harness(eventful());
+        let (mut harness, sent) = harness(eventful());
         assert!(harness.query_by_label_contains("Caution, 20:21:40").is_some());
         harness.get_by_label("Losses").click();
         harness.run_steps(3);
@@ -370,7 +340,7 @@ mod tests {
         assert!(harness.query_by_label_contains("Loss, 20:20:08").is_some());
         harness.get_by_label("Acknowledge").click();
         harness.run_steps(3);
-        assert_eq!(*asked.borrow(), [Command::Acknowledge]);
+        assert_eq!(*sent.borrow(), [Command::Acknowledge]);
     }
 
     #[test]
@@ -392,10 +362,10 @@ mod tests {
 
     #[test]
     fn a_damaged_session_offers_its_kept_versions_and_restores_the_one_that_is_clicked() {
-        let (mut harness, asked) = harness(damaged());
+        let (mut harness, sent) = harness(damaged());
         harness.get_by_label("Restore version 11").click();
         harness.run_steps(3);
-        assert_eq!(*asked.borrow(), [Command::RestoreVersion(11)]);
+        assert_eq!(*sent.borrow(), [Command::RestoreVersion(11)]);
     }
 
     #[test]

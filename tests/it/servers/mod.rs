@@ -5,6 +5,7 @@
 
 mod evidence;
 mod jack;
+mod loopback;
 mod overdub;
 mod pipewire;
 mod pulse;

@@ -5,13 +5,10 @@ use crate::app::snapshot::Snapshot;
 use crate::format::TakeFormat;
 use crate::session::{NewTake, TakeAccounts};
 use crate::time::{FramePos, Frames, SampleRate};
-use crate::ui::action::KeyMap;
 use crate::ui::demo;
-use crate::ui::view::View;
+use crate::ui::panel_context::test_panel::{self, Sent};
 use egui_kittest::Harness;
 use egui_kittest::kittest::Queryable as _;
-use std::cell::RefCell;
-use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -65,50 +62,22 @@ fn take_of(snapshot: &Snapshot, track: usize, pass: u32) -> TakeId {
     session.takes().iter().find(|take| take.track == track && take.pass == pass).unwrap().id
 }
 
-type Asked = Rc<RefCell<Vec<Command>>>;
-
-fn harness(snapshot: Snapshot) -> (Harness<'static>, Asked) {
-    let asked = Asked::default();
-    let (mut state, mut view, keys, theme) = (TakesState::default(), View::default(), KeyMap::default(), Theme::dark());
-    let (mut fonts, sink) = (false, Rc::clone(&asked));
-    let mut harness = Harness::builder().with_size([960.0, 250.0]).build_ui(move |ui| {
-        if !std::mem::replace(&mut fonts, true) {
-            crate::ui::theme::install_fonts(ui.ctx());
-            ui.request_repaint();
-            return;
-        }
-        let (mut commands, mut actions, mut frame_requests) = (Vec::new(), Vec::new(), Vec::new());
-        let mut context = PanelContext {
-            snapshot: &snapshot,
-            theme: &theme,
-            now: 0.0,
-            waves: None,
-            watcher: None,
-            questions: None,
-            keys: &keys,
-            view: &mut view,
-            commands: &mut commands,
-            actions: &mut actions,
-            frame_requests: &mut frame_requests,
-        };
-        show(ui, &mut state, &mut context);
-        sink.borrow_mut().extend(commands);
-    });
-    harness.run_steps(3);
-    (harness, asked)
+fn harness(snapshot: Snapshot) -> (Harness<'static>, Sent) {
+    let mut state = TakesState::default();
+    test_panel::harness(snapshot, [960.0, 250.0], move |ui, context| show(ui, &mut state, context))
 }
 
 #[test]
 fn a_click_chooses_a_take_and_does_nothing_on_a_take_that_plays_in_full() {
     let snapshot = passes(4, 3);
     let wanted = take_of(&snapshot, 1, 2);
-    let (mut harness, asked) = harness(snapshot);
+    let (mut harness, sent) = harness(snapshot);
     harness.get_by_label("Take 3 of track 2").click();
     harness.run_steps(3);
-    assert!(asked.borrow().is_empty());
+    assert!(sent.borrow().is_empty());
     harness.get_by_label("Take 2 of track 2").click();
     harness.run_steps(3);
-    assert_eq!(*asked.borrow(), [Command::Edit(Edit::ChooseTake(wanted))]);
+    assert_eq!(*sent.borrow(), [Command::Edit(Edit::ChooseTake(wanted))]);
 }
 
 #[test]
@@ -139,7 +108,7 @@ fn a_take_goes_to_the_trash_from_its_menu_and_is_restored_from_there() {
     let mut snapshot = passes(4, 3);
     let (thrown, kept) = (take_of(&snapshot, 0, 2), take_of(&snapshot, 2, 1));
     Arc::make_mut(&mut snapshot.session).trash_take(kept).unwrap();
-    let (mut harness, asked) = harness(snapshot);
+    let (mut harness, sent) = harness(snapshot);
     assert!(harness.query_by_label("Take 1 of track 3").is_none(), "it is in the trash");
     harness.get_by_label("Take 2 of track 1").click_secondary();
     harness.run_steps(3);
@@ -150,7 +119,7 @@ fn a_take_goes_to_the_trash_from_its_menu_and_is_restored_from_there() {
     harness.get_by_label("Restore take 1 of track 3").click();
     harness.run_steps(3);
     let expected = [Edit::TrashTake(thrown), Edit::UntrashTake(kept)].map(Command::Edit);
-    assert_eq!(*asked.borrow(), expected);
+    assert_eq!(*sent.borrow(), expected);
 }
 
 /// A take whose parts all play was said to play in part.
@@ -177,13 +146,13 @@ fn one_click_restores_all_takes_and_those_of_a_removed_track_too() {
     session.trash_takes(&ids).unwrap();
     let removed = session.tracks()[3].id();
     session.remove_track(removed).unwrap();
-    let (mut harness, asked) = harness(snapshot);
+    let (mut harness, sent) = harness(snapshot);
     harness.get_by_label("Trash").click();
     harness.run_steps(3);
     harness.get_by_label("Restore all").click();
     harness.run_steps(3);
     let wanted = ids.iter().rev().copied().collect();
-    assert_eq!(*asked.borrow(), [Command::Edit(Edit::UntrashTakes(wanted))]);
+    assert_eq!(*sent.borrow(), [Command::Edit(Edit::UntrashTakes(wanted))]);
 }
 
 /// Nothing said why some cells had a thin frame.
