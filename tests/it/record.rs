@@ -453,6 +453,19 @@ fn a_card_that_dies_before_the_first_frame_ends_the_recording_by_name() {
     }
 }
 
+/// The counters of a whole run are for the time before the first frame too; a take has nothing of it.
+#[test]
+fn a_loss_before_the_first_frame_is_in_the_counters_of_the_run_and_in_no_take() {
+    let place = place();
+    let folder = place.path().join("session");
+    let arguments = "--device virtual:xrun=64+500 --inputs 2 --seconds 1";
+    let ended = run(record(&folder, arguments)).done();
+    let found = ended.json();
+    assert_eq!((&found["frames_lost"], &found["xruns"]), (&json!(0), &json!(0)), "{}", ended.err);
+    assert_eq!((&found["run"]["frames_lost"], &found["run"]["xruns"]), (&json!(500), &json!(1)), "{}", ended.err);
+    assert_eq!(check(&folder)[0].lost, 0);
+}
+
 #[test]
 fn takes_without_a_frame_are_no_success() {
     let place = place();
