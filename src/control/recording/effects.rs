@@ -136,7 +136,11 @@ impl Control {
             }
             Effect::Abandon => {
                 let takes = self.pass.take().map(|run| run.takes).unwrap_or_default();
-                self.takes_left += takes.iter().filter(|take| !take.finished).count() as u64;
+                for take in takes.iter().filter(|take| !take.finished) {
+                    let reason =
+                        format!("{}: nobody could finish it, because a thread has failed", take.plan.path.display());
+                    self.troubled_takes.extend(take.file_ids().map(|id| (id, reason.clone())));
+                }
                 self.save();
             }
         }

@@ -85,9 +85,7 @@ impl Control {
         take.finished = true;
         take.trouble.clone_from(&trouble);
         let (spans, lost) = (take.spans(frames), take.lost);
-        let troubles: Vec<bool> =
-            take.earlier_files.iter().map(|file| file.trouble.is_some()).chain([trouble.is_some()]).collect();
-        self.takes_left += u64::from(troubles.contains(&true));
+        let troubles: Vec<Option<String>> = take.file_ids().map(|id| take.trouble_of(id)).collect();
         let has_several_files = spans.len() > 1;
         let concern = run.source_losses.iter().filter(|loss| loss.concerns(&take.inputs));
         let source_losses = concern.map(|loss| loss.text.clone()).collect();
@@ -109,9 +107,10 @@ impl Control {
         let listed_in = |session: &Session, id: TakeId| session.frames_lost_of(id).0;
         let all_listed: u64 = spans.iter().map(|(id, ..)| listed_in(&self.session, *id)).sum();
         let (last, without_place) = (spans.last().map(|(id, ..)| *id), lost.0.saturating_sub(all_listed));
-        for ((id, from, to), troubled) in spans.into_iter().zip(troubles) {
+        for ((id, from, to), trouble) in spans.into_iter().zip(troubles) {
             // A file with a problem keeps the state `Recording`, so that the next start recovers it.
-            let state = if troubled { TakeState::Recording } else { TakeState::Complete };
+            let state = if trouble.is_some() { TakeState::Recording } else { TakeState::Complete };
+            self.troubled_takes.extend(trouble.map(|trouble| (id, trouble)));
             let lost_here = listed_in(&self.session, id) + if Some(id) == last { without_place } else { 0 };
             let accounts = accounts.clone().map(|all| TakeAccounts {
                 frames_lost: if has_several_files { lost_here } else { all.frames_lost },
