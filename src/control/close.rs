@@ -6,7 +6,7 @@ use crate::butler::spool::{self, SpoolPlace};
 use crate::host::{self, disk};
 use crate::recovery::viewpoint::spool_record;
 use crate::session::session_file::is_in_use;
-use crate::session::{Session, Take, TakeState};
+use crate::session::{Session, Take, TakeState, TrackId};
 use crate::time::Frames;
 use std::collections::BTreeSet;
 use std::io;
@@ -62,10 +62,13 @@ impl Control {
         if self.is_read_only() && is_in_use(&self.folder) {
             return None;
         }
-        let is_troubled = |take: &Take| self.troubled_takes.iter().any(|(id, _)| *id == take.id);
-        let left = |take: &Take| is_troubled(take) || spool_in_memory(&self.session, take).is_some();
-        if let Some(reason) = not_whole(&self.folder, &self.session, left) {
-            return Some(reason);
+        let trouble_of = |take: &Take| {
+            let found = self.troubled_takes.iter().find(|(id, _)| *id == take.id);
+            found.map(|(_, trouble)| trouble.as_str())
+        };
+        let reason = LeftTakes::of(&self.session, trouble_of).reason(&self.folder);
+        if reason.is_some() {
+            return reason;
         }
         (self.saved_revision() < self.session.revision()).then(|| {
             let reason = self.save_failure();
@@ -82,27 +85,63 @@ pub(crate) fn left_in_memory(folder: &Path, session: &Session) -> Option<String>
     if is_in_use(folder) {
         return None;
     }
-    not_whole(folder, session, |take| spool_in_memory(session, take).is_some())
+    LeftTakes::of(session, |_| None).reason(folder)
 }
 
-/// The sentence about the takes that are not finished and of which `is_left` is true. The files of a track in one pass are one
-/// take.
-fn not_whole(folder: &Path, session: &Session, is_left: impl Fn(&Take) -> bool) -> Option<String> {
-    let left = session.takes().iter().filter(|take| take.state == TakeState::Recording && is_left(take));
-    let left: BTreeSet<_> = left.map(|take| (take.pass, take.track)).collect();
-    (!left.is_empty()).then(|| {
-        let (folder, takes) = (folder.display(), counted(left.len() as u64, "take"));
-        let are = if left.len() == 1 { "is" } else { "are" };
-        format!(
-            "{folder}: {takes} {are} not whole on the disk, and the rest of the sound is in memory; make room, and start \
-             again before you switch the machine off, so that it is recovered"
-        )
-    })
+/// The takes of a session that are not finished, as far as something can or must be done about them.
+struct LeftTakes<'a> {
+    /// Takes whose missing sound is in memory, by pass and track: the files of a track in one pass are one take.
+    in_memory: BTreeSet<(u32, TrackId)>,
+    /// The troubles of files whose missing sound is not in memory.
+    troubles: Vec<&'a str>,
+}
+
+impl<'a> LeftTakes<'a> {
+    /// `trouble_of`: the trouble that a take of this run has had.
+    fn of(session: &'a Session, trouble_of: impl Fn(&Take) -> Option<&'a str>) -> LeftTakes<'a> {
+        let mut left = LeftTakes { in_memory: BTreeSet::new(), troubles: Vec::new() };
+        for take in session.takes().iter().filter(|take| take.state == TakeState::Recording) {
+            let spool = spool_in_memory(session, take);
+            let trouble = trouble_of(take);
+            // The spool file stays when a file is not whole, whether or not it has what the file lacks. The trouble names it
+            // only if it has.
+            let is_named =
+                |trouble: &str| spool.as_ref().is_some_and(|path| trouble.contains(&*path.to_string_lossy()));
+            match trouble {
+                Some(trouble) if !is_named(trouble) => left.troubles.push(trouble),
+                _ if spool.is_some() => {
+                    left.in_memory.insert((take.pass, take.track));
+                }
+                // The memory of an earlier run is gone, and the recovery has told why the take is left as it is.
+                _ => {}
+            }
+        }
+        left.troubles.dedup();
+        left
+    }
+
+    fn reason(&self, folder: &Path) -> Option<String> {
+        let in_memory = (!self.in_memory.is_empty()).then(|| {
+            let (folder, takes) = (folder.display(), counted(self.in_memory.len() as u64, "take"));
+            let are = if self.in_memory.len() == 1 { "is" } else { "are" };
+            format!(
+                "{folder}: {takes} {are} not whole on the disk, and the rest of the sound is in memory; make room, and start \
+                 again before you switch the machine off, so that it is recovered"
+            )
+        });
+        let trouble = self.troubles.first().map(|first| match self.troubles.len() - 1 {
+            0 => (*first).to_owned(),
+            1 => format!("{first}; 1 other file is not whole either"),
+            others => format!("{first}; {others} other files are not whole either"),
+        });
+        let reasons: Vec<String> = in_memory.into_iter().chain(trouble).collect();
+        (!reasons.is_empty()).then(|| reasons.join(". "))
+    }
 }
 
 /// The spool file of a take that is not finished, if it is there. A file that this user may not look at counts, unless the
 /// memory of that boot or machine is certainly not the memory of this one.
-fn spool_in_memory(session: &Session, take: &Take) -> Option<PathBuf> {
+pub(super) fn spool_in_memory(session: &Session, take: &Take) -> Option<PathBuf> {
     let record = take.spool.as_ref()?;
     let path = spool_path(session, take)?;
     let is_there = match disk::link_metadata(&path) {
@@ -128,10 +167,8 @@ fn spool_path(session: &Session, take: &Take) -> Option<PathBuf> {
 #[cfg(test)]
 pub(crate) mod tests {
     use super::*;
-    use crate::butler::capabilities::CapturePath;
-    use crate::control::setup::{self, DeviceRequest, UserLimits};
+    use crate::control::setup::test_setup;
     use crate::control::{Purpose, Setup};
-    use crate::device::signal::Signal;
     use crate::format::TakeFormat;
     use crate::limits;
     use crate::message::spool_file::SpoolFile;
@@ -181,24 +218,7 @@ pub(crate) mod tests {
         }
 
         pub(crate) fn open(&self, purpose: Purpose) -> Control {
-            let wanted = DeviceRequest {
-                name: "virtual:free".to_owned(),
-                rate: SampleRate(48_000),
-                period: None,
-                buffer: None,
-                channels: (Some(1), Some(0)),
-                take_format: TakeFormat::S24,
-                signal: Signal::Ramp,
-            };
-            let allowed = UserLimits { lock_kib: None, spool_mib: None, lead_ms: limits::LEAD_MS_DEFAULT };
-            let setup = Setup {
-                folder: self.folder.clone(),
-                purpose,
-                device: setup::device_spec(wanted),
-                format: TakeFormat::S24,
-                run: setup::threads_setup(allowed, CapturePath::Spool),
-            };
-            Control::open(setup).unwrap()
+            Control::open(Setup { purpose, ..test_setup(&self.folder) }).unwrap()
         }
     }
 
@@ -217,5 +237,33 @@ pub(crate) mod tests {
         cut_off.lose_memory();
         assert_eq!(left_in_memory(&cut_off.folder, &session), None, "nothing is there that could be saved");
         assert_eq!(cut_off.open(Purpose::Record).end().unsaved, None);
+    }
+    /// The user was told to start again before the machine is switched off, and the next start had nothing to recover.
+    #[test]
+    fn the_end_says_that_sound_is_in_memory_only_where_the_trouble_of_a_take_names_the_memory() {
+        let place = tempfile::tempdir().unwrap();
+        let cut_off = CutOff::new(place.path(), "evening");
+        let (memory, session) = (cut_off.spool.path.as_ref().unwrap(), open_read_only(&cut_off.folder).unwrap());
+        let reason = |trouble: &str| LeftTakes::of(&session, |_| Some(trouble)).reason(&cut_off.folder).unwrap();
+        let kept =
+            format!("/x/In 1-1.wav: cannot write: the disk is full; what is missing is kept in {}", memory.display());
+        assert!(reason(&kept).ends_with("so that it is recovered"), "{}", reason(&kept));
+        let damaged = "/x/In 1-1.wav: the disk failed while sound was made durable; parts of the take may be missing";
+        assert_eq!(reason(damaged), damaged);
+        // The memory had no name, so it has ended with the program.
+        cut_off.lose_memory();
+        assert_eq!(reason(&kept), kept);
+    }
+
+    #[test]
+    fn files_that_are_not_whole_are_counted_and_the_first_one_says_why() {
+        let reason = |troubles: &[&'static str]| {
+            let left = LeftTakes { in_memory: BTreeSet::new(), troubles: troubles.to_vec() };
+            left.reason(Path::new("/x"))
+        };
+        assert_eq!(reason(&[]), None);
+        assert_eq!(reason(&["a: it failed"]).as_deref(), Some("a: it failed"));
+        assert_eq!(reason(&["a: it failed", "b"]).as_deref(), Some("a: it failed; 1 other file is not whole either"));
+        assert!(reason(&["a", "b", "c"]).is_some_and(|text| text.ends_with("2 other files are not whole either")));
     }
 }

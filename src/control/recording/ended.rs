@@ -67,7 +67,7 @@ impl Control {
         }
         let key = run.key;
         if self.running.butler.send(ButlerCommand::Finish { pass: key, ends }).is_err() {
-            self.loss("butler: it is gone; what is in the spool is recovered at the next start".to_owned());
+            self.loss(format!("butler: it is gone; {}", self.rest_of_sound()));
         }
     }
 
