@@ -83,9 +83,11 @@ impl Control {
         let Some(progress) = run.progress_file.as_deref().and_then(progress_of) else {
             let recorded = self.published().pass_frames.load(Relaxed);
             let frames = Frames(if recorded == NO_PASS { 0 } else { recorded });
+            self.end_absences(frames);
             return Some(Ended { frames, began: start, ..Ended::default() });
         };
         self.list_progress_losses(&progress);
+        self.end_absences(progress.frames);
         Some(ended_by(&progress, start))
     }
 
@@ -154,7 +156,9 @@ impl Control {
                 let reason = self.save_failure();
                 format!("record: {reason}; nothing is recorded, because a crash would lose it; save first")
             }
-            Problem::ThreadFailed(name) => format!("{name}: it failed, recording has stopped; {}", self.rest_of_sound()),
+            Problem::ThreadFailed(name) => {
+                format!("{name}: it failed, recording has stopped; {}", self.rest_of_sound())
+            }
         };
         self.loss(text);
     }
@@ -315,12 +319,9 @@ mod tests {
     #[test]
     fn after_a_thread_has_failed_sound_is_said_to_be_in_memory_only_where_the_memory_outlives_the_program() {
         let folder = SpoolPlace::Folder("/dev/shm/faultless-0".into());
-        let [kept, lost, in_place] = [
-            (CapturePath::Spool, &folder),
-            (CapturePath::Spool, &SpoolPlace::Memory),
-            (CapturePath::InPlace, &folder),
-        ]
-        .map(|(capture_path, spool)| rest_of_sound(capture_path, spool));
+        let [kept, lost, in_place] =
+            [(CapturePath::Spool, &folder), (CapturePath::Spool, &SpoolPlace::Memory), (CapturePath::InPlace, &folder)]
+                .map(|(capture_path, spool)| rest_of_sound(capture_path, spool));
         assert!(kept.contains("is in memory") && lost.contains("is lost") && in_place.contains("is in the takes"));
         assert!([kept, lost, in_place].iter().all(|text| text.contains("start again")));
     }
