@@ -1,6 +1,6 @@
-//! Takes that their disk refuses: what their end says. Thread: test.
+//! Takes that their disk refuses: what counts as durable meanwhile, and what their end says. Thread: test.
 
-use super::tests::{FRAME_BYTES, Rig, WINDOW};
+use super::tests::{FRAME_BYTES, Rig, WINDOW, claimed};
 use super::*;
 use crate::butler::spool::{self, SpoolPlace};
 use crate::time::Frames;
@@ -14,6 +14,25 @@ impl Rig {
         let DiskEvent::TakeFinished { trouble: Some(trouble), .. } = event else { panic!("the take is not whole") };
         trouble
     }
+}
+
+/// The line of the window said that nothing of the pass was safe against power loss, as soon as the disk was full.
+#[test]
+fn a_disk_that_refuses_every_take_leaves_as_durable_what_its_headers_have_claimed_before() {
+    let mut rig = Rig::new(4);
+    rig.captured(0);
+    rig.captured(1);
+    rig.work();
+    let durable = |rig: &Rig| rig.committer.setup.disk.durable_frames[0].load(Relaxed);
+    assert_eq!((durable(&rig), claimed(&rig.plan.path).len() as u64), (2 * WINDOW, 2 * WINDOW * FRAME_BYTES));
+    rig.accept_up_to(2 * WINDOW);
+    rig.captured(2);
+    rig.work();
+    assert!(rig.committer.takes[0].trouble.is_some());
+    assert_eq!((durable(&rig), claimed(&rig.plan.path).len() as u64), (2 * WINDOW, 2 * WINDOW * FRAME_BYTES));
+    rig.accept_up_to(4 * WINDOW);
+    rig.work();
+    assert_eq!(durable(&rig), 3 * WINDOW, "the disk takes sound again");
 }
 
 #[test]
