@@ -23,7 +23,7 @@ use serde_json::{Value, json};
 use std::path::Path;
 use std::sync::atomic::AtomicBool;
 use std::sync::atomic::Ordering::Relaxed;
-use std::sync::mpsc::channel;
+use std::sync::mpsc::sync_channel;
 use std::time::{Duration, Instant};
 
 /// Time limit for a disk to make the mirror or overflow folder.
@@ -273,7 +273,7 @@ fn check_extra_folders(args: &RecordArgs) -> Result<(), Failure> {
         return Ok(());
     }
     let session = folder_of(&args.session).to_owned();
-    let (sender, answer) = channel();
+    let (sender, answer) = sync_channel(1);
     std::thread::Builder::new().name("places".to_owned()).spawn(move || {
         let mirrors: Vec<_> = mirror.into_iter().collect();
         let of_mirror = mirrors.iter().map(|dir| ("--mirror", place_check(Role::Mirror, dir, &session, &[])));

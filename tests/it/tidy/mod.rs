@@ -14,7 +14,7 @@ mod read;
 mod realtime;
 mod terminal;
 
-use read::{blank, closing, is_word, paths_from, words};
+use read::{blank, closing, is_word, paths_from, test_spans, words};
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -141,6 +141,19 @@ fn alsa_offences(source: &Source) -> Vec<String> {
     let uses = words(code, "alsa::").into_iter().filter(of_crate);
     let whole = words(code, "use alsa").into_iter().filter(|at| !code[at + "use alsa".len()..].starts_with("::"));
     uses.chain(whole).map(|at| source.offence(at, "the `alsa` crate outside device/alsa")).collect()
+}
+
+/// Queues without a bound. A side that stands still would let one grow until the memory of a recording is gone.
+fn queue_offences(source: &Source) -> Vec<String> {
+    let tests = test_spans(&source.code);
+    if source.path.ends_with("tests.rs") || source.path.contains("/tests/") {
+        return Vec::new();
+    }
+    // `channel()` takes no bound, and `sync_channel(1)` and `bounded(1)` do.
+    let unbounded =
+        ["channel()", "channel::<()>()", "unbounded"].into_iter().flat_map(|word| words(&source.code, word));
+    let outside = unbounded.filter(|at| !tests.iter().any(|span| span.contains(at)));
+    outside.map(|at| source.offence(at, "a queue without a bound")).collect()
 }
 
 fn length_offences(source: &Source) -> Vec<String> {
@@ -270,6 +283,11 @@ fn unsafe_is_only_where_memory_is_mapped() {
 #[test]
 fn the_alsa_crate_stays_inside_its_device() {
     nobody_offends(sources("src").iter().flat_map(alsa_offences));
+}
+
+#[test]
+fn every_queue_has_a_bound() {
+    nobody_offends(sources("src").iter().flat_map(queue_offences));
 }
 
 #[test]
