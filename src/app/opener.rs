@@ -6,6 +6,7 @@ use super::settings::Settings;
 use super::snapshot::Stage;
 use super::{DeviceWish, Wake};
 use crate::butler::capabilities::CapturePath;
+use crate::control::close::left_in_memory;
 use crate::control::recording::PassReport;
 use crate::control::report::Reading;
 use crate::control::setup::{self, DeviceRequest, UserLimits};
@@ -75,6 +76,8 @@ pub(super) struct Failed {
     pub(super) is_new: bool,
     /// Notices of the recovery that came before. The session's events have them.
     pub(super) recovered: Vec<Notice>,
+    /// Why the session is not on the disk as a whole, if it could be read.
+    pub(super) unsaved: Option<String>,
 }
 
 /// Results that may wait for control. A task whose result finds no place waits on its own thread, so none is lost.
@@ -113,6 +116,7 @@ impl Task {
                     session: None,
                     is_new: false,
                     recovered: Vec::new(),
+                    unsaved: None,
                 }))
             }
             Task::Close => {
@@ -359,14 +363,15 @@ fn no_device(
         ));
     }
     let stage = Stage::NoDevice { reason: reason.clone(), instead };
+    let unsaved = session.as_ref().and_then(|session| left_in_memory(folder, session));
     let (folder, session) = (folder.to_path_buf(), session.map(Arc::new));
-    Box::new(Failed { reason, stage, folder, session, is_new, recovered: Vec::new() })
+    Box::new(Failed { reason, stage, folder, session, is_new, recovered: Vec::new(), unsaved })
 }
 
 fn no_session(folder: &Path, reason: &str) -> Box<Failed> {
     let stage = Stage::NoSession { reason: reason.to_owned(), versions: versions(folder) };
     let (reason, folder) = (reason.to_owned(), folder.to_path_buf());
-    Box::new(Failed { reason, stage, folder, session: None, is_new: false, recovered: Vec::new() })
+    Box::new(Failed { reason, stage, folder, session: None, is_new: false, recovered: Vec::new(), unsaved: None })
 }
 
 /// The device's name on the screen: the card's own name if it has one.

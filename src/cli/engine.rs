@@ -7,6 +7,7 @@
 use super::args::WindowArgs;
 use super::{Failure, output, print_stderr, printable};
 use crate::app::handle::{AppHandle, CLOSE_LIMIT, Phase};
+use crate::app::snapshot::Stage;
 use crate::app::{DeviceWish, Options, Wake};
 use crate::limits;
 use crate::link::place::Place;
@@ -16,8 +17,8 @@ use signal_hook::iterator::Signals;
 
 /// The sentence about an end after which not everything is on the disk.
 pub const NOT_CLOSED: &str = "not everything is saved, because a disk is full or fails, or a disk or a device does not \
-     answer; the sound that is not in the takes is in memory: make room, and start again before you switch the machine \
-     off, so that it is recovered";
+     answer; sound of the takes that is in memory is recovered, if you make room and start again before you switch the \
+     machine off";
 
 /// Runs the recorder until nobody needs it.
 pub fn run(args: &WindowArgs) -> Result<(), Failure> {
@@ -30,11 +31,20 @@ pub fn run(args: &WindowArgs) -> Result<(), Failure> {
     let bells = Bells::default();
     let app = AppHandle::start(options(args, bells.wake()))?;
     close_on_signals(app.clone())?;
+    let last = app.clone();
     let print = |line: &str| print_stderr(&format!("faultless: {}", printable(line)));
     let server = Server::start(place, app, bells, args.session.as_deref(), Owner::Windows, print)?;
     let is_saved = server.wait_for_end();
     server.tell_end();
-    if is_saved { Ok(()) } else { Err(Failure(NOT_CLOSED.to_owned())) }
+    if is_saved { Ok(()) } else { Err(Failure(why_not_saved(&last.look().stage))) }
+}
+
+/// The sentence about an engine that has ended at this stage without saving everything.
+fn why_not_saved(stage: &Stage) -> String {
+    match stage {
+        Stage::Failed { reason } => format!("not everything is saved: {reason}"),
+        _ => NOT_CLOSED.to_owned(),
+    }
 }
 
 fn options(args: &WindowArgs, wake: Wake) -> Options {

@@ -9,7 +9,7 @@ use crate::butler::capabilities::CapturePath;
 use crate::control::companion_place::{Role, place_check};
 use crate::control::recording::{PassReport, counted};
 use crate::control::setup::Side;
-use crate::control::{Control, ControlError, Notice, Purpose, SaveState, Setup, Severity};
+use crate::control::{Closed, Control, ControlError, Notice, Purpose, SaveState, Setup, Severity};
 use crate::diagnostics::trace;
 use crate::format::TakeFormat;
 use crate::limits::FAULTS_LISTED;
@@ -23,7 +23,7 @@ use serde_json::{Value, json};
 use std::path::Path;
 use std::sync::atomic::AtomicBool;
 use std::sync::atomic::Ordering::Relaxed;
-use std::sync::mpsc::channel;
+use std::sync::mpsc::sync_channel;
 use std::time::{Duration, Instant};
 
 /// Time limit for a disk to make the mirror or overflow folder.
@@ -88,7 +88,7 @@ pub fn run(args: &RecordArgs) -> Result<(), Failure> {
     let whole_run = counters_of_run(app.control());
     let trace_problem = args.trace.as_deref().and_then(|path| save_trace(app.control(), path).err());
     let was_stopped = is_set(&stop_flag) || app.is_stopped();
-    let (reports, notices) = app.close();
+    let Closed { reports, notices, unsaved: left } = app.close();
     if let Some(server) = server {
         server.tell_end();
     }
@@ -118,16 +118,7 @@ pub fn run(args: &RecordArgs) -> Result<(), Failure> {
     if let Some(problem) = trace_problem {
         return Err(Failure(problem));
     }
-    let troubled = report.takes.iter().filter(|take| take.trouble.is_some()).count();
-    if troubled > 0 {
-        return Err(Failure(format!("{} not whole on the disk; see above", takes_are(troubled))));
-    }
-    if let Some(reason) = unsaved {
-        return Err(Failure(format!("the takes are on the disk, but the session is not saved: {reason}")));
-    }
-    if report.mirror.as_ref().is_some_and(|mirror| !mirror.whole) {
-        return Err(Failure("the mirror is not whole; the session's own takes are; see above".to_owned()));
-    }
+    judge_saved(&report, unsaved, left)?;
     judge_sound(args, &report, &device, rate)?;
     if report.frames < length && !was_stopped {
         let at = Clock(Frames(report.frames).duration(rate));
@@ -145,6 +136,26 @@ fn begin(app: &mut TerminalApp, length: u64) -> Result<(), Failure> {
         show_notices(|| app.control().take_notice());
     }
     Ok(begun?)
+}
+
+/// Fails if a take or the session is not on the disk, or a take is not in the mirror. `unsaved`: why the session is not saved.
+/// `left`: why not everything was on the disk at the end.
+fn judge_saved(report: &PassReport, unsaved: Option<String>, left: Option<String>) -> Result<(), Failure> {
+    let troubled = report.takes.iter().filter(|take| take.trouble.is_some()).count();
+    if troubled > 0 {
+        return Err(Failure(format!("{} not whole on the disk; see above", takes_are(troubled))));
+    }
+    if let Some(reason) = unsaved {
+        return Err(Failure(format!("the takes are on the disk, but the session is not saved: {reason}")));
+    }
+    // The takes of this pass are on the disk. Those of an earlier one may be in memory only.
+    if let Some(reason) = left {
+        return Err(Failure(reason));
+    }
+    if report.mirror.as_ref().is_some_and(|mirror| !mirror.whole) {
+        return Err(Failure("the mirror is not whole; the session's own takes are; see above".to_owned()));
+    }
+    Ok(())
 }
 
 /// Fails if sound is not that of the source, or if nothing was heard for a while.
@@ -262,7 +273,7 @@ fn check_extra_folders(args: &RecordArgs) -> Result<(), Failure> {
         return Ok(());
     }
     let session = folder_of(&args.session).to_owned();
-    let (sender, answer) = channel();
+    let (sender, answer) = sync_channel(1);
     std::thread::Builder::new().name("places".to_owned()).spawn(move || {
         let mirrors: Vec<_> = mirror.into_iter().collect();
         let of_mirror = mirrors.iter().map(|dir| ("--mirror", place_check(Role::Mirror, dir, &session, &[])));

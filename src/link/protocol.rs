@@ -287,8 +287,8 @@ impl fmt::Display for LinkError {
             LinkError::Ended => f.write_str("the connection has ended"),
             LinkError::Io(error) => write!(f, "the connection failed: {error}"),
             LinkError::NotSaved => f.write_str(
-                "a disk is full or fails, or the recorder has failed; the sound that is not in the takes is in memory: \
-                 make room, and start again before you switch the machine off, so that it is recovered",
+                "a disk is full or fails, or the recorder has failed; sound of the takes that is in memory is recovered, \
+                 if you make room and start again before you switch the machine off",
             ),
             LinkError::NoAnswer(process) => {
                 let number = process.map_or_else(String::new, |process| format!(", process {process},"));
