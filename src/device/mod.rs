@@ -314,7 +314,7 @@ impl StartError {
 
 /// An open sound device. The audio thread owns it while it runs.
 ///
-/// `start`, `wait`, `cycle` and `stop` may make system calls. Apart from them, only the sleeps that the header of the drive
+/// `start`, `wait`, `cycle`, `stop` and `is_near_full` may make system calls. Apart from them, only the sleeps that the header of the drive
 /// loop lists do so on the audio thread. None of them allocates or frees.
 pub trait Device: Send {
     /// Properties of the device.
@@ -330,6 +330,12 @@ pub trait Device: Send {
     /// [`crate::limits::BLOCK_FRAMES_MAX`] frames. Call it only after [`Wake::Ready`]. Returns the frames that were
     /// lent: less than a period only if the device failed meanwhile, which the next wait reports.
     fn cycle(&mut self, process: &mut dyn FnMut(Input<'_>, Output<'_>)) -> usize;
+
+    /// Whether half of the device's buffer or more holds input that was not lent yet. The thread must not wait for anything
+    /// else then, because the device would overwrite that input.
+    fn is_near_full(&self) -> bool {
+        false
+    }
 
     /// Times that `wait` had to sleep. Each is a voluntary context switch that the device caused, not the engine.
     fn sleeps(&self) -> u64;

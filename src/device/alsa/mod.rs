@@ -61,6 +61,7 @@ use clock::{FrameClock, nanos};
 use drift::{Drift, is_far};
 use latency::LatencyMeter;
 use outputs::Outputs;
+use overwritten::is_near_full;
 use pcm::{errno, state};
 use playback::{OUTPUTS_AWAY, OUTPUTS_GONE, OUTPUTS_LATE};
 use prefill::Prefill;
@@ -408,6 +409,12 @@ impl Device for AlsaDevice {
             self.unheard_before = self.unheard_frames;
         }
         lent
+    }
+
+    fn is_near_full(&self) -> bool {
+        let Some(side) = &self.capture else { return false };
+        // A device without a clock is paced by this program, whatever it offers. A device that failed has nothing to wait for.
+        !self.unclocked && self.moved(false).map_or(true, |moved| is_near_full(side, moved))
     }
 
     fn sleeps(&self) -> u64 {
