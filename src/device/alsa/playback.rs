@@ -51,6 +51,7 @@ impl AlsaDevice {
         if self.is_playback_stuck(now_ns) {
             return self.reopen_playback();
         }
+        let is_behind = self.capture.as_ref().is_some_and(|capture| falls_behind(captured, period, capture));
         let side = self.playback.as_mut()?;
         let room = side.pcm.avail_update().map_err(|e| errno(&e));
         if let (Ok(room), false) = (room, self.playback_failed) {
@@ -58,7 +59,6 @@ impl AlsaDevice {
                 return None;
             }
             let filled = (side.buffer_frames as i64 - room).max(0) as usize;
-            let is_behind = self.capture.as_ref().is_some_and(|capture| falls_behind(captured, period, capture));
             if filled <= self.prefill.frames() + period as usize && !is_behind {
                 // A buffer of two or three periods is full between two interrupts: wait for the next one.
                 let short_ns = (period as i64 - room).max(0) as u64 * 1_000_000_000 / u64::from(self.facts.rate.0);
@@ -89,8 +89,10 @@ impl AlsaDevice {
             self.playback_failed = true; // capture continues until the next attempt is due
             return None;
         }
-        // A playback side that has not failed is restarted to bring it in step; its prefill was long enough.
-        if fault == Some(Fault::Xrun) {
+        // A playback side that has not failed is restarted to bring it in step; its prefill was long enough. A card's was too
+        // if the thread is behind: it gave no output while it was late, or while it waited for windows. A server delivers
+        // more than two periods at once, so its captured frames do not tell.
+        if fault == Some(Fault::Xrun) && !(is_behind && side.kind == Kind::Card) {
             self.prefill.ran_dry(now_ns);
         }
         if self.outputs.is_some() && side.kind == Kind::Server {

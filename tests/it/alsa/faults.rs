@@ -177,6 +177,33 @@ fn a_short_playback_buffer_that_is_slower_or_stuck_costs_output_and_no_captured_
     );
 }
 
+/// A card's output was delayed by up to 50 ms until the device was opened again, because the thread had been late or had
+/// waited for windows.
+#[test]
+fn a_thread_that_is_late_makes_no_cards_prefill_longer() {
+    on_a_test_card("alsa::faults::a_thread_that_is_late_makes_no_cards_prefill_longer", || {
+        let bus = Bus::of("hwloop");
+        for name in ["hwloop_m", "hwloop_n"] {
+            let mut device = open(&super::DeviceSpec { period_frames: Some(64), ..super::loop_spec(name) });
+            let before = device.prefill_frames();
+            device.start().unwrap();
+            let mut listener = Listener::default();
+            for _ in 0..3 {
+                listen(&mut device, &mut listener, 512);
+                // The prefill is two periods of 8 ms.
+                std::thread::sleep(Duration::from_millis(60));
+                let wakes = listen(&mut device, &mut listener, 512);
+                assert!(wakes.contains(&Wake::PlaybackXrun), "{name}: {wakes:?}");
+                assert_eq!(device.prefill_frames(), before, "{name}");
+            }
+            // The thread is in time, and playback runs dry: the prefill was too short.
+            bus.inject(Fault::PlaybackXrun, 3);
+            listen(&mut device, &mut listener, 2_048);
+            assert!(before < device.prefill_frames(), "{name}");
+        }
+    });
+}
+
 #[test]
 fn playback_that_runs_dry_again_and_again_is_tried_until_it_plays_and_costs_no_captured_frame() {
     on_a_test_card(
