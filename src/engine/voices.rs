@@ -13,7 +13,7 @@ use crate::limits::TRACK_COUNT_MAX;
 use crate::message::published::Published;
 use crate::message::{AudioEvent, Voice};
 use crate::mixer::{Mix, TrackGains};
-use crate::time::Frames;
+use crate::time::{FramePos, Frames};
 use crate::window::playback::Playable;
 use std::sync::atomic::Ordering::Relaxed;
 
@@ -52,6 +52,7 @@ impl Voices {
                 give_back(fading, outbox);
             }
             before.report_dropout(slot, outbox);
+            before.is_leaving = true;
             voice.fading = Some(before);
         }
         *installed = Some(voice);
@@ -146,17 +147,10 @@ impl Voices {
             let disk = voice.sources(self.live).0;
             if let Some(fading) = &mut voice.fading {
                 fading.play(playhead, frames, false, buses, published);
-                if fading.missing {
-                    // It has no sound to fade out. That is no dropout: the voice that has replaced it plays.
-                    (fading.gains, fading.open) = (TrackGains::SILENT, None);
-                }
             }
             let measured = voice.play(playhead, frames, disk, buses, published);
-            if voice.missing && voice.is_leaving {
-                // It has no sound to fade out.
-                voice.gains = TrackGains::SILENT;
-            }
-            if !voice.missing {
+            // A dropout of a track that was muted meanwhile is over: nobody hears that it lasts.
+            if !voice.missing || voice.gains_to(disk) == TrackGains::SILENT {
                 voice.report_dropout(slot, outbox);
             }
             if voice.cut && !voice.cut_told {
@@ -204,7 +198,7 @@ fn give_back(mut voice: Box<Voice>, outbox: &mut Outbox) {
 }
 
 impl Voice {
-    /// Whether the takes and whether the inputs are played, see [`Mix::sources`]: nothing of a voice that is removed.
+    /// Whether the takes and whether the inputs are played, see [`Mix::sources`]: nothing of a voice that fades out.
     fn sources(&self, live: bool) -> (bool, bool) {
         if self.is_leaving { (false, false) } else { self.mix.sources(live) }
     }
@@ -212,6 +206,11 @@ impl Voice {
     /// Whether the voice was removed, and nothing of it or of the one that it has replaced can be heard now.
     fn has_left(&self, is_rolling: bool) -> bool {
         self.is_leaving && self.is_silent(is_rolling) && self.fading.is_none()
+    }
+
+    /// The gains of the takes to reach. `disk`: whether they are played.
+    fn gains_to(&self, disk: bool) -> TrackGains {
+        if disk { self.mix.gains } else { TrackGains::SILENT }
     }
 
     fn play(
@@ -224,7 +223,7 @@ impl Voice {
     ) -> PeakAndPower {
         let mut sum = PeakAndPower { frames: frames as u32, ..PeakAndPower::default() };
         self.missing = false;
-        let to = if disk { self.mix.gains } else { TrackGains::SILENT };
+        let to = self.gains_to(disk);
         let mut done = 0;
         while done < frames {
             match self.windows.at(playhead.epoch, playhead.stream + done as u64, frames - done) {
@@ -249,21 +248,33 @@ impl Voice {
                 }
                 Playable::Missing { frames } => {
                     self.missing = true;
-                    self.dropped += Frames(frames as u64);
-                    published.frames_dropped.fetch_add(frames as u64, Relaxed);
-                    let at = playhead.path.at(playhead.stream + done as u64);
-                    match &mut self.open {
-                        Some((_, dropped)) => *dropped += Frames(frames as u64),
-                        None => {
-                            self.open = Some((at, Frames(frames as u64)));
-                            published.dropouts.fetch_add(1, Relaxed);
-                        }
+                    // A track that is muted, or plays its input, lacks nothing that is heard, nor does a voice that fades out.
+                    if !self.is_leaving && (to != TrackGains::SILENT || self.gains != TrackGains::SILENT) {
+                        let at = playhead.path.at(playhead.stream + done as u64);
+                        self.drop_out(at, Frames(frames as u64), published);
+                    }
+                    if to == TrackGains::SILENT {
+                        // There is no sound to fade out.
+                        self.gains = to;
                     }
                     done += frames;
                 }
             }
         }
         sum
+    }
+
+    /// Counts `frames` frames from `at` on that were to be heard and have no window.
+    fn drop_out(&mut self, at: FramePos, frames: Frames, published: &Published) {
+        self.dropped += frames;
+        published.frames_dropped.fetch_add(frames.0, Relaxed);
+        match &mut self.open {
+            Some((_, dropped)) => *dropped += frames,
+            None => {
+                self.open = Some((at, frames));
+                published.dropouts.fetch_add(1, Relaxed);
+            }
+        }
     }
 
     fn play_input(&mut self, plays: bool, input: &Input<'_>, from: usize, frames: usize, buses: &mut Buses) {

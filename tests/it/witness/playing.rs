@@ -14,18 +14,18 @@ use std::sync::atomic::Ordering::Relaxed;
 
 const TAKE_FORMATS: [TakeFormat; 3] = [TakeFormat::S16, TakeFormat::S24, TakeFormat::F32];
 /// Frames of the declick ramp at the start.
-const FADE: u64 = 256;
+pub(super) const FADE: u64 = 256;
 
-fn rig() -> Rig {
+pub(super) fn rig() -> Rig {
     Rig::on(interleaved("", 2, DeviceFormat::S32, 64))
 }
 
 /// Left and right that an unchanged voice plays for frame `frame` of its file.
-fn played(frame: u64, channels: usize) -> [i32; 2] {
+pub(super) fn played(frame: u64, channels: usize) -> [i32; 2] {
     [sound(frame, 0), if channels == 2 { sound(frame, 1) } else { 0 }]
 }
 
-fn dropouts(events: &[AudioEvent]) -> Vec<(usize, u64, u64)> {
+pub(super) fn dropouts(events: &[AudioEvent]) -> Vec<(usize, u64, u64)> {
     let found = events.iter().filter_map(|event| match event {
         AudioEvent::Dropout { slot, at, frames } => Some((*slot, at.0, frames.0)),
         _ => None,
@@ -33,7 +33,7 @@ fn dropouts(events: &[AudioEvent]) -> Vec<(usize, u64, u64)> {
     found.collect()
 }
 
-fn removed(events: Vec<AudioEvent>) -> usize {
+pub(super) fn removed(events: Vec<AudioEvent>) -> usize {
     events.into_iter().filter(|event| matches!(event, AudioEvent::Removed(_))).count()
 }
 
