@@ -62,31 +62,25 @@ impl Voices {
     /// control side. A voice that is silent goes back at once. An empty slot is ignored. `is_rolling`: whether takes play
     /// now. This is realtime-safe.
     pub fn remove(&mut self, slot: usize, is_rolling: bool, outbox: &mut Outbox) {
-        if let Some(Some(voice)) = self.slots.get_mut(slot) {
+        let Some(installed) = self.slots.get_mut(slot) else { return };
+        if let Some(voice) = installed {
             voice.is_leaving = true;
         }
-        self.release_faded(is_rolling, outbox);
+        release_faded(slot, installed, is_rolling, outbox);
     }
 
     /// Gives the replaced and the removed voices back that have faded out. This is realtime-safe.
     pub fn release_faded(&mut self, is_rolling: bool, outbox: &mut Outbox) {
-        self.release_replaced(outbox, |fading| fading.is_silent(is_rolling));
         for (slot, installed) in self.slots[..self.end].iter_mut().enumerate() {
-            if let Some(left) = installed.take_if(|voice| voice.has_left(is_rolling)) {
-                give_back_with_replaced(slot, left, outbox);
-            }
+            release_faded(slot, installed, is_rolling, outbox);
         }
     }
 
     /// Gives all replaced voices back. This is realtime-safe.
     pub fn release_all_replaced(&mut self, outbox: &mut Outbox) {
-        self.release_replaced(outbox, |_| true);
-    }
-
-    fn release_replaced(&mut self, outbox: &mut Outbox, is_over: impl Fn(&Voice) -> bool) {
         for voice in self.slots[..self.end].iter_mut().flatten() {
-            if let Some(faded) = voice.fading.take_if(|fading| is_over(fading)) {
-                give_back(faded, outbox);
+            if let Some(replaced) = voice.fading.take() {
+                give_back(replaced, outbox);
             }
         }
     }
@@ -180,6 +174,18 @@ impl Voices {
             }
             voice.play_input(plays, input, from, frames, buses);
         }
+    }
+}
+
+/// Gives the voice that the one of a slot has replaced back, and then that one if it was removed, if they have faded out.
+fn release_faded(slot: usize, installed: &mut Option<Box<Voice>>, is_rolling: bool, outbox: &mut Outbox) {
+    if let Some(voice) = installed
+        && let Some(faded) = voice.fading.take_if(|fading| fading.is_silent(is_rolling))
+    {
+        give_back(faded, outbox);
+    }
+    if let Some(left) = installed.take_if(|voice| voice.has_left(is_rolling)) {
+        give_back_with_replaced(slot, left, outbox);
     }
 }
 

@@ -15,6 +15,7 @@ mod recording;
 mod passes;
 mod playing;
 mod moving;
+mod leaving;
 mod driving;
 mod waiting;
 mod program;
