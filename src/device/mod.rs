@@ -286,6 +286,9 @@ pub struct Latency {
     pub input: u64,
     /// How often the outputs were started. Another number means that the latency may have changed.
     pub starts: u32,
+    /// How often output was skipped since, because outputs with a slower clock had fallen behind. The latency is shorter
+    /// from then on, and grows again.
+    pub skips: u32,
 }
 
 impl Latency {
@@ -355,9 +358,15 @@ pub trait Device: Send {
         Reckoning::from_now(self.facts().rate)
     }
 
-    /// Output frames that were computed and not played, because the outputs had failed or ran late. Frames that
-    /// [`Wake::Lost`] reports are not counted. This is realtime-safe.
+    /// Output frames that were computed and not played, because the outputs had failed or ran late: the outputs were silent.
+    /// Frames that [`Wake::Lost`] reports are not counted. This is realtime-safe.
     fn unheard_frames(&self) -> u64 {
+        0
+    }
+
+    /// Output frames that were computed and skipped, because outputs with a slower clock had fallen behind: the sound jumped,
+    /// and the outputs were not silent. This is realtime-safe.
+    fn skipped_frames(&self) -> u64 {
         0
     }
 

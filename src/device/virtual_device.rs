@@ -327,7 +327,7 @@ impl Device for VirtualDevice {
 
     fn latency(&self) -> Latency {
         let (output, input) = self.script.latency;
-        Latency { output, input, starts: 1 }
+        Latency { output, input, starts: 1, skips: 0 }
     }
 
     fn failure(&self) -> Option<&'static str> {

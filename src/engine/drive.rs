@@ -53,6 +53,7 @@ pub fn drive(engine: &mut Engine, device: Box<dyn Device>, published: &Arc<Publi
         has_waited: false,
         slept: 0,
         unheard: 0,
+        skipped: 0,
         failure: None,
         wrong_rate: None,
         openings: 0,
@@ -95,6 +96,8 @@ struct DeviceSlot {
     slept: u64,
     /// Output frames that earlier devices did not play.
     unheard: u64,
+    /// Output frames that earlier devices skipped.
+    skipped: u64,
     /// The failure of the device that was reported last.
     failure: Option<&'static str>,
     /// The wrong rate of the device that was reported last.
@@ -126,6 +129,7 @@ impl DeviceSlot {
         let device = self.device.as_ref();
         published.counted_sleeps.store(self.slept + device.map_or(0, |device| device.sleeps()), Relaxed);
         published.frames_unheard.store(self.unheard + device.map_or(0, |device| device.unheard_frames()), Relaxed);
+        published.frames_skipped.store(self.skipped + device.map_or(0, |device| device.skipped_frames()), Relaxed);
         let drift = device.and_then(|device| device.drift_ppm()).map_or(0, |ppm| ppm.round() as i32);
         published.drift_ppm.store(drift, Relaxed);
         if let Some(device) = device {
@@ -214,6 +218,7 @@ impl DeviceSlot {
         device.stop();
         self.slept += device.sleeps();
         self.unheard += device.unheard_frames();
+        self.skipped += device.skipped_frames();
         (self.failure, self.wrong_rate) = (None, None);
         self.fill_with_silence(engine);
     }

@@ -14,6 +14,7 @@ use super::playback::{playback_wake, skew};
 use super::prefill::Prefill;
 use super::recover::{fill, start, start_playback};
 use super::side::Side;
+use super::transfer::Skip;
 use super::{AlsaDevice, Check, NEVER_BEGAN_NS, STUCK_NS};
 use crate::device::{DeviceSpec, Wake};
 use crate::window::process;
@@ -215,7 +216,7 @@ impl AlsaDevice {
         // has played more than was captured since: silence in the place of that brings it in step.
         let behind = ahead.min(0).unsigned_abs() as usize;
         self.playback_failed = side.write_silence(behind) != Ok(behind);
-        self.skip_frames = ahead.max(0) as usize;
+        self.skip = Skip::silent(ahead.max(0) as usize);
         (self.playback_gone, self.playback_late) = (false, false);
         self.playback_progress = (now_ns, 0);
         self.drift.restart(self.facts.rate.0);
@@ -287,7 +288,7 @@ impl AlsaDevice {
             self.playback_progress = (self.now_ns(), 0);
         }
         self.playback_failed = true;
-        self.skip_frames = 0;
+        self.skip = Skip::default();
         let pushed = self.outputs.as_mut().map(|outputs| outputs.failed.push(failed));
         if let Some(Err(PushError::Full(Failed::Restart(side, _) | Failed::Reopen(side)))) = pushed {
             self.playback = Some(side);

@@ -138,7 +138,10 @@ fn outputs_of_a_slower_card_are_never_later_than_the_prefill_and_10_ms() {
             wakes.extend(listen(&mut device, &mut listener, 512));
             latest = latest.max(device.latency().sum());
         }
-        println!("{wakes:?}, {latest} frames late, {} not heard", device.unheard_frames());
+        println!("{wakes:?}, {latest} frames late, {:?}", device.latency());
+        // The sound jumps, and the outputs are neither silent nor started again.
+        assert_eq!((device.unheard_frames(), device.latency().starts), (0, 1));
+        assert!(2 <= device.latency().skips && 2 * 64 <= device.skipped_frames(), "{:?}", device.latency());
         let late = latest.saturating_sub(device.prefill_frames() as u64);
         assert!(late <= 80, "{late} frames late");
         assert!(2 <= wakes.len() && wakes.iter().all(|wake| *wake == Wake::PlaybackXrun), "{wakes:?}");
