@@ -15,7 +15,7 @@ pub mod virtual_device;
 
 pub use crate::host::monotonic;
 pub use alsa::{
-    Abilities, Arrival, Cards, Listed, Listing, NO_PLAYBACK, are_outputs_gone, cards, configuration_fault,
+    Abilities, Attempts, Cards, Listed, Listing, NO_PLAYBACK, are_outputs_gone, cards, configuration_fault,
     default_output, is_outputs_failure, jack_card, keep_cards, list, list_cards, server_default,
 };
 pub use alsa::{SourceNews, SourceNotice};

@@ -38,7 +38,7 @@ mod transfer;
 mod playback;
 mod outputs;
 
-pub use arrival::Arrival;
+pub use arrival::Attempts;
 pub use configuration::configuration_fault;
 pub use jack::jack_card;
 use list::offer_server;

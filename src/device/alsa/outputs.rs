@@ -6,7 +6,7 @@
 //! into another one. A side of a card is not started: the audio thread does that, in step with the inputs. A side of a server
 //! runs already, because its start may wait too.
 
-use super::arrival::Arrival;
+use super::arrival::Attempts;
 use super::name::lasting;
 use super::open::{open_reserved_outputs, prefill_of};
 use super::pcm::{Kind, quiet, state};
@@ -25,15 +25,6 @@ use std::time::{Duration, Instant};
 
 /// Pause between two looks at the ring while the outputs play.
 const RING_PAUSE: Duration = Duration::from_millis(20);
-
-/// Pause before the second attempt to open the outputs; doubled after each one.
-const PAUSE_FIRST: Duration = Duration::from_millis(20);
-
-/// The longest pause between two attempts.
-const PAUSE_MAX: Duration = Duration::from_millis(640);
-
-/// The longest time without an attempt while a sound server is to say that its device is there. An event can be missed.
-const WAIT_MAX: Duration = Duration::from_secs(10);
 
 /// Time that closing the device waits for the thread. A driver or a server may hold it up.
 const END_PATIENCE: Duration = Duration::from_secs(5);
@@ -150,33 +141,17 @@ fn hand_over(side: Ready, ready: &mut Producer<Ready>) {
 
 /// Opens the outputs as soon as they are there, and gives them to the audio thread.
 fn open_when_there(wanted: &Wanted, ready: &mut Producer<Ready>, stopped: &Receiver<()>) {
-    let (mut pause, mut arrival) = (PAUSE_FIRST, None);
+    let mut attempts = Attempts::first(&format!("alsa:-,{}", wanted.pcm));
     loop {
         if let Some(side) = open(wanted) {
-            // A server's side runs already. `arrival` is dropped after this: its program takes up to a second to end, and
+            // A server's side runs already. `attempts` is dropped after this: its program takes up to a second to end, and
             // the side would run dry meanwhile.
             return hand_over(side, ready);
         }
-        if !await_attempt(stopped, pause, arrival.as_mut()) {
+        if !attempts.await_next(stopped, true) {
             return;
         }
-        if pause == PAUSE_MAX && arrival.is_none() {
-            arrival = Arrival::watch(&format!("alsa:-,{}", wanted.pcm));
-        }
-        pause = (2 * pause).min(PAUSE_MAX);
     }
-}
-
-/// Waits until it is time for the next attempt. Returns `false` if there is to be none.
-fn await_attempt(stopped: &Receiver<()>, pause: Duration, mut arrival: Option<&mut Arrival>) -> bool {
-    let mut waited = Duration::ZERO;
-    while stopped.recv_timeout(pause) == Err(RecvTimeoutError::Timeout) {
-        waited += pause;
-        if WAIT_MAX <= waited || arrival.as_mut().is_none_or(|arrival| arrival.may_be_there()) {
-            return true;
-        }
-    }
-    false
 }
 
 /// Opens the outputs and fills them.
