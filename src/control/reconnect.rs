@@ -254,6 +254,7 @@ impl Control {
     /// The device that was found delivers frames.
     pub(super) fn device_back(&mut self) {
         let lost_device = self.lost_device.take();
+        self.outputs_watch.device_delivers();
         let found = lost_device.as_ref().and_then(|it| Some((it.gone_at, it.inputs?)));
         let changes = lost_device.map(|lost_device| lost_device.changes);
         let text = format!("{}: the device is back", self.running.device.name);
