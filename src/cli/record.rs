@@ -420,6 +420,7 @@ fn counters_of_run(control: &Control) -> Value {
         "playback_xruns": published.playback_xruns.load(Relaxed),
         "frames_lost": published.frames_lost.load(Relaxed),
         "frames_unheard": published.frames_unheard.load(Relaxed),
+        "frames_skipped": published.frames_skipped.load(Relaxed),
     }})
 }
 

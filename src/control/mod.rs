@@ -512,6 +512,7 @@ impl Control {
         }
         // After the end of a pass: players are not loaded while a pass is on, and its takes are to play from now on.
         self.update_playback();
+        self.players.keep_up(&self.running.published);
         // After everything that changes the session.
         self.poll_saver();
         self.publish_saved_losses();
