@@ -53,7 +53,7 @@ impl Noted {
     /// The note that the command needs. `transport`: the requests before it.
     fn of(command: &Command, transport: &TransportRequests) -> Option<Noted> {
         Some(match command {
-            Command::Range(range) if valid_range(*range).is_none() => match (transport.loops, transport.punches) {
+            Command::Range(None) => match (transport.loops, transport.punches) {
                 (true, true) => Noted::SwitchedOff("Loop and Punch are"),
                 (true, false) => Noted::SwitchedOff("Loop is"),
                 (false, true) => Noted::SwitchedOff("Punch is"),
@@ -160,8 +160,10 @@ impl App {
                 let end = control.session().end();
                 locate(control, transport, end)
             })?,
+            // An empty range is none that a user asks for. It must not switch Loop and Punch off.
+            Command::Range(Some((from, to))) if to <= from => {}
             Command::Range(range) => self.with_control(|control, transport| {
-                transport.range = valid_range(range);
+                transport.range = range;
                 if transport.loops {
                     control.set_loop(transport.range);
                 }
@@ -396,11 +398,6 @@ fn locked(control: &Control, subject: &str, stop_keys: Option<&str>) -> ControlE
 fn stop_and_key(keys: Option<&str>) -> String {
     let first = keys.unwrap_or("Escape").split_whitespace().next().unwrap_or_default();
     if first.is_empty() { "Stop".to_owned() } else { format!("Stop or {}", first.replace("Escape", "Esc")) }
-}
-
-/// The range, unless it is empty.
-fn valid_range(range: Option<(FramePos, FramePos)>) -> Option<(FramePos, FramePos)> {
-    range.filter(|(from, to)| from < to)
 }
 
 /// Refuses to switch something on that needs a range.

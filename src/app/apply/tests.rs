@@ -1,21 +1,34 @@
 //! Tests of the commands. Thread: test.
 
 use super::*;
+use crate::app::Options;
+use crate::app::settings::{DamagedFile, SettingsStore};
+use crate::control::setup::test_setup;
 use crate::format::TakeFormat;
 use crate::session::tests::recorded;
 use crate::time::SampleRate;
+use std::path::Path;
 use uuid::Uuid;
+
+/// An app with the settings of `folder`, in which nothing is open.
+fn app_in(folder: &Path) -> App {
+    let (store, settings, _) = SettingsStore::load(Some(folder.to_path_buf()), DamagedFile::Leave, Arc::new(|| ()));
+    App::empty(Options::default(), Arc::new(|| ()), (store, settings.into(), None))
+}
+
+/// An app that has a new session of the built-in device open at `folder`.
+fn app_with_session(folder: &Path) -> App {
+    let control = Control::open(test_setup(folder)).unwrap();
+    let mut app = app_in(&folder.with_file_name("config"));
+    app.adopt(Box::new(control));
+    app
+}
 
 /// OK below "The computer may fall asleep" also took away "Test tones, no sound card", which the user had not seen.
 #[test]
 fn ok_in_the_health_line_acknowledges_what_it_shows_and_the_next_caution_follows() {
     let folder = tempfile::tempdir().unwrap();
-    let (store, settings, _) = super::super::settings::SettingsStore::load(
-        Some(folder.path().to_path_buf()),
-        super::super::settings::DamagedFile::Leave,
-        Arc::new(|| ()),
-    );
-    let mut app = App::empty(super::super::Options::default(), Arc::new(|| ()), (store, settings.into(), None));
+    let mut app = app_in(folder.path());
     let headlines = ["Test tones, no sound card.", "The computer may fall asleep.", "The computer may fall asleep."];
     for headline in headlines {
         app.notify_in_line(headline, "reason".to_owned());
@@ -32,16 +45,14 @@ fn ok_in_the_health_line_acknowledges_what_it_shows_and_the_next_caution_follows
 fn a_window_that_zooms_leaves_the_mirror_and_the_overflow_folder_of_a_terminal_as_they_are() {
     let place = tempfile::tempdir().unwrap();
     let at = |name: &str| place.path().join(name);
-    let mut control = Control::open(crate::control::setup::test_setup(&at("song"))).unwrap();
+    let mut control = Control::open(test_setup(&at("song"))).unwrap();
     control.set_mirror(Some(&at("mirror")));
     control.set_overflow(Some(&at("overflow")));
     while !control.companions_are_known() {
         control.poll();
         std::thread::sleep(Duration::from_millis(2));
     }
-    let config = (Some(at("config")), super::super::settings::DamagedFile::Leave);
-    let (store, settings, _) = super::super::settings::SettingsStore::load(config.0, config.1, Arc::new(|| ()));
-    let mut app = App::empty(super::super::Options::default(), Arc::new(|| ()), (store, settings.into(), None));
+    let mut app = app_in(&at("config"));
     app.adopt(Box::new(control));
     let are_used = |app: &App| {
         let OpenState::Open(control) = &app.state else { panic!("it is open") };
@@ -51,6 +62,28 @@ fn a_window_that_zooms_leaves_the_mirror_and_the_overflow_folder_of_a_terminal_a
     assert_eq!(are_used(&app), [true, true]);
     app.apply(Command::Settings(vec![SettingsChange::Mirror(None)]));
     assert_eq!(are_used(&app), [false, true]);
+    app.take_control().unwrap().close();
+}
+
+/// The end of the range was dragged onto its start, or the button was held still in a lane: Loop and Punch went off, and a
+/// punch had no end.
+#[test]
+fn an_empty_range_leaves_the_range_loop_and_punch_as_they_are() {
+    let place = tempfile::tempdir().unwrap();
+    let mut app = app_with_session(&place.path().join("song"));
+    let range = (FramePos(100), FramePos(4_800));
+    for command in [Command::Range(Some(range)), Command::Loop(true), Command::Punch(true)] {
+        app.apply(command);
+    }
+    for (from, to) in [(100, 100), (0, 0), (4_800, 100)] {
+        app.apply(Command::Range(Some((FramePos(from), FramePos(to)))));
+        let transport = &app.transport;
+        assert_eq!((transport.range, transport.loops, transport.punches), (Some(range), true, true));
+        assert!(app.answers.note.is_none());
+    }
+    app.apply(Command::Range(None));
+    assert_eq!((app.transport.range, app.transport.loops, app.transport.punches), (None, false, false));
+    assert!(app.answers.note.as_ref().is_some_and(|note| note.text.starts_with("Loop and Punch are off")));
     app.take_control().unwrap().close();
 }
 
@@ -64,9 +97,7 @@ fn a_locked_recording_names_the_key_that_ends_it() {
 #[test]
 fn a_key_while_the_session_opens_is_answered_and_is_no_event() {
     let folder = tempfile::tempdir().unwrap();
-    let config = (Some(folder.path().to_path_buf()), super::super::settings::DamagedFile::Leave);
-    let (store, settings, _) = super::super::settings::SettingsStore::load(config.0, config.1, Arc::new(|| ()));
-    let mut app = App::empty(super::super::Options::default(), Arc::new(|| ()), (store, settings.into(), None));
+    let mut app = app_in(folder.path());
     app.apply(Command::Record);
     let refusal = app.answers.refusal.as_ref().map(|refusal| refusal.text.as_str());
     assert_eq!((refusal, app.notices.len()), (Some("still opening; press again when it is open"), 0));
