@@ -17,6 +17,7 @@ use crate::session::session_file::{
     KeptVersion, SessionError, is_in_use, kept_versions, open_read_only, restore, unlisted_files,
 };
 use crate::session::{Session, Take, TakeState};
+use crate::shell_word::for_shell;
 use crate::time::SampleRate;
 use crossbeam_channel::{Receiver, Sender, bounded};
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -353,9 +354,9 @@ fn no_device(
     let is_recording = |take: &Take| take.state == TakeState::Recording;
     if session.as_ref().is_some_and(|session| session.takes().iter().any(is_recording)) && !is_in_use(folder) {
         reason.push_str(&format!(
-            "; a recording that was cut off is not recovered yet: choose another device, or: faultless recover {}, before \
-             you switch the machine off",
-            folder.display()
+            "; a recording that was cut off is not recovered yet: before you switch the machine off, choose another \
+             device, or: faultless recover {}",
+            for_shell(folder)
         ));
     }
     let stage = Stage::NoDevice { reason: reason.clone(), instead };
@@ -463,7 +464,8 @@ mod tests {
     #[test]
     fn a_recording_that_was_cut_off_is_not_forgotten_when_its_device_is_gone() {
         let place = tempfile::tempdir().unwrap();
-        let folder = place.path().join("evening");
+        // The default name of a session has blanks.
+        let folder = place.path().join("2026-11-23 14.05");
         let (rate, format) = (SampleRate(48_000), crate::format::TakeFormat::S24);
         let (mut store, mut session) = OpenSession::create(&folder, "evening", rate, format).unwrap();
         let track = session.add_track("In 1", &[0]).unwrap();
@@ -474,8 +476,8 @@ mod tests {
         store.save(&session).unwrap();
         assert!(!reason().contains("cut off"), "another program records: {}", reason());
         drop(store);
-        let advice = format!("choose another device, or: faultless recover {}, before you", folder.display());
-        assert!(reason().contains("cut off is not recovered yet") && reason().contains(&advice), "{}", reason());
+        let advice = format!("choose another device, or: faultless recover '{}'", folder.display());
+        assert!(reason().contains("cut off is not recovered yet") && reason().ends_with(&advice), "{}", reason());
     }
 
     #[test]

@@ -18,6 +18,7 @@ use crate::app::snapshot::Snapshot;
 use crate::control::Severity;
 use crate::limits;
 use crate::lock::lock;
+use crate::shell_word::for_shell;
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded};
 use std::io;
 use std::os::unix::net::UnixStream;
@@ -378,23 +379,4 @@ pub fn continues(folder: &Path, pid: u32) -> String {
         "the window is gone, and the recording continues in process {pid}; to see it: faultless {session}; to end it: \
          faultless stop {session}"
     )
-}
-
-/// A path as a shell reads it.
-fn for_shell(path: &Path) -> String {
-    let text = path.display().to_string();
-    let is_plain = |c: char| c.is_alphanumeric() || "/._-+,:@%".contains(c);
-    if text.chars().all(is_plain) { text } else { format!("'{}'", text.replace('\'', r"'\''")) }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_folder_with_blanks_and_quotes_is_one_word_of_the_shell() {
-        assert_eq!(for_shell(Path::new("/home/a/gig-1.2")), "/home/a/gig-1.2");
-        assert_eq!(for_shell(Path::new("/m/2026-11-23 14.05")), "'/m/2026-11-23 14.05'");
-        assert_eq!(for_shell(Path::new("/it's")), r"'/it'\''s'");
-    }
 }
