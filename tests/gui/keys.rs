@@ -78,6 +78,33 @@ fn a_folder_that_is_not_a_whole_path_and_escape_keep_the_mirror_and_only_an_empt
     assert!(is_shown(&rig, "Type the whole path, from the first /"));
 }
 
+/// The same path was no change for the settings, so the disk that was connected again was not used.
+#[test]
+fn a_mirror_that_was_refused_is_opened_again_when_it_is_named_again() {
+    let mut rig = Rig::new("virtual", 2);
+    let mirror = rig.home.path().join("mirror");
+    std::fs::write(&mirror, "no folder").unwrap();
+    rig.with_settings(|settings| settings.mirror = Some(mirror.clone()));
+    let told = |rig: &mut Rig| rig.snapshot().notices.iter().filter(|notice| notice.text.contains("mirror")).count();
+    rig.until("it is refused", |rig| told(rig) == 1);
+    show_overlay(&mut rig, Overlay::Settings);
+    let field = "Mirror: folder";
+    rig.harness.get_by_label(field).focus();
+    rig.step(2);
+    rig.press(Key::Enter);
+    rig.until("it is refused again", |rig| told(rig) == 2);
+    std::fs::remove_file(&mirror).unwrap();
+    std::fs::create_dir(&mirror).unwrap();
+    replace(&mut rig, field, &mirror.display().to_string());
+    rig.press(Key::Enter);
+    let has_session = |mirror: &std::path::Path| {
+        let folders = std::fs::read_dir(mirror).unwrap().flatten();
+        folders.map(|entry| entry.path().join("session.json")).any(|file| file.exists())
+    };
+    rig.until("it is a mirror", |_| has_session(&mirror));
+    assert_eq!(told(&mut rig), 2);
+}
+
 /// The field scrolled away with the marker while the recording went on, and "r" of "Verse" was a command.
 #[test]
 fn the_field_for_the_name_of_a_marker_stays_while_the_marker_scrolls_away() {
