@@ -2,7 +2,7 @@
 
 use super::rig::Rig;
 use egui::{Key, Modifiers};
-use egui_kittest::kittest::Queryable as _;
+use egui_kittest::kittest::{NodeT as _, Queryable as _};
 use faultless::app::command::Command;
 use faultless::time::FramePos;
 use faultless::ui::bottom_panel::Tab;
@@ -103,6 +103,29 @@ fn a_mirror_that_was_refused_is_opened_again_when_it_is_named_again() {
     };
     rig.until("it is a mirror", |_| has_session(&mirror));
     assert_eq!(told(&mut rig), 2);
+}
+
+/// "~/Music" became a folder "~" below the working folder of the recorder, and an empty text the folder itself.
+#[test]
+fn an_export_goes_to_a_whole_path_or_below_the_home_folder_and_nowhere_else() {
+    let mut rig = Rig::new("virtual", 2);
+    rig.click("Record");
+    rig.record_for(0.3);
+    rig.stop();
+    let bottom = &mut rig.harness.state_mut().shell().bottom;
+    (bottom.open, bottom.tab) = (true, Tab::Export);
+    rig.step(3);
+    let (field, reason) = ("Export folder", "Type the whole path, from the first /");
+    let is_enabled = |rig: &Rig| !rig.harness.get_by_label("Export now").accesskit_node().is_disabled();
+    assert!(is_enabled(&rig) && !is_shown(&rig, reason));
+    for text in ["mixes", " ", "./mixes"] {
+        replace(&mut rig, field, text);
+        assert!(!is_enabled(&rig) && is_shown(&rig, reason), "{text}");
+    }
+    let to = rig.home.path().join("mixes");
+    replace(&mut rig, field, &to.display().to_string());
+    rig.click("Export now");
+    rig.until("it is exported", |_| to.join("01 In 1.wav").exists());
 }
 
 /// The field scrolled away with the marker while the recording went on, and "r" of "Verse" was a command.
