@@ -88,6 +88,7 @@ impl App {
             Command::Record
             | Command::Play
             | Command::PlayOrStop
+            | Command::Save
             | Command::Locate(_)
             | Command::ToStart
             | Command::ToEnd => self.is_recording() || matches!(self.state, OpenState::Empty(Stage::Opening)),
@@ -192,7 +193,7 @@ impl App {
             })?,
             Command::Undo => self.with_control(|control, _| control.undo())?,
             Command::Redo => self.with_control(|control, _| control.redo())?,
-            Command::Save => self.save(),
+            Command::Save => self.save()?,
             Command::NewSession => {
                 self.refuse_while_recording("new session")?;
                 self.open(None);
@@ -211,7 +212,7 @@ impl App {
             Command::Settings(changes) => self.apply_settings(changes),
             Command::Notice(severity, text) => self.notify(severity, text),
             Command::Refusal(text) => return Err(ControlError::State(text)),
-            Command::Export(request) => self.export(*request),
+            Command::Export(request) => self.export(*request)?,
             Command::CancelExport => self.jobs.cancel_export(),
             Command::Doctor => match &self.state {
                 OpenState::Open(control) => {
@@ -228,11 +229,20 @@ impl App {
         Ok(())
     }
 
-    fn export(&mut self, request: ExportRequest) {
-        if let OpenState::Open(control) = &mut self.state {
-            let session = control.shared();
-            self.jobs.export(request, control.folder().to_path_buf(), session);
+    /// Exports the session that the window shows. An export needs no device.
+    fn export(&mut self, request: ExportRequest) -> Result<(), ControlError> {
+        if self.jobs.is_exporting() {
+            return Err(ControlError::State("export: one is running; wait for its end, or cancel it".to_owned()));
         }
+        let (folder, session) = match &mut self.state {
+            OpenState::Open(control) => (control.folder().to_path_buf(), control.shared()),
+            OpenState::Empty(Stage::NoDevice { .. }) if !self.session_info.folder.as_os_str().is_empty() => {
+                (self.session_info.folder.clone(), Arc::clone(&self.session_info.session))
+            }
+            OpenState::Empty(stage) => return Err(nothing_open(stage)),
+        };
+        self.jobs.export(request, folder, session);
+        Ok(())
     }
 
     fn stress(&mut self, request: StressRequest) {
@@ -300,10 +310,14 @@ impl App {
         })
     }
 
-    fn save(&mut self) {
-        if let OpenState::Open(control) = &mut self.state {
-            control.save_now();
-            self.save_to_announce = Some(control.revision());
+    fn save(&mut self) -> Result<(), ControlError> {
+        match &mut self.state {
+            OpenState::Open(control) => {
+                control.save_now();
+                self.save_to_announce = Some(control.revision());
+                Ok(())
+            }
+            OpenState::Empty(stage) => Err(nothing_open(stage)),
         }
     }
 

@@ -5,6 +5,7 @@ use crate::app::Options;
 use crate::app::settings::{DamagedFile, SettingsStore};
 use crate::control::setup::test_setup;
 use crate::format::TakeFormat;
+use crate::session::session_file::open_read_only;
 use crate::session::tests::recorded;
 use crate::time::SampleRate;
 use std::path::Path;
@@ -85,6 +86,52 @@ fn an_empty_range_leaves_the_range_loop_and_punch_as_they_are() {
     assert_eq!((app.transport.range, app.transport.loops, app.transport.punches), (None, false, false));
     assert!(app.answers.note.as_ref().is_some_and(|note| note.text.starts_with("Loop and Punch are off")));
     app.take_control().unwrap().close();
+}
+
+/// The button "Export 24 files" did nothing while the sound card was not there, and so did Save.
+#[test]
+fn a_session_without_a_device_is_exported_and_what_cannot_be_done_is_answered() {
+    let place = tempfile::tempdir().unwrap();
+    let mut app = app_with_session(&place.path().join("song"));
+    let session = {
+        let OpenState::Open(control) = &mut app.state else { panic!("it is open") };
+        control.make_tracks(2).unwrap();
+        control.record(Frames(4_800)).unwrap();
+        while control.take_report().is_none() {
+            control.poll();
+            std::thread::sleep(Duration::from_millis(2));
+        }
+        control.shared()
+    };
+    app.take_control().unwrap().close();
+    let folder = place.path().join("song");
+    (app.session_info.folder, app.session_info.session) = (folder.clone(), open_read_only(&folder).unwrap().into());
+    assert_eq!(app.session_info.session.takes().len(), session.takes().len());
+    app.state = OpenState::Empty(Stage::NoDevice { reason: "it is not there".to_owned(), instead: None });
+    let request = ExportRequest {
+        to: place.path().join("out"),
+        tracks: None,
+        range: None,
+        format: None,
+        mix: false,
+        replace: false,
+    };
+    let export = || Command::Export(Box::new(request.clone()));
+    app.apply(export());
+    assert!(app.answers.refusal.is_none() && app.jobs.is_exporting());
+    while app.jobs.is_exporting() {
+        app.poll();
+        std::thread::sleep(Duration::from_millis(2));
+    }
+    let ended = app.jobs.export_view().ended;
+    assert!(matches!(&ended, Some(Ok(files)) if files.len() == 2), "{ended:?}");
+    let refusal = |app: &mut App, command: Command| {
+        app.apply(command);
+        app.answers.refusal.clone().map(|refusal| refusal.text)
+    };
+    assert!(refusal(&mut app, Command::Save).is_some_and(|text| text.starts_with("no session and no device is open")));
+    app.state = OpenState::Empty(Stage::Opening);
+    assert!(refusal(&mut app, export()).is_some_and(|text| text.starts_with("still opening")));
 }
 
 #[test]
