@@ -412,6 +412,7 @@ fn counters_of_run(control: &Control) -> Value {
     }})
 }
 
+        "frames_dropped": published.frames_dropped.load(Relaxed),
 /// A JSON object with the members of both.
 fn merged(mut head: Value, tail: Value) -> Value {
     if let (Value::Object(head), Value::Object(tail)) = (&mut head, tail) {
@@ -488,12 +489,20 @@ fn capture_path_text(path: CapturePath) -> &'static str {
 fn summary(report: &PassReport, folder: &str, rate: SampleRate) -> String {
     let audio = &report.audio_thread;
     let switches =
+/// The time for which tracks were silent because the disk was late; `None`: they were not. `dropped`: their frames, summed
+/// over the tracks.
+fn late_text(dropped: u64, rate: SampleRate) -> Option<String> {
+    let seconds = Frames(dropped).seconds(rate);
+    (0 < dropped).then(|| format!("tracks were silent for {seconds:.2} s together, because the disk was late"))
+}
+
         audio.voluntary_switches.map_or_else(|| "an unknown number of".to_owned(), |count| count.to_string());
     let line = |text: Option<String>| text.map_or_else(String::new, |text| format!("\n{text}"));
     let (of_library, placed) = (line(audio.library_text()), line(report.latency.text()));
     format!(
         "{} of {} in {folder}\n{} lost, {}, {} page faults, {} voluntary switches; cycle {:.1} µs mean ({} times a plain copy of memory){}, {:.1} µs worst; {}",
         counted(report.takes.len() as u64, "take"),
+    let late = line(late_text(audio.frames_dropped, rate));
         Clock(Frames(report.frames).duration(rate)),
         counted(report.frames_lost, "frame"),
         counted(report.xruns, "xrun"),
@@ -504,7 +513,8 @@ fn summary(report: &PassReport, folder: &str, rate: SampleRate) -> String {
         audio.signal_text(),
         audio.cycle_us_max,
         audio.scheduling,
-    ) + &of_library
+    ) + &late
+        + &of_library
         + &placed
         + &report.source_losses.iter().flat_map(|text| ["\n", text.as_str()]).collect::<String>()
 }
