@@ -44,6 +44,9 @@ use std::process::ExitCode;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 
+/// The part of a second of silence from which a playback has failed, though some of it was heard.
+const SILENT_PER_SECOND: u64 = 2;
+
 /// The reason why a mode failed, in one line.
 pub struct Failure(pub String);
 
