@@ -822,6 +822,21 @@ fn a_window_that_is_closed_beside_a_terminal_lets_the_recording_of_the_terminal_
     world.whole(24_000);
 }
 
+/// The window of a recorder whose disk hung could not be closed.
+#[test]
+fn a_window_that_closes_can_leave_before_everything_is_saved() {
+    let world = World::new();
+    let engine = world.engine();
+    let window = world.window();
+    record(&window);
+    window.shutdown();
+    window.leave();
+    assert!(window.has_left());
+    assert_eq!(window.phase(), Phase::Closed);
+    assert_eq!(engine.wait(PATIENCE).code, Some(0), "it saves without the window");
+    world.whole(24_000);
+}
+
 #[test]
 fn stopping_what_does_not_record_is_refused_in_one_line() {
     let world = World::new();
