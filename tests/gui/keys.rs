@@ -215,3 +215,4 @@ fn the_sheet_of_keys_says_that_a_key_is_taken_and_waits_no_longer_than_it_is_ope
     rig.press(Key::F9);
     assert_eq!(rig.session().markers().len(), 1, "the key has its new action");
 }
+    assert!(!is_shown(&rig, "means \u{201c}") && is_shown(&rig, "Click a line and press other keys"));
