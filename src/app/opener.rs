@@ -78,6 +78,16 @@ pub(super) struct Failed {
     pub(super) recovered: Vec<Notice>,
 }
 
+impl Failed {
+    /// Adds a sentence to the reason.
+    fn add(&mut self, text: &str) {
+        self.reason.push_str(text);
+        if let Stage::NoDevice { reason, .. } | Stage::NoSession { reason, .. } = &mut self.stage {
+            reason.push_str(text);
+        }
+    }
+}
+
 /// Results that may wait for control. A task whose result finds no place waits on its own thread, so none is lost.
 const EVENTS_MAX: usize = 8;
 
@@ -237,17 +247,26 @@ fn open(request: &OpenRequest) -> Result<Opened, Box<Failed>> {
     // Asked here, because the disk of the folder may hang.
     let is_missing = |folder: &&PathBuf| !folder.exists();
     let lost = request.folder.as_ref().filter(|folder| request.may_be_missing && is_missing(folder));
-    let (folder, is_new) = match request.folder.as_ref().filter(|_| lost.is_none()) {
+    let chosen = match request.folder.as_ref().filter(|_| lost.is_none()) {
         // A folder that the command line names and that is not there is the place of a new session.
-        Some(folder) => (folder.clone(), request.may_begin && is_missing(&folder)),
-        None => (new_session()?, true),
+        Some(folder) => Ok((folder.clone(), request.may_begin && is_missing(&folder))),
+        None => new_session().map(|folder| (folder, true)),
     };
-    let mut opened = open_at(request, &folder, is_new)?;
-    opened.notes.extend(lost.map(|folder| {
-        let folder = folder.display();
-        format!("{folder}: the last session is not there; this is a new one. Connect its disk and open it")
-    }));
-    Ok(opened)
+    let opened = chosen.and_then(|(folder, is_new)| open_at(request, &folder, is_new));
+    let Some(lost) = lost.map(|folder| folder.display()) else { return opened };
+    match opened {
+        Ok(mut opened) => {
+            let note =
+                format!("{lost}: the last session is not there; this is a new one. Connect its disk and open it");
+            opened.notes.push(note);
+            Ok(opened)
+        }
+        // The next attempt opens the place of the new session, and does not look for the last one.
+        Err(mut failed) => {
+            failed.add(&format!("; {lost}: the last session is not there: connect its disk and open it"));
+            Err(failed)
+        }
+    }
 }
 
 fn open_at(request: &OpenRequest, folder: &Path, is_new: bool) -> Result<Opened, Box<Failed>> {
@@ -458,6 +477,17 @@ mod tests {
         let wanted = format!("{}: the last session is not there; this is a new one", gone.display());
         assert!(opened.is_new && opened.notes.iter().any(|note| note.starts_with(&wanted)), "{:?}", opened.notes);
         opened.control.close();
+    }
+
+    /// Its disk was not mounted, and the device was missing too. The next device began a new session without a word.
+    #[test]
+    fn a_last_session_that_is_not_there_is_named_also_if_no_device_can_be_opened() {
+        let place = tempfile::tempdir().unwrap();
+        let gone = place.path().join("evening");
+        let failed = open(&request(&gone, "alsa:no-such-card")).err().unwrap();
+        let wanted = format!("{}: the last session is not there: connect its disk", gone.display());
+        assert!(failed.is_new && failed.reason.contains(&wanted), "{}", failed.reason);
+        assert!(matches!(&failed.stage, Stage::NoDevice { reason, .. } if *reason == failed.reason));
     }
 
     /// The window said that the recording is recovered, and the sound was gone after the machine was switched off.
