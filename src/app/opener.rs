@@ -91,6 +91,9 @@ impl Failed {
 /// Results that may wait for control. A task whose result finds no place waits on its own thread, so none is lost.
 const EVENTS_MAX: usize = 8;
 
+/// The reason of a task that panicked.
+const PANICKED: &str = "an error in the program, which the terminal shows";
+
 /// The kinds of tasks. At most one listing runs at a time, and at most one of the others.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Task {
@@ -113,7 +116,15 @@ impl Task {
 
     /// The result of a task that failed for `reason`.
     fn failed(self, reason: &str) -> OpenerEvent {
-        let reason = format!("{} thread: {reason}", self.name());
+        let reason = match self {
+            Task::Open => format!("the session is not open: {reason}; open it again, or start Faultless again"),
+            Task::Close => format!(
+                "the session was not closed in order: {reason}; start Faultless again before you switch the machine off, so \
+                 that sound that is in memory is recovered"
+            ),
+            Task::Restore => format!("the version is not restored: {reason}; try again, or start Faultless again"),
+            Task::List => reason.to_owned(),
+        };
         match self {
             Task::Open => {
                 let stage = Stage::NoDevice { reason: reason.clone(), instead: None };
@@ -228,12 +239,12 @@ impl Opener {
         let (sender, wake) = (self.sender.clone(), Arc::clone(&self.wake));
         let work = move || {
             // A task that panics ends too. Otherwise the app would wait for it and could not be closed.
-            let event = catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|_| task.failed("it failed"));
+            let event = catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|_| task.failed(PANICKED));
             sender.send((task, event)).ok();
             wake();
         };
         if let Err(error) = std::thread::Builder::new().name(task.name().to_owned()).spawn(work) {
-            self.not_started.push((task, task.failed(&format!("cannot be started: {error}"))));
+            self.not_started.push((task, task.failed(&format!("the system gives no thread: {error}"))));
             (self.wake)();
         }
     }
@@ -433,13 +444,25 @@ mod tests {
         opener.spawn(Task::Close, || std::panic::resume_unwind(Box::new("as intended")));
         assert!(opener.is_busy());
         assert!(
-            matches!(&next(&mut opener), OpenerEvent::Closed(notices, Some(_)) if notices[0].text.contains("it failed"))
+            matches!(&next(&mut opener), OpenerEvent::Closed(notices, Some(_)) if notices[0].text.contains(PANICKED))
         );
         assert!(!opener.is_busy());
         // As after a thread that the system refused.
         opener.is_listing = true;
-        opener.not_started.push((Task::List, Task::List.failed("cannot be started")));
+        opener.not_started.push((Task::List, Task::List.failed("the system gives no thread")));
         assert!(matches!(next(&mut opener), OpenerEvent::Listed(_)) && !opener.is_busy() && !opener.is_listing);
+    }
+
+    /// The health line said "opener thread: it failed".
+    #[test]
+    fn a_task_that_failed_is_told_of_by_its_effect_and_by_what_to_do() {
+        let OpenerEvent::Failed(failed) = Task::Open.failed(PANICKED) else { panic!("it is a failure") };
+        assert!(failed.reason.starts_with("the session is not open: ") && failed.reason.contains("open it again"));
+        assert!(matches!(&failed.stage, Stage::NoDevice { reason, .. } if *reason == failed.reason));
+        let OpenerEvent::Closed(_, Some(reason)) = Task::Close.failed(PANICKED) else { panic!("it is closed") };
+        assert!(reason.contains("was not closed in order") && reason.contains("start Faultless again"), "{reason}");
+        let OpenerEvent::Restored(Err(reason)) = Task::Restore.failed(PANICKED) else { panic!("it is a failure") };
+        assert!(reason.starts_with("the version is not restored: ") && !reason.contains("thread:"), "{reason}");
     }
 
     /// The window had no device and could not record, where the command line took another one.
