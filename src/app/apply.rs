@@ -290,7 +290,7 @@ impl App {
         self.with_control(|control, transport| {
             if transport.loops {
                 // A pass runs on without end. Playback beside it must not jump back.
-                let text = "record: Loop is on, and a loop cannot be recorded yet; switch Loop off (L) first";
+                let text = "record: Loop is on, and a loop cannot be recorded yet; switch Loop off first";
                 return Err(ControlError::State(text.to_owned()));
             }
             transport.replays = false;

@@ -193,6 +193,16 @@ fn the_key_that_stop_has_ends_a_recording_and_no_other_one() {
     rig.harness.key_up(Key::F9);
     rig.until("F9, held, ended it", |rig| !rig.is_recording());
 }
+/// The timeline said "Press Record (): ...".
+#[test]
+fn the_invitation_to_record_names_no_key_where_record_has_none() {
+    let mut rig = Rig::new("virtual", 2);
+    assert!(is_shown(&rig, "Press Record (R): every armed input"));
+    rig.with_settings(|settings| settings.keys = [("Record".to_owned(), String::new())].into());
+    rig.step(2);
+    assert!(is_shown(&rig, "Press Record: every armed input"));
+}
+
 
 /// The action of the key was taken out of the input, so that the sheet never saw it.
 #[test]
