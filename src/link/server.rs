@@ -225,7 +225,7 @@ impl Shared {
         if CLIENTS_MAX <= clients.len() {
             drop(clients);
             // It may be gone already.
-            refuse(stream, "the recorder has no place for another connection; close a window").ok();
+            refuse(stream, "the recorder takes no further connection; close a window, then try again").ok();
             return;
         }
         let Ok(client) = Client::new(&stream).map(Arc::new) else { return };
@@ -313,7 +313,9 @@ impl Shared {
                     let before = self.windows.fetch_add(1, SeqCst);
                     client.is_window.store(true, SeqCst);
                     if WINDOWS_MAX <= before {
-                        client.refuse("four windows are attached already; close one");
+                        client.refuse(
+                            "four windows show the recorder already; close one of them, then start this one again",
+                        );
                         return Ok(Departure::Said);
                     }
                     self.had_window.store(true, SeqCst);

@@ -125,7 +125,10 @@ fn invitation(ui: &Ui, lanes: Rect, context: &PanelContext<'_>) {
             ("The session cannot be opened", "Events has the reason, and earlier versions to restore".to_owned())
         }
         Stage::NoDevice { .. } => ("No device", "Click the device above to choose another".to_owned()),
-        Stage::Failed { .. } => ("The recorder has ended", "Close the window and start again".to_owned()),
+        // The health line says more: the recorder may have ended, or this window is not attached to it.
+        Stage::Failed { .. } => {
+            (context.snapshot.health.head.trim_end_matches('.'), "Close the window and start again".to_owned())
+        }
         _ if context.snapshot.session.takes().iter().any(|take| !take.trashed) => {
             ("No regions here", context.tip("The takes are in Takes", Action::Takes))
         }
