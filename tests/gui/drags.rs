@@ -241,8 +241,7 @@ fn until_waves_fill(rig: &mut Rig, lane: Rect, wanted: Rangef, empty: Rangef) {
 fn the_waveform_of_a_region_is_drawn_again_while_it_is_trimmed_and_moved() {
     let mut rig = recorded();
     if let Err(reason) = rig.harness.render() {
-        println!("SKIPPED pictures of waveforms: {reason}");
-        return;
+        return skip("pictures of waveforms", &reason);
     }
     let rect = shown(&rig);
     let edge = pos2(rect.right() - 1.0, rect.center().y);

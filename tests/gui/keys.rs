@@ -1,6 +1,6 @@
 //! Tests of where keys and typed texts go: to fields, sheets, commands, and the long press of Stop. Thread: test.
 
-use super::rig::Rig;
+use super::rig::{Rig, skip};
 use egui::{Key, Modifiers};
 use egui_kittest::kittest::{NodeT as _, Queryable as _};
 use faultless::app::command::Command;
@@ -30,8 +30,7 @@ fn show_overlay(rig: &mut Rig, overlay: Overlay) {
 #[test]
 fn a_field_for_a_folder_that_left_the_screen_with_its_panel_takes_no_keys() {
     if faultless::ui::dialog::has_chooser() {
-        println!("skipped: this desktop has a dialog for folders");
-        return;
+        return skip("the keys of a field for a folder", "this desktop has a dialog for folders");
     }
     let mut rig = Rig::new("virtual", 2);
     let bottom = &mut rig.harness.state_mut().shell().bottom;
@@ -193,6 +192,7 @@ fn the_key_that_stop_has_ends_a_recording_and_no_other_one() {
     rig.harness.key_up(Key::F9);
     rig.until("F9, held, ended it", |rig| !rig.is_recording());
 }
+
 /// The timeline said "Press Record (): ...".
 #[test]
 fn the_invitation_to_record_names_no_key_where_record_has_none() {
@@ -202,7 +202,6 @@ fn the_invitation_to_record_names_no_key_where_record_has_none() {
     rig.step(2);
     assert!(is_shown(&rig, "Press Record: every armed input"));
 }
-
 
 /// The action of the key was taken out of the input, so that the sheet never saw it.
 #[test]
@@ -216,6 +215,7 @@ fn the_sheet_of_keys_says_that_a_key_is_taken_and_waits_no_longer_than_it_is_ope
     assert!(is_shown(&rig, "Enter means \u{201c}Name the selected track\u{201d} already"));
     rig.press(Key::F9);
     assert_eq!(rig.settings().keys.get("Marker").map(String::as_str), Some("F9"));
+    assert!(!is_shown(&rig, "means \u{201c}") && is_shown(&rig, "Click a line and press other keys"));
     rig.click("Keys of Drop a marker");
     for overlay in [Overlay::Nothing, Overlay::Keys] {
         show_overlay(&mut rig, overlay);
@@ -225,4 +225,3 @@ fn the_sheet_of_keys_says_that_a_key_is_taken_and_waits_no_longer_than_it_is_ope
     rig.press(Key::F9);
     assert_eq!(rig.session().markers().len(), 1, "the key has its new action");
 }
-    assert!(!is_shown(&rig, "means \u{201c}") && is_shown(&rig, "Click a line and press other keys"));
