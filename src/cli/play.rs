@@ -3,7 +3,7 @@
 use super::args::PlayArgs;
 use super::record::show_notices;
 use super::status::StatusLine;
-use super::{Failure, choose, end_on_signals, is_set, output, print, print_stderr, unfinished_pass};
+use super::{Failure, SILENT_PER_SECOND, choose, end_on_signals, is_set, output, print, print_stderr, unfinished_pass};
 use crate::butler::capabilities::CapturePath;
 use crate::control::report::{AudioReport, Reading};
 use crate::control::setup::Side;
@@ -23,9 +23,6 @@ const WINDOWS_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// Longest wait for the last frames to leave the device.
 const OUTPUT_DELAY_MAX: Duration = Duration::from_secs(1);
-
-/// Part of a second of silent outputs from which a playback has failed, though some of it was heard.
-const SILENT_PER_SECOND: u64 = 2;
 
 /// Plays until the end or until a signal.
 pub fn run(args: &PlayArgs) -> Result<(), Failure> {

@@ -2,7 +2,10 @@
 
 use super::args::RecordArgs;
 use super::status::StatusLine;
-use super::{Failure, choose, end_on_signals, folder_above_check, is_set, output, print, print_stderr, printable};
+use super::{
+    Failure, SILENT_PER_SECOND, choose, end_on_signals, folder_above_check, is_set, output, print, print_stderr,
+    printable,
+};
 use crate::app::settings::{store_offset, stored_offset};
 use crate::app::terminal::TerminalApp;
 use crate::butler::capabilities::CapturePath;
@@ -165,7 +168,7 @@ fn judge_sound(args: &RecordArgs, report: &PassReport, device: &str, rate: Sampl
     }
     let without_sound = report.frames_without_sound;
     let silent = report.audio_thread.frames_unheard - without_sound;
-    if args.play_along && u64::from(rate.0) <= 2 * silent {
+    if args.play_along && u64::from(rate.0) <= silent.saturating_mul(SILENT_PER_SECOND) {
         let silent = Clock(Frames(silent).duration(rate));
         return Err(Failure(format!("{device}: the takes are complete, but the outputs were silent for {silent}")));
     }
@@ -421,6 +424,7 @@ fn counters_of_run(control: &Control) -> Value {
         "frames_lost": published.frames_lost.load(Relaxed),
         "frames_unheard": published.frames_unheard.load(Relaxed),
         "frames_skipped": published.frames_skipped.load(Relaxed),
+        "frames_dropped": published.frames_dropped.load(Relaxed),
     }})
 }
 
@@ -497,12 +501,20 @@ fn capture_path_text(path: CapturePath) -> &'static str {
     }
 }
 
+/// The time for which tracks were silent because the disk was late; `None`: they were not. `dropped`: their frames, summed
+/// over the tracks.
+fn late_text(dropped: u64, rate: SampleRate) -> Option<String> {
+    let seconds = Frames(dropped).seconds(rate);
+    (0 < dropped).then(|| format!("tracks were silent for {seconds:.2} s together, because the disk was late"))
+}
+
 fn summary(report: &PassReport, folder: &str, rate: SampleRate) -> String {
     let audio = &report.audio_thread;
     let switches =
         audio.voluntary_switches.map_or_else(|| "an unknown number of".to_owned(), |count| count.to_string());
     let line = |text: Option<String>| text.map_or_else(String::new, |text| format!("\n{text}"));
     let (of_library, placed) = (line(audio.library_text()), line(report.latency.text()));
+    let late = line(late_text(audio.frames_dropped, rate));
     format!(
         "{} of {} in {folder}\n{} lost, {}, {} page faults, {} voluntary switches; cycle {:.1} µs mean ({} times a plain copy of memory){}, {:.1} µs worst; {}",
         counted(report.takes.len() as u64, "take"),
@@ -516,7 +528,8 @@ fn summary(report: &PassReport, folder: &str, rate: SampleRate) -> String {
         audio.signal_text(),
         audio.cycle_us_max,
         audio.scheduling,
-    ) + &of_library
+    ) + &late
+        + &of_library
         + &placed
         + &report.source_losses.iter().flat_map(|text| ["\n", text.as_str()]).collect::<String>()
 }

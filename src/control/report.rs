@@ -73,7 +73,6 @@ pub struct AudioReport {
     /// adds those for which a track had no sound.
     pub frames_unheard: u64,
     /// Frames of tracks that had no playback window in time, summed over tracks.
-    #[serde(skip)]
     pub frames_dropped: u64,
 }
 

@@ -252,7 +252,7 @@ fn disk(input: &HealthInput<'_>, make: &MakeHealth<'_>) -> Option<Health> {
     }
     let folder = input.continues_in?;
     let left = input.disk_space.map_or_else(String::new, |space| format!(", room for {}", time_left(space.seconds)));
-    let advice = format!("The session's own disk is full. Nothing is lost{left}");
+    let advice = format!("The session's own disk refuses the takes. Nothing is lost{left}");
     Some(make(Severity::Caution, &format!("Recording continues in {}.", folder.display()), &advice, None))
 }
 
