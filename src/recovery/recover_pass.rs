@@ -64,6 +64,13 @@ pub(super) struct PassOutcome {
     pub(super) all_on_disk: bool,
 }
 
+impl PassOutcome {
+    /// The start of the pass on the timeline, for one of its takes.
+    pub(super) fn begin_for(&self, take: &Take) -> FramePos {
+        self.began.unwrap_or(FramePos(take.start.0.saturating_sub(take.offset.0)))
+    }
+}
+
 impl PassRecovery<'_> {
     /// Recovers a pass. `None`: none of its takes could be opened. The error says why the pass was left as it is.
     pub(super) fn pass(&mut self, pass: u32) -> Result<Option<RecoveredPass>, String> {
@@ -122,10 +129,14 @@ impl PassRecovery<'_> {
             copied.map_err(|error| messages::not_recovered(self.store.path(), cut, &error))?;
         }
         let absent = self.list_known_losses(&cut_takes, &outcome)?;
+        // All files of the session before the first one of the mirror. The header that a recovery writes vouches for nothing:
+        // beside a replica that is finished, a file of the session that is not would keep its shorter claim.
         for cut in &mut cut_takes {
-            let began = outcome.began.unwrap_or(FramePos(cut.take.start.0.saturating_sub(cut.take.offset.0)));
-            let finished = cut.finish(outcome.frames, began, self.hook);
+            let finished = cut.finish(&outcome, self.hook);
             finished.map_err(|error| messages::not_recovered(self.store.path(), cut, &error))?;
+        }
+        for cut in &mut cut_takes {
+            cut.finish_replica(&outcome, self.hook);
         }
         let missing = self.save(&cut_takes, &outcome)?;
         self.save_mirror(&cut_takes);
@@ -426,10 +437,9 @@ impl CutTake {
         self.exchange_sound(pass_frames, hook)
     }
 
-    /// Sets length and header of the file and of its replica in the mirror.
-    fn finish(&mut self, pass_frames: Frames, began: FramePos, hook: StepHook<'_>) -> io::Result<()> {
-        let frames = self.frames(pass_frames);
-        self.finish_replica(pass_frames, began, hook);
+    /// Sets length and header of the file.
+    fn finish(&mut self, outcome: &PassOutcome, hook: StepHook<'_>) -> io::Result<()> {
+        let (frames, began) = (self.frames(outcome.frames), outcome.begin_for(&self.take));
         // A mirror that is opened as a session has the whole pass in its first file, although its list has the files in which
         // the session's own takes continued. While these are out of reach, what the header claims is not cut off.
         let kept = if self.next_is_away { frames.max(self.wav.claimed) } else { frames };
@@ -517,8 +527,7 @@ fn last_sound(cut_takes: &[CutTake]) -> Result<u64, String> {
 fn mark_recovered(session: &mut Session, cut: &CutTake, outcome: &PassOutcome) -> Result<(), EditError> {
     let take = &cut.take;
     let frames = cut.frames(outcome.frames);
-    let began = outcome.began.unwrap_or(FramePos(take.start.0.saturating_sub(take.offset.0)));
-    session.set_take_start(take.id, began)?;
+    session.set_take_start(take.id, outcome.begin_for(take))?;
     // The accounts are known only if the pass ended regularly and its disk then failed. Keep them.
     session.finish_take(take.id, frames, TakeState::Recovered, take.accounts.clone())?;
     if frames == Frames(0) || take.trashed {

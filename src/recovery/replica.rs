@@ -3,7 +3,7 @@
 
 use super::evidence::FoundSpool;
 use super::fill_holes::FillError;
-use super::recover_pass::PassRecovery;
+use super::recover_pass::{PassOutcome, PassRecovery};
 use super::take_wav::TakeWav;
 use super::{CutTake, StepHook, messages};
 use crate::host::disk;
@@ -123,7 +123,8 @@ impl CutTake {
     }
 
     /// Sets length and header of the replica.
-    pub(super) fn finish_replica(&mut self, pass_frames: Frames, began: FramePos, hook: StepHook<'_>) {
+    pub(super) fn finish_replica(&mut self, outcome: &PassOutcome, hook: StepHook<'_>) {
+        let (pass_frames, began) = (outcome.frames, outcome.begin_for(&self.take));
         let without_memory = self.spool.is_none();
         if let Some(replica) = self.mirror.as_mut().filter(|replica| replica.trouble.is_none()) {
             // Its sound may be true, although nothing says how much of it: another recovery of it has seen the memory.

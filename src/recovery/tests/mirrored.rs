@@ -43,12 +43,12 @@ impl Scene {
     }
 
     /// The file of a take in the mirror.
-    fn replica(&self, mirror: &Path, index: usize) -> PathBuf {
+    pub(super) fn replica(&self, mirror: &Path, index: usize) -> PathBuf {
         mirror.join("audio").join(self.plans[index].path.file_name().unwrap())
     }
 
     /// Gives the replica of a take `frames` frames, all of which its header claims, with this remark in its header.
-    fn write_replica(&self, mirror: &Path, index: usize, frames: u64, remark: &str) {
+    pub(super) fn write_replica(&self, mirror: &Path, index: usize, frames: u64, remark: &str) {
         let plan = &self.plans[index];
         let mut header = Header { data_bytes: frames * BYTES, ..plan.header.clone() };
         header.bext.coding_history = format!("A=PCM,T=Faultless; {remark}");
@@ -60,7 +60,7 @@ impl Scene {
 }
 
 /// Takes that were cut off and whose memory is gone. The mirror claims twice as much as the session.
-fn ahead(remark: &str) -> (Scene, PathBuf) {
+pub(super) fn ahead(remark: &str) -> (Scene, PathBuf) {
     let cut = Cut { committed: 2, claimed: 2 * WINDOW };
     let (scene, mirror) = Scene::mirrored(&[cut, cut], 4 * WINDOW + 50);
     for index in 0..2 {
