@@ -43,7 +43,8 @@ impl PassRecovery<'_> {
     pub(super) fn replica_of(&mut self, spool: Option<&FoundSpool>, first: &Take) -> Option<Replica> {
         let path = match spool {
             Some(spool) => spool.identity.mirror.clone()?,
-            None => Path::new(first.spool.as_ref()?.mirror.as_ref()?).join(first.path()),
+            // The mirror has the name in `audio`, wherever the session's own file is.
+            None => Path::new(first.spool.as_ref()?.mirror.as_ref()?).join(&first.file),
         };
         let folder = path.parent()?.parent()?.to_owned();
         match TakeWav::open_mirror(&path, self.session, first) {

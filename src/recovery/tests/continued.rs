@@ -114,6 +114,43 @@ fn scene_without_memory(claimed: u64) -> (Scene, PathBuf) {
     (scene, overflow)
 }
 
+/// A mirror whose header claims `frames` frames of the whole pass, and which the session and the copy in the overflow folder name.
+fn add_mirror(scene: &Scene, overflow: &Path, frames: u64) -> PathBuf {
+    let mirror = scene.folder.path().join("mirror");
+    let (_, session) = OpenSession::open(&scene.root()).unwrap();
+    drop(OpenSession::open_on_other_disk(&mirror, &session).unwrap());
+    scene.write_replica(&mirror, 0, frames, "being recorded");
+    for folder in [&scene.root(), overflow] {
+        scene.name_memory_in(folder, Some(&mirror));
+    }
+    mirror
+}
+
+/// The take goes from the session's file into the one in the overflow folder, and both together have `frames` frames, all of
+/// them sound.
+#[track_caller]
+fn has_sound_up_to(frames: u64, scene: &Scene, overflow: &Path, session: &Session) {
+    session.validate().unwrap();
+    let parts: Vec<_> = session.takes().iter().map(|take| (take.state, take.offset.0, take.frames.0)).collect();
+    assert_eq!(parts, [(TakeState::Recovered, 0, SPLIT), (TakeState::Recovered, SPLIT, frames - SPLIT)]);
+    assert!(session.takes().iter().all(|take| take.losses.is_empty()), "{:?}", session.takes());
+    let bytes = |path: &Path| fs::read(path).unwrap()[at(0) as usize..].to_vec();
+    let second = overflow.join(&session.takes()[1].file);
+    assert!([bytes(&scene.plans[0].path), bytes(&second)].concat() == sound(0, 0..frames));
+}
+
+/// A copy names the session's own file by an absolute path. That file counted as the one in the mirror.
+#[test]
+fn a_copy_in_an_overflow_folder_finds_the_file_of_the_mirror() {
+    let (scene, overflow) = scene_without_memory(SPLIT);
+    let mirror = add_mirror(&scene, &overflow, 4 * WINDOW);
+    let (mut store, mut session) = OpenSession::open(&overflow).unwrap();
+    let report = recover_from(&mut store, &mut session, &scene.view(), &mut |_| Ok(()));
+    assert!(report.troubles.is_empty(), "{:?}", report.troubles);
+    assert_eq!(report.passes[0].from_mirrors, [mirror]);
+    has_sound_up_to(4 * WINDOW, &scene, &overflow, &session);
+}
+
 /// Both files, taken together, have every frame that was durable. `gap`: the frames that an earlier recovery cut off the
 /// first file.
 #[track_caller]
