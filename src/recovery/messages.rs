@@ -107,6 +107,18 @@ pub(super) fn replica_not_read(error: &io::Error) -> String {
     stays_short(&format!("cannot be read: {error}; sound that only this file has is not in the take"))
 }
 
+/// The trouble of a replica of which the sound can be read. `reason` names the file and the error of the attempt to write it.
+pub(super) fn replica_only_read(reason: &str) -> String {
+    format!("{reason}; the take has its sound, and this file stays as it is")
+}
+
+/// The message for a replica that can neither be written nor read. `reason` begins with its file.
+pub(super) fn replica_not_opened(reason: &str) -> String {
+    format!(
+        "{reason}; it may have more of the take, and that sound is not in the take; when it can be read, open the mirror as a session to compare"
+    )
+}
+
 /// The trouble of a replica that is longer than its take.
 pub(super) const REPLICA_HAS_MORE: &str =
     "another recovery has finished this file longer than the take; it is left as it is; open the mirror as a session";

@@ -4,7 +4,7 @@
 use super::evidence::FoundSpool;
 use super::fill_holes::FillError;
 use super::recover_pass::{PassOutcome, PassRecovery};
-use super::take_wav::TakeWav;
+use super::take_wav::{AtPlace, TakeWav, Unusable};
 use super::{CutTake, StepHook, messages};
 use crate::host::disk;
 use crate::session::session_file::{OpenSession, open_read_only};
@@ -26,6 +26,8 @@ pub(super) struct Replica {
     pub(super) has_added: bool,
     /// Whether the file of the session got all sound that only this file had.
     is_copied: bool,
+    /// Whether the file can be written. If not, it gives its sound and stays as it is.
+    may_write: bool,
     /// Why it is not recovered.
     trouble: Option<String>,
 }
@@ -48,16 +50,19 @@ impl PassRecovery<'_> {
         };
         let folder = path.parent()?.parent()?.to_owned();
         match TakeWav::open_mirror(&path, self.session, first) {
-            Ok(wav) => {
+            Ok((wav, unwritable)) => {
                 let claimed = if spool.is_some() { Frames(0) } else { wav.vouched() };
-                Some(Replica { wav, folder, claimed, has_added: false, is_copied: false, trouble: None })
+                let may_write = unwritable.is_none();
+                let trouble = unwritable.as_deref().map(messages::replica_only_read);
+                Some(Replica { wav, folder, claimed, has_added: false, is_copied: false, may_write, trouble })
             }
-            Err(reason) => {
+            Err(Unusable { reason, found }) => {
                 let is_there = |path: &Path| disk::metadata(path).is_ok();
                 let trouble = match (spool.is_some(), is_there(&folder)) {
                     // The mirror did not get this pass.
                     (false, true) if !is_there(&path) => return None,
                     (false, false) => messages::mirror_not_seen(&folder),
+                    _ if found == AtPlace::Unknown => messages::of_replica(&messages::replica_not_opened(&reason)),
                     _ => messages::of_replica(&messages::stays_short(&reason)),
                 };
                 if !self.troubles.contains(&trouble) {
@@ -110,6 +115,9 @@ impl CutTake {
         }
         replica.is_copied = true;
         replica.has_added = self.wav.has_now(replica.claimed.min(pass_frames), frames);
+        if !replica.may_write {
+            return Ok(());
+        }
         let copied =
             self.spool.as_ref().map_or(Ok(Frames(0)), |spool| replica.wav.copy_from_spool(spool, pass_frames, hook));
         let filled = copied.map_err(FillError::Own);
@@ -127,10 +135,12 @@ impl CutTake {
     pub(super) fn finish_replica(&mut self, outcome: &PassOutcome, hook: StepHook<'_>) {
         let (pass_frames, began) = (outcome.frames, outcome.begin_for(&self.take));
         let without_memory = self.spool.is_none();
-        if let Some(replica) = self.mirror.as_mut().filter(|replica| replica.trouble.is_none()) {
+        if let Some(replica) = self.mirror.as_mut().filter(|it| it.trouble.is_none() || (it.is_copied && !it.may_write)) {
             // Its sound may be true, although nothing says how much of it: another recovery of it has seen the memory.
             if without_memory && pass_frames < replica.wav.claimed {
                 replica.trouble = Some(messages::REPLICA_HAS_MORE.to_owned());
+            }
+            if replica.trouble.is_some() {
                 return;
             }
             let finished = replica.wav.finish(pass_frames, began, self.spool.as_ref(), hook);

@@ -11,7 +11,7 @@ use super::ranges::{holes, without};
 use crate::file_system::{OpenError, open_regular, set_length};
 use crate::host::disk;
 use crate::limits::{DATA_OFFSET, PAGE_BYTES};
-use crate::session::session_file::{OpenSession, SessionError, open_copy_to_write};
+use crate::session::session_file::{OpenSession, SessionError, TakeFiles, TakeFolder, open_copy_to_write};
 use crate::session::{Loss, Session, Take, TakeState};
 use crate::time::{FramePos, Frames};
 use crate::wav::bext::{Bext, CHANGED_BY_OTHERS, EXPORT_REMARK, UNFINISHED, UNFINISHED_IN_PLACE, coding_history_line};
@@ -97,8 +97,9 @@ impl TakeWav {
     }
 
     /// Opens the replica of a take in the mirror. `take` is the first file of its track: the replica holds the whole
-    /// pass, because only the session's side continues in other files.
-    pub(super) fn open_mirror(path: &Path, session: &Session, take: &Take) -> Result<TakeWav, String> {
+    /// pass, because only the session's side continues in other files. A file that cannot be written is opened to read; the
+    /// second result is then the reason.
+    pub(super) fn open_mirror(path: &Path, session: &Session, take: &Take) -> Result<(TakeWav, Option<String>), Unusable> {
         let (mut path, mut opened) = (path.to_owned(), open_copy_to_write(path, session));
         if matches!(opened, Err(SessionError::Missing { .. }))
             && let Some(found) = find_replica(&path, take)
@@ -106,8 +107,17 @@ impl TakeWav {
             opened = open_copy_to_write(&found, session);
             path = found;
         }
-        let file = opened.map_err(|error| error.to_string())?;
-        TakeWav::of(file, &path, session, take, Frames(0)).map_err(|unusable| unusable.reason)
+        let (file, unwritable) = match opened {
+            Ok(file) => (file, None),
+            Err(error) => {
+                let is_missing = matches!(error, SessionError::Missing { .. });
+                let found = if is_missing { AtPlace::Nothing } else { AtPlace::Unknown };
+                let reason = error.to_string();
+                let file = open_copy(&path, session).ok_or_else(|| Unusable { reason: reason.clone(), found })?;
+                (file, Some(reason))
+            }
+        };
+        Ok((TakeWav::of(file, &path, session, take, Frames(0))?, unwritable))
     }
 
     fn of(file: File, name: &Path, session: &Session, take: &Take, offset: Frames) -> Result<TakeWav, Unusable> {
@@ -422,6 +432,12 @@ impl TakeWav {
     pub(super) fn bytes_of(&self, frames: Frames) -> u64 {
         frames.0.saturating_mul(self.header.frame_bytes() as u64)
     }
+}
+
+/// Opens a file of a mirror's folder `audio` to read. The mirror must hold a copy of this session.
+fn open_copy(path: &Path, session: &Session) -> Option<File> {
+    let files = TakeFiles::with_copy_of(path.parent()?.parent()?, session.id).ok()?;
+    files.open(TakeFolder::Audio, path.file_name()?.to_str()?).ok()?
 }
 
 /// Whether there is a file at `path` that may be the one of `take`. The file of another program is none.

@@ -7,6 +7,7 @@ use crate::host::disk::{DiskCall, Proceed};
 use crate::host::refusing::refusing;
 use crate::message::replica::ReplicaPair;
 use nix::errno::Errno;
+use std::cell::Cell;
 use std::os::fd::BorrowedFd;
 use std::sync::Arc;
 
@@ -125,6 +126,48 @@ fn a_mirror_that_is_not_there_when_the_memory_is_gone_is_named_once() {
     let [trouble] = &report.troubles[..] else { panic!("{:?}", report.troubles) };
     assert!(trouble.starts_with(&format!("mirror: {}: it is not there", mirror.display())), "{trouble}");
     assert!(report.passes[0].from_mirrors.is_empty());
+}
+
+/// Refuses an attempt to open a file. The first one is to read, the second one to write, and the next one to read again.
+fn refused_open(path: &Path, refused: fn(usize) -> bool) -> Installed {
+    let (path, opened) = (path.canonicalize().unwrap(), Cell::new(0));
+    refusing(move |call| match call {
+        DiskCall::Open { name } if name.resolved() == path => {
+            opened.set(opened.get() + 1);
+            if refused(opened.get()) { Proceed::Fail(Errno::EROFS) } else { Proceed::Go }
+        }
+        _ => Proceed::Go,
+    })
+}
+
+/// The disk of the mirror was mounted to be read only, after an error. The takes ended without the sound that only it had.
+#[test]
+fn a_mirror_that_can_only_be_read_gives_its_sound() {
+    let (scene, mirror) = ahead("being recorded");
+    let replica = scene.replica(&mirror, 0);
+    let before = fs::read(&replica).unwrap();
+    let installed = refused_open(&replica, |attempt| attempt == 2);
+    let (report, session) = scene.recover();
+    drop(installed);
+    scene.check(&session, 4 * WINDOW, whole);
+    assert!(session.takes().iter().all(|take| take.losses.is_empty()));
+    assert_eq!(report.passes[0].from_mirrors, [mirror]);
+    let [trouble] = &report.troubles[..] else { panic!("{:?}", report.troubles) };
+    assert!(trouble.contains("Read-only") && trouble.ends_with("and this file stays as it is"), "{trouble}");
+    assert!(before == fs::read(&replica).unwrap());
+}
+
+#[test]
+fn a_mirror_that_cannot_be_opened_is_said_to_have_more_perhaps() {
+    let (scene, mirror) = ahead("being recorded");
+    let installed = refused_open(&scene.replica(&mirror, 0), |_| true);
+    let (report, session) = scene.recover();
+    drop(installed);
+    // The other take has its replica.
+    scene.check(&session, 4 * WINDOW, |take, frame| take == 0 && 2 * WINDOW <= frame);
+    assert_eq!((losses_of(&session, 0), losses_of(&session, 1)), (vec![(2 * WINDOW, 2 * WINDOW)], vec![]));
+    let [trouble] = &report.troubles[..] else { panic!("{:?}", report.troubles) };
+    assert!(trouble.starts_with("mirror: ") && trouble.contains("it may have more of the take"), "{trouble}");
 }
 
 /// The claim of a header that a recovery has written may be silence. It may be sound, too, if that recovery saw the memory.
