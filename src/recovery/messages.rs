@@ -4,7 +4,7 @@ use super::evidence::FoundSpool;
 use super::length::Basis;
 use super::viewpoint::Hidden;
 use super::{CutTake, RecoveredPass};
-use crate::session::SpoolRecord;
+use crate::session::{SpoolRecord, Take};
 use crate::shell_word::for_shell;
 use crate::time::{Clock, Frames};
 use std::fmt;
@@ -108,6 +108,18 @@ pub(super) fn replica_not_read(error: &io::Error) -> String {
     stays_short(&format!("cannot be read: {error}; sound that only this file has is not in the take"))
 }
 
+/// The trouble of a replica of which the sound can be read. `reason` names the file and the error of the attempt to write it.
+pub(super) fn replica_only_read(reason: &str) -> String {
+    format!("{reason}; the take has its sound, and this file stays as it is")
+}
+
+/// The message for a replica that can neither be written nor read. `reason` begins with its file.
+pub(super) fn replica_not_opened(reason: &str) -> String {
+    format!(
+        "{reason}; it may have more of the take, and that sound is not in the take; when it can be read, name its folder as mirror again"
+    )
+}
+
 /// The trouble of a replica that is longer than its take.
 pub(super) const REPLICA_HAS_MORE: &str =
     "another recovery has finished this file longer than the take; it is left as it is; open the mirror as a session";
@@ -115,8 +127,16 @@ pub(super) const REPLICA_HAS_MORE: &str =
 /// The message for a mirror that is not there after the memory of a pass is gone.
 pub(super) fn mirror_not_seen(folder: &Path) -> String {
     format!(
-        "mirror: {}: it is not there, and it may have more of the takes that were cut off; connect its disk and open it as a session to compare",
+        "mirror: {}: it is not there, and it may have more of the takes that were cut off; connect its disk and name it as mirror again: if it has more, the takes get that sound when the session is opened the next time",
         folder.display()
+    )
+}
+
+/// The message for a file of which the sound behind the place where its take continues could not be read in whole.
+pub(super) fn earlier_not_read(session: &Path, take: &Take, error: &io::Error) -> String {
+    format!(
+        "{}: cannot be read: {error}; sound that only this file has is not in the file in which the take continues; this file keeps it",
+        session.join(take.path()).display()
     )
 }
 

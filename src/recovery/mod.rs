@@ -26,6 +26,7 @@ pub mod extract;
 pub mod found_files;
 pub mod leftover;
 pub mod length;
+pub mod mirror_gain;
 pub mod viewpoint;
 mod another_copy;
 mod damage;
@@ -144,8 +145,9 @@ struct CutTake {
     first: Uuid,
     /// The frame of the pass at which the take continues in another file. `None`: this is its last file.
     until: Option<Frames>,
-    /// Whether the file in which the take continues cannot be opened.
-    next_is_away: bool,
+    /// Whether the sound behind `until` stays in the file, because the file in which the take continues does not have it: it
+    /// cannot be opened, or could not take the sound over.
+    keeps_claim: bool,
     /// Frames copied from the spool.
     from_memory: Frames,
 }
@@ -217,7 +219,8 @@ fn recover_passes(
     let mut never_made = NeverMade::default();
     for pass in passes {
         let (troubles, never_made) = (&mut report.troubles, &mut never_made);
-        let mut recovery = PassRecovery { store, session, view, folders, hook, troubles, never_made };
+        let unopened_replicas = BTreeSet::new();
+        let mut recovery = PassRecovery { store, session, view, folders, hook, troubles, unopened_replicas, never_made };
         match recovery.pass(pass) {
             Ok(Some(recovered)) => report.passes.push(recovered),
             Ok(None) => {}

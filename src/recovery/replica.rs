@@ -1,16 +1,21 @@
-//! The replicas of a pass in its mirror: finds them, exchanges sound with them, and finishes them. Thread: any that may wait
+//! The replicas of a pass in its mirror: finds and opens them, exchanges sound with them, and finishes them. Thread: any that may wait
 //! for the disk.
 
 use super::evidence::FoundSpool;
 use super::fill_holes::FillError;
-use super::recover_pass::PassRecovery;
-use super::take_wav::TakeWav;
+use super::found_files::find_replica;
+use super::mirror_gain::gain_of;
+use super::recover_pass::{PassOutcome, PassRecovery};
+use super::take_wav::{AtPlace, TakeWav, Unusable};
 use super::{CutTake, StepHook, messages};
 use crate::host::disk;
-use crate::session::session_file::{OpenSession, open_read_only};
-use crate::session::{CopyKind, Session, Take};
+use crate::session::session_file::{
+    OpenSession, SessionError, TakeFiles, TakeFolder, open_copy_to_write, open_read_only,
+};
+use crate::session::{CopyKind, Session, Take, TakeState};
 use crate::time::{FramePos, Frames};
 use std::collections::BTreeSet;
+use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -19,13 +24,14 @@ pub(super) struct Replica {
     pub(super) wav: TakeWav,
     /// The session folder of the mirror.
     pub(super) folder: PathBuf,
-    /// Frames of the pass that its header claims and that are surely in it, if no memory of the take is left. Otherwise the
-    /// memory knows more.
+    /// Frames of the pass that its recording has claimed, if no memory of the take is left. Otherwise the memory knows more.
     pub(super) claimed: Frames,
     /// Whether the file of the session got sound from it that no header of that file claimed.
     pub(super) has_added: bool,
     /// Whether the file of the session got all sound that only this file had.
     is_copied: bool,
+    /// Whether the file can be written. If not, it gives its sound and stays as it is.
+    may_write: bool,
     /// Why it is not recovered.
     trouble: Option<String>,
 }
@@ -37,45 +43,99 @@ impl Replica {
     }
 }
 
+impl TakeWav {
+    /// Opens the replica of a take in the mirror. `take` is the first file of its track: the replica holds the whole
+    /// pass, because only the session's side continues in other files. A file that cannot be written is opened to read; the
+    /// second result is then the reason.
+    pub(super) fn open_mirror(
+        path: &Path,
+        session: &Session,
+        take: &Take,
+    ) -> Result<(TakeWav, Option<String>), Unusable> {
+        let (mut path, mut opened) = (path.to_owned(), open_copy_to_write(path, session));
+        if matches!(opened, Err(SessionError::Missing { .. }))
+            && let Some(found) = find_replica(&path, take)
+        {
+            opened = open_copy_to_write(&found, session);
+            path = found;
+        }
+        let (file, unwritable) = match opened {
+            Ok(file) => (file, None),
+            Err(error) => {
+                let is_missing = matches!(error, SessionError::Missing { .. });
+                let found = if is_missing { AtPlace::Nothing } else { AtPlace::Unknown };
+                let reason = error.to_string();
+                let file = open_copy(&path, session).ok_or_else(|| Unusable { reason: reason.clone(), found })?;
+                (file, Some(reason))
+            }
+        };
+        Ok((TakeWav::of(file, &path, session, take, Frames(0))?, unwritable))
+    }
+
+    /// Opens the replica of a take in the mirror to read. `None`: there is none that can be read.
+    pub(super) fn read_mirror(path: &Path, session: &Session, take: &Take) -> Option<TakeWav> {
+        let named = |path: PathBuf| Some((open_copy(&path, session)?, path));
+        let (file, path) = named(path.to_owned()).or_else(|| named(find_replica(path, take)?))?;
+        TakeWav::of(file, &path, session, take, Frames(0)).ok()
+    }
+}
+
+/// Opens a file of a mirror's folder `audio` to read. The mirror must hold a copy of this session.
+fn open_copy(path: &Path, session: &Session) -> Option<File> {
+    let files = TakeFiles::with_copy_of(path.parent()?.parent()?, session.id).ok()?;
+    files.open(TakeFolder::Audio, path.file_name()?.to_str()?).ok()?
+}
+
 impl PassRecovery<'_> {
     /// The replica of a take that was cut off, of which `first` is the first file. The spool names it, or the session, if no
-    /// spool is left. Reports a replica that cannot be opened.
-    pub(super) fn replica_of(&mut self, spool: Option<&FoundSpool>, first: &Take) -> Option<Replica> {
+    /// spool is left. `takes`: those of the pass. A take that a recovery has finished, and that was opened again, names no mirror
+    /// any more, and the file in which it continues does. Reports a replica that cannot be opened.
+    pub(super) fn replica_of(&mut self, spool: Option<&FoundSpool>, first: &Take, takes: &[Take]) -> Option<Replica> {
+        let mut of_track = takes.iter().filter(|take| take.track == first.track);
+        let named = of_track.find_map(|take| take.spool.as_ref()?.mirror.as_ref());
         let path = match spool {
             Some(spool) => spool.identity.mirror.clone()?,
-            None => Path::new(first.spool.as_ref()?.mirror.as_ref()?).join(first.path()),
+            // The mirror has the name in `audio`, wherever the session's own file is.
+            None => Path::new(named?).join(&first.file),
         };
         let folder = path.parent()?.parent()?.to_owned();
         match TakeWav::open_mirror(&path, self.session, first) {
-            Ok(wav) => {
-                let claimed = if spool.is_some() { Frames(0) } else { wav.vouched() };
-                Some(Replica { wav, folder, claimed, has_added: false, is_copied: false, trouble: None })
+            Ok((wav, unwritable)) => {
+                let claimed = if spool.is_some() { Frames(0) } else { wav.recorded_claim() };
+                let may_write = unwritable.is_none();
+                let trouble = unwritable.as_deref().map(messages::replica_only_read);
+                Some(Replica { wav, folder, claimed, has_added: false, is_copied: false, may_write, trouble })
             }
-            Err(reason) => {
+            Err(Unusable { reason, found }) => {
                 let is_there = |path: &Path| disk::metadata(path).is_ok();
                 let trouble = match (spool.is_some(), is_there(&folder)) {
                     // The mirror did not get this pass.
                     (false, true) if !is_there(&path) => return None,
                     (false, false) => messages::mirror_not_seen(&folder),
+                    _ if found == AtPlace::Unknown => messages::of_replica(&messages::replica_not_opened(&reason)),
                     _ => messages::of_replica(&messages::stays_short(&reason)),
                 };
                 if !self.troubles.contains(&trouble) {
                     self.troubles.push(trouble);
                 }
+                self.unopened_replicas.insert(folder);
                 None
             }
         }
     }
 
-    /// Saves the session in the mirror too, and reports the replicas that could not be recovered.
+    /// Saves the session in the mirror too, if all replicas there are recovered, and reports the others.
     pub(super) fn save_mirror(&mut self, cut_takes: &[CutTake]) {
         let replicas = || cut_takes.iter().filter_map(|cut| Some((cut, cut.mirror.as_ref()?)));
         for (cut, reason) in replicas().filter_map(|(cut, replica)| Some((cut, replica.trouble.as_ref()?))) {
             self.troubles.push(messages::of_replica(&format!("{}: {reason}", cut.take.file)));
         }
-        let whole = replicas().filter(|(_, replica)| replica.trouble.is_none());
-        let folders: BTreeSet<&Path> = whole.map(|(_, replica)| replica.folder.as_path()).collect();
-        for folder in folders {
+        let folders: BTreeSet<&Path> = replicas().map(|(_, replica)| replica.folder.as_path()).collect();
+        let in_trouble = replicas().filter(|(_, replica)| replica.trouble.is_some());
+        let mut in_trouble: BTreeSet<&Path> = in_trouble.map(|(_, replica)| replica.folder.as_path()).collect();
+        in_trouble.extend(self.unopened_replicas.iter().map(PathBuf::as_path));
+        // The copy would list a take as recovered whose file there is not, and no recovery of the mirror would finish that file.
+        for folder in folders.difference(&in_trouble) {
             let saved = OpenSession::open_on_other_disk(folder, self.session).and_then(|(mut store, found)| {
                 self.troubles.extend(found.damaged);
                 let path = store.path().display().to_string();
@@ -83,8 +143,14 @@ impl PassRecovery<'_> {
                     let kind = CopyKind::Mirror(&path);
                     self.session.clone().merge_newer_takes(&copy.copy_for_folder("", &path), kind, |_| false)
                 };
-                // A mirror that was recorded into by itself keeps its list of takes. Naming it as mirror again takes them over.
-                if found.copy.as_ref().is_some_and(lists_more) { Ok(()) } else { store.save(self.session) }
+                let has_more = |copy: &Session| {
+                    let gain = gain_of(store.path(), copy, self.session, self.store.path());
+                    !matches!(gain, Ok(None))
+                };
+                // A mirror that was recorded into by itself, or has more of a take, keeps its list of takes. Naming it as mirror
+                // again takes them over.
+                let keeps = found.copy.as_ref().is_some_and(|copy| lists_more(copy) || has_more(copy));
+                if keeps { Ok(()) } else { store.save(self.session) }
             });
             if let Err(error) = saved {
                 self.troubles.push(format!("mirror: {error}"));
@@ -108,7 +174,11 @@ impl CutTake {
             }
         }
         replica.is_copied = true;
-        replica.has_added = self.wav.has_now(replica.claimed.min(pass_frames), frames);
+        let are_sure = replica.claimed <= replica.wav.vouched();
+        replica.has_added = self.wav.has_now(replica.claimed.min(pass_frames), are_sure, frames);
+        if !replica.may_write {
+            return Ok(());
+        }
         let copied =
             self.spool.as_ref().map_or(Ok(Frames(0)), |spool| replica.wav.copy_from_spool(spool, pass_frames, hook));
         let filled = copied.map_err(FillError::Own);
@@ -123,12 +193,16 @@ impl CutTake {
     }
 
     /// Sets length and header of the replica.
-    pub(super) fn finish_replica(&mut self, pass_frames: Frames, began: FramePos, hook: StepHook<'_>) {
+    pub(super) fn finish_replica(&mut self, outcome: &PassOutcome, hook: StepHook<'_>) {
+        let (pass_frames, began) = (outcome.frames, outcome.begin_for(&self.take));
         let without_memory = self.spool.is_none();
-        if let Some(replica) = self.mirror.as_mut().filter(|replica| replica.trouble.is_none()) {
+        if let Some(replica) = self.mirror.as_mut().filter(|it| it.trouble.is_none() || (it.is_copied && !it.may_write))
+        {
             // Its sound may be true, although nothing says how much of it: another recovery of it has seen the memory.
             if without_memory && pass_frames < replica.wav.claimed {
                 replica.trouble = Some(messages::REPLICA_HAS_MORE.to_owned());
+            }
+            if replica.trouble.is_some() {
                 return;
             }
             let finished = replica.wav.finish(pass_frames, began, self.spool.as_ref(), hook);
@@ -143,9 +217,11 @@ pub(super) fn mirrors_that_added(cut_takes: &[CutTake]) -> Vec<PathBuf> {
     replicas.map(|replica| replica.folder.clone()).collect::<BTreeSet<PathBuf>>().into_iter().collect()
 }
 
-/// Writes the losses that only the copy of the session in the mirror lists into the takes of which no memory is left. A header
-/// claims the silence of a loss as soon as one of the two sessions lists it, so the header of a take that got nothing from the
-/// mirror can claim one, too.
+/// Writes the losses that only the copy of the session in the mirror lists into the takes of which no memory is left. The
+/// session's own disk may have refused the save that lists them. A header claims the silence of a loss when the session or the
+/// overflow folder lists it, or three seconds after it was reported.
+///
+/// The losses of a take that the copy calls recovered are those of the mirror's file alone, found by a recovery of the mirror.
 pub(super) fn note_losses_of_mirrors(session: &mut Session, cut_takes: &[CutTake], pass_frames: Frames) {
     let mut copies: Vec<(&Path, Option<Session>)> = Vec::new();
     let without_memory = cut_takes.iter().filter(|cut| cut.spool.is_none());
@@ -160,6 +236,9 @@ pub(super) fn note_losses_of_mirrors(session: &mut Session, cut_takes: &[CutTake
         let last = first + cut.frames(pass_frames);
         // The copy lists a loss in the take of the file that has it.
         let files = copy.takes().iter().filter(|take| take.pass == listed.pass && take.track == listed.track);
+        let files = files.filter(|take| take.state != TakeState::Recovered);
+        let same = files.clone().find(|take| take.uuid == cut.take.uuid);
+        session.raise_unlisted_losses(cut.take.id, same.map_or(0, |take| take.losses_unlisted)).ok();
         for (loss, offset) in files.flat_map(|take| take.losses.iter().map(|loss| (loss, take.offset))) {
             let at = loss.at + offset;
             let (at, end) = (at.max(first), (at + loss.frames).min(last));

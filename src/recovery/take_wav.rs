@@ -6,12 +6,11 @@
 use super::Step;
 use super::damage::{is_copy, zero_runs};
 use super::evidence::{BEYOND_ANY_FILE, Extent, FoundSpool};
-use super::found_files::find_replica;
 use super::ranges::{holes, without};
 use crate::file_system::{OpenError, open_regular, set_length};
 use crate::host::disk;
 use crate::limits::{DATA_OFFSET, PAGE_BYTES};
-use crate::session::session_file::{OpenSession, SessionError, open_copy_to_write};
+use crate::session::session_file::{OpenSession, SessionError};
 use crate::session::{Loss, Session, Take, TakeState};
 use crate::time::{FramePos, Frames};
 use crate::wav::bext::{Bext, CHANGED_BY_OTHERS, EXPORT_REMARK, UNFINISHED, UNFINISHED_IN_PLACE, coding_history_line};
@@ -40,12 +39,16 @@ const ZERO_FRAMES_LEAST: Frames = Frames(64);
 pub(super) struct TakeWav {
     pub(super) file: File,
     header: Header,
-    /// Frames that the header claims and the file has.
+    /// Frames that a header claims and the file has: its own one, or that of another file of the take whose sound it got.
     pub(super) claimed: Frames,
+    /// Those of them that its own header claims, or that of the replica in the mirror.
+    sure: Frames,
     /// Whether the file may lack sound that its header claims: an earlier recovery has written the header, and was killed
     /// before it could save the session, or another program has changed the file while it was recorded, or the take was
     /// recorded in place, and its header claimed what was not durable.
     may_lack_claimed: bool,
+    /// Whether the header is one that the recording of the take has written.
+    is_of_recording: bool,
     /// Whether something says that another program has changed the file while it was recorded.
     is_changed: bool,
     /// Frames of the pass before the first frame of this file.
@@ -96,21 +99,14 @@ impl TakeWav {
         TakeWav::of(file, &store.path().join(take.path()), session, take, take.offset)
     }
 
-    /// Opens the replica of a take in the mirror. `take` is the first file of its track: the replica holds the whole
-    /// pass, because only the session's side continues in other files.
-    pub(super) fn open_mirror(path: &Path, session: &Session, take: &Take) -> Result<TakeWav, String> {
-        let (mut path, mut opened) = (path.to_owned(), open_copy_to_write(path, session));
-        if matches!(opened, Err(SessionError::Missing { .. }))
-            && let Some(found) = find_replica(&path, take)
-        {
-            opened = open_copy_to_write(&found, session);
-            path = found;
-        }
-        let file = opened.map_err(|error| error.to_string())?;
-        TakeWav::of(file, &path, session, take, Frames(0)).map_err(|unusable| unusable.reason)
-    }
-
-    fn of(file: File, name: &Path, session: &Session, take: &Take, offset: Frames) -> Result<TakeWav, Unusable> {
+    /// The file of a take, open. `name`: its path, for messages. `offset`: frames of the pass before its first one.
+    pub(super) fn of(
+        file: File,
+        name: &Path,
+        session: &Session,
+        take: &Take,
+        offset: Frames,
+    ) -> Result<TakeWav, Unusable> {
         let named = |error: io::Error| Unusable {
             reason: format!("{}: cannot be read: {error}", name.display()),
             found: AtPlace::Unknown,
@@ -126,7 +122,20 @@ impl TakeWav {
         if page.iter().all(|byte| *byte == 0) && found.nlink() == 1 {
             let (claimed, header) = (Frames(0), fresh);
             let (may_lack_claimed, is_changed) = (false, is_copy(&file, take));
-            return Ok(TakeWav { file, header, claimed, may_lack_claimed, is_changed, offset, there, latency, page });
+            let (sure, is_of_recording) = (claimed, false);
+            return Ok(TakeWav {
+                file,
+                header,
+                claimed,
+                sure,
+                may_lack_claimed,
+                is_of_recording,
+                is_changed,
+                offset,
+                there,
+                latency,
+                page,
+            });
         }
         let other = || Unusable {
             reason: format!("{}: not the file that was recorded; left as it is", name.display()),
@@ -140,12 +149,25 @@ impl TakeWav {
         let bext = bext.ok_or_else(other)?;
         let claimed = Frames(bytes / fresh.frame_bytes() as u64);
         let was_changed = bext.coding_history.contains(CHANGED_BY_OTHERS);
-        let may_lack = [RECOVERED, UNFINISHED_IN_PLACE].iter().any(|remark| bext.coding_history.contains(remark));
         // A header that is torn does not say how the take was recorded.
-        let may_lack_claimed = was_changed || may_lack || bext.coding_history.is_empty();
+        let is_unknown = was_changed || bext.coding_history.is_empty();
+        let is_of_recording = !is_unknown && !bext.coding_history.contains(RECOVERED);
+        let may_lack_claimed = !is_of_recording || bext.coding_history.contains(UNFINISHED_IN_PLACE);
         let is_changed = was_changed || is_copy(&file, take);
-        let header = Header { bext, ..fresh };
-        Ok(TakeWav { file, header, claimed, may_lack_claimed, is_changed, offset, there, latency, page })
+        let (header, sure) = (Header { bext, ..fresh }, claimed);
+        Ok(TakeWav {
+            file,
+            header,
+            claimed,
+            sure,
+            may_lack_claimed,
+            is_of_recording,
+            is_changed,
+            offset,
+            there,
+            latency,
+            page,
+        })
     }
 
     /// Device and inode number, equal for two names of the same file.
@@ -255,13 +277,27 @@ impl TakeWav {
         Ok(true)
     }
 
-    /// The file has the first `pass_frames` frames of the pass now, from the other replica. `frames`: the length of this file.
-    /// Returns whether its header claimed fewer.
-    pub(super) fn has_now(&mut self, pass_frames: Frames, frames: Frames) -> bool {
+    /// The file has the first `pass_frames` frames of the pass now, from the other replica. `are_sure`: none of them was missing
+    /// there. `frames`: the length of this file. Returns whether its header claimed fewer.
+    pub(super) fn has_now(&mut self, pass_frames: Frames, are_sure: bool, frames: Frames) -> bool {
         let here = Frames(pass_frames.0.saturating_sub(self.offset.0)).min(frames);
         let is_more = self.claimed < here;
         self.claimed = self.claimed.max(here);
+        if are_sure {
+            self.sure = self.sure.max(here);
+        }
         is_more
+    }
+
+    /// The file has the sound of an earlier file of the take up to frame `pass_frames` of the pass now. What was never written
+    /// of it is a loss, because a recovery has made the earlier file so long.
+    pub(super) fn has_from_earlier(&mut self, pass_frames: Frames) {
+        self.claimed = self.claimed.max(pass_frames - self.offset);
+    }
+
+    /// The frame of the pass up to which this file has sound that does not come from an earlier file of the take.
+    pub(super) fn own_end(&self) -> FramePos {
+        FramePos((self.offset + self.sure).0)
     }
 
     /// The end of the file as it was opened, if it had fewer than `frames` frames.
@@ -271,7 +307,13 @@ impl TakeWav {
 
     /// Frames of this file that its recording has claimed and that are surely in the file. An earlier recovery claims all frames.
     pub(super) fn vouched(&self) -> Frames {
-        if self.may_lack_claimed { Frames(0) } else { self.claimed }
+        if self.may_lack_claimed { Frames(0) } else { self.sure }
+    }
+
+    /// Frames of this file that its recording has claimed. In a take that was recorded in place, some of them need not be in the
+    /// file.
+    pub(super) fn recorded_claim(&self) -> Frames {
+        if self.is_of_recording { self.claimed } else { Frames(0) }
     }
 
     /// The ranges of this file up to frame `frames` that are lost if no memory is left: first frame and length. Behind the
@@ -351,7 +393,9 @@ impl TakeWav {
     /// Makes silence of the frames of which another program has left a part: they are at the edges of its zeros. What came from
     /// memory is true, also at the edge of silence.
     fn silence_torn_frames(&self, frames: Frames, spool: Option<&FoundSpool>) -> io::Result<()> {
-        let (zeros, frame_bytes) = (self.zeros_of_others(frames, spool)?, self.header.frame_bytes() as u64);
+        // Where the file cannot be read, nothing is known to be torn.
+        let zeros = self.zeros_of_others(frames, spool).unwrap_or_default();
+        let frame_bytes = self.header.frame_bytes() as u64;
         let in_memory = if zeros.is_empty() { Vec::new() } else { self.in_memory(frames, spool)? };
         for (start, end) in zeros {
             let (first, last) = ((start - DATA_OFFSET) / frame_bytes, (end - DATA_OFFSET).div_ceil(frame_bytes));

@@ -469,7 +469,6 @@ impl Session {
         Ok(())
     }
 
-    /// Counts losses of a take whose positions are not known.
     /// Marks a take as deleted and removes its regions. A take that is being recorded is refused.
     pub fn trash_take(&mut self, id: TakeId) -> Result<(), EditError> {
         self.trash_takes(&[id])

@@ -1,5 +1,6 @@
 //! Recoveries that are killed before they have saved the session. Thread: test.
 
+use super::mirrored::ahead;
 use super::*;
 use crate::wav::bext::UNFINISHED_IN_PLACE;
 
@@ -51,6 +52,26 @@ fn a_recovery_that_was_killed_hides_no_loss_from_the_next_one() {
             if !was_killed {
                 break;
             }
+        }
+    }
+}
+
+/// The first recovery finished the file of the mirror before the one of the session. The second one believed neither the claim
+/// of the mirror, which a recovery had written, nor the sound behind the claim of the session, and cut that sound off.
+#[test]
+fn a_recovery_that_was_killed_keeps_the_sound_that_it_took_from_the_mirror() {
+    for last in 0.. {
+        let (scene, mirror) = ahead("being recorded");
+        let was_killed = scene.recover_until_killed(last);
+        let (report, session) = scene.recover();
+        assert!(report.troubles.is_empty(), "killed after {last} steps: {:?}", report.troubles);
+        scene.check(&session, 4 * WINDOW, whole);
+        for (index, take) in session.takes().iter().enumerate() {
+            let replica = fs::read(scene.replica(&mirror, index)).unwrap();
+            assert!(replica == fs::read(scene.root().join(&take.file)).unwrap(), "killed after {last} steps");
+        }
+        if !was_killed {
+            break;
         }
     }
 }

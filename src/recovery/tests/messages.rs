@@ -7,7 +7,12 @@ use crate::recovery::viewpoint::{Hidden, spool_record};
 impl Scene {
     /// Names the memory of the takes, and the mirror, in the session.
     pub(super) fn name_memory(&self, mirror: Option<&Path>) {
-        let (mut store, mut session) = OpenSession::open(&self.root()).unwrap();
+        self.name_memory_in(&self.root(), mirror);
+    }
+
+    /// The same in the session or the copy of it in `folder`.
+    pub(super) fn name_memory_in(&self, folder: &Path, mirror: Option<&Path>) {
+        let (mut store, mut session) = OpenSession::open(folder).unwrap();
         let record = spool_record(&SpoolPlace::Folder(self.memory.path().to_owned()), mirror);
         for id in session.takes().iter().map(|take| take.id).collect::<Vec<_>>() {
             session.set_take_spool(id, record.clone()).unwrap();

@@ -5,20 +5,33 @@ use super::*;
 use crate::host::Installed;
 use crate::host::disk::{DiskCall, Proceed};
 use crate::host::refusing::refusing;
+use crate::limits::PAGE_BYTES;
 use crate::message::replica::ReplicaPair;
+use crate::recovery::mirror_gain::{MirrorGain, gain_of};
 use nix::errno::Errno;
+use std::cell::Cell;
+use std::ops::Range;
 use std::os::fd::BorrowedFd;
 use std::sync::Arc;
 
 /// Makes a file unreadable from a byte on, until the result is dropped.
 fn bad_block(path: &Path, from: u64) -> Installed {
+    bad_range(path, from..u64::MAX)
+}
+
+/// Makes a range of a file unreadable, until the result is dropped.
+fn bad_range(path: &Path, range: Range<u64>) -> Installed {
     let bad = fs::metadata(path).unwrap().ino();
     let inode = |file: &BorrowedFd<'_>| File::from(file.try_clone_to_owned().unwrap()).metadata().unwrap().ino();
     refusing(move |call| match call {
-        DiskCall::Read { file, offset, bytes } if *bytes > 0 && inode(file) == bad => match from.checked_sub(*offset) {
-            Some(before) if before > 0 => Proceed::Short(before as usize),
-            _ => Proceed::Fail(Errno::EIO),
-        },
+        DiskCall::Read { file, offset, bytes }
+            if *bytes > 0 && *offset < range.end && range.start < offset + bytes && inode(file) == bad =>
+        {
+            match range.start.checked_sub(*offset) {
+                Some(before) if before > 0 => Proceed::Short(before as usize),
+                _ => Proceed::Fail(Errno::EIO),
+            }
+        }
         _ => Proceed::Go,
     })
 }
@@ -43,12 +56,12 @@ impl Scene {
     }
 
     /// The file of a take in the mirror.
-    fn replica(&self, mirror: &Path, index: usize) -> PathBuf {
+    pub(super) fn replica(&self, mirror: &Path, index: usize) -> PathBuf {
         mirror.join("audio").join(self.plans[index].path.file_name().unwrap())
     }
 
     /// Gives the replica of a take `frames` frames, all of which its header claims, with this remark in its header.
-    fn write_replica(&self, mirror: &Path, index: usize, frames: u64, remark: &str) {
+    pub(super) fn write_replica(&self, mirror: &Path, index: usize, frames: u64, remark: &str) {
         let plan = &self.plans[index];
         let mut header = Header { data_bytes: frames * BYTES, ..plan.header.clone() };
         header.bext.coding_history = format!("A=PCM,T=Faultless; {remark}");
@@ -60,7 +73,7 @@ impl Scene {
 }
 
 /// Takes that were cut off and whose memory is gone. The mirror claims twice as much as the session.
-fn ahead(remark: &str) -> (Scene, PathBuf) {
+pub(super) fn ahead(remark: &str) -> (Scene, PathBuf) {
     let cut = Cut { committed: 2, claimed: 2 * WINDOW };
     let (scene, mirror) = Scene::mirrored(&[cut, cut], 4 * WINDOW + 50);
     for index in 0..2 {
@@ -88,7 +101,7 @@ fn without_memory_the_takes_get_what_only_the_mirror_has() {
     }
 }
 
-/// The header of the session's file can claim the silence of the loss, too: it waits for one of the two lists.
+/// The header of the session's file can claim the silence of the loss, too: it waits for a save three seconds at most.
 #[test]
 fn without_memory_a_loss_that_only_the_mirror_lists_is_listed() {
     let loss = (WINDOW + 100, 500);
@@ -116,6 +129,28 @@ fn without_memory_a_loss_that_only_the_mirror_lists_is_listed() {
     }
 }
 
+/// The losses that a recovery of the mirror had found in the mirror's file were listed in takes that have the sound.
+#[test]
+fn losses_of_a_mirror_that_was_recovered_by_itself_are_not_those_of_the_session() {
+    for state in [TakeState::Recording, TakeState::Recovered] {
+        let (scene, mirror) = ahead("being recorded");
+        let (mut store, mut copy) = OpenSession::open(&mirror).unwrap();
+        for id in copy.takes().iter().map(|take| take.id).collect::<Vec<_>>() {
+            copy.list_loss(id, FramePos(WINDOW), Frames(500), "what was in memory is gone").unwrap();
+            copy.raise_unlisted_losses(id, 7).unwrap();
+            copy.finish_take(id, Frames(4 * WINDOW), state, None).unwrap();
+        }
+        store.save(&copy).unwrap();
+        drop(store);
+        let (report, session) = scene.recover();
+        assert!(report.troubles.is_empty(), "{:?}", report.troubles);
+        let (listed, unlisted) = if state == TakeState::Recovered { (vec![], 0) } else { (vec![(WINDOW, 500)], 7) };
+        for take in 0..2 {
+            assert_eq!((losses_of(&session, take), session.takes()[take].losses_unlisted), (listed.clone(), unlisted));
+        }
+    }
+}
+
 #[test]
 fn a_mirror_that_is_not_there_when_the_memory_is_gone_is_named_once() {
     let (scene, mirror) = ahead("being recorded");
@@ -125,6 +160,139 @@ fn a_mirror_that_is_not_there_when_the_memory_is_gone_is_named_once() {
     let [trouble] = &report.troubles[..] else { panic!("{:?}", report.troubles) };
     assert!(trouble.starts_with(&format!("mirror: {}: it is not there", mirror.display())), "{trouble}");
     assert!(report.passes[0].from_mirrors.is_empty());
+}
+
+/// Refuses an attempt to open a file. The first one is to read, the second one to write, and the next one to read again.
+fn refused_open(path: &Path, refused: fn(usize) -> bool) -> Installed {
+    let (path, opened) = (path.canonicalize().unwrap(), Cell::new(0));
+    refusing(move |call| match call {
+        DiskCall::Open { name } if name.resolved() == path => {
+            opened.set(opened.get() + 1);
+            if refused(opened.get()) { Proceed::Fail(Errno::EROFS) } else { Proceed::Go }
+        }
+        _ => Proceed::Go,
+    })
+}
+
+/// The disk of the mirror was mounted to be read only, after an error. The takes ended without the sound that only it had.
+#[test]
+fn a_mirror_that_can_only_be_read_gives_its_sound() {
+    let (scene, mirror) = ahead("being recorded");
+    let replica = scene.replica(&mirror, 0);
+    let before = fs::read(&replica).unwrap();
+    let installed = refused_open(&replica, |attempt| attempt == 2);
+    let (report, session) = scene.recover();
+    drop(installed);
+    scene.check(&session, 4 * WINDOW, whole);
+    assert!(session.takes().iter().all(|take| take.losses.is_empty()));
+    assert_eq!(report.passes[0].from_mirrors, [mirror]);
+    let [trouble] = &report.troubles[..] else { panic!("{:?}", report.troubles) };
+    assert!(trouble.contains("Read-only") && trouble.ends_with("and this file stays as it is"), "{trouble}");
+    assert!(before == fs::read(&replica).unwrap());
+}
+
+#[test]
+fn a_mirror_that_cannot_be_opened_is_said_to_have_more_perhaps() {
+    let (scene, mirror) = ahead("being recorded");
+    let installed = refused_open(&scene.replica(&mirror, 0), |_| true);
+    let (report, session) = scene.recover();
+    drop(installed);
+    // The other take has its replica.
+    scene.check(&session, 4 * WINDOW, |take, frame| take == 0 && 2 * WINDOW <= frame);
+    assert_eq!((losses_of(&session, 0), losses_of(&session, 1)), (vec![(2 * WINDOW, 2 * WINDOW)], vec![]));
+    let [trouble] = &report.troubles[..] else { panic!("{:?}", report.troubles) };
+    assert!(trouble.starts_with("mirror: ") && trouble.contains("it may have more of the take"), "{trouble}");
+}
+
+/// The list of takes in the mirror called both recovered, so that no recovery of the mirror finished the other file.
+#[test]
+fn the_copy_in_a_mirror_is_replaced_only_when_all_of_its_files_are_recovered() {
+    let refusals: [fn(usize) -> bool; 2] = [|_| true, |attempt| attempt == 2];
+    for refused in refusals {
+        let (scene, mirror) = ahead("being recorded");
+        let before = fs::read(mirror.join("session.json")).unwrap();
+        let installed = refused_open(&scene.replica(&mirror, 0), refused);
+        scene.recover();
+        drop(installed);
+        assert!(before == fs::read(mirror.join("session.json")).unwrap());
+        let (mut store, mut session) = OpenSession::open(&mirror).unwrap();
+        let report = recover_from(&mut store, &mut session, &scene.view(), &mut |_| Ok(()));
+        assert!(report.troubles.is_empty(), "{:?}", report.troubles);
+        assert!(session.takes().iter().all(|take| take.frames == Frames(4 * WINDOW)));
+    }
+}
+
+/// The takes of [`ahead`], recovered while the disk of the mirror was away. It is connected again.
+fn recovered_without_mirror(remark: &str) -> (Scene, PathBuf) {
+    let (scene, mirror) = ahead(remark);
+    let away = scene.folder.path().join("unplugged");
+    fs::rename(&mirror, &away).unwrap();
+    let (_, session) = scene.recover();
+    scene.check(&session, 2 * WINDOW, whole);
+    fs::rename(&away, &mirror).unwrap();
+    (scene, mirror)
+}
+
+/// The sound that is found when the user names the mirror again, and the session.
+fn named_again(scene: &Scene, mirror: &Path) -> (Result<Option<MirrorGain>, String>, OpenSession, Session) {
+    let (store, session) = OpenSession::open(&scene.root()).unwrap();
+    let (_, found) = OpenSession::open_on_other_disk(mirror, &session).unwrap();
+    (gain_of(mirror, &found.copy.unwrap(), &session, &scene.root()), store, session)
+}
+
+/// The list of the session took the place of the one in the mirror, so that nothing led to the sound any more.
+#[test]
+fn a_mirror_that_was_away_at_the_recovery_gives_its_sound_when_it_is_named_again() {
+    let (scene, mirror) = recovered_without_mirror("being recorded");
+    let (gain, mut store, mut session) = named_again(&scene, &mirror);
+    let gain = gain.unwrap().unwrap();
+    assert!(gain.notice().contains("has more of some takes than the session"), "{}", gain.notice());
+    assert!(gain.reopen_in(&mut session) && !gain.reopen_in(&mut session));
+    session.validate().unwrap();
+    store.save(&session).unwrap();
+    drop(store);
+    assert_eq!(named_again(&scene, &mirror).0, Ok(None), "the takes name their mirror");
+    let (report, session) = scene.recover();
+    assert!(report.troubles.is_empty(), "{:?}", report.troubles);
+    assert_eq!(report.passes[0].from_mirrors, [mirror.clone()]);
+    // The regions are as long as the takes.
+    scene.check(&session, 4 * WINDOW, whole);
+    assert!(session.takes().iter().all(|take| take.losses.is_empty()));
+    assert_eq!(named_again(&scene, &mirror).0, Ok(None));
+}
+
+#[test]
+fn a_mirror_that_was_recovered_by_itself_and_has_more_is_refused_with_advice() {
+    for is_listed in [false, true] {
+        let (scene, mirror) = recovered_without_mirror("cut off and recovered");
+        if is_listed {
+            let (mut store, mut copy) = OpenSession::open(&mirror).unwrap();
+            recover_from(&mut store, &mut copy, &scene.view(), &mut |_| Ok(()));
+            assert!(copy.takes().iter().all(|take| (take.state, take.frames.0) == (TakeState::Recovered, 4 * WINDOW)));
+        }
+        let reason = named_again(&scene, &mirror).0.unwrap_err();
+        assert!(reason.starts_with(&format!("{}: this mirror has more of 2 takes", mirror.display())), "{reason}");
+        assert!(reason.contains("open it as a session"), "{reason}");
+    }
+}
+
+#[test]
+fn a_mirror_without_more_sound_and_one_of_takes_in_the_trash_are_taken_as_they_are() {
+    let (scene, mirror) = ahead("being recorded");
+    scene.write_replica(&mirror, 0, WINDOW, "being recorded");
+    scene.write_replica(&mirror, 1, 2 * WINDOW, "being recorded");
+    let away = scene.folder.path().join("unplugged");
+    fs::rename(&mirror, &away).unwrap();
+    scene.recover();
+    fs::rename(&away, &mirror).unwrap();
+    assert_eq!(named_again(&scene, &mirror).0, Ok(None));
+    let (scene, mirror) = recovered_without_mirror("being recorded");
+    let (_, mut store, mut session) = named_again(&scene, &mirror);
+    let ids: Vec<_> = session.takes().iter().map(|take| take.id).collect();
+    session.trash_takes(&ids).unwrap();
+    store.save(&session).unwrap();
+    drop(store);
+    assert_eq!(named_again(&scene, &mirror).0, Ok(None));
 }
 
 /// The claim of a header that a recovery has written may be silence. It may be sound, too, if that recovery saw the memory.
@@ -168,6 +336,28 @@ fn a_mirror_that_cannot_be_read_delays_no_take_and_what_only_it_had_is_a_listed_
             assert!(trouble.contains("sound that only this file has is not in the take"), "{trouble}");
         }
     }
+}
+
+/// The pass stayed cut off at every start. A read that ended at the bad block counted as the end of the file, so that sound
+/// behind the block was written over.
+#[test]
+fn a_bad_block_in_the_file_of_the_session_delays_no_take_and_the_mirror_s_sound_takes_its_place() {
+    let (scene, mirror) = ahead("being recorded");
+    // Only the session has the third window, but for a page of it that cannot be read.
+    let own = OpenOptions::new().write(true).open(&scene.plans[0].path).unwrap();
+    own.write_all_at(&sound(0, 2 * WINDOW..3 * WINDOW), at(2 * WINDOW)).unwrap();
+    let page = PAGE_BYTES as u64;
+    let bad = at(2 * WINDOW)..at(2 * WINDOW) + page;
+    let replica = OpenOptions::new().write(true).open(scene.replica(&mirror, 0)).unwrap();
+    replica.write_all_at(&vec![0; (WINDOW * BYTES - page) as usize], bad.end).unwrap();
+    let installed = bad_range(&scene.plans[0].path, bad);
+    let (report, session) = scene.recover();
+    drop(installed);
+    scene.check(&session, 4 * WINDOW, whole);
+    assert!(session.takes().iter().all(|take| take.losses.is_empty()));
+    // The block is still unreadable to the recovery of the mirror's file.
+    let [trouble] = &report.troubles[..] else { panic!("{:?}", report.troubles) };
+    assert!(trouble.contains("the file of the session cannot be read"), "{trouble}");
 }
 
 #[test]
