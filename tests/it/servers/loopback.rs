@@ -19,7 +19,9 @@ impl Loopback {
     fn start(cable: usize) -> Result<Loopback, String> {
         installed(&["arecord"])?;
         if !Path::new(&format!("/proc/asound/Loopback/pcm0p/sub{cable}")).exists() {
-            return Err("snd-aloop is not loaded, or has too few cables: modprobe snd-aloop pcm_substreams=8".to_owned());
+            return Err(
+                "snd-aloop is not loaded, or has too few cables: modprobe snd-aloop pcm_substreams=8".to_owned()
+            );
         }
         let folder = tempfile::tempdir().map_err(|e| e.to_string())?;
         let pcm = |name: &str, device: usize| {

@@ -410,7 +410,8 @@ fn a_recording_through_pipewire_gets_a_period_that_the_server_can_keep_and_says_
     };
     let place = place();
     let folder = place.path().join("session");
-    let mut recorder = faultless("record", &folder, "--json --play-along --device alsa:seen,two --inputs 2 --seconds 1");
+    let mut recorder =
+        faultless("record", &folder, "--json --play-along --device alsa:seen,two --inputs 2 --seconds 1");
     server.lead(&mut recorder).env("PIPEWIRE_PROPS", "{ stream.capture.sink = true }");
     let ended = run(recorder).done();
     assert_eq!(ended.json()["period"], 1024, "{}", ended.err);
