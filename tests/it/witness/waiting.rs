@@ -67,9 +67,8 @@ impl Desk {
     /// pauses and the pass.
     fn drive(&mut self, device: Box<Scripted>) -> (u64, Box<Pass>) {
         prepare();
-        let (device, cost) =
-            account(Calls::LetThrough, || drive::drive(&mut self.engine, device, &self.published).is_some());
-        assert!(device);
+        let (device, cost) = account(Calls::LetThrough, || drive::drive(&mut self.engine, device, &self.published));
+        assert!(device.is_some());
         assert_eq!((cost.allocations, cost.minor_faults, cost.major_faults), (0, 0, 0), "{cost:?}");
         let pauses = self.published.counted_sleeps.load(Relaxed);
         assert_eq!(u64::try_from(cost.switches), Ok(pauses), "{cost:?}");
@@ -110,7 +109,7 @@ fn after_a_loss_past_all_windows_each_period_waits_until_it_has_its_windows() {
     let device = desk.device(LONG_BUFFER, [ready(2), xrun(lost), ready(4)].concat());
     let (pauses, pass) = desk.drive(device);
     over.store(true, Relaxed);
-    let mut reel = supplier.join().unwrap();
+    let reel = supplier.join().unwrap();
     let end = 6 * PERIOD + lost;
     assert_eq!((pass.frames, pass.lost, pass.xruns), (Frames(end), Frames(lost), 1));
     assert_eq!((pass.captures[0].overrun, desk.published.frames_overrun.load(Relaxed)), (Frames(0), 0));
@@ -119,7 +118,6 @@ fn after_a_loss_past_all_windows_each_period_waits_until_it_has_its_windows() {
     reel.assert_ramp(0..2 * PERIOD, 0, DeviceFormat::S32);
     reel.assert_silent(2 * PERIOD..2 * PERIOD + lost);
     reel.assert_ramp(2 * PERIOD + lost..end, 2 * PERIOD, DeviceFormat::S32);
-    reel.assert_returned(end);
 }
 
 #[test]
