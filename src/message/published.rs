@@ -183,7 +183,7 @@ impl Published {
 
     /// Publishes the latency of the device. This is realtime-safe.
     pub fn set_latency(&self, latency: Latency) {
-        // Before the delay: whoever reads the shorter delay reads the reason too.
+        // Before the delay: a reader of the shorter delay reads the reason too.
         self.output_skips.store(latency.skips, Relaxed);
         self.output_delay.store(latency.output, Release);
         self.input_delay.store(latency.input, Relaxed);
