@@ -12,7 +12,7 @@ use std::io;
 /// The failure of a copy from the other replica.
 #[derive(Debug)]
 pub(super) enum FillError {
-    /// The file that gets the sound.
+    /// The file that gets the sound, which cannot be written.
     Own(io::Error),
     /// The other replica, which cannot be read.
     Other(io::Error),
@@ -25,6 +25,7 @@ impl TakeWav {
     /// committer filled the gaps. Or another program has removed the sound.
     ///
     /// A part of the other replica that cannot be read is left out. The last such error is returned when the rest is copied.
+    /// A part of this file that cannot be read counts as one without sound.
     pub(super) fn fill_holes_from(
         &self,
         other: &TakeWav,
@@ -70,12 +71,27 @@ impl TakeWav {
         at: u64,
         hook: &mut dyn FnMut(Step) -> io::Result<()>,
     ) -> io::Result<bool> {
-        let there = disk::read_at(&self.file, &mut ours[..theirs.len()], at)?;
-        let restored = restored_pages(&ours[..there], theirs);
+        let ours = &mut ours[..theirs.len()];
+        self.read_as_far_as_possible(ours, at);
+        let restored = restored_pages(ours, theirs);
         for pages in &restored {
             hook(Step::Sound)?;
             disk::write_all_at(&self.file, &theirs[pages.clone()], at + pages.start as u64)?;
         }
         Ok(!restored.is_empty())
+    }
+
+    /// Fills `ours` with the bytes of this file at `at`. A page that cannot be read, and what lies beyond the end of the file,
+    /// is zeros: the sound of the other replica takes its place. An error here would stop the recovery at every start.
+    fn read_as_far_as_possible(&self, ours: &mut [u8], at: u64) {
+        ours.fill(0);
+        if disk::read_available(&self.file, ours, at).is_ok() {
+            return;
+        }
+        for (at, page) in (at..).step_by(PAGE_BYTES).zip(ours.chunks_mut(PAGE_BYTES)) {
+            if disk::read_available(&self.file, page, at).is_err() {
+                page.fill(0);
+            }
+        }
     }
 }

@@ -361,7 +361,9 @@ impl TakeWav {
     /// Makes silence of the frames of which another program has left a part: they are at the edges of its zeros. What came from
     /// memory is true, also at the edge of silence.
     fn silence_torn_frames(&self, frames: Frames, spool: Option<&FoundSpool>) -> io::Result<()> {
-        let (zeros, frame_bytes) = (self.zeros_of_others(frames, spool)?, self.header.frame_bytes() as u64);
+        // Where the file cannot be read, nothing is known to be torn.
+        let zeros = self.zeros_of_others(frames, spool).unwrap_or_default();
+        let frame_bytes = self.header.frame_bytes() as u64;
         let in_memory = if zeros.is_empty() { Vec::new() } else { self.in_memory(frames, spool)? };
         for (start, end) in zeros {
             let (first, last) = ((start - DATA_OFFSET) / frame_bytes, (end - DATA_OFFSET).div_ceil(frame_bytes));

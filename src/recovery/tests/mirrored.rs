@@ -5,21 +5,32 @@ use super::*;
 use crate::host::Installed;
 use crate::host::disk::{DiskCall, Proceed};
 use crate::host::refusing::refusing;
+use crate::limits::PAGE_BYTES;
 use crate::message::replica::ReplicaPair;
 use nix::errno::Errno;
 use std::cell::Cell;
+use std::ops::Range;
 use std::os::fd::BorrowedFd;
 use std::sync::Arc;
 
 /// Makes a file unreadable from a byte on, until the result is dropped.
 fn bad_block(path: &Path, from: u64) -> Installed {
+    bad_range(path, from..u64::MAX)
+}
+
+/// Makes a range of a file unreadable, until the result is dropped.
+fn bad_range(path: &Path, range: Range<u64>) -> Installed {
     let bad = fs::metadata(path).unwrap().ino();
     let inode = |file: &BorrowedFd<'_>| File::from(file.try_clone_to_owned().unwrap()).metadata().unwrap().ino();
     refusing(move |call| match call {
-        DiskCall::Read { file, offset, bytes } if *bytes > 0 && inode(file) == bad => match from.checked_sub(*offset) {
-            Some(before) if before > 0 => Proceed::Short(before as usize),
-            _ => Proceed::Fail(Errno::EIO),
-        },
+        DiskCall::Read { file, offset, bytes }
+            if *bytes > 0 && *offset < range.end && range.start < offset + bytes && inode(file) == bad =>
+        {
+            match range.start.checked_sub(*offset) {
+                Some(before) if before > 0 => Proceed::Short(before as usize),
+                _ => Proceed::Fail(Errno::EIO),
+            }
+        }
         _ => Proceed::Go,
     })
 }
@@ -211,6 +222,26 @@ fn a_mirror_that_cannot_be_read_delays_no_take_and_what_only_it_had_is_a_listed_
             assert!(trouble.contains("sound that only this file has is not in the take"), "{trouble}");
         }
     }
+}
+
+/// The pass stayed cut off at every start. A read that ended at the bad block counted as the end of the file, so that sound
+/// behind the block was written over.
+#[test]
+fn a_bad_block_in_the_file_of_the_session_delays_no_take_and_the_mirror_s_sound_takes_its_place() {
+    let (scene, mirror) = ahead("being recorded");
+    // Only the session has the third window, but for a page of it that cannot be read.
+    let own = OpenOptions::new().write(true).open(&scene.plans[0].path).unwrap();
+    own.write_all_at(&sound(0, 2 * WINDOW..3 * WINDOW), at(2 * WINDOW)).unwrap();
+    let page = PAGE_BYTES as u64;
+    let bad = at(2 * WINDOW)..at(2 * WINDOW) + page;
+    let replica = OpenOptions::new().write(true).open(scene.replica(&mirror, 0)).unwrap();
+    replica.write_all_at(&vec![0; (WINDOW * BYTES - page) as usize], bad.end).unwrap();
+    let installed = bad_range(&scene.plans[0].path, bad);
+    let (report, session) = scene.recover();
+    drop(installed);
+    scene.check(&session, 4 * WINDOW, whole);
+    assert!(session.takes().iter().all(|take| take.losses.is_empty()));
+    assert!(report.troubles.is_empty(), "{:?}", report.troubles);
 }
 
 #[test]
