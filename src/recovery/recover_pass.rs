@@ -16,6 +16,7 @@ use crate::session::session_file::{OpenSession, sync_take_folders};
 use crate::session::{EditError, Session, Take, TakeId, TakeState};
 use crate::time::{FramePos, Frames};
 use crate::window::progress_page::Progress;
+use std::collections::BTreeSet;
 use std::io;
 use std::path::{Path, PathBuf};
 use uuid::Uuid;
@@ -31,6 +32,8 @@ pub(super) struct PassRecovery<'a> {
     pub(super) folders: &'a [SpoolFolder],
     pub(super) hook: StepHook<'a>,
     pub(super) troubles: &'a mut Vec<String>,
+    /// Session folders of mirrors that have a replica which could not be opened.
+    pub(super) unopened_replicas: BTreeSet<PathBuf>,
     /// Takes whose files were never made. [`end_never_made`] ends them, all with one save.
     pub(super) never_made: &'a mut NeverMade,
 }

@@ -68,20 +68,24 @@ impl PassRecovery<'_> {
                 if !self.troubles.contains(&trouble) {
                     self.troubles.push(trouble);
                 }
+                self.unopened_replicas.insert(folder);
                 None
             }
         }
     }
 
-    /// Saves the session in the mirror too, and reports the replicas that could not be recovered.
+    /// Saves the session in the mirror too, if all replicas there are recovered, and reports the others.
     pub(super) fn save_mirror(&mut self, cut_takes: &[CutTake]) {
         let replicas = || cut_takes.iter().filter_map(|cut| Some((cut, cut.mirror.as_ref()?)));
         for (cut, reason) in replicas().filter_map(|(cut, replica)| Some((cut, replica.trouble.as_ref()?))) {
             self.troubles.push(messages::of_replica(&format!("{}: {reason}", cut.take.file)));
         }
-        let whole = replicas().filter(|(_, replica)| replica.trouble.is_none());
-        let folders: BTreeSet<&Path> = whole.map(|(_, replica)| replica.folder.as_path()).collect();
-        for folder in folders {
+        let folders: BTreeSet<&Path> = replicas().map(|(_, replica)| replica.folder.as_path()).collect();
+        let in_trouble = replicas().filter(|(_, replica)| replica.trouble.is_some());
+        let mut in_trouble: BTreeSet<&Path> = in_trouble.map(|(_, replica)| replica.folder.as_path()).collect();
+        in_trouble.extend(self.unopened_replicas.iter().map(PathBuf::as_path));
+        // The copy would list a take as recovered whose file there is not, and no recovery of the mirror would finish that file.
+        for folder in folders.difference(&in_trouble) {
             let saved = OpenSession::open_on_other_disk(folder, self.session).and_then(|(mut store, found)| {
                 self.troubles.extend(found.damaged);
                 let path = store.path().display().to_string();

@@ -181,6 +181,24 @@ fn a_mirror_that_cannot_be_opened_is_said_to_have_more_perhaps() {
     assert!(trouble.starts_with("mirror: ") && trouble.contains("it may have more of the take"), "{trouble}");
 }
 
+/// The list of takes in the mirror called both recovered, so that no recovery of the mirror finished the other file.
+#[test]
+fn the_copy_in_a_mirror_is_replaced_only_when_all_of_its_files_are_recovered() {
+    let refusals: [fn(usize) -> bool; 2] = [|_| true, |attempt| attempt == 2];
+    for refused in refusals {
+        let (scene, mirror) = ahead("being recorded");
+        let before = fs::read(mirror.join("session.json")).unwrap();
+        let installed = refused_open(&scene.replica(&mirror, 0), refused);
+        scene.recover();
+        drop(installed);
+        assert!(before == fs::read(mirror.join("session.json")).unwrap());
+        let (mut store, mut session) = OpenSession::open(&mirror).unwrap();
+        let report = recover_from(&mut store, &mut session, &scene.view(), &mut |_| Ok(()));
+        assert!(report.troubles.is_empty(), "{:?}", report.troubles);
+        assert!(session.takes().iter().all(|take| take.frames == Frames(4 * WINDOW)));
+    }
+}
+
 /// The claim of a header that a recovery has written may be silence. It may be sound, too, if that recovery saw the memory.
 #[test]
 fn a_replica_that_another_recovery_has_finished_does_not_lengthen_the_pass_and_keeps_its_sound() {
