@@ -8,7 +8,7 @@ use super::take_wav::{AtPlace, TakeWav, Unusable};
 use super::{CutTake, StepHook, messages};
 use crate::host::disk;
 use crate::session::session_file::{OpenSession, open_read_only};
-use crate::session::{CopyKind, Session, Take};
+use crate::session::{CopyKind, Session, Take, TakeState};
 use crate::time::{FramePos, Frames};
 use std::collections::BTreeSet;
 use std::io;
@@ -159,9 +159,11 @@ pub(super) fn mirrors_that_added(cut_takes: &[CutTake]) -> Vec<PathBuf> {
     replicas.map(|replica| replica.folder.clone()).collect::<BTreeSet<PathBuf>>().into_iter().collect()
 }
 
-/// Writes the losses that only the copy of the session in the mirror lists into the takes of which no memory is left. A header
-/// claims the silence of a loss as soon as one of the two sessions lists it, so the header of a take that got nothing from the
-/// mirror can claim one, too.
+/// Writes the losses that only the copy of the session in the mirror lists into the takes of which no memory is left. The
+/// session's own disk may have refused the save that lists them. A header claims the silence of a loss when the session or the
+/// overflow folder lists it, or three seconds after it was reported.
+///
+/// The losses of a take that the copy calls recovered are those of the mirror's file alone, found by a recovery of the mirror.
 pub(super) fn note_losses_of_mirrors(session: &mut Session, cut_takes: &[CutTake], pass_frames: Frames) {
     let mut copies: Vec<(&Path, Option<Session>)> = Vec::new();
     let without_memory = cut_takes.iter().filter(|cut| cut.spool.is_none());
@@ -176,6 +178,9 @@ pub(super) fn note_losses_of_mirrors(session: &mut Session, cut_takes: &[CutTake
         let last = first + cut.frames(pass_frames);
         // The copy lists a loss in the take of the file that has it.
         let files = copy.takes().iter().filter(|take| take.pass == listed.pass && take.track == listed.track);
+        let files = files.filter(|take| take.state != TakeState::Recovered);
+        let same = files.clone().find(|take| take.uuid == cut.take.uuid);
+        session.raise_unlisted_losses(cut.take.id, same.map_or(0, |take| take.losses_unlisted)).ok();
         for (loss, offset) in files.flat_map(|take| take.losses.iter().map(|loss| (loss, take.offset))) {
             let at = loss.at + offset;
             let (at, end) = (at.max(first), (at + loss.frames).min(last));

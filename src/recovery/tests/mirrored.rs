@@ -100,7 +100,7 @@ fn without_memory_the_takes_get_what_only_the_mirror_has() {
     }
 }
 
-/// The header of the session's file can claim the silence of the loss, too: it waits for one of the two lists.
+/// The header of the session's file can claim the silence of the loss, too: it waits for a save three seconds at most.
 #[test]
 fn without_memory_a_loss_that_only_the_mirror_lists_is_listed() {
     let loss = (WINDOW + 100, 500);
@@ -124,6 +124,29 @@ fn without_memory_a_loss_that_only_the_mirror_lists_is_listed() {
         assert_eq!(session.takes()[0].frames, Frames(in_mirror));
         for take in 0..2 {
             assert_eq!(losses_of(&session, take), [(loss.0, loss.1 as u64)], "{in_mirror} frames in the mirror");
+        }
+    }
+}
+
+/// The losses that a recovery of the mirror had found in the mirror's file were listed in takes that have the sound.
+#[test]
+fn losses_of_a_mirror_that_was_recovered_by_itself_are_not_those_of_the_session() {
+    for state in [TakeState::Recording, TakeState::Recovered] {
+        let (scene, mirror) = ahead("being recorded");
+        let (mut store, mut copy) = OpenSession::open(&mirror).unwrap();
+        for id in copy.takes().iter().map(|take| take.id).collect::<Vec<_>>() {
+            copy.list_loss(id, FramePos(WINDOW), Frames(500), "what was in memory is gone").unwrap();
+            copy.raise_unlisted_losses(id, 7).unwrap();
+            copy.finish_take(id, Frames(4 * WINDOW), state, None).unwrap();
+        }
+        store.save(&copy).unwrap();
+        drop(store);
+        let (report, session) = scene.recover();
+        assert!(report.troubles.is_empty(), "{:?}", report.troubles);
+        let (listed, unlisted) =
+            if state == TakeState::Recovered { (vec![], 0) } else { (vec![(WINDOW, 500)], 7) };
+        for take in 0..2 {
+            assert_eq!((losses_of(&session, take), session.takes()[take].losses_unlisted), (listed.clone(), unlisted));
         }
     }
 }
