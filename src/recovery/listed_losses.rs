@@ -37,6 +37,24 @@ pub(super) fn note_known_losses(session: &mut Session, cut: &CutTake, outcome: &
     session.raise_unlisted_losses(id, progress.losses.saturating_sub(progress.marks.len() as u64)).ok();
 }
 
+/// Writes losses that an earlier file of the take lists behind its end into a take, as far as this take has only the sound of
+/// that file there. The earlier file is cut, and forgets them.
+pub(super) fn note_losses_of_earlier(session: &mut Session, cut: &CutTake, cut_takes: &[CutTake], pass_frames: Frames) {
+    let begin = FramePos(cut.take.offset.0);
+    let (first, last) = (cut.wav.own_end().max(begin), begin + cut.frames(pass_frames));
+    let is_earlier = |it: &&CutTake| it.first == cut.first && it.take.offset < cut.take.offset;
+    for earlier in cut_takes.iter().filter(is_earlier).filter(|it| it.claim_behind_next().is_some()) {
+        let losses = session.take(earlier.take.id).map(|take| take.losses.clone()).unwrap_or_default();
+        for loss in losses {
+            let at = loss.at + earlier.take.offset;
+            let (at, end) = (at.max(first), (at + loss.frames).min(last));
+            if at < end {
+                session.list_loss(cut.take.id, FramePos(at.since(begin).0), end.since(at), &loss.cause).ok();
+            }
+        }
+    }
+}
+
 /// Writes sound that is neither in the file nor in memory into a take. Returns its frames.
 pub(super) fn note_missing(session: &mut Session, cut: &CutTake, outcome: &PassOutcome) -> Frames {
     let (id, frames) = (cut.take.id, cut.frames(outcome.frames));

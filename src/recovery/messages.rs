@@ -4,7 +4,7 @@ use super::evidence::FoundSpool;
 use super::length::Basis;
 use super::viewpoint::Hidden;
 use super::{CutTake, RecoveredPass};
-use crate::session::SpoolRecord;
+use crate::session::{SpoolRecord, Take};
 use crate::time::{Clock, Frames};
 use std::fmt;
 use std::io;
@@ -128,6 +128,14 @@ pub(super) fn mirror_not_seen(folder: &Path) -> String {
     format!(
         "mirror: {}: it is not there, and it may have more of the takes that were cut off; connect its disk and open it as a session to compare",
         folder.display()
+    )
+}
+
+/// The message for a file of which the sound behind the place where its take continues could not be read in whole.
+pub(super) fn earlier_not_read(session: &Path, take: &Take, error: &io::Error) -> String {
+    format!(
+        "{}: cannot be read: {error}; sound that only this file has is not in the file in which the take continues; this file keeps it",
+        session.join(take.path()).display()
     )
 }
 

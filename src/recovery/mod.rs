@@ -144,8 +144,9 @@ struct CutTake {
     first: Uuid,
     /// The frame of the pass at which the take continues in another file. `None`: this is its last file.
     until: Option<Frames>,
-    /// Whether the file in which the take continues cannot be opened.
-    next_is_away: bool,
+    /// Whether the sound behind `until` stays in the file, because the file in which the take continues does not have it: it
+    /// cannot be opened, or could not take the sound over.
+    keeps_claim: bool,
     /// Frames copied from the spool.
     from_memory: Frames,
 }

@@ -3,9 +3,10 @@
 
 use super::another_copy::{OtherFile, is_in_another_copy, other_file};
 use super::evidence::{FoundProgress, FoundSpool, Rejected, SpoolFolder};
+use super::fill_holes::FillError;
 use super::leftover::{has_spool, is_in_takes};
 use super::length::{Basis, PassKnown, TakeKnown, length};
-use super::listed_losses::{note_absent_inputs, note_known_losses, note_missing};
+use super::listed_losses::{note_absent_inputs, note_known_losses, note_losses_of_earlier, note_missing};
 use super::replica::{Replica, mirrors_that_added, note_losses_of_mirrors};
 use super::take_wav::{AtPlace, TakeWav};
 use super::viewpoint::{Absence, Viewpoint};
@@ -131,10 +132,12 @@ impl PassRecovery<'_> {
             let copied = cut.copy_sound(outcome.frames, self.hook);
             copied.map_err(|error| messages::not_recovered(self.store.path(), cut, &error))?;
         }
+        self.fill_next_files(&mut cut_takes, outcome.frames)?;
         let absent = self.list_known_losses(&cut_takes, &outcome)?;
         // All files of the session before the first one of the mirror. The header that a recovery writes vouches for nothing:
-        // beside a replica that is finished, a file of the session that is not would keep its shorter claim.
-        for cut in &mut cut_takes {
+        // beside a replica that is finished, a file of the session that is not would keep its shorter claim. The last file of a
+        // take before the first one, which can claim more as long as it is not cut.
+        for cut in cut_takes.iter_mut().rev() {
             let finished = cut.finish(&outcome, self.hook);
             finished.map_err(|error| messages::not_recovered(self.store.path(), cut, &error))?;
         }
@@ -177,7 +180,7 @@ impl PassRecovery<'_> {
             let unusable = match TakeWav::open(self.store, self.session, take) {
                 Ok(wav) => {
                     // A mirror that is opened as a session is no second replica of itself.
-                    let mirror = self.replica_of(spool.as_ref(), first);
+                    let mirror = self.replica_of(spool.as_ref(), first, takes);
                     let mirror = mirror.filter(|mirror| mirror.wav.file_id() != wav.file_id());
                     cut_takes.push(self.cut_take(take.clone(), first.uuid, wav, spool, mirror, lost));
                     continue;
@@ -216,12 +219,34 @@ impl PassRecovery<'_> {
     ) -> CutTake {
         let next = self.session.continuation_of(&take);
         let until = next.map(|next| next.offset);
-        let next_is_away = next.is_some_and(|next| TakeWav::open(self.store, self.session, next).is_err());
+        let keeps_claim = next.is_some_and(|next| TakeWav::open(self.store, self.session, next).is_err());
         if let Some(spool) = &spool {
             // A spool that cannot be read is said where its sound is copied.
             wav.compare_with_memory(spool, lost, until).ok();
         }
-        CutTake { take, wav, spool, mirror, first, until, next_is_away, from_memory: Frames(0) }
+        CutTake { take, wav, spool, mirror, first, until, keeps_claim, from_memory: Frames(0) }
+    }
+
+    /// Copies sound behind the place where a take continues into its next files. An earlier recovery has made the file before
+    /// longer, because it could not see the next one. This recovery cuts that file.
+    fn fill_next_files(&mut self, cut_takes: &mut [CutTake], pass_frames: Frames) -> Result<(), String> {
+        for at in 1..cut_takes.len() {
+            let (before, next) = cut_takes.split_at_mut(at);
+            let (first, next) = (next[0].first, &mut next[0]);
+            for earlier in before.iter_mut().filter(|earlier| earlier.first == first) {
+                let claim = earlier.claim_behind_next().map(|claim| claim.min(next.until.unwrap_or(pass_frames)));
+                let Some(claim) = claim.filter(|claim| next.take.offset < *claim) else { continue };
+                match next.wav.fill_holes_from(&earlier.wav, claim - next.take.offset, self.hook) {
+                    Ok(()) => next.wav.has_from_earlier(claim),
+                    Err(FillError::Own(error)) => return Err(messages::not_recovered(self.store.path(), next, &error)),
+                    Err(FillError::Other(error)) => {
+                        earlier.keeps_claim = true;
+                        self.troubles.push(messages::earlier_not_read(self.store.path(), &earlier.take, &error));
+                    }
+                }
+            }
+        }
+        Ok(())
     }
 
     /// Decides on the takes whose files do not exist. If nothing of the pass has a frame, the program was killed after it had
@@ -265,6 +290,7 @@ impl PassRecovery<'_> {
         let (mut listed, mut absent) = (self.session.clone(), Frames(0));
         for cut in cut_takes {
             note_known_losses(&mut listed, cut, outcome);
+            note_losses_of_earlier(&mut listed, cut, cut_takes, outcome.frames);
             absent = absent.max(note_absent_inputs(&mut listed, cut, outcome));
         }
         note_losses_of_mirrors(&mut listed, cut_takes, outcome.frames);
@@ -431,6 +457,12 @@ impl CutTake {
         self.until.unwrap_or(frames) - self.take.offset
     }
 
+    /// The frame of the pass up to which this file claims sound, if the take continues in another file before that frame.
+    pub(super) fn claim_behind_next(&self) -> Option<Frames> {
+        let claim = self.take.offset + self.wav.claimed;
+        self.until.filter(|until| *until < claim).map(|_| claim)
+    }
+
     /// Copies the sound that is in the spool, and fills holes from the other replica, in both directions.
     fn copy_sound(&mut self, pass_frames: Frames, hook: StepHook<'_>) -> io::Result<()> {
         let frames = self.frames(pass_frames);
@@ -445,7 +477,7 @@ impl CutTake {
         let (frames, began) = (self.frames(outcome.frames), outcome.begin_for(&self.take));
         // A mirror that is opened as a session has the whole pass in its first file, although its list has the files in which
         // the session's own takes continued. While these are out of reach, what the header claims is not cut off.
-        let kept = if self.next_is_away { frames.max(self.wav.claimed) } else { frames };
+        let kept = if self.keeps_claim { frames.max(self.wav.claimed) } else { frames };
         self.wav.finish(kept, began, self.spool.as_ref(), hook)
     }
 
@@ -490,7 +522,8 @@ fn pass_known(
     let mut known = Vec::with_capacity(takes.len());
     for take in takes {
         let cut = cut_takes.iter().find(|cut| cut.take.id == take.id);
-        // A file that has a continuation says nothing about the end of the pass.
+        // A file that has a continuation says nothing about the end of the pass, unless a recovery that could not see the
+        // continuation has made it longer.
         if session.continuation_of(take).is_some() {
             continue;
         }
@@ -506,7 +539,10 @@ fn pass_known(
         let memory_end =
             spool.map(|spool| spool.memory_end().map_err(|error| messages::at(&spool.path, &error))).transpose()?;
         let in_mirror = cut.and_then(|cut| cut.mirror.as_ref()).map_or(Frames(0), |replica| replica.claimed);
-        let claimed_frames = cut.map_or(0, |cut| (take.offset + cut.wav.claimed).max(in_mirror).0);
+        let of_track = |cut: &&CutTake| first_take_of_track(takes, &cut.take).id == first_take_of_track(takes, take).id;
+        let earlier =
+            cut_takes.iter().filter(of_track).filter_map(CutTake::claim_behind_next).max().unwrap_or(Frames(0));
+        let claimed_frames = cut.map_or(0, |cut| (take.offset + cut.wav.claimed).max(in_mirror).max(earlier).0);
         known.push(TakeKnown { claimed_frames, memory_end, finished });
     }
     let clock = takes.first().and_then(|take| {

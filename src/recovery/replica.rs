@@ -1,16 +1,20 @@
-//! The replicas of a pass in its mirror: finds them, exchanges sound with them, and finishes them. Thread: any that may wait
+//! The replicas of a pass in its mirror: finds and opens them, exchanges sound with them, and finishes them. Thread: any that may wait
 //! for the disk.
 
 use super::evidence::FoundSpool;
 use super::fill_holes::FillError;
+use super::found_files::find_replica;
 use super::recover_pass::{PassOutcome, PassRecovery};
 use super::take_wav::{AtPlace, TakeWav, Unusable};
 use super::{CutTake, StepHook, messages};
 use crate::host::disk;
-use crate::session::session_file::{OpenSession, open_read_only};
+use crate::session::session_file::{
+    OpenSession, SessionError, TakeFiles, TakeFolder, open_copy_to_write, open_read_only,
+};
 use crate::session::{CopyKind, Session, Take, TakeState};
 use crate::time::{FramePos, Frames};
 use std::collections::BTreeSet;
+use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -39,14 +43,53 @@ impl Replica {
     }
 }
 
+impl TakeWav {
+    /// Opens the replica of a take in the mirror. `take` is the first file of its track: the replica holds the whole
+    /// pass, because only the session's side continues in other files. A file that cannot be written is opened to read; the
+    /// second result is then the reason.
+    pub(super) fn open_mirror(
+        path: &Path,
+        session: &Session,
+        take: &Take,
+    ) -> Result<(TakeWav, Option<String>), Unusable> {
+        let (mut path, mut opened) = (path.to_owned(), open_copy_to_write(path, session));
+        if matches!(opened, Err(SessionError::Missing { .. }))
+            && let Some(found) = find_replica(&path, take)
+        {
+            opened = open_copy_to_write(&found, session);
+            path = found;
+        }
+        let (file, unwritable) = match opened {
+            Ok(file) => (file, None),
+            Err(error) => {
+                let is_missing = matches!(error, SessionError::Missing { .. });
+                let found = if is_missing { AtPlace::Nothing } else { AtPlace::Unknown };
+                let reason = error.to_string();
+                let file = open_copy(&path, session).ok_or_else(|| Unusable { reason: reason.clone(), found })?;
+                (file, Some(reason))
+            }
+        };
+        Ok((TakeWav::of(file, &path, session, take, Frames(0))?, unwritable))
+    }
+}
+
+/// Opens a file of a mirror's folder `audio` to read. The mirror must hold a copy of this session.
+fn open_copy(path: &Path, session: &Session) -> Option<File> {
+    let files = TakeFiles::with_copy_of(path.parent()?.parent()?, session.id).ok()?;
+    files.open(TakeFolder::Audio, path.file_name()?.to_str()?).ok()?
+}
+
 impl PassRecovery<'_> {
     /// The replica of a take that was cut off, of which `first` is the first file. The spool names it, or the session, if no
-    /// spool is left. Reports a replica that cannot be opened.
-    pub(super) fn replica_of(&mut self, spool: Option<&FoundSpool>, first: &Take) -> Option<Replica> {
+    /// spool is left. `takes`: those of the pass. A take that a recovery has finished, and that was opened again, names no mirror
+    /// any more, and the file in which it continues does. Reports a replica that cannot be opened.
+    pub(super) fn replica_of(&mut self, spool: Option<&FoundSpool>, first: &Take, takes: &[Take]) -> Option<Replica> {
+        let mut of_track = takes.iter().filter(|take| take.track == first.track);
+        let named = of_track.find_map(|take| take.spool.as_ref()?.mirror.as_ref());
         let path = match spool {
             Some(spool) => spool.identity.mirror.clone()?,
             // The mirror has the name in `audio`, wherever the session's own file is.
-            None => Path::new(first.spool.as_ref()?.mirror.as_ref()?).join(&first.file),
+            None => Path::new(named?).join(&first.file),
         };
         let folder = path.parent()?.parent()?.to_owned();
         match TakeWav::open_mirror(&path, self.session, first) {
@@ -139,7 +182,8 @@ impl CutTake {
     pub(super) fn finish_replica(&mut self, outcome: &PassOutcome, hook: StepHook<'_>) {
         let (pass_frames, began) = (outcome.frames, outcome.begin_for(&self.take));
         let without_memory = self.spool.is_none();
-        if let Some(replica) = self.mirror.as_mut().filter(|it| it.trouble.is_none() || (it.is_copied && !it.may_write)) {
+        if let Some(replica) = self.mirror.as_mut().filter(|it| it.trouble.is_none() || (it.is_copied && !it.may_write))
+        {
             // Its sound may be true, although nothing says how much of it: another recovery of it has seen the memory.
             if without_memory && pass_frames < replica.wav.claimed {
                 replica.trouble = Some(messages::REPLICA_HAS_MORE.to_owned());

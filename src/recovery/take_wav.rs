@@ -6,12 +6,11 @@
 use super::Step;
 use super::damage::{is_copy, zero_runs};
 use super::evidence::{BEYOND_ANY_FILE, Extent, FoundSpool};
-use super::found_files::find_replica;
 use super::ranges::{holes, without};
 use crate::file_system::{OpenError, open_regular, set_length};
 use crate::host::disk;
 use crate::limits::{DATA_OFFSET, PAGE_BYTES};
-use crate::session::session_file::{OpenSession, SessionError, TakeFiles, TakeFolder, open_copy_to_write};
+use crate::session::session_file::{OpenSession, SessionError};
 use crate::session::{Loss, Session, Take, TakeState};
 use crate::time::{FramePos, Frames};
 use crate::wav::bext::{Bext, CHANGED_BY_OTHERS, EXPORT_REMARK, UNFINISHED, UNFINISHED_IN_PLACE, coding_history_line};
@@ -40,8 +39,10 @@ const ZERO_FRAMES_LEAST: Frames = Frames(64);
 pub(super) struct TakeWav {
     pub(super) file: File,
     header: Header,
-    /// Frames that the header claims and the file has.
+    /// Frames that a header claims and the file has: its own one, or that of another file of the take whose sound it got.
     pub(super) claimed: Frames,
+    /// Those of them that its own header claims, or that of the replica in the mirror.
+    sure: Frames,
     /// Whether the file may lack sound that its header claims: an earlier recovery has written the header, and was killed
     /// before it could save the session, or another program has changed the file while it was recorded, or the take was
     /// recorded in place, and its header claimed what was not durable.
@@ -96,31 +97,14 @@ impl TakeWav {
         TakeWav::of(file, &store.path().join(take.path()), session, take, take.offset)
     }
 
-    /// Opens the replica of a take in the mirror. `take` is the first file of its track: the replica holds the whole
-    /// pass, because only the session's side continues in other files. A file that cannot be written is opened to read; the
-    /// second result is then the reason.
-    pub(super) fn open_mirror(path: &Path, session: &Session, take: &Take) -> Result<(TakeWav, Option<String>), Unusable> {
-        let (mut path, mut opened) = (path.to_owned(), open_copy_to_write(path, session));
-        if matches!(opened, Err(SessionError::Missing { .. }))
-            && let Some(found) = find_replica(&path, take)
-        {
-            opened = open_copy_to_write(&found, session);
-            path = found;
-        }
-        let (file, unwritable) = match opened {
-            Ok(file) => (file, None),
-            Err(error) => {
-                let is_missing = matches!(error, SessionError::Missing { .. });
-                let found = if is_missing { AtPlace::Nothing } else { AtPlace::Unknown };
-                let reason = error.to_string();
-                let file = open_copy(&path, session).ok_or_else(|| Unusable { reason: reason.clone(), found })?;
-                (file, Some(reason))
-            }
-        };
-        Ok((TakeWav::of(file, &path, session, take, Frames(0))?, unwritable))
-    }
-
-    fn of(file: File, name: &Path, session: &Session, take: &Take, offset: Frames) -> Result<TakeWav, Unusable> {
+    /// The file of a take, open. `name`: its path, for messages. `offset`: frames of the pass before its first one.
+    pub(super) fn of(
+        file: File,
+        name: &Path,
+        session: &Session,
+        take: &Take,
+        offset: Frames,
+    ) -> Result<TakeWav, Unusable> {
         let named = |error: io::Error| Unusable {
             reason: format!("{}: cannot be read: {error}", name.display()),
             found: AtPlace::Unknown,
@@ -136,7 +120,19 @@ impl TakeWav {
         if page.iter().all(|byte| *byte == 0) && found.nlink() == 1 {
             let (claimed, header) = (Frames(0), fresh);
             let (may_lack_claimed, is_changed) = (false, is_copy(&file, take));
-            return Ok(TakeWav { file, header, claimed, may_lack_claimed, is_changed, offset, there, latency, page });
+            let sure = claimed;
+            return Ok(TakeWav {
+                file,
+                header,
+                claimed,
+                sure,
+                may_lack_claimed,
+                is_changed,
+                offset,
+                there,
+                latency,
+                page,
+            });
         }
         let other = || Unusable {
             reason: format!("{}: not the file that was recorded; left as it is", name.display()),
@@ -154,8 +150,19 @@ impl TakeWav {
         // A header that is torn does not say how the take was recorded.
         let may_lack_claimed = was_changed || may_lack || bext.coding_history.is_empty();
         let is_changed = was_changed || is_copy(&file, take);
-        let header = Header { bext, ..fresh };
-        Ok(TakeWav { file, header, claimed, may_lack_claimed, is_changed, offset, there, latency, page })
+        let (header, sure) = (Header { bext, ..fresh }, claimed);
+        Ok(TakeWav {
+            file,
+            header,
+            claimed,
+            sure,
+            may_lack_claimed,
+            is_changed,
+            offset,
+            there,
+            latency,
+            page,
+        })
     }
 
     /// Device and inode number, equal for two names of the same file.
@@ -270,8 +277,19 @@ impl TakeWav {
     pub(super) fn has_now(&mut self, pass_frames: Frames, frames: Frames) -> bool {
         let here = Frames(pass_frames.0.saturating_sub(self.offset.0)).min(frames);
         let is_more = self.claimed < here;
-        self.claimed = self.claimed.max(here);
+        (self.claimed, self.sure) = (self.claimed.max(here), self.sure.max(here));
         is_more
+    }
+
+    /// The file has the sound of an earlier file of the take up to frame `pass_frames` of the pass now. What was never written
+    /// of it is a loss, because a recovery has made the earlier file so long.
+    pub(super) fn has_from_earlier(&mut self, pass_frames: Frames) {
+        self.claimed = self.claimed.max(pass_frames - self.offset);
+    }
+
+    /// The frame of the pass up to which this file has sound that does not come from an earlier file of the take.
+    pub(super) fn own_end(&self) -> FramePos {
+        FramePos((self.offset + self.sure).0)
     }
 
     /// The end of the file as it was opened, if it had fewer than `frames` frames.
@@ -281,7 +299,7 @@ impl TakeWav {
 
     /// Frames of this file that its recording has claimed and that are surely in the file. An earlier recovery claims all frames.
     pub(super) fn vouched(&self) -> Frames {
-        if self.may_lack_claimed { Frames(0) } else { self.claimed }
+        if self.may_lack_claimed { Frames(0) } else { self.sure }
     }
 
     /// The ranges of this file up to frame `frames` that are lost if no memory is left: first frame and length. Behind the
@@ -434,12 +452,6 @@ impl TakeWav {
     pub(super) fn bytes_of(&self, frames: Frames) -> u64 {
         frames.0.saturating_mul(self.header.frame_bytes() as u64)
     }
-}
-
-/// Opens a file of a mirror's folder `audio` to read. The mirror must hold a copy of this session.
-fn open_copy(path: &Path, session: &Session) -> Option<File> {
-    let files = TakeFiles::with_copy_of(path.parent()?.parent()?, session.id).ok()?;
-    files.open(TakeFolder::Audio, path.file_name()?.to_str()?).ok()?
 }
 
 /// Whether there is a file at `path` that may be the one of `take`. The file of another program is none.
