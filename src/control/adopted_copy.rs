@@ -6,6 +6,7 @@ use super::recording::counted;
 use crate::butler::spool;
 use crate::recovery::Report;
 use crate::recovery::copy::{may_have_sound, recover_copy};
+use crate::recovery::mirror_gain::{MirrorGain, gain_of};
 use crate::session::session_file::{FoundCopy, OpenSession};
 use crate::session::{CopyKind, Session, Take, TakeState};
 use std::collections::HashSet;
@@ -23,17 +24,20 @@ pub(super) struct AdoptedCopy {
     with_sound: HashSet<Uuid>,
     report: Report,
     damaged: Option<String>,
+    /// Takes of which this mirror has more than the session.
+    gain: Option<MirrorGain>,
 }
 
-/// Recovers the takes that only the copy in a folder lists. `None`: there are none. The saver of the folder calls this before
-/// it saves anything.
+/// Recovers the takes that only the copy in a folder lists, and finds those of which a mirror has more. `None`: there are none.
+/// The saver of the folder calls this before it saves anything. After an error it must save nothing: the copy leads to sound that
+/// the session does not have.
 pub(super) fn adopt(
     store: &mut OpenSession,
     found: FoundCopy,
     session: &Session,
     own: &Path,
     is_mirror: bool,
-) -> Option<AdoptedCopy> {
+) -> Result<Option<AdoptedCopy>, String> {
     let FoundCopy { copy, damaged } = found;
     let folder = store.path().display().to_string();
     let mut adopted = AdoptedCopy {
@@ -43,9 +47,12 @@ pub(super) fn adopt(
         with_sound: HashSet::new(),
         report: Report::default(),
         damaged,
+        gain: None,
     };
     if let Some(mut copy) = copy {
-        if !is_mirror {
+        if is_mirror {
+            adopted.gain = gain_of(store.path(), &copy, session, own)?;
+        } else {
             adopted.report = recover_copy(store, &mut copy, session, &spool::folders());
         }
         let may_have_sound = |take: &&Take| may_have_sound(store, &copy, take);
@@ -55,15 +62,18 @@ pub(super) fn adopt(
             adopted.copy = None;
         }
     }
-    (adopted.copy.is_some() || adopted.damaged.is_some()).then_some(adopted)
+    let has_news = adopted.copy.is_some() || adopted.damaged.is_some();
+    Ok(has_news.then_some(adopted))
 }
 
 impl AdoptedCopy {
-    /// Adds the takes to the session that only the copy lists. Returns whether there were any.
+    /// Adds the takes to the session that only the copy lists, and opens those again of which the mirror has more. Returns whether
+    /// there were any.
     pub(super) fn merge(&self, session: &mut Session) -> bool {
         let Some(copy) = &self.copy else { return false };
         let kind = if self.is_mirror { CopyKind::Mirror(&self.folder) } else { CopyKind::Recovered };
-        session.merge_newer_takes(copy, kind, |take| self.with_sound.contains(&take.uuid))
+        let is_merged = session.merge_newer_takes(copy, kind, |take| self.with_sound.contains(&take.uuid));
+        self.gain.as_ref().is_some_and(|gain| gain.reopen_in(session)) || is_merged
     }
 }
 
@@ -111,7 +121,9 @@ impl Control {
         if count > 0 {
             self.info(adopted_text(folder, count));
         }
-        if was_open < open {
+        if let Some(gain) = &adopted.gain {
+            self.caution(gain.notice());
+        } else if was_open < open {
             self.caution(format!("{folder}: takes that were cut off are not recovered yet; open the session again"));
         }
         Ok(())
@@ -121,6 +133,64 @@ impl Control {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::format::TakeFormat;
+    use crate::session::tests::recording;
+    use crate::time::{FramePos, Frames, SampleRate};
+    use crate::wav::bext::Bext;
+    use crate::wav::header::Header;
+    use std::path::PathBuf;
+
+    /// The folder of a mirror, and a session without the sound that the mirror has: `claimed` frames, by a header with this remark.
+    fn mirror_with_more(place: &Path, remark: &str, claimed: u64) -> (PathBuf, Session) {
+        let (own, mirror) = (place.join("own"), place.join("mirror"));
+        let mut session = Session::new(Uuid::from_u128(7), "Test", "", SampleRate(48_000), TakeFormat::S24);
+        let track = session.add_track("Kick", &[0]).unwrap();
+        let id = recording(&mut session, track, FramePos(0));
+        OpenSession::open_on_other_disk(&mirror, &session).unwrap();
+        let take = session.take(id).unwrap().clone();
+        let bext = Bext {
+            originator_reference: take.uuid.simple().to_string(),
+            coding_history: format!("A=PCM,T=Faultless; {remark}"),
+            ..Bext::default()
+        };
+        let header = Header { bext, data_bytes: claimed * 3, ..Header::new(1, 48_000, TakeFormat::S24) };
+        let file = [&header.build()[..], &vec![1; claimed as usize * 3]].concat();
+        std::fs::create_dir_all(own.join("audio")).unwrap();
+        for folder in [&own, &mirror] {
+            std::fs::write(folder.join(&take.file), &file).unwrap();
+        }
+        session.finish_take(id, Frames(100), TakeState::Recovered, None).unwrap();
+        (mirror, session)
+    }
+
+    fn adopted(place: &Path, mirror: &Path, session: &Session) -> Result<Option<AdoptedCopy>, String> {
+        let (mut store, found) = OpenSession::open_on_other_disk(mirror, session).unwrap();
+        adopt(&mut store, found, session, &place.join("own"), true)
+    }
+
+    #[test]
+    fn a_mirror_that_has_more_of_a_take_is_adopted_by_opening_the_take_again_or_is_refused() {
+        for (claimed, remark, is_adopted) in
+            [(150, "being recorded", true), (100, "being recorded", false), (150, "cut off and recovered", false)]
+        {
+            let place = tempfile::tempdir().unwrap();
+            let (mirror, mut session) = mirror_with_more(place.path(), remark, claimed);
+            let found = adopted(place.path(), &mirror, &session);
+            match found {
+                Ok(Some(found)) => {
+                    assert!(is_adopted && found.merge(&mut session));
+                    let take = &session.takes()[0];
+                    assert_eq!((take.state, take.frames), (TakeState::Recording, Frames(100)));
+                    let named = take.spool.as_ref().and_then(|spool| spool.mirror.clone());
+                    assert_eq!(named.map(PathBuf::from), Some(mirror.canonicalize().unwrap()));
+                }
+                Ok(None) => assert_eq!(claimed, 100),
+                Err(reason) => {
+                    assert!(remark.contains("recovered") && reason.contains("open it as a session"), "{reason}")
+                }
+            }
+        }
+    }
 
     /// One take was "1 takes".
     #[test]

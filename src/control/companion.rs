@@ -76,7 +76,7 @@ impl Companion {
             }
             place_check(role, &dir, &own, &others)?;
             let (mut store, found) = open_in(&dir, &name, &session)?;
-            if let Some(adopted) = adopt(&mut store, found, &session, &own, role == Role::Mirror) {
+            if let Some(adopted) = adopt(&mut store, found, &session, &own, role == Role::Mirror)? {
                 sender.try_send(adopted).ok();
             }
             Ok(store)

@@ -115,7 +115,7 @@ pub(super) fn replica_only_read(reason: &str) -> String {
 /// The message for a replica that can neither be written nor read. `reason` begins with its file.
 pub(super) fn replica_not_opened(reason: &str) -> String {
     format!(
-        "{reason}; it may have more of the take, and that sound is not in the take; when it can be read, open the mirror as a session to compare"
+        "{reason}; it may have more of the take, and that sound is not in the take; when it can be read, name its folder as mirror again"
     )
 }
 
@@ -126,7 +126,7 @@ pub(super) const REPLICA_HAS_MORE: &str =
 /// The message for a mirror that is not there after the memory of a pass is gone.
 pub(super) fn mirror_not_seen(folder: &Path) -> String {
     format!(
-        "mirror: {}: it is not there, and it may have more of the takes that were cut off; connect its disk and open it as a session to compare",
+        "mirror: {}: it is not there, and it may have more of the takes that were cut off; connect its disk and name it as mirror again: if it has more, the takes get that sound when the session is opened the next time",
         folder.display()
     )
 }

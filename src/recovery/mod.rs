@@ -26,6 +26,7 @@ pub mod extract;
 pub mod found_files;
 pub mod leftover;
 pub mod length;
+pub mod mirror_gain;
 pub mod viewpoint;
 mod another_copy;
 mod damage;

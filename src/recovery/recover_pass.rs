@@ -569,6 +569,7 @@ fn mark_recovered(session: &mut Session, cut: &CutTake, outcome: &PassOutcome) -
     session.set_take_start(take.id, outcome.begin_for(take))?;
     // The accounts are known only if the pass ended regularly and its disk then failed. Keep them.
     session.finish_take(take.id, frames, TakeState::Recovered, take.accounts.clone())?;
+    session.lengthen_regions(take.id, take.frames);
     if frames == Frames(0) || take.trashed {
         return Ok(());
     }

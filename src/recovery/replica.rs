@@ -4,6 +4,7 @@
 use super::evidence::FoundSpool;
 use super::fill_holes::FillError;
 use super::found_files::find_replica;
+use super::mirror_gain::gain_of;
 use super::recover_pass::{PassOutcome, PassRecovery};
 use super::take_wav::{AtPlace, TakeWav, Unusable};
 use super::{CutTake, StepHook, messages};
@@ -23,8 +24,7 @@ pub(super) struct Replica {
     pub(super) wav: TakeWav,
     /// The session folder of the mirror.
     pub(super) folder: PathBuf,
-    /// Frames of the pass that its header claims and that are surely in it, if no memory of the take is left. Otherwise the
-    /// memory knows more.
+    /// Frames of the pass that its recording has claimed, if no memory of the take is left. Otherwise the memory knows more.
     pub(super) claimed: Frames,
     /// Whether the file of the session got sound from it that no header of that file claimed.
     pub(super) has_added: bool,
@@ -71,6 +71,13 @@ impl TakeWav {
         };
         Ok((TakeWav::of(file, &path, session, take, Frames(0))?, unwritable))
     }
+
+    /// Opens the replica of a take in the mirror to read. `None`: there is none that can be read.
+    pub(super) fn read_mirror(path: &Path, session: &Session, take: &Take) -> Option<TakeWav> {
+        let named = |path: PathBuf| Some((open_copy(&path, session)?, path));
+        let (file, path) = named(path.to_owned()).or_else(|| named(find_replica(path, take)?))?;
+        TakeWav::of(file, &path, session, take, Frames(0)).ok()
+    }
 }
 
 /// Opens a file of a mirror's folder `audio` to read. The mirror must hold a copy of this session.
@@ -94,7 +101,7 @@ impl PassRecovery<'_> {
         let folder = path.parent()?.parent()?.to_owned();
         match TakeWav::open_mirror(&path, self.session, first) {
             Ok((wav, unwritable)) => {
-                let claimed = if spool.is_some() { Frames(0) } else { wav.vouched() };
+                let claimed = if spool.is_some() { Frames(0) } else { wav.recorded_claim() };
                 let may_write = unwritable.is_none();
                 let trouble = unwritable.as_deref().map(messages::replica_only_read);
                 Some(Replica { wav, folder, claimed, has_added: false, is_copied: false, may_write, trouble })
@@ -136,8 +143,14 @@ impl PassRecovery<'_> {
                     let kind = CopyKind::Mirror(&path);
                     self.session.clone().merge_newer_takes(&copy.copy_for_folder("", &path), kind, |_| false)
                 };
-                // A mirror that was recorded into by itself keeps its list of takes. Naming it as mirror again takes them over.
-                if found.copy.as_ref().is_some_and(lists_more) { Ok(()) } else { store.save(self.session) }
+                let has_more = |copy: &Session| {
+                    let gain = gain_of(store.path(), copy, self.session, self.store.path());
+                    !matches!(gain, Ok(None))
+                };
+                // A mirror that was recorded into by itself, or has more of a take, keeps its list of takes. Naming it as mirror
+                // again takes them over.
+                let keeps = found.copy.as_ref().is_some_and(|copy| lists_more(copy) || has_more(copy));
+                if keeps { Ok(()) } else { store.save(self.session) }
             });
             if let Err(error) = saved {
                 self.troubles.push(format!("mirror: {error}"));
@@ -161,7 +174,8 @@ impl CutTake {
             }
         }
         replica.is_copied = true;
-        replica.has_added = self.wav.has_now(replica.claimed.min(pass_frames), frames);
+        let are_sure = replica.claimed <= replica.wav.vouched();
+        replica.has_added = self.wav.has_now(replica.claimed.min(pass_frames), are_sure, frames);
         if !replica.may_write {
             return Ok(());
         }

@@ -47,6 +47,8 @@ pub(super) struct TakeWav {
     /// before it could save the session, or another program has changed the file while it was recorded, or the take was
     /// recorded in place, and its header claimed what was not durable.
     may_lack_claimed: bool,
+    /// Whether the header is one that the recording of the take has written.
+    is_of_recording: bool,
     /// Whether something says that another program has changed the file while it was recorded.
     is_changed: bool,
     /// Frames of the pass before the first frame of this file.
@@ -120,13 +122,14 @@ impl TakeWav {
         if page.iter().all(|byte| *byte == 0) && found.nlink() == 1 {
             let (claimed, header) = (Frames(0), fresh);
             let (may_lack_claimed, is_changed) = (false, is_copy(&file, take));
-            let sure = claimed;
+            let (sure, is_of_recording) = (claimed, false);
             return Ok(TakeWav {
                 file,
                 header,
                 claimed,
                 sure,
                 may_lack_claimed,
+                is_of_recording,
                 is_changed,
                 offset,
                 there,
@@ -146,9 +149,10 @@ impl TakeWav {
         let bext = bext.ok_or_else(other)?;
         let claimed = Frames(bytes / fresh.frame_bytes() as u64);
         let was_changed = bext.coding_history.contains(CHANGED_BY_OTHERS);
-        let may_lack = [RECOVERED, UNFINISHED_IN_PLACE].iter().any(|remark| bext.coding_history.contains(remark));
         // A header that is torn does not say how the take was recorded.
-        let may_lack_claimed = was_changed || may_lack || bext.coding_history.is_empty();
+        let is_unknown = was_changed || bext.coding_history.is_empty();
+        let is_of_recording = !is_unknown && !bext.coding_history.contains(RECOVERED);
+        let may_lack_claimed = !is_of_recording || bext.coding_history.contains(UNFINISHED_IN_PLACE);
         let is_changed = was_changed || is_copy(&file, take);
         let (header, sure) = (Header { bext, ..fresh }, claimed);
         Ok(TakeWav {
@@ -157,6 +161,7 @@ impl TakeWav {
             claimed,
             sure,
             may_lack_claimed,
+            is_of_recording,
             is_changed,
             offset,
             there,
@@ -272,12 +277,15 @@ impl TakeWav {
         Ok(true)
     }
 
-    /// The file has the first `pass_frames` frames of the pass now, from the other replica. `frames`: the length of this file.
-    /// Returns whether its header claimed fewer.
-    pub(super) fn has_now(&mut self, pass_frames: Frames, frames: Frames) -> bool {
+    /// The file has the first `pass_frames` frames of the pass now, from the other replica. `are_sure`: none of them was missing
+    /// there. `frames`: the length of this file. Returns whether its header claimed fewer.
+    pub(super) fn has_now(&mut self, pass_frames: Frames, are_sure: bool, frames: Frames) -> bool {
         let here = Frames(pass_frames.0.saturating_sub(self.offset.0)).min(frames);
         let is_more = self.claimed < here;
-        (self.claimed, self.sure) = (self.claimed.max(here), self.sure.max(here));
+        self.claimed = self.claimed.max(here);
+        if are_sure {
+            self.sure = self.sure.max(here);
+        }
         is_more
     }
 
@@ -300,6 +308,12 @@ impl TakeWav {
     /// Frames of this file that its recording has claimed and that are surely in the file. An earlier recovery claims all frames.
     pub(super) fn vouched(&self) -> Frames {
         if self.may_lack_claimed { Frames(0) } else { self.sure }
+    }
+
+    /// Frames of this file that its recording has claimed. In a take that was recorded in place, some of them need not be in the
+    /// file.
+    pub(super) fn recorded_claim(&self) -> Frames {
+        if self.is_of_recording { self.claimed } else { Frames(0) }
     }
 
     /// The ranges of this file up to frame `frames` that are lost if no memory is left: first frame and length. Behind the

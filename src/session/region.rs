@@ -141,6 +141,21 @@ impl Session {
         }
     }
 
+    /// Lets regions that play a take to the end that it had, frame `before`, play to its present end, as far as their track has
+    /// nothing there.
+    pub fn lengthen_regions(&mut self, id: TakeId, before: Frames) {
+        let Some(frames) = self.take(id).map(|take| take.frames).filter(|frames| before < *frames) else { return };
+        let ends_there = |region: &Region| region.take == id && region.take_start.0 + region.length.0 == before.0;
+        for track in &mut self.tracks {
+            // Mutable access copies a list that a step of undo shares.
+            for at in (0..track.regions.len()).filter(|at| ends_there(&track.regions[*at])).collect::<Vec<_>>() {
+                let next = track.regions.get(at + 1).map_or(FramePos(POSITION_MAX), |next| next.start);
+                let free = next.since(track.regions[at].end());
+                track.regions[at].length += free.min(frames - before);
+            }
+        }
+    }
+
     /// Puts `region` on a track and covers the regions below. It cannot fail: callers have used `span_check` and
     /// `capacity_check`.
     fn insert_over(&mut self, track: usize, region: Region) {

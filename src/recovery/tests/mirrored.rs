@@ -7,6 +7,7 @@ use crate::host::disk::{DiskCall, Proceed};
 use crate::host::refusing::refusing;
 use crate::limits::PAGE_BYTES;
 use crate::message::replica::ReplicaPair;
+use crate::recovery::mirror_gain::{MirrorGain, gain_of};
 use nix::errno::Errno;
 use std::cell::Cell;
 use std::ops::Range;
@@ -143,8 +144,7 @@ fn losses_of_a_mirror_that_was_recovered_by_itself_are_not_those_of_the_session(
         drop(store);
         let (report, session) = scene.recover();
         assert!(report.troubles.is_empty(), "{:?}", report.troubles);
-        let (listed, unlisted) =
-            if state == TakeState::Recovered { (vec![], 0) } else { (vec![(WINDOW, 500)], 7) };
+        let (listed, unlisted) = if state == TakeState::Recovered { (vec![], 0) } else { (vec![(WINDOW, 500)], 7) };
         for take in 0..2 {
             assert_eq!((losses_of(&session, take), session.takes()[take].losses_unlisted), (listed.clone(), unlisted));
         }
@@ -220,6 +220,79 @@ fn the_copy_in_a_mirror_is_replaced_only_when_all_of_its_files_are_recovered() {
         assert!(report.troubles.is_empty(), "{:?}", report.troubles);
         assert!(session.takes().iter().all(|take| take.frames == Frames(4 * WINDOW)));
     }
+}
+
+/// The takes of [`ahead`], recovered while the disk of the mirror was away. It is connected again.
+fn recovered_without_mirror(remark: &str) -> (Scene, PathBuf) {
+    let (scene, mirror) = ahead(remark);
+    let away = scene.folder.path().join("unplugged");
+    fs::rename(&mirror, &away).unwrap();
+    let (_, session) = scene.recover();
+    scene.check(&session, 2 * WINDOW, whole);
+    fs::rename(&away, &mirror).unwrap();
+    (scene, mirror)
+}
+
+/// The sound that is found when the user names the mirror again, and the session.
+fn named_again(scene: &Scene, mirror: &Path) -> (Result<Option<MirrorGain>, String>, OpenSession, Session) {
+    let (store, session) = OpenSession::open(&scene.root()).unwrap();
+    let (_, found) = OpenSession::open_on_other_disk(mirror, &session).unwrap();
+    (gain_of(mirror, &found.copy.unwrap(), &session, &scene.root()), store, session)
+}
+
+/// The list of the session took the place of the one in the mirror, so that nothing led to the sound any more.
+#[test]
+fn a_mirror_that_was_away_at_the_recovery_gives_its_sound_when_it_is_named_again() {
+    let (scene, mirror) = recovered_without_mirror("being recorded");
+    let (gain, mut store, mut session) = named_again(&scene, &mirror);
+    let gain = gain.unwrap().unwrap();
+    assert!(gain.notice().contains("has more of some takes than the session"), "{}", gain.notice());
+    assert!(gain.reopen_in(&mut session) && !gain.reopen_in(&mut session));
+    session.validate().unwrap();
+    store.save(&session).unwrap();
+    drop(store);
+    assert_eq!(named_again(&scene, &mirror).0, Ok(None), "the takes name their mirror");
+    let (report, session) = scene.recover();
+    assert!(report.troubles.is_empty(), "{:?}", report.troubles);
+    assert_eq!(report.passes[0].from_mirrors, [mirror.clone()]);
+    // The regions are as long as the takes.
+    scene.check(&session, 4 * WINDOW, whole);
+    assert!(session.takes().iter().all(|take| take.losses.is_empty()));
+    assert_eq!(named_again(&scene, &mirror).0, Ok(None));
+}
+
+#[test]
+fn a_mirror_that_was_recovered_by_itself_and_has_more_is_refused_with_advice() {
+    for is_listed in [false, true] {
+        let (scene, mirror) = recovered_without_mirror("cut off and recovered");
+        if is_listed {
+            let (mut store, mut copy) = OpenSession::open(&mirror).unwrap();
+            recover_from(&mut store, &mut copy, &scene.view(), &mut |_| Ok(()));
+            assert!(copy.takes().iter().all(|take| (take.state, take.frames.0) == (TakeState::Recovered, 4 * WINDOW)));
+        }
+        let reason = named_again(&scene, &mirror).0.unwrap_err();
+        assert!(reason.starts_with(&format!("{}: this mirror has more of 2 takes", mirror.display())), "{reason}");
+        assert!(reason.contains("open it as a session"), "{reason}");
+    }
+}
+
+#[test]
+fn a_mirror_without_more_sound_and_one_of_takes_in_the_trash_are_taken_as_they_are() {
+    let (scene, mirror) = ahead("being recorded");
+    scene.write_replica(&mirror, 0, WINDOW, "being recorded");
+    scene.write_replica(&mirror, 1, 2 * WINDOW, "being recorded");
+    let away = scene.folder.path().join("unplugged");
+    fs::rename(&mirror, &away).unwrap();
+    scene.recover();
+    fs::rename(&away, &mirror).unwrap();
+    assert_eq!(named_again(&scene, &mirror).0, Ok(None));
+    let (scene, mirror) = recovered_without_mirror("being recorded");
+    let (_, mut store, mut session) = named_again(&scene, &mirror);
+    let ids: Vec<_> = session.takes().iter().map(|take| take.id).collect();
+    session.trash_takes(&ids).unwrap();
+    store.save(&session).unwrap();
+    drop(store);
+    assert_eq!(named_again(&scene, &mirror).0, Ok(None));
 }
 
 /// The claim of a header that a recovery has written may be silence. It may be sound, too, if that recovery saw the memory.

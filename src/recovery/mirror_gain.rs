@@ -1,0 +1,110 @@
+//! Sound of takes that a mirror has and the session does not, because the session was recovered while the disk of the mirror was
+//! away. Thread: session saver of the mirror, which the user has named again; a recovery. Any that may wait for the disk.
+//!
+//! The copy of the session in such a mirror lists the takes as being recorded, or as longer. If the session's list took the
+//! place of that copy, nothing would lead to the sound any more.
+
+use super::take_wav::TakeWav;
+use super::viewpoint::spool_record;
+use crate::butler::spool::SpoolPlace;
+use crate::host::disk;
+use crate::session::{Session, Take, TakeState, TrackId};
+use std::collections::{BTreeSet, HashMap};
+use std::path::{Path, PathBuf};
+use uuid::Uuid;
+
+/// Takes that get sound from a mirror when they are recovered again.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct MirrorGain {
+    /// The session folder of the mirror.
+    folder: PathBuf,
+    /// All takes of the passes of which the mirror has more. They are opened again together, because the takes of a pass have
+    /// one length.
+    takes: BTreeSet<Uuid>,
+}
+
+/// Looks for takes of `session` of which the mirror in `folder` has more. `copy`: the copy of the session there. `own`: the
+/// session's folder. An error is the message about takes that a recovery of the session would not complete from this mirror.
+pub fn gain_of(folder: &Path, copy: &Session, session: &Session, own: &Path) -> Result<Option<MirrorGain>, String> {
+    let (here, there) = (ends(session), ends(copy));
+    let known: HashMap<Uuid, &Take> = session.takes().iter().map(|take| (take.uuid, take)).collect();
+    let cut_off = copy.takes().iter().filter(|take| take.state == TakeState::Recording);
+    let cut_off: BTreeSet<(u32, TrackId)> = cut_off.map(place).collect();
+    let (mut passes, mut left): (BTreeSet<u32>, Vec<&Take>) = (BTreeSet::new(), Vec::new());
+    // The mirror has the whole pass of a track in the first file.
+    for first in copy.takes().iter().filter(|take| take.offset.0 == 0 && take.folder.is_none()) {
+        // A take that is being recorded, or was left as it is, names its mirror itself.
+        let mine = known.get(&first.uuid).filter(|mine| mine.state != TakeState::Recording && !mine.trashed);
+        let Some(mine) = mine else { continue };
+        let end = here[&place(mine)];
+        if !cut_off.contains(&place(first)) && there[&place(first)] <= end {
+            continue;
+        }
+        match TakeWav::read_mirror(&folder.join(&first.file), copy, first) {
+            Some(wav) if end < wav.recorded_claim().0 && is_recoverable(session, mine, own) => {
+                passes.insert(mine.pass);
+            }
+            Some(wav) if end < wav.claimed.0 => left.push(first),
+            _ => {}
+        }
+    }
+    if let Some(first) = left.first() {
+        return Err(refusal(folder, left.len(), first));
+    }
+    let takes = session.takes().iter().filter(|take| passes.contains(&take.pass)).map(|take| take.uuid).collect();
+    Ok((!passes.is_empty()).then(|| MirrorGain { folder: folder.to_owned(), takes }))
+}
+
+impl MirrorGain {
+    /// Opens the takes again, and names their mirror, so that the next recovery copies the sound. Returns whether there were any.
+    pub fn reopen_in(&self, session: &mut Session) -> bool {
+        let record = spool_record(&SpoolPlace::Memory, Some(&self.folder));
+        let is_one = |take: &&Take| self.takes.contains(&take.uuid) && take.state == TakeState::Recovered;
+        let ids: Vec<_> = session.takes().iter().filter(is_one).map(|take| take.id).collect();
+        for id in &ids {
+            session.reopen_take(*id);
+            session.set_take_spool(*id, record.clone()).ok();
+        }
+        !ids.is_empty()
+    }
+
+    /// The notice that the takes are recovered when the session is opened again.
+    pub fn notice(&self) -> String {
+        let (takes, they, get) =
+            if self.takes.len() == 1 { ("a take", "it", "gets") } else { ("some takes", "they", "get") };
+        format!(
+            "{}: this mirror has more of {takes} than the session, which was recovered without it; close the session and open it again with this mirror connected: {they} then {get} that sound",
+            self.folder.display()
+        )
+    }
+}
+
+fn refusal(folder: &Path, takes: usize, first: &Take) -> String {
+    let of = if takes == 1 { first.file.clone() } else { format!("{takes} takes, for example of {}", first.file) };
+    format!(
+        "{}: this mirror has more of {of} than the session, which cannot take that sound over; open it as a session to use it, and name another folder as mirror",
+        folder.display()
+    )
+}
+
+fn place(take: &Take) -> (u32, TrackId) {
+    (take.pass, take.track)
+}
+
+/// The end of each track in each pass, in frames of the pass.
+fn ends(session: &Session) -> HashMap<(u32, TrackId), u64> {
+    let mut ends = HashMap::new();
+    for take in session.takes() {
+        let end: &mut u64 = ends.entry(place(take)).or_default();
+        *end = (take.offset + take.frames).0.max(*end);
+    }
+    ends
+}
+
+/// Whether another recovery of the pass of a take can make it longer: no file of the pass was finished in order, and all of them
+/// are there.
+fn is_recoverable(session: &Session, take: &Take, own: &Path) -> bool {
+    let has_file = |take: &Take| disk::metadata(&own.join(take.path())).is_ok();
+    let mut of_pass = session.takes().iter().filter(|other| other.pass == take.pass);
+    of_pass.all(|take| take.state == TakeState::Recovered && has_file(take))
+}
