@@ -26,6 +26,7 @@ pub mod host;
 pub mod time;
 pub mod format;
 pub mod serial;
+pub mod shell_word;
 pub mod histogram;
 pub mod lock;
 pub mod spool_index;

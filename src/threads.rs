@@ -466,3 +466,47 @@ impl Drop for Threads {
         self.end_disk();
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::control::Control;
+    use crate::control::setup::test_setup;
+    use crate::rt::schedule::FAVOURED_NICE;
+    use std::time::Instant;
+
+    /// The threads of this process with the name `butler`, and their nice values.
+    fn butlers() -> Vec<(String, i32)> {
+        let tasks = std::fs::read_dir("/proc/self/task").unwrap().flatten();
+        let nice_of = |stat: String| {
+            let (head, rest) = stat.rsplit_once(')')?;
+            let nice = rest.split_ascii_whitespace().nth(16)?.parse().ok()?;
+            head.ends_with("(butler").then_some(nice)
+        };
+        // A thread can end meanwhile.
+        let stats = tasks.filter_map(|task| {
+            let stat = std::fs::read_to_string(task.path().join("stat")).ok()?;
+            Some((task.file_name().to_string_lossy().into_owned(), nice_of(stat)?))
+        });
+        stats.collect()
+    }
+
+    #[test]
+    fn the_butler_of_an_open_session_has_the_nice_value_that_keeps_it_in_time_on_a_busy_machine() {
+        if !std::thread::spawn(schedule::favour).join().unwrap() {
+            println!("SKIPPED threads: neither the kernel nor rtkit grants a nice value here");
+            return;
+        }
+        let (before, place) = (butlers(), tempfile::tempdir().unwrap());
+        let control = Control::open(test_setup(&place.path().join("evening"))).unwrap();
+        // A thread of another test may be a butler too, and each asks for its nice value when it begins.
+        let is_favoured =
+            |(id, nice): &(String, i32)| *nice == FAVOURED_NICE && before.iter().all(|(other, _)| other != id);
+        let deadline = Instant::now() + Duration::from_secs(10);
+        while !butlers().iter().any(is_favoured) {
+            assert!(Instant::now() < deadline, "{:?}", butlers());
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        control.close();
+    }
+}

@@ -53,7 +53,7 @@ impl Noted {
     /// The note that the command needs. `transport`: the requests before it.
     fn of(command: &Command, transport: &TransportRequests) -> Option<Noted> {
         Some(match command {
-            Command::Range(range) if valid_range(*range).is_none() => match (transport.loops, transport.punches) {
+            Command::Range(None) => match (transport.loops, transport.punches) {
                 (true, true) => Noted::SwitchedOff("Loop and Punch are"),
                 (true, false) => Noted::SwitchedOff("Loop is"),
                 (false, true) => Noted::SwitchedOff("Punch is"),
@@ -88,6 +88,7 @@ impl App {
             Command::Record
             | Command::Play
             | Command::PlayOrStop
+            | Command::Save
             | Command::Locate(_)
             | Command::ToStart
             | Command::ToEnd => self.is_recording() || matches!(self.state, OpenState::Empty(Stage::Opening)),
@@ -160,8 +161,10 @@ impl App {
                 let end = control.session().end();
                 locate(control, transport, end)
             })?,
+            // An empty range is none that a user asks for. It must not switch Loop and Punch off.
+            Command::Range(Some((from, to))) if to <= from => {}
             Command::Range(range) => self.with_control(|control, transport| {
-                transport.range = valid_range(range);
+                transport.range = range;
                 if transport.loops {
                     control.set_loop(transport.range);
                 }
@@ -190,7 +193,7 @@ impl App {
             })?,
             Command::Undo => self.with_control(|control, _| control.undo())?,
             Command::Redo => self.with_control(|control, _| control.redo())?,
-            Command::Save => self.save(),
+            Command::Save => self.save()?,
             Command::NewSession => {
                 self.refuse_while_recording("new session")?;
                 self.open(None);
@@ -209,7 +212,7 @@ impl App {
             Command::Settings(changes) => self.apply_settings(changes),
             Command::Notice(severity, text) => self.notify(severity, text),
             Command::Refusal(text) => return Err(ControlError::State(text)),
-            Command::Export(request) => self.export(*request),
+            Command::Export(request) => self.export(*request)?,
             Command::CancelExport => self.jobs.cancel_export(),
             Command::Doctor => match &self.state {
                 OpenState::Open(control) => {
@@ -226,11 +229,20 @@ impl App {
         Ok(())
     }
 
-    fn export(&mut self, request: ExportRequest) {
-        if let OpenState::Open(control) = &mut self.state {
-            let session = control.shared();
-            self.jobs.export(request, control.folder().to_path_buf(), session);
+    /// Exports the session that the window shows. An export needs no device.
+    fn export(&mut self, request: ExportRequest) -> Result<(), ControlError> {
+        if self.jobs.is_exporting() {
+            return Err(ControlError::State("export: one is running; wait for its end, or cancel it".to_owned()));
         }
+        let (folder, session) = match &mut self.state {
+            OpenState::Open(control) => (control.folder().to_path_buf(), control.shared()),
+            OpenState::Empty(Stage::NoDevice { .. }) if !self.session_info.folder.as_os_str().is_empty() => {
+                (self.session_info.folder.clone(), Arc::clone(&self.session_info.session))
+            }
+            OpenState::Empty(stage) => return Err(nothing_open(stage)),
+        };
+        self.jobs.export(request, folder, session);
+        Ok(())
     }
 
     fn stress(&mut self, request: StressRequest) {
@@ -278,7 +290,7 @@ impl App {
         self.with_control(|control, transport| {
             if transport.loops {
                 // A pass runs on without end. Playback beside it must not jump back.
-                let text = "record: Loop is on, and a loop cannot be recorded yet; switch Loop off (L) first";
+                let text = "record: Loop is on, and a loop cannot be recorded yet; switch Loop off first";
                 return Err(ControlError::State(text.to_owned()));
             }
             transport.replays = false;
@@ -298,10 +310,14 @@ impl App {
         })
     }
 
-    fn save(&mut self) {
-        if let OpenState::Open(control) = &mut self.state {
-            control.save_now();
-            self.save_to_announce = Some(control.revision());
+    fn save(&mut self) -> Result<(), ControlError> {
+        match &mut self.state {
+            OpenState::Open(control) => {
+                control.save_now();
+                self.save_to_announce = Some(control.revision());
+                Ok(())
+            }
+            OpenState::Empty(stage) => Err(nothing_open(stage)),
         }
     }
 
@@ -396,11 +412,6 @@ fn locked(control: &Control, subject: &str, stop_keys: Option<&str>) -> ControlE
 fn stop_and_key(keys: Option<&str>) -> String {
     let first = keys.unwrap_or("Escape").split_whitespace().next().unwrap_or_default();
     if first.is_empty() { "Stop".to_owned() } else { format!("Stop or {}", first.replace("Escape", "Esc")) }
-}
-
-/// The range, unless it is empty.
-fn valid_range(range: Option<(FramePos, FramePos)>) -> Option<(FramePos, FramePos)> {
-    range.filter(|(from, to)| from < to)
 }
 
 /// Refuses to switch something on that needs a range.

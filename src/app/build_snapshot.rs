@@ -7,6 +7,7 @@ use super::snapshot::{
 };
 use super::{App, OpenState};
 use crate::butler::capabilities::CapturePath;
+use crate::butler::spool::SpoolPlace;
 use crate::control::recording::PassStatus;
 use crate::control::report::{Reading, faults_by_kind};
 use crate::control::{Control, Severity};
@@ -226,6 +227,7 @@ impl App {
             alarm: alarm.filter(|_| unseen == 0),
             no_real_time: scheduling.reason().map(|reason| (reason, scheduling.fix())),
             windows_unlocked: control.running().disk.windows_unlocked.load(Relaxed),
+            memory_outlives: matches!(control.running().setup.capabilities.spool, SpoolPlace::Folder(_)),
             disk: control.trouble(),
             mirror: control.pass_mirror(),
             mirror_behind: control.not_durable(Replica::Mirror),
@@ -273,6 +275,7 @@ fn closed(snapshot: &Snapshot) -> HealthInput<'_> {
         recovered: None,
         no_real_time: None,
         windows_unlocked: 0,
+        memory_outlives: true,
         disk: None,
         mirror: None,
         mirror_behind: None,

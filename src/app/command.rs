@@ -31,7 +31,7 @@ pub enum Command {
     ToStart,
     /// Move the playhead to the end of the last region.
     ToEnd,
-    /// Select a range of the timeline, or none. Loop, punch and export use it.
+    /// Select a range of the timeline, or none. Loop, punch and export use it. An empty range changes nothing.
     Range(Option<(FramePos, FramePos)>),
     /// Whether playback loops over the selected range.
     Loop(bool),

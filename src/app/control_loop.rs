@@ -204,8 +204,8 @@ impl ControlLoop {
 
     /// Tells the front ends that everything is closed, and on the disk or why not.
     pub(super) fn end(&self) {
-        if let Some((_, reason)) = &self.app.unsaved {
-            self.publish_last(self.latest.unsaved(reason));
+        if let Some(reason) = self.app.unsaved.reason() {
+            self.publish_last(self.latest.unsaved(&reason));
             self.shared.set_phase(Phase::Failed);
         } else {
             *lock(&self.shared.latest) = Arc::clone(&self.latest);

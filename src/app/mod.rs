@@ -159,8 +159,8 @@ pub struct App {
     transport: TransportRequests,
     session_info: SessionInfo,
     closing: bool,
-    /// A session of this run that is closed and not on the disk as a whole, and why.
-    unsaved: Option<(PathBuf, String)>,
+    /// The sessions of this run that are closed and not on the disk as a whole.
+    unsaved: sessions::Unsaved,
     /// Whether something has changed since the last call of [`App::take_changed`].
     changed: bool,
     save_to_announce: Option<u64>,
@@ -209,7 +209,7 @@ impl App {
             transport: TransportRequests::default(),
             session_info: SessionInfo::default(),
             closing: false,
-            unsaved: None,
+            unsaved: sessions::Unsaved::default(),
             changed: true,
             save_to_announce: None,
             answers: apply::Answers::default(),

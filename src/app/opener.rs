@@ -6,6 +6,7 @@ use super::settings::Settings;
 use super::snapshot::Stage;
 use super::{DeviceWish, Wake};
 use crate::butler::capabilities::CapturePath;
+use crate::control::close::left_in_memory;
 use crate::control::recording::PassReport;
 use crate::control::report::Reading;
 use crate::control::setup::{self, DeviceRequest, UserLimits};
@@ -17,6 +18,7 @@ use crate::session::session_file::{
     KeptVersion, SessionError, is_in_use, kept_versions, open_read_only, restore, unlisted_files,
 };
 use crate::session::{Session, Take, TakeState};
+use crate::shell_word::for_shell;
 use crate::time::SampleRate;
 use crossbeam_channel::{Receiver, Sender, bounded};
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -75,10 +77,25 @@ pub(super) struct Failed {
     pub(super) is_new: bool,
     /// Notices of the recovery that came before. The session's events have them.
     pub(super) recovered: Vec<Notice>,
+    /// Why the session is not on the disk as a whole, if it could be read.
+    pub(super) unsaved: Option<String>,
+}
+
+impl Failed {
+    /// Adds a sentence to the reason.
+    fn add(&mut self, text: &str) {
+        self.reason.push_str(text);
+        if let Stage::NoDevice { reason, .. } | Stage::NoSession { reason, .. } = &mut self.stage {
+            reason.push_str(text);
+        }
+    }
 }
 
 /// Results that may wait for control. A task whose result finds no place waits on its own thread, so none is lost.
 const EVENTS_MAX: usize = 8;
+
+/// The reason of a task that panicked.
+const PANICKED: &str = "an error in the program, which the terminal shows";
 
 /// The kinds of tasks. At most one listing runs at a time, and at most one of the others.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -102,7 +119,15 @@ impl Task {
 
     /// The result of a task that failed for `reason`.
     fn failed(self, reason: &str) -> OpenerEvent {
-        let reason = format!("{} thread: {reason}", self.name());
+        let reason = match self {
+            Task::Open => format!("the session is not open: {reason}; open it again, or start Faultless again"),
+            Task::Close => format!(
+                "the session was not closed in order: {reason}; start Faultless again before you switch the machine off, so \
+                 that sound that is in memory is recovered"
+            ),
+            Task::Restore => format!("the version is not restored: {reason}; try again, or start Faultless again"),
+            Task::List => reason.to_owned(),
+        };
         match self {
             Task::Open => {
                 let stage = Stage::NoDevice { reason: reason.clone(), instead: None };
@@ -113,6 +138,7 @@ impl Task {
                     session: None,
                     is_new: false,
                     recovered: Vec::new(),
+                    unsaved: None,
                 }))
             }
             Task::Close => {
@@ -217,12 +243,12 @@ impl Opener {
         let (sender, wake) = (self.sender.clone(), Arc::clone(&self.wake));
         let work = move || {
             // A task that panics ends too. Otherwise the app would wait for it and could not be closed.
-            let event = catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|_| task.failed("it failed"));
+            let event = catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|_| task.failed(PANICKED));
             sender.send((task, event)).ok();
             wake();
         };
         if let Err(error) = std::thread::Builder::new().name(task.name().to_owned()).spawn(work) {
-            self.not_started.push((task, task.failed(&format!("cannot be started: {error}"))));
+            self.not_started.push((task, task.failed(&format!("the system gives no thread: {error}"))));
             (self.wake)();
         }
     }
@@ -236,17 +262,26 @@ fn open(request: &OpenRequest) -> Result<Opened, Box<Failed>> {
     // Asked here, because the disk of the folder may hang.
     let is_missing = |folder: &&PathBuf| !folder.exists();
     let lost = request.folder.as_ref().filter(|folder| request.may_be_missing && is_missing(folder));
-    let (folder, is_new) = match request.folder.as_ref().filter(|_| lost.is_none()) {
+    let chosen = match request.folder.as_ref().filter(|_| lost.is_none()) {
         // A folder that the command line names and that is not there is the place of a new session.
-        Some(folder) => (folder.clone(), request.may_begin && is_missing(&folder)),
-        None => (new_session()?, true),
+        Some(folder) => Ok((folder.clone(), request.may_begin && is_missing(&folder))),
+        None => new_session().map(|folder| (folder, true)),
     };
-    let mut opened = open_at(request, &folder, is_new)?;
-    opened.notes.extend(lost.map(|folder| {
-        let folder = folder.display();
-        format!("{folder}: the last session is not there; this is a new one. Connect its disk and open it")
-    }));
-    Ok(opened)
+    let opened = chosen.and_then(|(folder, is_new)| open_at(request, &folder, is_new));
+    let Some(lost) = lost.map(|folder| folder.display()) else { return opened };
+    match opened {
+        Ok(mut opened) => {
+            let note =
+                format!("{lost}: the last session is not there; this is a new one. Connect its disk and open it");
+            opened.notes.push(note);
+            Ok(opened)
+        }
+        // The next attempt opens the place of the new session, and does not look for the last one.
+        Err(mut failed) => {
+            failed.add(&format!("; {lost}: the last session is not there: connect its disk and open it"));
+            Err(failed)
+        }
+    }
 }
 
 fn open_at(request: &OpenRequest, folder: &Path, is_new: bool) -> Result<Opened, Box<Failed>> {
@@ -353,20 +388,21 @@ fn no_device(
     let is_recording = |take: &Take| take.state == TakeState::Recording;
     if session.as_ref().is_some_and(|session| session.takes().iter().any(is_recording)) && !is_in_use(folder) {
         reason.push_str(&format!(
-            "; a recording that was cut off is not recovered yet: choose another device, or: faultless recover {}, before \
-             you switch the machine off",
-            folder.display()
+            "; a recording that was cut off is not recovered yet: before you switch the machine off, choose another \
+             device, or: faultless recover {}",
+            for_shell(folder)
         ));
     }
     let stage = Stage::NoDevice { reason: reason.clone(), instead };
+    let unsaved = session.as_ref().and_then(|session| left_in_memory(folder, session));
     let (folder, session) = (folder.to_path_buf(), session.map(Arc::new));
-    Box::new(Failed { reason, stage, folder, session, is_new, recovered: Vec::new() })
+    Box::new(Failed { reason, stage, folder, session, is_new, recovered: Vec::new(), unsaved })
 }
 
 fn no_session(folder: &Path, reason: &str) -> Box<Failed> {
     let stage = Stage::NoSession { reason: reason.to_owned(), versions: versions(folder) };
     let (reason, folder) = (reason.to_owned(), folder.to_path_buf());
-    Box::new(Failed { reason, stage, folder, session: None, is_new: false, recovered: Vec::new() })
+    Box::new(Failed { reason, stage, folder, session: None, is_new: false, recovered: Vec::new(), unsaved: None })
 }
 
 /// The device's name on the screen: the card's own name if it has one.
@@ -413,13 +449,25 @@ mod tests {
         opener.spawn(Task::Close, || std::panic::resume_unwind(Box::new("as intended")));
         assert!(opener.is_busy());
         assert!(
-            matches!(&next(&mut opener), OpenerEvent::Closed(notices, Some(_)) if notices[0].text.contains("it failed"))
+            matches!(&next(&mut opener), OpenerEvent::Closed(notices, Some(_)) if notices[0].text.contains(PANICKED))
         );
         assert!(!opener.is_busy());
         // As after a thread that the system refused.
         opener.is_listing = true;
-        opener.not_started.push((Task::List, Task::List.failed("cannot be started")));
+        opener.not_started.push((Task::List, Task::List.failed("the system gives no thread")));
         assert!(matches!(next(&mut opener), OpenerEvent::Listed(_)) && !opener.is_busy() && !opener.is_listing);
+    }
+
+    /// The health line said "opener thread: it failed".
+    #[test]
+    fn a_task_that_failed_is_told_of_by_its_effect_and_by_what_to_do() {
+        let OpenerEvent::Failed(failed) = Task::Open.failed(PANICKED) else { panic!("it is a failure") };
+        assert!(failed.reason.starts_with("the session is not open: ") && failed.reason.contains("open it again"));
+        assert!(matches!(&failed.stage, Stage::NoDevice { reason, .. } if *reason == failed.reason));
+        let OpenerEvent::Closed(_, Some(reason)) = Task::Close.failed(PANICKED) else { panic!("it is closed") };
+        assert!(reason.contains("was not closed in order") && reason.contains("start Faultless again"), "{reason}");
+        let OpenerEvent::Restored(Err(reason)) = Task::Restore.failed(PANICKED) else { panic!("it is a failure") };
+        assert!(reason.starts_with("the version is not restored: ") && !reason.contains("thread:"), "{reason}");
     }
 
     /// The window had no device and could not record, where the command line took another one.
@@ -459,11 +507,23 @@ mod tests {
         opened.control.close();
     }
 
+    /// Its disk was not mounted, and the device was missing too. The next device began a new session without a word.
+    #[test]
+    fn a_last_session_that_is_not_there_is_named_also_if_no_device_can_be_opened() {
+        let place = tempfile::tempdir().unwrap();
+        let gone = place.path().join("evening");
+        let failed = open(&request(&gone, "alsa:no-such-card")).err().unwrap();
+        let wanted = format!("{}: the last session is not there: connect its disk", gone.display());
+        assert!(failed.is_new && failed.reason.contains(&wanted), "{}", failed.reason);
+        assert!(matches!(&failed.stage, Stage::NoDevice { reason, .. } if *reason == failed.reason));
+    }
+
     /// The window said that the recording is recovered, and the sound was gone after the machine was switched off.
     #[test]
     fn a_recording_that_was_cut_off_is_not_forgotten_when_its_device_is_gone() {
         let place = tempfile::tempdir().unwrap();
-        let folder = place.path().join("evening");
+        // The default name of a session has blanks.
+        let folder = place.path().join("2026-11-23 14.05");
         let (rate, format) = (SampleRate(48_000), crate::format::TakeFormat::S24);
         let (mut store, mut session) = OpenSession::create(&folder, "evening", rate, format).unwrap();
         let track = session.add_track("In 1", &[0]).unwrap();
@@ -474,8 +534,8 @@ mod tests {
         store.save(&session).unwrap();
         assert!(!reason().contains("cut off"), "another program records: {}", reason());
         drop(store);
-        let advice = format!("choose another device, or: faultless recover {}, before you", folder.display());
-        assert!(reason().contains("cut off is not recovered yet") && reason().contains(&advice), "{}", reason());
+        let advice = format!("choose another device, or: faultless recover '{}'", folder.display());
+        assert!(reason().contains("cut off is not recovered yet") && reason().ends_with(&advice), "{}", reason());
     }
 
     #[test]

@@ -9,6 +9,24 @@ use crate::control::{Notice, Severity};
 use std::path::PathBuf;
 use std::sync::Arc;
 
+/// The sessions of this run that are closed and not on the disk as a whole, and why.
+#[derive(Default)]
+pub(super) struct Unsaved(Vec<(PathBuf, String)>);
+
+impl Unsaved {
+    /// The session in `folder` is not on the disk as a whole, for this reason; or it is.
+    pub(super) fn note(&mut self, folder: PathBuf, reason: Option<String>) {
+        self.0.retain(|(other, _)| *other != folder);
+        self.0.extend(reason.map(|reason| (folder, reason)));
+    }
+
+    /// Why not everything is on the disk, all sessions one after the other. `None`: everything is.
+    pub(super) fn reason(&self) -> Option<String> {
+        let reasons: Vec<&str> = self.0.iter().map(|(_, reason)| reason.as_str()).collect();
+        (!reasons.is_empty()).then(|| reasons.join(". "))
+    }
+}
+
 impl App {
     /// Opens the session in `folder`, or a new one, as soon as the one that is open now is closed.
     pub(super) fn open(&mut self, folder: Option<PathBuf>) {
@@ -69,9 +87,7 @@ impl App {
                 for notice in notices {
                     self.push_notice(notice);
                 }
-                if let Some(reason) = unsaved {
-                    self.unsaved = Some((self.session_info.folder.clone(), reason));
-                }
+                self.unsaved.note(self.session_info.folder.clone(), unsaved);
                 if let OpenState::Empty(stage) = &mut self.state {
                     *stage = if self.closing { Stage::Closing } else { Stage::Opening };
                 }
@@ -115,10 +131,8 @@ impl App {
         control.set_overflow(self.settings.overflow.as_deref());
         // The watcher keeps figures from now on, whether or not a panel shows them. Without its thread there are none.
         control.watcher().ok();
-        if read_only.is_none() {
-            // Its takes are recovered.
-            self.unsaved.take_if(|(folder, _)| folder == control.folder());
-        }
+        // At its end the session says again what is not on the disk.
+        self.unsaved.note(control.folder().to_owned(), None);
         self.session_info = SessionInfo::new(&mut control, title, read_only, is_new, base);
         self.watched = PathBuf::new();
         (self.answers, self.made) = (self.answers.cleared(), None);
@@ -150,6 +164,10 @@ impl App {
             self.push_entry(notice, Some(WAS_CUT_OFF.to_owned()));
         }
         self.notify(Severity::Caution, failed.reason.clone());
+        if failed.session.is_some() {
+            // Of a session that cannot be read, what was known before stays true.
+            self.unsaved.note(failed.folder.clone(), failed.unsaved);
+        }
         self.session_info = SessionInfo::default();
         self.earlier = Arc::default();
         self.not_begun = failed.is_new.then(|| failed.folder.clone());
@@ -158,5 +176,92 @@ impl App {
             self.session_info.session = session;
         }
         self.state = OpenState::Empty(failed.stage);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::app::command::Command;
+    use crate::app::handle::{AppHandle, Phase};
+    use crate::app::snapshot::{Snapshot, Stage};
+    use crate::app::terminal::TerminalApp;
+    use crate::app::{DeviceWish, Options};
+    use crate::control::Purpose;
+    use crate::control::close::tests::CutOff;
+    use std::path::Path;
+    use std::sync::Arc;
+    use std::time::{Duration, Instant};
+
+    const PATIENCE: Duration = Duration::from_secs(30);
+
+    fn options(home: &Path, session: &Path, device: &str) -> Options {
+        Options {
+            config: Some(home.join("config")),
+            sessions: Some(home.join("sessions")),
+            session: Some(session.to_owned()),
+            device: Some(DeviceWish { name: device.to_owned(), inputs: Some(2), ..DeviceWish::default() }),
+            ..Options::default()
+        }
+    }
+
+    fn until(app: &AppHandle, so: impl Fn(&Snapshot) -> bool) -> Arc<Snapshot> {
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            let snapshot = app.snapshot();
+            if so(&snapshot) {
+                return snapshot;
+            }
+            assert!(Instant::now() < deadline, "{:?} {:?}", snapshot.stage, snapshot.notices);
+            std::thread::sleep(Duration::from_millis(5));
+        }
+    }
+
+    fn open(app: &AppHandle, folder: &Path) {
+        assert!(app.apply(Command::OpenSession(folder.to_owned())));
+        until(app, |snapshot| snapshot.stage == Stage::Open && snapshot.folder == folder);
+    }
+
+    /// Ends the app. Returns its last health line.
+    fn close(app: &AppHandle) -> (Phase, String) {
+        app.close_within(PATIENCE);
+        (app.phase(), app.snapshot().health.advice.clone().unwrap_or_default())
+    }
+
+    /// The second session took the place of the first one, whose sound was then in memory only and which nobody named.
+    #[test]
+    fn the_end_names_each_session_of_the_run_that_is_in_memory_only_and_none_that_was_recovered_since() {
+        let home = tempfile::tempdir().unwrap();
+        let place = home.path().canonicalize().unwrap();
+        let [first, second, third] = ["first", "second", "third"].map(|name| CutOff::new(&place, name));
+        let app = AppHandle::start(options(&place, &first.folder, "virtual")).unwrap();
+        until(&app, |snapshot| snapshot.stage == Stage::Open);
+        open(&app, &second.folder);
+        open(&app, &third.folder);
+        second.lose_memory();
+        open(&app, &second.folder);
+        let (phase, advice) = close(&app);
+        assert_eq!(phase, Phase::Failed, "{advice}");
+        let is_named = [&first, &second, &third].map(|it| advice.contains(&*it.folder.to_string_lossy()));
+        assert_eq!(is_named, [true, false, true], "{advice}");
+    }
+
+    #[test]
+    fn a_session_whose_takes_are_in_memory_is_not_saved_when_its_device_is_not_there() {
+        let home = tempfile::tempdir().unwrap();
+        let place = home.path().canonicalize().unwrap();
+        let cut_off = CutOff::new(&place, "evening");
+        let app = AppHandle::start(options(&place, &cut_off.folder, "alsa:no-such-card")).unwrap();
+        until(&app, |snapshot| matches!(snapshot.stage, Stage::NoDevice { .. }));
+        let (phase, advice) = close(&app);
+        assert!(phase == Phase::Failed && advice.contains("1 take is not whole on the disk"), "{phase:?} {advice}");
+    }
+
+    #[test]
+    fn a_recording_in_a_terminal_says_at_its_end_that_an_earlier_take_is_in_memory_only() {
+        let home = tempfile::tempdir().unwrap();
+        let cut_off = CutOff::new(home.path(), "evening");
+        let app = TerminalApp::start(Box::new(cut_off.open(Purpose::Record)), Arc::new(|| ())).unwrap();
+        let unsaved = app.close().unsaved.unwrap_or_default();
+        assert!(unsaved.contains("1 take is not whole on the disk"), "{unsaved}");
     }
 }

@@ -116,8 +116,8 @@ impl TerminalApp {
     }
 
     /// Closes the session and the device in order, and tells the windows. Waits for the last sound to be on the disk.
-    /// Returns the reports and notices that the terminal has not taken.
-    pub fn close(mut self) -> (Vec<PassReport>, Vec<Notice>) {
+    /// Returns the reports and notices that the terminal has not taken, and why not everything is on the disk.
+    pub fn close(mut self) -> Closed {
         let app = &mut self.turns.app;
         app.jobs.cancel_export();
         let ForTerminal { notices, reports, .. } = app.terminal.take().unwrap_or_default();
@@ -128,7 +128,7 @@ impl TerminalApp {
             let Closed { reports: more_reports, notices: more_notices, unsaved } = control.end();
             reports.extend(more_reports);
             notices.extend(more_notices);
-            app.unsaved = unsaved.map(|reason| (folder, reason));
+            app.unsaved.note(folder, unsaved);
         }
         let until = Instant::now() + EXPORT_LIMIT;
         while app.jobs.is_exporting() && Instant::now() < until {
@@ -136,7 +136,7 @@ impl TerminalApp {
             std::thread::sleep(Duration::from_millis(5));
         }
         self.turns.end();
-        (reports, notices)
+        Closed { reports, notices, unsaved: self.turns.app.unsaved.reason() }
     }
 }
 

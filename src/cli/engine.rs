@@ -7,6 +7,7 @@
 use super::args::WindowArgs;
 use super::{Failure, output, print_stderr, printable};
 use crate::app::handle::{AppHandle, CLOSE_LIMIT, Phase};
+use crate::app::snapshot::Snapshot;
 use crate::app::{DeviceWish, Options, Wake};
 use crate::limits;
 use crate::link::place::Place;
@@ -14,10 +15,10 @@ use crate::link::server::{Bells, Owner, Server};
 use crate::rt::process;
 use signal_hook::iterator::Signals;
 
-/// The sentence about an end after which not everything is on the disk.
-pub const NOT_CLOSED: &str = "not everything is saved, because a disk is full or fails, or a disk or a device does not \
-     answer; the sound that is not in the takes is in memory: make room, and start again before you switch the machine \
-     off, so that it is recovered";
+/// The sentence about an end that has not come in time.
+const NOT_CLOSED: &str = "not everything is saved, because a disk is full or fails, or a disk or a device does not \
+     answer; sound of the takes that is in memory is recovered, if you make room and start again before you switch the \
+     machine off";
 
 /// Runs the recorder until nobody needs it.
 pub fn run(args: &WindowArgs) -> Result<(), Failure> {
@@ -31,10 +32,17 @@ pub fn run(args: &WindowArgs) -> Result<(), Failure> {
     let app = AppHandle::start(options(args, bells.wake()))?;
     close_on_signals(app.clone())?;
     let print = |line: &str| print_stderr(&format!("faultless: {}", printable(line)));
-    let server = Server::start(place, app, bells, args.session.as_deref(), Owner::Windows, print)?;
+    let server = Server::start(place, app.clone(), bells, args.session.as_deref(), Owner::Windows, print)?;
     let is_saved = server.wait_for_end();
     server.tell_end();
-    if is_saved { Ok(()) } else { Err(Failure(NOT_CLOSED.to_owned())) }
+    if is_saved { Ok(()) } else { Err(Failure(not_saved(app.phase(), &app.look()))) }
+}
+
+/// The reason why a recorder has not come to its end with everything on the disk: the reason that its windows show, or
+/// [`NOT_CLOSED`] if it is not at its end yet.
+pub fn not_saved(phase: Phase, latest: &Snapshot) -> String {
+    let advice = latest.health.advice.clone().filter(|_| phase == Phase::Failed);
+    advice.unwrap_or_else(|| NOT_CLOSED.to_owned())
 }
 
 fn options(args: &WindowArgs, wake: Wake) -> Options {
@@ -72,4 +80,20 @@ fn close_on_signals(app: AppHandle) -> Result<(), Failure> {
         }
     })?;
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A recorder whose program was not there, or whose control had panicked, was said to have a full disk.
+    #[test]
+    fn the_terminal_names_the_reason_that_the_window_shows_and_a_disk_only_after_the_time_limit() {
+        let failed = Snapshot::empty().failed("the recorder cannot be started: /usr/bin/faultless: No such file");
+        let text = not_saved(Phase::Failed, &failed);
+        assert!(text.starts_with("the recorder cannot be started: ") && !text.contains("a disk is full"), "{text}");
+        let unsaved = Snapshot::empty().unsaved("the takes of gig are not whole");
+        assert_eq!(not_saved(Phase::Failed, &unsaved), "the takes of gig are not whole");
+        assert_eq!(not_saved(Phase::Closing, &failed), NOT_CLOSED);
+    }
 }

@@ -3,9 +3,9 @@
 
 use super::args::WindowArgs;
 use super::display;
-use super::engine::NOT_CLOSED;
+use super::engine::not_saved;
 use super::programs::{RECORDER, path_of};
-use super::{Failure, print_stderr, x11};
+use super::{Failure, print_stderr, printable, x11};
 use crate::app::handle::CLOSE_LIMIT;
 use crate::link::client::Client;
 use crate::link::start::EngineStart;
@@ -78,7 +78,7 @@ fn run(args: &WindowArgs) -> Result<(), Failure> {
     let shown = display::run(|| eframe::run_native("Faultless", native, create), || was_open.load(SeqCst));
     // The event loop also ends by an error, for example when the display server is gone.
     if recorder.end_with_window(CLOSE_LIMIT) == Ended::NotSaved {
-        return Err(Failure(NOT_CLOSED.to_owned()));
+        return Err(Failure(not_saved(recorder.phase(), &recorder.snapshot())));
     }
     shown.map_err(Failure)
 }
@@ -124,7 +124,8 @@ fn close_on_signals(recorder: Recorder) -> Result<(), Failure> {
             // The engine says it.
             Ended::Continues => std::process::exit(0),
             Ended::NotSaved => {
-                print_stderr(&format!("faultless: {NOT_CLOSED}"));
+                let reason = not_saved(recorder.phase(), &recorder.snapshot());
+                print_stderr(&format!("faultless: {}", printable(&reason)));
                 std::process::exit(1);
             }
         }

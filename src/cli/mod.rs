@@ -32,6 +32,7 @@ use crate::recovery::{self, is_needed};
 use crate::rt::process;
 use crate::session::session_file::is_in_use;
 use crate::session::{Session, Take};
+use crate::shell_word::for_shell;
 use crate::window::process::{keep_pages_small, limit_arenas, set_plain_time_zone, set_unset_variable};
 use args::{Cli, Mode};
 use clap::Parser;
@@ -42,6 +43,9 @@ use std::path::Path;
 use std::process::ExitCode;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
+
+/// The part of a second of silence from which a playback has failed, though some of it was heard.
+const SILENT_PER_SECOND: u64 = 2;
 
 /// The reason why a mode failed, in one line.
 pub struct Failure(pub String);
@@ -174,9 +178,9 @@ pub fn unfinished_pass(folder: &Path, session: &Session) -> Option<String> {
             return Some("a pass of it is being recorded: its sound can be used when it is finished".to_owned());
         }
         let advice = "a pass of it was cut off: end the program that has the session open, then: faultless recover";
-        return is_needed(session).then(|| format!("{advice} {}", folder.display()));
+        return is_needed(session).then(|| format!("{advice} {}", for_shell(folder)));
     }
-    recovery::gain(folder, session).map(|reason| format!("{reason}: faultless recover {}", folder.display()))
+    recovery::gain(folder, session).map(|reason| format!("{reason}: faultless recover {}", for_shell(folder)))
 }
 
 /// Refuses a new file whose folder does not exist: the path is mistyped, and no folder is made for it. The error begins with

@@ -3,7 +3,7 @@
 use super::args::PlayArgs;
 use super::record::show_notices;
 use super::status::StatusLine;
-use super::{Failure, choose, end_on_signals, is_set, output, print, print_stderr, unfinished_pass};
+use super::{Failure, SILENT_PER_SECOND, choose, end_on_signals, is_set, output, print, print_stderr, unfinished_pass};
 use crate::butler::capabilities::CapturePath;
 use crate::control::report::{AudioReport, Reading};
 use crate::control::setup::Side;
@@ -23,9 +23,6 @@ const WINDOWS_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// Longest wait for the last frames to leave the device.
 const OUTPUT_DELAY_MAX: Duration = Duration::from_secs(1);
-
-/// Part of a second of silent outputs from which a playback has failed, though some of it was heard.
-const SILENT_PER_SECOND: u64 = 2;
 
 /// Plays until the end or until a signal.
 pub fn run(args: &PlayArgs) -> Result<(), Failure> {
@@ -237,6 +234,8 @@ impl Outcome {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::control::recording::PassReport;
+    use crate::control::setup::test_setup;
 
     /// The status was 0, and the summary said "0 frames not heard".
     #[test]
@@ -246,5 +245,47 @@ mod tests {
         let text = late_tracks(24_000, rate).unwrap();
         assert!(text.starts_with("tracks were silent for 0:00.500 together, because the disk was late; "), "{text}");
         assert!(late_tracks(u64::MAX, rate).is_some());
+    }
+    /// A playback of so many frames at 48 kHz, of which nobody heard `silent`.
+    fn played(frames: u64, silent: u64) -> Outcome {
+        let device = crate::device::open(&test_setup(std::path::Path::new("/x")).device).unwrap().facts().clone();
+        Outcome {
+            folder: "/x".into(),
+            device,
+            tracks: 1,
+            frames,
+            silent,
+            without_sound: 0,
+            xruns: 0,
+            playback_xruns: 0,
+            dropouts: 0,
+            frames_dropped: 0,
+            locked_bytes_peak: 0,
+            audio_thread: PassReport::example(0, 80.0).audio_thread,
+        }
+    }
+
+    fn failure(outcome: &Outcome) -> Option<String> {
+        outcome.verdict(Some("it is unplugged".to_owned()), None).err().map(|Failure(text)| text)
+    }
+
+    #[test]
+    fn a_playback_in_which_nothing_was_heard_is_a_failure() {
+        let mut without_cycles = played(0, 0);
+        without_cycles.audio_thread.cycles = 0;
+        for outcome in [without_cycles, played(0, 0), played(96_000, 96_000), played(96_000, 200_000)] {
+            let text = failure(&outcome).unwrap();
+            assert!(text.contains(": nothing was heard: it is unplugged; choose a longer period"), "{text}");
+        }
+    }
+
+    #[test]
+    fn half_a_second_that_nobody_heard_is_a_failure_and_less_is_none() {
+        let text = failure(&played(96_000, 24_000)).unwrap();
+        assert!(text.ends_with(": the outputs were silent for 0:00.500 of it: it is unplugged"), "{text}");
+        assert_eq!((failure(&played(96_000, 23_999)), failure(&played(96_000, 0))), (None, None));
+        // A short playback that was heard in part.
+        assert_eq!(failure(&played(24_000, 23_999)), None);
+        assert!(failure(&played(23_999, 23_999)).is_some_and(|text| text.contains("nothing was heard")));
     }
 }

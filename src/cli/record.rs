@@ -2,14 +2,17 @@
 
 use super::args::RecordArgs;
 use super::status::StatusLine;
-use super::{Failure, choose, end_on_signals, folder_above_check, is_set, output, print, print_stderr, printable};
+use super::{
+    Failure, SILENT_PER_SECOND, choose, end_on_signals, folder_above_check, is_set, output, print, print_stderr,
+    printable,
+};
 use crate::app::settings::{store_offset, stored_offset};
 use crate::app::terminal::TerminalApp;
 use crate::butler::capabilities::CapturePath;
 use crate::control::companion_place::{Role, place_check};
 use crate::control::recording::{PassReport, counted};
 use crate::control::setup::Side;
-use crate::control::{Control, ControlError, Notice, Purpose, SaveState, Setup, Severity};
+use crate::control::{Closed, Control, ControlError, Notice, Purpose, SaveState, Setup, Severity};
 use crate::diagnostics::trace;
 use crate::format::TakeFormat;
 use crate::limits::FAULTS_LISTED;
@@ -23,7 +26,7 @@ use serde_json::{Value, json};
 use std::path::Path;
 use std::sync::atomic::AtomicBool;
 use std::sync::atomic::Ordering::Relaxed;
-use std::sync::mpsc::channel;
+use std::sync::mpsc::sync_channel;
 use std::time::{Duration, Instant};
 
 /// Time limit for a disk to make the mirror or overflow folder.
@@ -88,7 +91,7 @@ pub fn run(args: &RecordArgs) -> Result<(), Failure> {
     let whole_run = counters_of_run(app.control());
     let trace_problem = args.trace.as_deref().and_then(|path| save_trace(app.control(), path).err());
     let was_stopped = is_set(&stop_flag) || app.is_stopped();
-    let (reports, notices) = app.close();
+    let Closed { reports, notices, unsaved: left } = app.close();
     if let Some(server) = server {
         server.tell_end();
     }
@@ -118,16 +121,7 @@ pub fn run(args: &RecordArgs) -> Result<(), Failure> {
     if let Some(problem) = trace_problem {
         return Err(Failure(problem));
     }
-    let troubled = report.takes.iter().filter(|take| take.trouble.is_some()).count();
-    if troubled > 0 {
-        return Err(Failure(format!("{} not whole on the disk; see above", takes_are(troubled))));
-    }
-    if let Some(reason) = unsaved {
-        return Err(Failure(format!("the takes are on the disk, but the session is not saved: {reason}")));
-    }
-    if report.mirror.as_ref().is_some_and(|mirror| !mirror.whole) {
-        return Err(Failure("the mirror is not whole; the session's own takes are; see above".to_owned()));
-    }
+    judge_saved(&report, unsaved, left)?;
     judge_sound(args, &report, &device, rate)?;
     if report.frames < length && !was_stopped {
         let at = Clock(Frames(report.frames).duration(rate));
@@ -147,6 +141,26 @@ fn begin(app: &mut TerminalApp, length: u64) -> Result<(), Failure> {
     Ok(begun?)
 }
 
+/// Fails if a take or the session is not on the disk, or a take is not in the mirror. `unsaved`: why the session is not saved.
+/// `left`: why not everything was on the disk at the end.
+fn judge_saved(report: &PassReport, unsaved: Option<String>, left: Option<String>) -> Result<(), Failure> {
+    let troubled = report.takes.iter().filter(|take| take.trouble.is_some()).count();
+    if troubled > 0 {
+        return Err(Failure(format!("{} not whole on the disk; see above", takes_are(troubled))));
+    }
+    if let Some(reason) = unsaved {
+        return Err(Failure(format!("the takes are on the disk, but the session is not saved: {reason}")));
+    }
+    // The takes of this pass are on the disk. Those of an earlier one may be in memory only.
+    if let Some(reason) = left {
+        return Err(Failure(reason));
+    }
+    if report.mirror.as_ref().is_some_and(|mirror| !mirror.whole) {
+        return Err(Failure("the mirror is not whole; the session's own takes are; see above".to_owned()));
+    }
+    Ok(())
+}
+
 /// Fails if sound is not that of the source, or if nothing was heard for a while.
 fn judge_sound(args: &RecordArgs, report: &PassReport, device: &str, rate: SampleRate) -> Result<(), Failure> {
     if let Some(text) = report.source_losses.first() {
@@ -154,7 +168,7 @@ fn judge_sound(args: &RecordArgs, report: &PassReport, device: &str, rate: Sampl
     }
     let without_sound = report.frames_without_sound;
     let silent = report.audio_thread.frames_unheard - without_sound;
-    if args.play_along && u64::from(rate.0) <= 2 * silent {
+    if args.play_along && u64::from(rate.0) <= silent.saturating_mul(SILENT_PER_SECOND) {
         let silent = Clock(Frames(silent).duration(rate));
         return Err(Failure(format!("{device}: the takes are complete, but the outputs were silent for {silent}")));
     }
@@ -262,7 +276,7 @@ fn check_extra_folders(args: &RecordArgs) -> Result<(), Failure> {
         return Ok(());
     }
     let session = folder_of(&args.session).to_owned();
-    let (sender, answer) = channel();
+    let (sender, answer) = sync_channel(1);
     std::thread::Builder::new().name("places".to_owned()).spawn(move || {
         let mirrors: Vec<_> = mirror.into_iter().collect();
         let of_mirror = mirrors.iter().map(|dir| ("--mirror", place_check(Role::Mirror, dir, &session, &[])));
@@ -409,6 +423,8 @@ fn counters_of_run(control: &Control) -> Value {
         "playback_xruns": published.playback_xruns.load(Relaxed),
         "frames_lost": published.frames_lost.load(Relaxed),
         "frames_unheard": published.frames_unheard.load(Relaxed),
+        "frames_skipped": published.frames_skipped.load(Relaxed),
+        "frames_dropped": published.frames_dropped.load(Relaxed),
     }})
 }
 
@@ -485,12 +501,20 @@ fn capture_path_text(path: CapturePath) -> &'static str {
     }
 }
 
+/// The time for which tracks were silent because the disk was late; `None`: they were not. `dropped`: their frames, summed
+/// over the tracks.
+fn late_text(dropped: u64, rate: SampleRate) -> Option<String> {
+    let seconds = Frames(dropped).seconds(rate);
+    (0 < dropped).then(|| format!("tracks were silent for {seconds:.2} s together, because the disk was late"))
+}
+
 fn summary(report: &PassReport, folder: &str, rate: SampleRate) -> String {
     let audio = &report.audio_thread;
     let switches =
         audio.voluntary_switches.map_or_else(|| "an unknown number of".to_owned(), |count| count.to_string());
     let line = |text: Option<String>| text.map_or_else(String::new, |text| format!("\n{text}"));
     let (of_library, placed) = (line(audio.library_text()), line(report.latency.text()));
+    let late = line(late_text(audio.frames_dropped, rate));
     format!(
         "{} of {} in {folder}\n{} lost, {}, {} page faults, {} voluntary switches; cycle {:.1} µs mean ({} times a plain copy of memory){}, {:.1} µs worst; {}",
         counted(report.takes.len() as u64, "take"),
@@ -504,7 +528,8 @@ fn summary(report: &PassReport, folder: &str, rate: SampleRate) -> String {
         audio.signal_text(),
         audio.cycle_us_max,
         audio.scheduling,
-    ) + &of_library
+    ) + &late
+        + &of_library
         + &placed
         + &report.source_losses.iter().flat_map(|text| ["\n", text.as_str()]).collect::<String>()
 }

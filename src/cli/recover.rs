@@ -74,6 +74,7 @@ fn pass_json(pass: &RecoveredPass) -> Value {
         "absent": pass.absent.0,
         "memory_gone": pass.memory_gone,
         "from_mirrors": mirrors,
+        "takes": pass.takes.iter().map(|take| take.file.as_str()).collect::<Vec<_>>(),
     })
 }
 

@@ -50,7 +50,7 @@
 
 mod adopted_copy;
 mod answers;
-mod close;
+pub(crate) mod close;
 mod companion;
 pub mod companion_place;
 mod disk_space;
@@ -88,7 +88,7 @@ use crate::residency::sample::Sources;
 use crate::residency::watcher::Watcher;
 use crate::session::names::SESSION_FILE;
 use crate::session::session_file::{OpenSession, SessionError, folder_of, open_read_only};
-use crate::session::{Session, TrackId};
+use crate::session::{Session, TakeId, TrackId};
 use crate::threads::{self, Threads, ThreadsError, ThreadsSetup};
 use crate::time::{FramePos, SampleRate};
 use companion::Companions;
@@ -186,8 +186,8 @@ pub struct Control {
     recovery_notices: usize,
     format: TakeFormat,
     next_key: u64,
-    /// Takes of this run that are not whole on the disk. The next start recovers them.
-    takes_left: u64,
+    /// Files of takes of this run that are not whole on the disk, and why. The next start recovers them.
+    troubled_takes: Vec<(TakeId, String)>,
     undo_steps: edit::UndoSteps,
     /// Files in memory of takes that are finished, and the first revision of the session that lists the take as complete.
     /// They are removed when that revision is durable.
@@ -294,7 +294,7 @@ impl Control {
             recovery_notices: recovered,
             format: setup.format,
             next_key: 1,
-            takes_left: 0,
+            troubled_takes: Vec::new(),
             undo_steps: edit::UndoSteps::default(),
             finished_memory: Vec::new(),
             save_pace: saving::SavePace::default(),
@@ -512,6 +512,7 @@ impl Control {
         }
         // After the end of a pass: players are not loaded while a pass is on, and its takes are to play from now on.
         self.update_playback();
+        self.players.keep_up(&self.running.published);
         // After everything that changes the session.
         self.poll_saver();
         self.publish_saved_losses();

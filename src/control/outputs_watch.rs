@@ -35,6 +35,8 @@ pub(super) struct OutputsWatch {
     failures: u32,
     /// The last attempt.
     attempted: Option<Instant>,
+    /// When the audio thread was asked for the device that has not delivered since.
+    reopening: Option<Instant>,
 }
 
 #[derive(Default)]
@@ -58,7 +60,7 @@ struct Look {
     thread: Thread,
 }
 
-/// Time in which the audio thread gives the device back, and a driver opens it.
+/// Time in which the audio thread gives the device back, a driver opens it, and it delivers.
 const ANSWER_MAX: Duration = Duration::from_secs(1);
 
 impl Look {
@@ -92,9 +94,15 @@ impl OutputsWatch {
         matches!(self.state, State::Released)
     }
 
-    /// Whether the device is being opened again. A device that does not come back within [`ANSWER_MAX`] is not waited for.
+    /// Whether the device is being opened again and has not delivered yet. A device that does not deliver within
+    /// [`ANSWER_MAX`] is not waited for.
     pub(super) fn is_reopening(&self, now: Instant) -> bool {
-        self.is_released() && self.attempted.is_some_and(|attempted| now < attempted + ANSWER_MAX)
+        self.reopening.is_some_and(|since| now < since + ANSWER_MAX)
+    }
+
+    /// The device that was opened again delivers.
+    pub(super) fn device_delivers(&mut self) {
+        self.reopening = None;
     }
 
     /// The device was opened again.
@@ -128,7 +136,7 @@ impl OutputsWatch {
     }
 
     fn release(&mut self, now: Instant) {
-        (self.state, self.attempted) = (State::Released, Some(now));
+        (self.state, self.attempted, self.reopening) = (State::Released, Some(now), Some(now));
     }
 
     /// Ends the search and waits for its thread: it must not hold the device when another session opens it.
@@ -175,12 +183,17 @@ mod tests {
     }
 
     #[test]
-    fn a_device_that_is_released_is_waited_for_until_it_is_opened_and_for_a_second_at_most() {
+    fn a_device_that_is_released_is_waited_for_until_it_delivers_and_for_a_second_at_most() {
         let (mut watch, now) = (OutputsWatch::default(), host::now());
         assert!(!watch.is_reopening(now));
         watch.release(now);
         assert!(watch.is_reopening(now) && !watch.is_reopening(now + ANSWER_MAX));
+        // A recording that began here began with silence: the device was found, and had delivered nothing.
         watch.device_opened();
+        assert!(watch.is_reopening(now) && !watch.is_reopening(now + ANSWER_MAX));
+        watch.outputs_are_away(now);
+        assert!(watch.is_reopening(now), "it may come back without its outputs");
+        watch.device_delivers();
         assert!(!watch.is_reopening(now));
     }
 }

@@ -334,6 +334,7 @@ mod tests {
         let mut session = Session::new(Uuid::from_u128(1), "Test", started, SampleRate(48_000), TakeFormat::S24);
         let track = session.add_track("Kick", &[0]).unwrap();
         let id = recording(&mut session, track, FramePos(0));
+        let mut names = session.taken_names();
         let plan = TakePlan {
             key: TakeKey(1),
             identity: session.take(id).unwrap().uuid,

@@ -4,6 +4,7 @@
 //! old player of a track plays until the read-ahead has filled windows for the new one, and the engine fades over.
 
 use crate::message::disk::{PlayRegions, ReaderCommand};
+use crate::message::published::Published;
 use crate::message::{AudioCommand, PlayFile, PlayPath, PlayRegion, Voice};
 use crate::mixer::{AudibleRegion, Mix, TrackGains, audible_regions, mixes_of};
 use crate::session::session_file::is_in_use;
@@ -16,7 +17,7 @@ use std::collections::{BTreeSet, HashMap};
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::Ordering::{Relaxed, Release};
+use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
 
 /// Control's record of the slots, kept equal to those of the audio thread and the read-ahead.
 #[derive(Default)]
@@ -181,6 +182,17 @@ impl Players {
         self.loaded = Some((Arc::clone(session), folder.to_owned()));
         self.mixed = None;
         self.move_tracks(running);
+    }
+
+    /// Gives windows of players that wait for others back when the playhead has passed them. Nobody else does: such a ring
+    /// would stay full, and the player would be silent between the windows that were filled for it and the playhead.
+    pub fn keep_up(&mut self, published: &Published) {
+        // In this order: the audio thread stores the frame of a new locate before its number.
+        let epoch = published.epoch.load(Acquire);
+        let stream = published.stream.load(Relaxed);
+        for next in self.slots.iter_mut().filter_map(|slot| slot.next.as_mut()) {
+            next.voice.windows.advance_to(epoch, stream);
+        }
     }
 
     fn remove_slots(&mut self, from: usize, running: &mut Threads) {
@@ -377,6 +389,41 @@ fn play_regions(slot: usize, session: &Arc<Session>, folder: &Path) -> PlayRegio
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::format::TakeFormat;
+    use crate::window::map::Mapping;
+    use crate::window::playback::PlaybackWindow;
+
+    /// Tracks that were moved to other slots while they played were silent for a while, if one of them was read slowly.
+    #[test]
+    fn a_player_that_waits_for_others_gives_passed_windows_back_so_that_it_is_filled_up_to_the_playhead() {
+        let (audio, mut reader) = playback_windows();
+        let file = tempfile::tempfile().unwrap();
+        file.set_len(8192).unwrap();
+        let mut supply = |epoch, start| {
+            let map = Mapping::readable(&file, 0, 8192).unwrap();
+            let (format, edges) = (TakeFormat::S16, Edges::NONE);
+            let window = PlaybackWindow { map, epoch, start, frames: 1_000, skip_bytes: 0, format, channels: 1, edges };
+            reader.ring.hand_over(window).unwrap();
+            reader.ring.out()
+        };
+        for window in 0..4 {
+            assert_eq!(supply(3, 1_000 * window), window as usize + 1);
+        }
+        let mix = Mix { gains: TrackGains::SILENT, disk: true, input: false, auto: false, inputs: [0, 1], channels: 1 };
+        let voice = Box::new(Voice::new(audio, mix));
+        let next = Some(NextPlayer { key: 1, voice, is_other_track: true, is_ready: true });
+        let slot = Slot { track: TrackId(1), mix, next, installed: Some(1), silent: Vec::new() };
+        let mut players = Players { slots: vec![slot], ..Players::default() };
+        let published = Published::new(1);
+        let mut back = |epoch, stream| {
+            published.stream.store(stream, Relaxed);
+            published.epoch.store(epoch, Release);
+            players.keep_up(&published);
+            std::iter::from_fn(|| reader.ring.collect()).count()
+        };
+        assert_eq!([back(2, 9_000), back(3, 999), back(3, 2_500), back(3, 2_500)], [0, 0, 2, 0]);
+        assert_eq!(back(4, 0), 2, "windows of the locate before");
+    }
 
     #[test]
     fn frames_that_several_tracks_lack_count_once() {

@@ -7,7 +7,7 @@
 
 use super::recording::LatencyRest;
 use super::{Control, Notice, Severity};
-use crate::device::{self, Arrival, Device, DeviceError, DeviceFacts, DeviceSpec};
+use crate::device::{self, Attempts, Device, DeviceError, DeviceFacts, DeviceSpec};
 use crate::flight::record::Kind;
 use crate::host::{self, Thread};
 use crate::lock::lock;
@@ -15,19 +15,9 @@ use crate::message::AudioCommand;
 use crate::message::published::NO_PASS;
 use crate::time::FramePos;
 use crate::window::process;
-use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded};
+use crossbeam_channel::{Receiver, Sender, bounded};
 use std::sync::atomic::Ordering::Relaxed;
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
-
-/// Pause before the first attempt; doubled after each one. Short, because a loose plug is often back at once.
-const PAUSE_FIRST: Duration = Duration::from_millis(20);
-
-/// The longest pause between two attempts.
-const PAUSE_MAX: Duration = Duration::from_millis(640);
-
-/// The longest time without an attempt while a sound server is to say that its device is there. An event can be missed.
-const WAIT_MAX: Duration = Duration::from_secs(10);
 
 /// Attempts in a row at which a device with fewer channels than before is left alone. While a card is being plugged in,
 /// some of its channels may appear later.
@@ -75,7 +65,7 @@ enum Answer {
 
 impl Reconnect {
     /// Starts the thread: it closes `old` and looks for the device. `None` if the system gives no thread.
-    fn start(spec: DeviceSpec, old: Box<dyn Device>, first: Duration) -> Option<Reconnect> {
+    fn start(spec: DeviceSpec, old: Box<dyn Device>, attempts: Attempts) -> Option<Reconnect> {
         let (answer_sender, answers) = bounded(ANSWERS);
         let (stop, stopped) = bounded(0);
         let old = Arc::new(Mutex::new(Some(old)));
@@ -83,7 +73,7 @@ impl Reconnect {
         let thread = host::spawn("reconnect", STACK_BYTES, move || {
             let old = lock(&shared).take();
             drop(old);
-            look_for_device(&spec, first, &answer_sender, &stopped);
+            look_for_device(&spec, attempts, &answer_sender, &stopped);
         });
         if thread.is_err() {
             // Closing the device could hold up control. It stays open until the program ends.
@@ -106,15 +96,9 @@ impl LostDevice {
 }
 
 /// Tries to open the device until that works or the sender of `stopped` is dropped.
-fn look_for_device(spec: &DeviceSpec, first: Duration, answer_sender: &Sender<Answer>, stopped: &Receiver<()>) {
-    let (mut pause, mut partial_looks, mut busy_looks) = (first, 0, 0);
-    let (mut reported, mut arrival) = (None, None);
-    while await_attempt(stopped, pause, arrival.as_mut().filter(|_| partial_looks == 0)) {
-        // A source that is moved is back at once. Later the server's events are waited for.
-        if pause == PAUSE_MAX && arrival.is_none() {
-            arrival = Arrival::watch(&spec.name);
-        }
-        pause = (2 * pause).min(PAUSE_MAX);
+fn look_for_device(spec: &DeviceSpec, mut attempts: Attempts, answer_sender: &Sender<Answer>, stopped: &Receiver<()>) {
+    let (mut partial_looks, mut busy_looks, mut reported) = (0, 0, None);
+    while attempts.await_next(stopped, partial_looks == 0) {
         let error = match device::open(spec) {
             Ok(device) => return hand_over(Answer::Found, device, answer_sender),
             Err(error) => error,
@@ -156,18 +140,6 @@ fn look_for_device(spec: &DeviceSpec, first: Duration, answer_sender: &Sender<An
 fn may_open_inputs_alone(spec: &DeviceSpec, error: &DeviceError) -> bool {
     let is_busy = matches!(error, DeviceError::Busy { part, .. } if *part != Some("inputs"));
     is_busy && !device::is_virtual(&spec.name) && spec.inputs != Some(0) && spec.outputs != Some(0)
-}
-
-/// Waits until it is time for the next attempt. Returns `false` if there is to be none.
-fn await_attempt(stopped: &Receiver<()>, pause: Duration, mut arrival: Option<&mut Arrival>) -> bool {
-    let mut waited = Duration::ZERO;
-    while host::receive_timeout(stopped, pause) == Err(RecvTimeoutError::Timeout) {
-        waited += pause;
-        if WAIT_MAX <= waited || arrival.as_mut().is_none_or(|arrival| arrival.may_be_there()) {
-            return true;
-        }
-    }
-    false
 }
 
 fn hand_over(answer: impl FnOnce(Box<dyn Device>) -> Answer, device: Box<dyn Device>, answer_sender: &Sender<Answer>) {
@@ -237,15 +209,9 @@ impl Control {
     /// The device is gone, or the one that was found never delivered a frame.
     pub(super) fn device_gone(&mut self, device: Box<dyn Device>, reason: Option<&str>) {
         self.wrong_rate = None;
-        let (tried_before, blocked_by) = match self.lost_device.take() {
-            Some(lost_device) => (true, lost_device.blocked_by),
-            None => (false, None),
-        };
-        let reconnect = Reconnect::start(
-            self.spec_of_present_channels(),
-            device,
-            if tried_before { PAUSE_MAX } else { PAUSE_FIRST },
-        );
+        let tried_before = self.lost_device.take().is_some();
+        let attempts = if tried_before { Attempts::further } else { Attempts::first };
+        let reconnect = Reconnect::start(self.spec_of_present_channels(), device, attempts(&self.spec.name));
         let name = &self.running.device.name;
         let is_released = !tried_before && self.outputs_watch.is_released();
         if is_released {
@@ -268,7 +234,7 @@ impl Control {
         }
         let recorded = self.published().pass_frames.load(Relaxed);
         let gone_at = FramePos(if recorded == NO_PASS { 0 } else { recorded });
-        self.lost_device = Some(LostDevice { reconnect, blocked_by, changes: Vec::new(), gone_at, inputs: None });
+        self.lost_device = Some(LostDevice { reconnect, blocked_by: None, changes: Vec::new(), gone_at, inputs: None });
     }
 
     /// The device to look for: with the channels that it has. A card that can be opened with any number would come back
@@ -288,6 +254,7 @@ impl Control {
     /// The device that was found delivers frames.
     pub(super) fn device_back(&mut self) {
         let lost_device = self.lost_device.take();
+        self.outputs_watch.device_delivers();
         let found = lost_device.as_ref().and_then(|it| Some((it.gone_at, it.inputs?)));
         let changes = lost_device.map(|lost_device| lost_device.changes);
         let text = format!("{}: the device is back", self.running.device.name);
@@ -377,7 +344,7 @@ fn changes(now: &DeviceFacts, before: &DeviceFacts) -> Vec<Notice> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::time::Instant;
+    use std::time::{Duration, Instant};
 
     #[test]
     fn a_search_that_a_driver_holds_up_is_ended_without_waiting_for_it() {

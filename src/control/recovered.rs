@@ -10,6 +10,7 @@ use crate::recovery;
 use crate::recovery::found_files::find_files;
 use crate::session::Session;
 use crate::session::session_file::{OpenSession, folder_of, is_in_use};
+use crate::shell_word::for_shell;
 use std::path::{Path, PathBuf};
 
 /// A session that was recovered and is not open yet.
@@ -54,8 +55,8 @@ fn recover_cut_off(folder: &Path, store: Option<&mut OpenSession>, session: &mut
         if is_in_use(folder) {
             return notices;
         }
-        let name = folder.display();
-        let text = |reason| format!("{name}: {reason}; open it to record, or: faultless recover {name}");
+        let (name, word) = (folder.display(), for_shell(folder));
+        let text = |reason| format!("{name}: {reason}; open it to record, or: faultless recover {word}");
         let gain = recovery::gain(folder, session).into_iter();
         notices.extend(gain.map(|reason| notice(Severity::Caution, text(reason))));
         return notices;

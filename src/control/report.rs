@@ -73,7 +73,6 @@ pub struct AudioReport {
     /// adds those for which a track had no sound.
     pub frames_unheard: u64,
     /// Frames of tracks that had no playback window in time, summed over tracks.
-    #[serde(skip)]
     pub frames_dropped: u64,
 }
 
@@ -192,13 +191,22 @@ impl LibraryThread {
     }
 }
 
-/// The threads of this process with a real-time class, without the audio thread, which is the program's only one.
+/// The threads of this process with a real-time class, without those of the program.
 fn library_threads(published: &Published) -> Vec<RealTimeThread> {
     if host::is_simulated() || !published.is_alsa.load(Relaxed) {
         return Vec::new();
     }
-    let mut threads = real_time_threads();
-    threads.retain(|thread| thread.tid != published.thread_id.load(Relaxed));
+    of_libraries(real_time_threads(), published.thread_id.load(Relaxed), std::process::id())
+}
+
+/// The threads of `threads` that a library runs. The audio thread `audio` is the program's only one with a real-time class.
+/// If the main thread, whose id is `process`, has such a class too, the program was started with it (`chrt`), and each thread
+/// of the program has inherited it: none can be told from a library's.
+fn of_libraries(mut threads: Vec<RealTimeThread>, audio: i32, process: u32) -> Vec<RealTimeThread> {
+    if threads.iter().any(|thread| u32::try_from(thread.tid) == Ok(process)) {
+        return Vec::new();
+    }
+    threads.retain(|thread| thread.tid != audio);
     threads
 }
 
@@ -301,6 +309,17 @@ mod tests {
         assert_eq!(text, "6 page faults in the sound server's library (loop 5, loop 6)");
         assert_eq!(then.since(&then, &Scheduling::Fifo { priority: 1 }).library_faults(), 0);
         assert_eq!(reading(Vec::new()).since(&then, &Scheduling::Fifo { priority: 1 }).library_text(), None);
+    }
+
+    /// With `chrt -f 10 faultless ...` the page faults of its own threads were said to be a sound server's.
+    #[test]
+    fn threads_of_a_program_that_was_started_with_a_real_time_class_are_no_librarys() {
+        let thread =
+            |tid| RealTimeThread { tid, started: 1, name: "butler".to_owned(), counters: ThreadCounters::default() };
+        let found = |process| -> Vec<i32> {
+            of_libraries([70, 71, 72].map(thread).to_vec(), 71, process).iter().map(|thread| thread.tid).collect()
+        };
+        assert_eq!((found(69), found(70)), (vec![70, 72], Vec::new()));
     }
 
     #[test]

@@ -15,7 +15,7 @@ pub mod virtual_device;
 
 pub use crate::host::monotonic;
 pub use alsa::{
-    Abilities, Arrival, Cards, Listed, Listing, NO_PLAYBACK, are_outputs_gone, cards, configuration_fault,
+    Abilities, Attempts, Cards, Listed, Listing, NO_PLAYBACK, are_outputs_gone, cards, configuration_fault,
     default_output, is_outputs_failure, jack_card, keep_cards, list, list_cards, server_default,
 };
 pub use alsa::{SourceNews, SourceNotice};
@@ -286,6 +286,9 @@ pub struct Latency {
     pub input: u64,
     /// How often the outputs were started. Another number means that the latency may have changed.
     pub starts: u32,
+    /// How often output was skipped since, because outputs with a slower clock had fallen behind. The latency is shorter
+    /// from then on, and grows again.
+    pub skips: u32,
 }
 
 impl Latency {
@@ -314,7 +317,7 @@ impl StartError {
 
 /// An open sound device. The audio thread owns it while it runs.
 ///
-/// `start`, `wait`, `cycle` and `stop` may make system calls. Apart from them, only the sleeps that the header of the drive
+/// `start`, `wait`, `cycle`, `stop` and `is_near_full` may make system calls. Apart from them, only the sleeps that the header of the drive
 /// loop lists do so on the audio thread. None of them allocates or frees.
 pub trait Device: Send {
     /// Properties of the device.
@@ -330,6 +333,12 @@ pub trait Device: Send {
     /// [`crate::limits::BLOCK_FRAMES_MAX`] frames. Call it only after [`Wake::Ready`]. Returns the frames that were
     /// lent: less than a period only if the device failed meanwhile, which the next wait reports.
     fn cycle(&mut self, process: &mut dyn FnMut(Input<'_>, Output<'_>)) -> usize;
+
+    /// Whether half of the device's buffer or more holds input that was not lent yet. The thread must not wait for anything
+    /// else then, because the device would overwrite that input.
+    fn is_near_full(&self) -> bool {
+        false
+    }
 
     /// Times that `wait` had to sleep. Each is a voluntary context switch that the device caused, not the engine.
     fn sleeps(&self) -> u64;
@@ -349,9 +358,15 @@ pub trait Device: Send {
         Reckoning::from_now(self.facts().rate)
     }
 
-    /// Output frames that were computed and not played, because the outputs had failed or ran late. Frames that
-    /// [`Wake::Lost`] reports are not counted. This is realtime-safe.
+    /// Output frames that were computed and not played, because the outputs had failed or ran late: the outputs were silent.
+    /// Frames that [`Wake::Lost`] reports are not counted. This is realtime-safe.
     fn unheard_frames(&self) -> u64 {
+        0
+    }
+
+    /// Output frames that were computed and skipped, because outputs with a slower clock had fallen behind: the sound jumped,
+    /// and the outputs were not silent. This is realtime-safe.
+    fn skipped_frames(&self) -> u64 {
         0
     }
 

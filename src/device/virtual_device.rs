@@ -296,6 +296,12 @@ impl Device for VirtualDevice {
         done
     }
 
+    fn is_near_full(&self) -> bool {
+        let clock = self.facts.rate.frames(monotonic().saturating_sub(self.started)).0;
+        let waiting = clock.saturating_sub(self.frame);
+        self.facts.pace == Pace::RealTime && self.facts.buffer_frames as u64 / 2 <= waiting
+    }
+
     fn sleeps(&self) -> u64 {
         self.sleeps
     }
@@ -321,7 +327,7 @@ impl Device for VirtualDevice {
 
     fn latency(&self) -> Latency {
         let (output, input) = self.script.latency;
-        Latency { output, input, starts: 1 }
+        Latency { output, input, starts: 1, skips: 0 }
     }
 
     fn failure(&self) -> Option<&'static str> {

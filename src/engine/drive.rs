@@ -5,9 +5,10 @@
 //!
 //! * With a device without a clock ([`Pace::Free`]), until the transport rolls and windows are there. Here the disk can
 //!   delay the audio thread.
-//! * After a loss or a reconnect, for at most half the device's buffer and at most 400 ms, while capture windows are
-//!   missing: the loss may lead past all windows, and the butler needs time to supply more. The device's buffer holds
-//!   the input meanwhile.
+//! * After a loss or a reconnect, while capture windows are missing: the loss may lead past all windows, and the butler
+//!   needs time to supply more. The device's buffer holds the input meanwhile, so this lasts as long as half of the buffer
+//!   is free, for at most the time of half the buffer, and for at most 400 ms. A ring that a late thread has left full has
+//!   no room: its periods do not wait.
 //! * While there is no device, between two looks for commands.
 //! * When the kernel has warned that the thread uses too much processor time without waiting ([`cpu_limit`]).
 #![forbid(unsafe_code)]
@@ -49,8 +50,10 @@ pub fn drive(engine: &mut Engine, device: Box<dyn Device>, published: &Arc<Publi
         gap_clock: None,
         fraction: 0.0,
         windows_until: None,
+        has_waited: false,
         slept: 0,
         unheard: 0,
+        skipped: 0,
         failure: None,
         wrong_rate: None,
         openings: 0,
@@ -87,10 +90,14 @@ struct DeviceSlot {
     fraction: f64,
     /// Set after a loss: until this moment, as of [`monotonic`], periods without windows stay in the device's buffer.
     windows_until: Option<Duration>,
+    /// A period has waited for windows since the last one was moved.
+    has_waited: bool,
     /// Sleeps of earlier devices, and of this loop in place of a device.
     slept: u64,
     /// Output frames that earlier devices did not play.
     unheard: u64,
+    /// Output frames that earlier devices skipped.
+    skipped: u64,
     /// The failure of the device that was reported last.
     failure: Option<&'static str>,
     /// The wrong rate of the device that was reported last.
@@ -122,6 +129,7 @@ impl DeviceSlot {
         let device = self.device.as_ref();
         published.counted_sleeps.store(self.slept + device.map_or(0, |device| device.sleeps()), Relaxed);
         published.frames_unheard.store(self.unheard + device.map_or(0, |device| device.unheard_frames()), Relaxed);
+        published.frames_skipped.store(self.skipped + device.map_or(0, |device| device.skipped_frames()), Relaxed);
         let drift = device.and_then(|device| device.drift_ppm()).map_or(0, |ppm| ppm.round() as i32);
         published.drift_ppm.store(drift, Relaxed);
         if let Some(device) = device {
@@ -147,16 +155,15 @@ impl DeviceSlot {
             self.slept += 1;
             return;
         }
-        match self.windows_until {
-            Some(until) if monotonic() < until => {
-                // The card's buffer has periods that waited: they are moved faster than windows are made.
-                if engine.lacks_windows(frames) {
-                    pause(WINDOW_PAUSE);
-                    self.slept += 1;
-                    return;
-                }
-            }
-            _ => self.windows_until = None,
+        if self.windows_until.is_some_and(|until| until <= monotonic()) {
+            self.windows_until = None;
+        }
+        // The card's buffer has periods that waited: they are moved faster than windows are made.
+        if self.windows_until.is_some() && engine.lacks_windows(frames) && !device.is_near_full() {
+            pause(WINDOW_PAUSE);
+            self.slept += 1;
+            self.has_waited = true;
+            return;
         }
         match device.wait(DEVICE_WAIT) {
             Wake::Ready if self.place_on_timeline(engine) => {}
@@ -164,6 +171,7 @@ impl DeviceSlot {
                 let Some(device) = &mut self.device else { return };
                 let (from, late, signal_time) = (host::now(), device.lateness(), device.signal_time());
                 let moved = device.cycle(&mut |input, mut output| engine.process(&input, &mut output));
+                self.has_waited &= moved == 0;
                 if self.has_outputs && device.facts().outputs == 0 {
                     self.unheard += moved as u64;
                 }
@@ -210,6 +218,7 @@ impl DeviceSlot {
         device.stop();
         self.slept += device.sleeps();
         self.unheard += device.unheard_frames();
+        self.skipped += device.skipped_frames();
         (self.failure, self.wrong_rate) = (None, None);
         self.fill_with_silence(engine);
     }
@@ -224,6 +233,7 @@ impl DeviceSlot {
         if next.start().is_ok() {
             self.openings = self.openings.wrapping_add(1);
             self.device = Some(next);
+            self.has_waited = false;
         } else {
             let reason = Some(next.failure().unwrap_or("the device did not start"));
             engine.hand_over(AudioEvent::DeviceGone { device: next, reason });
@@ -251,9 +261,10 @@ impl DeviceSlot {
         true
     }
 
-    /// Lets the next period wait for windows, for at most half the time that the device's buffer holds.
+    /// Lets the next periods wait for windows, as the header says. A loss after a wait, before a period was moved, gives
+    /// no new time: the wait may be its cause, and the thread would wait and lose in turn for ever.
     fn allow_time_for_windows(&mut self) {
-        let Some(device) = &self.device else { return };
+        let Some(device) = self.device.as_ref().filter(|_| !self.has_waited) else { return };
         let facts = device.facts();
         let half = Frames(facts.buffer_frames as u64 / 2).duration(facts.rate);
         self.windows_until = Some(monotonic() + half.min(WINDOWS_WAIT_MAX));

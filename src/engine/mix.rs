@@ -170,6 +170,13 @@ impl Buses {
 /// be infinite.
 const AUDIBLE: std::ops::RangeInclusive<f32> = 1e-30..=1e30;
 
+/// Whether a sample is no sound: not a number, infinite, or so large that the mix cannot add it. This is realtime-safe.
+pub fn is_no_sound(sample: f32) -> bool {
+    // The comparison is false for a NaN.
+    let is_sound = sample.abs() <= *AUDIBLE.end();
+    !is_sound
+}
+
 /// Replaces samples that the mix cannot add by silence. One of them would make the whole mix silent or not a number: a
 /// plugin or a sound server can put them into an input or a take, and the take keeps them as they are. Returns whether
 /// every sample was a sound.

@@ -359,7 +359,7 @@ impl Engine {
 
     fn mix(&mut self, block: &Block<'_>, rolling: bool) {
         let Block { input, from, frames } = *block;
-        self.voices.set_live(self.transport.is_at_rest() || self.recorder.is_recording());
+        self.voices.set_live(self.transport.is_at_rest() || self.recorder.is_live());
         self.buses.clear(frames);
         if rolling {
             let (buses, outbox) = (&mut self.buses, &mut self.outbox);

@@ -66,6 +66,11 @@ impl Recorder {
         self.recording().is_some()
     }
 
+    /// Whether a pass records, or begins as soon as the transport rolls. This is realtime-safe.
+    pub fn is_live(&self) -> bool {
+        self.pass.as_ref().is_some_and(|pass| self.begun || matches!(pass.range, PassRange::Now(_)))
+    }
+
     /// Whether every take has capture windows for the next `frames` frames. True while no pass records. This is
     /// realtime-safe.
     pub fn is_ready(&mut self, frames: Frames) -> bool {

@@ -13,7 +13,7 @@ use crate::limits::TRACK_COUNT_MAX;
 use crate::message::published::Published;
 use crate::message::{AudioEvent, Voice};
 use crate::mixer::{Mix, TrackGains};
-use crate::time::Frames;
+use crate::time::{FramePos, Frames};
 use crate::window::playback::Playable;
 use std::sync::atomic::Ordering::Relaxed;
 
@@ -52,6 +52,7 @@ impl Voices {
                 give_back(fading, outbox);
             }
             before.report_dropout(slot, outbox);
+            before.is_leaving = true;
             voice.fading = Some(before);
         }
         *installed = Some(voice);
@@ -61,31 +62,25 @@ impl Voices {
     /// control side. A voice that is silent goes back at once. An empty slot is ignored. `is_rolling`: whether takes play
     /// now. This is realtime-safe.
     pub fn remove(&mut self, slot: usize, is_rolling: bool, outbox: &mut Outbox) {
-        if let Some(Some(voice)) = self.slots.get_mut(slot) {
+        let Some(installed) = self.slots.get_mut(slot) else { return };
+        if let Some(voice) = installed {
             voice.is_leaving = true;
         }
-        self.release_faded(is_rolling, outbox);
+        release_faded(slot, installed, is_rolling, outbox);
     }
 
     /// Gives the replaced and the removed voices back that have faded out. This is realtime-safe.
     pub fn release_faded(&mut self, is_rolling: bool, outbox: &mut Outbox) {
-        self.release_replaced(outbox, |fading| fading.is_silent(is_rolling));
         for (slot, installed) in self.slots[..self.end].iter_mut().enumerate() {
-            if let Some(left) = installed.take_if(|voice| voice.has_left(is_rolling)) {
-                give_back_with_replaced(slot, left, outbox);
-            }
+            release_faded(slot, installed, is_rolling, outbox);
         }
     }
 
     /// Gives all replaced voices back. This is realtime-safe.
     pub fn release_all_replaced(&mut self, outbox: &mut Outbox) {
-        self.release_replaced(outbox, |_| true);
-    }
-
-    fn release_replaced(&mut self, outbox: &mut Outbox, is_over: impl Fn(&Voice) -> bool) {
         for voice in self.slots[..self.end].iter_mut().flatten() {
-            if let Some(faded) = voice.fading.take_if(|fading| is_over(fading)) {
-                give_back(faded, outbox);
+            if let Some(replaced) = voice.fading.take() {
+                give_back(replaced, outbox);
             }
         }
     }
@@ -146,17 +141,10 @@ impl Voices {
             let disk = voice.sources(self.live).0;
             if let Some(fading) = &mut voice.fading {
                 fading.play(playhead, frames, false, buses, published);
-                if fading.missing {
-                    // It has no sound to fade out. That is no dropout: the voice that has replaced it plays.
-                    (fading.gains, fading.open) = (TrackGains::SILENT, None);
-                }
             }
             let measured = voice.play(playhead, frames, disk, buses, published);
-            if voice.missing && voice.is_leaving {
-                // It has no sound to fade out.
-                voice.gains = TrackGains::SILENT;
-            }
-            if !voice.missing {
+            // A dropout of a track that was muted meanwhile is over: nobody hears that it lasts.
+            if !voice.missing || voice.gains_to(disk) == TrackGains::SILENT {
                 voice.report_dropout(slot, outbox);
             }
             if voice.cut && !voice.cut_told {
@@ -189,6 +177,18 @@ impl Voices {
     }
 }
 
+/// Gives the voice that the one of a slot has replaced back, and then that one if it was removed, if they have faded out.
+fn release_faded(slot: usize, installed: &mut Option<Box<Voice>>, is_rolling: bool, outbox: &mut Outbox) {
+    if let Some(voice) = installed
+        && let Some(faded) = voice.fading.take_if(|fading| fading.is_silent(is_rolling))
+    {
+        give_back(faded, outbox);
+    }
+    if let Some(left) = installed.take_if(|voice| voice.has_left(is_rolling)) {
+        give_back_with_replaced(slot, left, outbox);
+    }
+}
+
 /// Gives the voice of a slot back, and the one that it has replaced.
 fn give_back_with_replaced(slot: usize, mut voice: Box<Voice>, outbox: &mut Outbox) {
     if let Some(fading) = voice.fading.take() {
@@ -204,7 +204,7 @@ fn give_back(mut voice: Box<Voice>, outbox: &mut Outbox) {
 }
 
 impl Voice {
-    /// Whether the takes and whether the inputs are played, see [`Mix::sources`]: nothing of a voice that is removed.
+    /// Whether the takes and whether the inputs are played, see [`Mix::sources`]: nothing of a voice that fades out.
     fn sources(&self, live: bool) -> (bool, bool) {
         if self.is_leaving { (false, false) } else { self.mix.sources(live) }
     }
@@ -212,6 +212,11 @@ impl Voice {
     /// Whether the voice was removed, and nothing of it or of the one that it has replaced can be heard now.
     fn has_left(&self, is_rolling: bool) -> bool {
         self.is_leaving && self.is_silent(is_rolling) && self.fading.is_none()
+    }
+
+    /// The gains of the takes to reach. `disk`: whether they are played.
+    fn gains_to(&self, disk: bool) -> TrackGains {
+        if disk { self.mix.gains } else { TrackGains::SILENT }
     }
 
     fn play(
@@ -224,7 +229,7 @@ impl Voice {
     ) -> PeakAndPower {
         let mut sum = PeakAndPower { frames: frames as u32, ..PeakAndPower::default() };
         self.missing = false;
-        let to = if disk { self.mix.gains } else { TrackGains::SILENT };
+        let to = self.gains_to(disk);
         let mut done = 0;
         while done < frames {
             match self.windows.at(playhead.epoch, playhead.stream + done as u64, frames - done) {
@@ -249,21 +254,33 @@ impl Voice {
                 }
                 Playable::Missing { frames } => {
                     self.missing = true;
-                    self.dropped += Frames(frames as u64);
-                    published.frames_dropped.fetch_add(frames as u64, Relaxed);
-                    let at = playhead.path.at(playhead.stream + done as u64);
-                    match &mut self.open {
-                        Some((_, dropped)) => *dropped += Frames(frames as u64),
-                        None => {
-                            self.open = Some((at, Frames(frames as u64)));
-                            published.dropouts.fetch_add(1, Relaxed);
-                        }
+                    // A track that is muted, or plays its input, lacks nothing that is heard, nor does a voice that fades out.
+                    if !self.is_leaving && (to != TrackGains::SILENT || self.gains != TrackGains::SILENT) {
+                        let at = playhead.path.at(playhead.stream + done as u64);
+                        self.drop_out(at, Frames(frames as u64), published);
+                    }
+                    if to == TrackGains::SILENT {
+                        // There is no sound to fade out.
+                        self.gains = to;
                     }
                     done += frames;
                 }
             }
         }
         sum
+    }
+
+    /// Counts `frames` frames from `at` on that were to be heard and have no window.
+    fn drop_out(&mut self, at: FramePos, frames: Frames, published: &Published) {
+        self.dropped += frames;
+        published.frames_dropped.fetch_add(frames.0, Relaxed);
+        match &mut self.open {
+            Some((_, dropped)) => *dropped += frames,
+            None => {
+                self.open = Some((at, frames));
+                published.dropouts.fetch_add(1, Relaxed);
+            }
+        }
     }
 
     fn play_input(&mut self, plays: bool, input: &Input<'_>, from: usize, frames: usize, buses: &mut Buses) {

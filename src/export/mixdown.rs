@@ -7,20 +7,22 @@ use super::error::ExportError;
 use super::plan::MixTrack;
 use super::sink::{PIECE_FRAMES, Sink};
 use super::source::LastSource;
-use crate::engine::mix::{BUS_COUNT, Buses, TakeSound};
+use crate::engine::mix::{BUS_COUNT, Buses, TakeSound, is_no_sound};
 use crate::format::TakeFormat;
 use crate::limits::BLOCK_FRAMES_MAX;
+use crate::wav::sample::decode_to_f32;
+use std::collections::BTreeMap;
 use std::path::Path;
 
-/// Writes `frames` frames. Where no track has sound, it writes digital silence.
+/// Writes `frames` frames. Where no track has sound, it writes digital silence. Returns a sentence for each take with samples
+/// that are no sound.
 pub(super) fn write(
     folder: &Path,
     tracks: &[MixTrack],
     frames: u64,
     sink: &mut Sink<'_, '_>,
-) -> Result<(), ExportError> {
-    let mut players: Vec<TrackPlayer<'_>> =
-        tracks.iter().map(|track| TrackPlayer { track, next: 0, last_source: LastSource::default() }).collect();
+) -> Result<Vec<String>, ExportError> {
+    let mut players: Vec<TrackPlayer<'_>> = tracks.iter().map(TrackPlayer::new).collect();
     let mut buses = Box::<Buses>::default();
     let mut out = Vec::with_capacity(PIECE_FRAMES * BUS_COUNT);
     for (from, until) in ranges(tracks, frames) {
@@ -43,7 +45,17 @@ pub(super) fn write(
             }
         }
     }
-    Ok(())
+    let mut silenced: BTreeMap<String, u64> = BTreeMap::new();
+    for (file, count) in players.into_iter().flat_map(|player| player.silenced) {
+        *silenced.entry(file).or_default() += count;
+    }
+    Ok(silenced.into_iter().map(|(file, count)| silenced_text(&file, count)).collect())
+}
+
+/// The sentence about the samples of a take that the mix has replaced by silence, as playback does.
+fn silenced_text(file: &str, count: u64) -> String {
+    let samples = if count == 1 { "1 sample is no sound".to_owned() } else { format!("{count} samples are no sound") };
+    format!("{file}: {samples} (not a number, infinite or far too large); silence in their places")
 }
 
 /// Splits the output at the start and end of every segment, so that no segment starts or ends inside a range.
@@ -63,9 +75,18 @@ struct TrackPlayer<'a> {
     /// Index of the current segment, or of the next one.
     next: usize,
     last_source: LastSource,
+    /// Samples of each take, by its file, that the mix replaces by silence.
+    silenced: BTreeMap<String, u64>,
+    /// The samples of the piece that is read.
+    samples: Vec<f32>,
 }
 
-impl TrackPlayer<'_> {
+impl<'a> TrackPlayer<'a> {
+    fn new(track: &'a MixTrack) -> TrackPlayer<'a> {
+        let (last_source, silenced, samples) = (LastSource::default(), BTreeMap::new(), Vec::new());
+        TrackPlayer { track, next: 0, last_source, silenced, samples }
+    }
+
     /// Whether the track has a segment at a frame of the output. `at` must not decrease from call to call.
     fn has_sound_at(&mut self, at: u64) -> bool {
         let segments = &self.track.segments;
@@ -84,6 +105,15 @@ impl TrackPlayer<'_> {
         let source = self.last_source.load(folder, segment)?;
         let take_frame = segment.take_start + (at - segment.start);
         let frames_read = source.read(take_frame, buses.bytes_mut(frames * source.frame_bytes()))?;
+        if source.format == TakeFormat::F32 {
+            let bytes = &*buses.bytes_mut(frames_read * source.frame_bytes());
+            self.samples.resize(frames_read * source.channels, 0.0);
+            decode_to_f32(source.format.into(), bytes, &mut self.samples);
+            let count = self.samples.iter().filter(|sample| is_no_sound(**sample)).count() as u64;
+            if 0 < count {
+                *self.silenced.entry(segment.take.path()).or_default() += count;
+            }
+        }
         let to = self.track.gains.of(source.channels);
         let mut now = *to;
         let edges = segment.edges.after(at - segment.start);

@@ -54,14 +54,16 @@ pub fn run(
 
 fn write(
     planned: &PlannedFile,
-    notes: Vec<String>,
+    mut notes: Vec<String>,
     progress: &mut RunProgress<'_>,
     created: &mut CreatedFiles,
 ) -> Result<Exported, ExportError> {
     let mut sink = Sink::open(planned, progress)?;
     match &planned.content {
         Content::Stem { segments, .. } => stem::write(&planned.folder, segments, planned.frames, &mut sink)?,
-        Content::Mix(tracks) => mixdown::write(&planned.folder, tracks, planned.frames, &mut sink)?,
+        Content::Mix(tracks) => {
+            notes.extend(mixdown::write(&planned.folder, tracks, planned.frames, &mut sink)?);
+        }
     }
     let replaced = planned.path.symlink_metadata().is_ok();
     let measured = sink.finish()?;
@@ -70,6 +72,7 @@ fn write(
         created.files.push((planned.path.clone(), CreatedFiles::stamp(&file)));
     }
     second_reader::check(planned, file.len())?;
+    notes.extend(measured.no_numbers_text());
     Ok(Exported {
         file: planned.path.clone(),
         track: planned.track(),

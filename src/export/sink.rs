@@ -42,12 +42,23 @@ pub(super) struct Measured {
     pub(super) peak: f32,
     pub(super) over_full_scale: u64,
     pub(super) dithered: bool,
+    /// Samples that are not a number and that a file of integers has as silence.
+    no_numbers: u64,
 }
 
 impl Measured {
     /// The peak in decibels of full scale. None for silence.
     pub(super) fn peak_dbfs(&self) -> Option<f64> {
         (0.0 < self.peak).then(|| 20.0 * f64::from(self.peak).log10())
+    }
+
+    /// The sentence about samples that are not a number. `None`: there are none, or the file has them as they are.
+    pub(super) fn no_numbers_text(&self) -> Option<String> {
+        match self.no_numbers {
+            0 => None,
+            1 => Some("1 sample of its takes is not a number; silence in its place".to_owned()),
+            count => Some(format!("{count} samples of its takes are not a number; silence in their places")),
+        }
     }
 
     fn measure(&mut self, samples: &[f32]) {
@@ -99,6 +110,9 @@ impl<'a, 'b> Sink<'a, 'b> {
     /// Appends whole interleaved frames whose take has the format `from`. Dithers them if the file has less depth.
     pub(super) fn samples(&mut self, samples: &[f32], from: TakeFormat) -> Result<(), ExportError> {
         self.measured.measure(samples);
+        if self.format() != TakeFormat::F32 {
+            self.measured.no_numbers += samples.iter().filter(|sample| sample.is_nan()).count() as u64;
+        }
         if self.format().bytes() < from.bytes() {
             self.measured.dithered |= !samples.is_empty();
             self.writer.write_frames_dithered(samples, &mut self.dither)?;

@@ -11,12 +11,12 @@ use super::protocol::message;
 use super::protocol::{self, Answer, Kind, LinkError, Request};
 use super::requests::Requests;
 use super::samples::RemoteSamples;
-use super::start::{Connected, EngineStart};
+use super::start::{Connected, EngineStart, NoEngine};
 use crate::app::Wake;
 use crate::app::command::Command;
 use crate::app::handle::Phase;
 use crate::app::live::LiveReader;
-use crate::app::snapshot::{Health, RECORDER_ENDED, Snapshot, Stage};
+use crate::app::snapshot::{Health, Snapshot, Stage};
 use crate::control::Severity;
 use crate::diagnostics::trace::Trace;
 use crate::lock::lock;
@@ -48,9 +48,6 @@ const ANSWER_LIMIT: Duration = Duration::from_secs(2);
 
 /// Time for the engine to hear that the window leaves.
 const LEAVE_LIMIT: Duration = Duration::from_secs(1);
-
-/// Time for a dead engine's process to be known as dead.
-const DEATH_LIMIT: Duration = Duration::from_millis(500);
 
 /// The intention of the window.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -389,7 +386,8 @@ impl Link {
         loop {
             let connected = match self.start.connect() {
                 Ok(connected) => connected,
-                Err(reason) => return self.fail(&reason),
+                Err(NoEngine::Full(reason)) => return self.not_attached(&reason),
+                Err(NoEngine::Failed(reason)) => return self.fail(&reason),
             };
             let Connected { found, child } = connected;
             self.child = child;
@@ -409,12 +407,13 @@ impl Link {
                     self.show_opening(Health::default());
                     continue;
                 }
+                Outcome::Lost(LinkError::Full(reason)) => return self.not_attached(&reason),
                 Outcome::Lost(error) => error,
             };
             if self.shared.intends(Intent::Leave) {
                 return self.shared.set_phase(Phase::Closed);
             }
-            let reason = self.how_it_ended(&error);
+            let reason = death::how_it_ended(self.child.as_mut(), &error);
             if self.shared.intends(Intent::Close) {
                 return self.fail(&format!("{reason} before everything was saved; start again, and it is recovered"));
             }
@@ -542,26 +541,10 @@ impl Link {
                 let reader = LiveReader::new(&receive_file(from)?)?;
                 *lock(&shared.live) = Some(Live { beat: reader.beat(), reader, beaten_at: Instant::now() });
             }
-            Answer::Full(reason) => return Err(LinkError::Io(io::Error::other(reason))),
+            Answer::Full(reason) => return Err(LinkError::Full(reason)),
             Answer::Facts(_) => return Err(LinkError::Garbled),
         }
         Ok(())
-    }
-
-    /// How the engine ended, as the beginning of a sentence.
-    fn how_it_ended(&mut self, error: &LinkError) -> String {
-        let Some(child) = &mut self.child else {
-            let has_ended = matches!(error, LinkError::Ended);
-            return if has_ended { RECORDER_ENDED.to_owned() } else { format!("recorder: {error}") };
-        };
-        let until = Instant::now() + DEATH_LIMIT;
-        loop {
-            match child.try_wait() {
-                Ok(Some(status)) => return death::beginning(status),
-                Ok(None) if Instant::now() < until => std::thread::sleep(Duration::from_millis(2)),
-                _ => return format!("recorder: {error}"),
-            }
-        }
     }
 
     /// Shows that another engine is being found or started.
@@ -578,6 +561,18 @@ impl Link {
             ..latest.failed("")
         });
         self.shared.samples.forget();
+    }
+
+    /// Shows that the engine takes no further window. The engine works, so nothing is started and nothing is recovered.
+    fn not_attached(&self, reason: &str) {
+        if !self.shared.intends(Intent::Stay) {
+            // A window that has shown nothing has nothing to save.
+            return self.shared.set_phase(Phase::Closed);
+        }
+        let latest = Arc::clone(&lock(&self.shared.latest));
+        let health = death::not_attached(reason);
+        self.shared.show(Snapshot { commands_done: u64::MAX, health, ..latest.failed(reason) });
+        self.shared.set_phase(Phase::Failed);
     }
 
     /// Shows that there is no engine and that none can be started.

@@ -1,12 +1,34 @@
-//! The sentences about an engine that has died. Thread: link. Pure.
+//! The sentences about an engine that has died or takes no further window. Thread: link.
 
+use super::protocol::LinkError;
 use crate::app::snapshot::{Health, RECORDER_ENDED};
 use crate::control::Severity;
 use std::os::unix::process::ExitStatusExt as _;
-use std::process::ExitStatus;
+use std::process::{Child, ExitStatus};
+use std::time::{Duration, Instant};
+
+/// Time for a dead engine's process to be known as dead.
+const DEATH_LIMIT: Duration = Duration::from_millis(500);
+
+/// How an engine ended whose link ended by `error`, as the beginning of a sentence. `child`: its process, if this program has
+/// started it. Waits for its end for a moment.
+pub(super) fn how_it_ended(child: Option<&mut Child>, error: &LinkError) -> String {
+    let Some(child) = child else {
+        let has_ended = matches!(error, LinkError::Ended);
+        return if has_ended { RECORDER_ENDED.to_owned() } else { format!("recorder: {error}") };
+    };
+    let until = Instant::now() + DEATH_LIMIT;
+    loop {
+        match child.try_wait() {
+            Ok(Some(status)) => return beginning(status),
+            Ok(None) if Instant::now() < until => std::thread::sleep(Duration::from_millis(2)),
+            _ => return format!("recorder: {error}"),
+        }
+    }
+}
 
 /// How the process of an engine ended, as the beginning of a sentence.
-pub(super) fn beginning(status: ExitStatus) -> String {
+fn beginning(status: ExitStatus) -> String {
     let how = match (status.signal(), status.code()) {
         (Some(9), _) => "it was killed".to_owned(),
         // SIGILL, SIGABRT, SIGBUS, SIGFPE and SIGSEGV.
@@ -47,6 +69,18 @@ pub(super) fn health(recorded: bool) -> Health {
         severity: Severity::Loss,
         head: format!("{RECORDER_ENDED}."),
         advice: Some(format!("It is started again{rest}")),
+        ..Health::default()
+    }
+}
+
+/// The health line of a window that the engine does not take, for `reason`.
+pub(super) fn not_attached(reason: &str) -> Health {
+    let mut letters = reason.chars();
+    let first = letters.next().map(|first| first.to_uppercase().to_string()).unwrap_or_default();
+    Health {
+        severity: Severity::Caution,
+        head: "This window is not attached.".to_owned(),
+        advice: Some(format!("{first}{}", letters.as_str())),
         ..Health::default()
     }
 }

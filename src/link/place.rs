@@ -145,7 +145,7 @@ fn meet(mut stream: UnixStream) -> Result<Found, LinkError> {
     protocol::receive(&mut stream, protocol::ANSWER_BYTES_MAX, &mut bytes)?;
     let facts = match protocol::parse(&bytes)? {
         Answer::Facts(facts) => facts,
-        Answer::Full(reason) => return Err(LinkError::Io(io::Error::other(reason))),
+        Answer::Full(reason) => return Err(LinkError::Full(reason)),
         _ => return Err(LinkError::Garbled),
     };
     stream.set_read_timeout(None)?;

@@ -267,6 +267,8 @@ pub enum LinkError {
     /// The stream ended between two messages.
     Ended,
     Io(io::Error),
+    /// The engine takes no further client, for this reason. It works, and so do its other clients.
+    Full(String),
     /// The engine has ended, and not everything is on the disk.
     NotSaved,
     /// The other side does not answer in time: the number of its process, if it is known.
@@ -286,9 +288,10 @@ impl fmt::Display for LinkError {
         match self {
             LinkError::Ended => f.write_str("the connection has ended"),
             LinkError::Io(error) => write!(f, "the connection failed: {error}"),
+            LinkError::Full(reason) => f.write_str(reason),
             LinkError::NotSaved => f.write_str(
-                "a disk is full or fails, or the recorder has failed; the sound that is not in the takes is in memory: \
-                 make room, and start again before you switch the machine off, so that it is recovered",
+                "a disk is full or fails, or the recorder has failed; sound of the takes that is in memory is recovered, \
+                 if you make room and start again before you switch the machine off",
             ),
             LinkError::NoAnswer(process) => {
                 let number = process.map_or_else(String::new, |process| format!(", process {process},"));

@@ -18,6 +18,7 @@ use crate::app::snapshot::Snapshot;
 use crate::control::Severity;
 use crate::limits;
 use crate::lock::lock;
+use crate::shell_word::for_shell;
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded};
 use std::io;
 use std::os::unix::net::UnixStream;
@@ -224,7 +225,7 @@ impl Shared {
         if CLIENTS_MAX <= clients.len() {
             drop(clients);
             // It may be gone already.
-            refuse(stream, "the recorder has no place for another connection; close a window").ok();
+            refuse(stream, "the recorder takes no further connection; close a window, then try again").ok();
             return;
         }
         let Ok(client) = Client::new(&stream).map(Arc::new) else { return };
@@ -312,7 +313,9 @@ impl Shared {
                     let before = self.windows.fetch_add(1, SeqCst);
                     client.is_window.store(true, SeqCst);
                     if WINDOWS_MAX <= before {
-                        client.refuse("four windows are attached already; close one");
+                        client.refuse(
+                            "four windows show the recorder already; close one of them, then start this one again",
+                        );
                         return Ok(Departure::Said);
                     }
                     self.had_window.store(true, SeqCst);
@@ -378,23 +381,4 @@ pub fn continues(folder: &Path, pid: u32) -> String {
         "the window is gone, and the recording continues in process {pid}; to see it: faultless {session}; to end it: \
          faultless stop {session}"
     )
-}
-
-/// A path as a shell reads it.
-fn for_shell(path: &Path) -> String {
-    let text = path.display().to_string();
-    let is_plain = |c: char| c.is_alphanumeric() || "/._-+,:@%".contains(c);
-    if text.chars().all(is_plain) { text } else { format!("'{}'", text.replace('\'', r"'\''")) }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_folder_with_blanks_and_quotes_is_one_word_of_the_shell() {
-        assert_eq!(for_shell(Path::new("/home/a/gig-1.2")), "/home/a/gig-1.2");
-        assert_eq!(for_shell(Path::new("/m/2026-11-23 14.05")), "'/m/2026-11-23 14.05'");
-        assert_eq!(for_shell(Path::new("/it's")), r"'/it'\''s'");
-    }
 }

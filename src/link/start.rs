@@ -36,10 +36,19 @@ pub struct Connected {
     pub child: Option<Child>,
 }
 
+/// The reason why a window has no engine, a sentence each.
+#[derive(Debug)]
+pub enum NoEngine {
+    /// The engine works, and takes no further client.
+    Full(String),
+    /// None can be started, or the one that has the session cannot be understood.
+    Failed(String),
+}
+
 impl EngineStart {
     /// Connects to the engine that has the session open. If no session is named and no option, connects to an engine that
-    /// records, or to one that has no window. If there is none, starts one. Waits. The error is a sentence.
-    pub fn connect(&self) -> Result<Connected, String> {
+    /// records, or to one that has no window. If there is none, starts one. Waits.
+    pub fn connect(&self) -> Result<Connected, NoEngine> {
         let until = Instant::now() + END_LIMIT;
         loop {
             let found = match &self.session {
@@ -50,7 +59,8 @@ impl EngineStart {
                         std::thread::sleep(PAUSE);
                         continue;
                     }
-                    Err(error) => return Err(format!("{}: {error}", folder.display())),
+                    Err(LinkError::Full(reason)) => return Err(NoEngine::Full(reason)),
+                    Err(error) => return Err(NoEngine::Failed(format!("{}: {error}", folder.display()))),
                 },
                 None if self.options.is_empty() => any_engine(),
                 None => None,
@@ -58,7 +68,7 @@ impl EngineStart {
             match found {
                 Some(found) if found.facts.ends && Instant::now() < until => std::thread::sleep(PAUSE * 10),
                 Some(found) => return Ok(Connected { found, child: None }),
-                None => return self.start(),
+                None => return self.start().map_err(NoEngine::Failed),
             }
         }
     }

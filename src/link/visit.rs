@@ -4,7 +4,6 @@ use super::place;
 use super::protocol::{self, Answer, LinkError, Request, message};
 use crate::app::handle::Phase;
 use crate::diagnostics::trace::Trace;
-use std::io;
 use std::os::unix::net::UnixStream;
 use std::time::Duration;
 
@@ -48,7 +47,7 @@ fn ask_through<T>(
     loop {
         protocol::receive(&mut stream, protocol::ANSWER_BYTES_MAX, &mut bytes)?;
         match protocol::parse(&bytes)? {
-            Answer::Full(reason) => return Err(LinkError::Io(io::Error::other(reason))),
+            Answer::Full(reason) => return Err(LinkError::Full(reason)),
             answer => {
                 if let Some(result) = end(answer) {
                     return result;

@@ -212,7 +212,7 @@ pub enum DiskEvent {
         take: TakeKey,
         /// Length of the pass.
         frames: Frames,
-        /// The problem with the file, if there is one. The missing sound stays in the spool then.
+        /// The problem with the file, if there is one. It names the spool file if a recovery finds there what the file lacks.
         trouble: Option<String>,
         /// The files in memory that are not needed any more as soon as a session that lists the take as complete is
         /// durable. Control has them removed then. `None`: they stay for a recovery, or the replica has none.

@@ -5,7 +5,8 @@ use crate::device::Latency;
 use crate::histogram::Histogram;
 use crate::limits;
 use serde::{Deserialize, Serialize};
-use std::sync::atomic::{AtomicBool, AtomicI32, AtomicU8, AtomicU32, AtomicU64, AtomicUsize, Ordering::Relaxed};
+use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
+use std::sync::atomic::{AtomicBool, AtomicI32, AtomicU8, AtomicU32, AtomicU64, AtomicUsize};
 
 /// State of the transport.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -98,6 +99,8 @@ pub struct Published {
     pub frames_lost: AtomicU64,
     /// Output frames that were computed and not played, see [`Device::unheard_frames`](crate::device::Device).
     pub frames_unheard: AtomicU64,
+    /// Output frames that were computed and skipped, see [`Device::skipped_frames`](crate::device::Device).
+    pub frames_skipped: AtomicU64,
     /// Whether the outputs of the device are there. While there is no device, those of the last one.
     pub outputs_live: AtomicBool,
     /// Frames by which output is heard after its frame number, see [`Latency`].
@@ -106,6 +109,8 @@ pub struct Published {
     input_delay: AtomicU64,
     /// How often the outputs were started, see [`Latency`].
     output_starts: AtomicU32,
+    /// How often output was skipped, see [`Latency`].
+    output_skips: AtomicU32,
     /// Parts per million by which the clock of the inputs is faster than that of the outputs; 0 while none is known.
     pub drift_ppm: AtomicI32,
     /// Frames of takes that had no capture window, summed over takes.
@@ -157,10 +162,12 @@ impl Published {
             playback_xruns: AtomicU64::new(0),
             frames_lost: AtomicU64::new(0),
             frames_unheard: AtomicU64::new(0),
+            frames_skipped: AtomicU64::new(0),
             outputs_live: AtomicBool::new(true),
             output_delay: AtomicU64::new(0),
             input_delay: AtomicU64::new(0),
             output_starts: AtomicU32::new(0),
+            output_skips: AtomicU32::new(0),
             drift_ppm: AtomicI32::new(0),
             frames_overrun: AtomicU64::new(0),
             losses_reported: AtomicU64::new(0),
@@ -176,7 +183,9 @@ impl Published {
 
     /// Publishes the latency of the device. This is realtime-safe.
     pub fn set_latency(&self, latency: Latency) {
-        self.output_delay.store(latency.output, Relaxed);
+        // Before the delay: whoever reads the shorter delay reads the reason too.
+        self.output_skips.store(latency.skips, Relaxed);
+        self.output_delay.store(latency.output, Release);
         self.input_delay.store(latency.input, Relaxed);
         self.output_starts.store(latency.starts, Relaxed);
     }
@@ -184,9 +193,10 @@ impl Published {
     /// The latency of the device, as it knows it now.
     pub fn latency(&self) -> Latency {
         Latency {
-            output: self.output_delay.load(Relaxed),
+            output: self.output_delay.load(Acquire),
             input: self.input_delay.load(Relaxed),
             starts: self.output_starts.load(Relaxed),
+            skips: self.output_skips.load(Relaxed),
         }
     }
 

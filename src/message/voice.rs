@@ -27,7 +27,7 @@ pub struct Voice {
     pub input_gains: PanGains,
     /// The voice that this one has replaced. It fades out and then goes back to control.
     pub fading: Option<Box<Voice>>,
-    /// Whether the voice is removed: it fades out and then goes back to control.
+    /// Whether the voice is removed or replaced: it fades out and then goes back to control.
     pub is_leaving: bool,
 }
 

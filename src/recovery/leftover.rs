@@ -10,6 +10,7 @@ use crate::butler::spool::{path_of, progress_path_of};
 use crate::host::disk;
 use crate::session::session_file::{OpenSession, is_in_use, open_read_only};
 use crate::session::{Session, Take, TakeState};
+use crate::shell_word::for_shell;
 use crate::time::Frames;
 use crate::window::progress_page::Progress;
 use serde::Serialize;
@@ -247,7 +248,7 @@ impl fmt::Display for Fate {
         const EXTRACT: &str = "to take the sound out: faultless recover --extract FOLDER";
         match self {
             Fate::InUse => f.write_str("its session is open in another program"),
-            Fate::ToRecover(folder) => write!(f, "to be recovered: faultless recover {}", folder.display()),
+            Fate::ToRecover(folder) => write!(f, "to be recovered: faultless recover {}", for_shell(folder)),
             Fate::Finished { missing: 0.0 } => write!(f, "its take is finished and differs from it; {EXTRACT}"),
             Fate::Finished { missing } => {
                 write!(f, "its take is finished without the last {missing:.2} s that this file has; {EXTRACT}")

@@ -5,6 +5,7 @@ use super::length::Basis;
 use super::viewpoint::Hidden;
 use super::{CutTake, RecoveredPass};
 use crate::session::{SpoolRecord, Take};
+use crate::shell_word::for_shell;
 use crate::time::{Clock, Frames};
 use std::fmt;
 use std::io;
@@ -153,16 +154,18 @@ pub(super) fn memory_not_seen(folder: &Path, takes: usize, record: &SpoolRecord,
     let memory = record.folder.as_deref().unwrap_or("memory");
     let (name, takes) = (folder.display(), left_cut_off(takes));
     format!(
-        "{name}: {takes}: {memory} may have more of their sound, and {}; {}: faultless recover {name}",
-        hidden.reason, hidden.advice
+        "{name}: {takes}: {memory} may have more of their sound, and {}; {}: faultless recover {}",
+        hidden.reason,
+        hidden.advice,
+        for_shell(folder)
     )
 }
 
 /// The message for a pass whose takes went on in a folder that cannot be read now.
 pub(super) fn next_file_not_seen(session: &Path, takes: usize, folder: &Path) -> String {
-    let (name, folder, takes) = (session.display(), folder.display(), left_cut_off(takes));
+    let (name, folder, takes, word) = (session.display(), folder.display(), left_cut_off(takes), for_shell(session));
     format!(
-        "{name}: {takes}: their sound continues in {folder}, and the list of the takes there cannot be read; connect its disk, then: faultless recover {name}; if that folder is lost: faultless recover --without-memory {name}"
+        "{name}: {takes}: their sound continues in {folder}, and the list of the takes there cannot be read; connect its disk, or add --without-memory if that folder is lost, then: faultless recover {word}"
     )
 }
 

@@ -60,6 +60,9 @@ const CLOSING_POLL: Duration = Duration::from_millis(30);
 /// The samples that are taken while something rolls and the residency panel is not visible.
 const BACKGROUND_VIEW: View = View { cells: 96, pages: Pages::AroundHead { back_ms: 2400, ahead_ms: 1300 }, hz: 2 };
 
+/// Time of saving after which the window can be closed before its end, in seconds. The disk may not answer.
+const SAVING_SHORT: f64 = 2.0;
+
 /// The longest that the first picture waits for the recorder.
 const FIRST_LIMIT: Duration = Duration::from_millis(400);
 
@@ -83,6 +86,8 @@ pub struct WindowFrame {
     is_sampling: bool,
     pace: Pace,
     close_request: CloseRequest,
+    /// When the window began to show that everything is being saved, in seconds.
+    saving_since: Option<f64>,
     /// The state that was shown when the app did not take the user's last command.
     refused_at: Option<Arc<Snapshot>>,
     /// Asks for the session to open.
@@ -135,6 +140,7 @@ impl WindowFrame {
             is_sampling: false,
             pace: Pace::default(),
             close_request: CloseRequest::None,
+            saving_since: None,
             refused_at: None,
             dialog: Dialog::default(),
             overflow_dialog: Dialog::default(),
@@ -279,17 +285,20 @@ impl WindowFrame {
     }
 
     /// Draws the question, or the progress of saving, below the health line. The recording continues meanwhile. Esc means
-    /// "Keep recording".
+    /// "Keep recording". A window whose recorder saves for long can be closed alone.
     fn close_question(&mut self, ui: &mut Ui, theme: &Theme) {
         let asks = self.close_request == CloseRequest::Asking && self.app.phase() == Phase::Running;
-        let text = if asks {
-            "Still recording. Nothing is lost while you decide."
-        } else {
-            "Saving. The window closes when everything is on the disk."
+        let now = ui.input(|input| input.time);
+        let since = self.saving_since.take().filter(|_| !asks).unwrap_or(now);
+        self.saving_since = (!asks).then_some(since);
+        let (is_long, can_leave) = (SAVING_SHORT < now - since, self.app.can_outlive_window());
+        let text = match (asks, is_long) {
+            (true, _) => "Still recording. Nothing is lost while you decide.",
+            (false, false) => "Saving. The window closes when everything is on the disk.",
+            (false, true) => "Saving. A disk or a device takes long. The window closes when everything is on the disk.",
         };
-        let can_leave = self.app.can_outlive_window();
         let answer = WindowFrame::strip(ui, (theme, Severity::Loss), &mut self.shell.strip, text, |ui| {
-            if asks { ask(ui, theme, can_leave) } else { None }
+            if asks { ask(ui, theme, can_leave) } else { ask_to_leave(ui, theme, is_long && can_leave) }
         });
         let escaped = std::mem::take(&mut self.shell.strip.escaped) && asks;
         self.shell.strip.asks = asks;
@@ -319,6 +328,9 @@ impl WindowFrame {
             WindowFrame::strip(ui, (&theme, severity), &mut self.shell.strip, text, |_| ());
         } else {
             self.shell.strip = Strip::default();
+        }
+        if self.close_request == CloseRequest::None && !closes {
+            self.saving_since = None;
         }
     }
 
@@ -411,6 +423,17 @@ fn ask(ui: &mut Ui, theme: &Theme, can_leave: bool) -> Option<Answer> {
     answer
 }
 
+/// Draws the button of a window whose recorder saves for long. `can_leave`: the recorder saves without the window too.
+fn ask_to_leave(ui: &mut Ui, theme: &Theme, can_leave: bool) -> Option<Answer> {
+    if !can_leave {
+        return None;
+    }
+    let name = "Close the window only";
+    let hint = "The recorder saves the rest by itself. Start Faultless again to see it";
+    let button = Button::text(name, name).size(38.0, 30.0).tip(hint);
+    button.show(ui, theme).clicked().then_some(Answer::Leave)
+}
+
 impl eframe::App for WindowFrame {
     fn logic(&mut self, ctx: &egui::Context, _frame: &mut eframe::Frame) {
         self.snapshot = self.app.snapshot();
@@ -484,6 +507,26 @@ impl Drop for WindowFrame {
 mod tests {
     use super::*;
     use crate::ui::demo;
+    use crate::ui::panel_context::test_panel;
+    use egui_kittest::kittest::Queryable as _;
+    use std::cell::Cell;
+    use std::rc::Rc;
+
+    /// The window of a recorder whose disk hung had no button that closed it.
+    #[test]
+    fn a_window_whose_recorder_saves_for_long_can_be_closed_alone_where_the_recorder_lives_on() {
+        let (can_leave, leaves) = (Rc::new(Cell::new(false)), Rc::new(Cell::new(false)));
+        let (can, left) = (Rc::clone(&can_leave), Rc::clone(&leaves));
+        let (mut harness, _) = test_panel::harness(demo::stopped(2, 1), [400.0, 100.0], move |ui, context| {
+            left.set(left.get() | ask_to_leave(ui, context.theme, can.get()).is_some());
+        });
+        assert!(harness.query_by_label("Close the window only").is_none());
+        can_leave.set(true);
+        harness.run_steps(2);
+        harness.get_by_label("Close the window only").click();
+        harness.run_steps(2);
+        assert!(leaves.get());
+    }
 
     /// The banner said that a recording continues although none ran.
     #[test]

@@ -1,9 +1,11 @@
 //! Tests of drags: what is dragged follows the pointer, the edit is sent at the release, and Esc cancels. Thread: test.
 
-use super::rig::Rig;
-use egui::{Key, Rangef, Rect, pos2, vec2};
+use super::rig::{Rig, skip};
+use egui::{Event, Key, Rangef, Rect, pos2, vec2};
 use egui_kittest::kittest::Queryable as _;
+use faultless::app::command::Command;
 use faultless::session::Region;
+use faultless::time::FramePos;
 use faultless::ui::bottom_panel::Tab;
 use faultless::ui::effect::Overlay;
 
@@ -113,6 +115,40 @@ fn escape_cancels_a_range_a_marker_and_a_fader() {
     assert!((after - gain).abs() < 0.05, "{after}");
 }
 
+/// A range was empty for a picture while its end was dragged over its start, or while the button was held still in a lane.
+/// Loop and Punch went off, and a recording that was to punch out had no end.
+#[test]
+fn a_range_that_is_dragged_through_its_start_and_a_button_that_is_held_still_leave_loop_and_punch_on() {
+    let mut rig = recorded();
+    let lanes = rig.harness.get_by_label("Timeline").rect();
+    let at = |x: f32| pos2(lanes.left() + x, lanes.bottom() - 40.0);
+    let position = rig.harness.state_mut().shell().view.position_at(200.0);
+    rig.send(Command::Range(Some((FramePos(0), position))));
+    rig.press(Key::L);
+    rig.press(Key::P);
+    let switches = |rig: &mut Rig| {
+        let transport = rig.snapshot().transport;
+        (transport.loops, transport.punches)
+    };
+    assert_eq!(switches(&mut rig), (true, true));
+    rig.hold_drag(at(200.0), at(-60.0));
+    assert_eq!(switches(&mut rig), (true, true), "the end is at the start");
+    rig.harness.event(Event::PointerMoved(at(120.0)));
+    rig.step(2);
+    rig.release(at(120.0));
+    assert_eq!(switches(&mut rig), (true, true));
+    let range = rig.snapshot().transport.range;
+    assert!(range.is_some_and(|(from, to)| from == FramePos(0) && to < position), "{range:?}");
+
+    let still = at(400.0);
+    rig.hold_drag(still, still);
+    // egui takes a button that is held for more than 0.8 s for a drag.
+    rig.step(40);
+    assert_eq!((rig.snapshot().transport.range, switches(&mut rig)), (range, (true, true)));
+    rig.release(still);
+    assert_eq!((rig.snapshot().transport.range, switches(&mut rig)), (range, (true, true)));
+}
+
 /// Esc ended these drags and left what they had moved where it was.
 #[test]
 fn escape_brings_back_the_height_of_the_lower_panel_and_the_view_of_the_timeline() {
@@ -205,8 +241,7 @@ fn until_waves_fill(rig: &mut Rig, lane: Rect, wanted: Rangef, empty: Rangef) {
 fn the_waveform_of_a_region_is_drawn_again_while_it_is_trimmed_and_moved() {
     let mut rig = recorded();
     if let Err(reason) = rig.harness.render() {
-        println!("SKIPPED pictures of waveforms: {reason}");
-        return;
+        return skip("pictures of waveforms", &reason);
     }
     let rect = shown(&rig);
     let edge = pos2(rect.right() - 1.0, rect.center().y);

@@ -1,8 +1,8 @@
 //! Tests of where keys and typed texts go: to fields, sheets, commands, and the long press of Stop. Thread: test.
 
-use super::rig::Rig;
+use super::rig::{Rig, skip};
 use egui::{Key, Modifiers};
-use egui_kittest::kittest::Queryable as _;
+use egui_kittest::kittest::{NodeT as _, Queryable as _};
 use faultless::app::command::Command;
 use faultless::time::FramePos;
 use faultless::ui::bottom_panel::Tab;
@@ -30,8 +30,7 @@ fn show_overlay(rig: &mut Rig, overlay: Overlay) {
 #[test]
 fn a_field_for_a_folder_that_left_the_screen_with_its_panel_takes_no_keys() {
     if faultless::ui::dialog::has_chooser() {
-        println!("skipped: this desktop has a dialog for folders");
-        return;
+        return skip("the keys of a field for a folder", "this desktop has a dialog for folders");
     }
     let mut rig = Rig::new("virtual", 2);
     let bottom = &mut rig.harness.state_mut().shell().bottom;
@@ -76,6 +75,56 @@ fn a_folder_that_is_not_a_whole_path_and_escape_keep_the_mirror_and_only_an_empt
     rig.press(Key::Enter);
     assert_eq!(rig.settings().sessions, sessions);
     assert!(is_shown(&rig, "Type the whole path, from the first /"));
+}
+
+/// The same path was no change for the settings, so the disk that was connected again was not used.
+#[test]
+fn a_mirror_that_was_refused_is_opened_again_when_it_is_named_again() {
+    let mut rig = Rig::new("virtual", 2);
+    let mirror = rig.home.path().join("mirror");
+    std::fs::write(&mirror, "no folder").unwrap();
+    rig.with_settings(|settings| settings.mirror = Some(mirror.clone()));
+    let told = |rig: &mut Rig| rig.snapshot().notices.iter().filter(|notice| notice.text.contains("mirror")).count();
+    rig.until("it is refused", |rig| told(rig) == 1);
+    show_overlay(&mut rig, Overlay::Settings);
+    let field = "Mirror: folder";
+    rig.harness.get_by_label(field).focus();
+    rig.step(2);
+    rig.press(Key::Enter);
+    rig.until("it is refused again", |rig| told(rig) == 2);
+    std::fs::remove_file(&mirror).unwrap();
+    std::fs::create_dir(&mirror).unwrap();
+    replace(&mut rig, field, &mirror.display().to_string());
+    rig.press(Key::Enter);
+    let has_session = |mirror: &std::path::Path| {
+        let folders = std::fs::read_dir(mirror).unwrap().flatten();
+        folders.map(|entry| entry.path().join("session.json")).any(|file| file.exists())
+    };
+    rig.until("it is a mirror", |_| has_session(&mirror));
+    assert_eq!(told(&mut rig), 2);
+}
+
+/// "~/Music" became a folder "~" below the working folder of the recorder, and an empty text the folder itself.
+#[test]
+fn an_export_goes_to_a_whole_path_or_below_the_home_folder_and_nowhere_else() {
+    let mut rig = Rig::new("virtual", 2);
+    rig.click("Record");
+    rig.record_for(0.3);
+    rig.stop();
+    let bottom = &mut rig.harness.state_mut().shell().bottom;
+    (bottom.open, bottom.tab) = (true, Tab::Export);
+    rig.step(3);
+    let (field, reason) = ("Export folder", "Type the whole path, from the first /");
+    let is_enabled = |rig: &Rig| !rig.harness.get_by_label("Export now").accesskit_node().is_disabled();
+    assert!(is_enabled(&rig) && !is_shown(&rig, reason));
+    for text in ["mixes", " ", "./mixes"] {
+        replace(&mut rig, field, text);
+        assert!(!is_enabled(&rig) && is_shown(&rig, reason), "{text}");
+    }
+    let to = rig.home.path().join("mixes");
+    replace(&mut rig, field, &to.display().to_string());
+    rig.click("Export now");
+    rig.until("it is exported", |_| to.join("01 In 1.wav").exists());
 }
 
 /// The field scrolled away with the marker while the recording went on, and "r" of "Verse" was a command.
@@ -144,6 +193,16 @@ fn the_key_that_stop_has_ends_a_recording_and_no_other_one() {
     rig.until("F9, held, ended it", |rig| !rig.is_recording());
 }
 
+/// The timeline said "Press Record (): ...".
+#[test]
+fn the_invitation_to_record_names_no_key_where_record_has_none() {
+    let mut rig = Rig::new("virtual", 2);
+    assert!(is_shown(&rig, "Press Record (R): every armed input"));
+    rig.with_settings(|settings| settings.keys = [("Record".to_owned(), String::new())].into());
+    rig.step(2);
+    assert!(is_shown(&rig, "Press Record: every armed input"));
+}
+
 /// The action of the key was taken out of the input, so that the sheet never saw it.
 #[test]
 fn the_sheet_of_keys_says_that_a_key_is_taken_and_waits_no_longer_than_it_is_open() {
@@ -156,6 +215,7 @@ fn the_sheet_of_keys_says_that_a_key_is_taken_and_waits_no_longer_than_it_is_ope
     assert!(is_shown(&rig, "Enter means \u{201c}Name the selected track\u{201d} already"));
     rig.press(Key::F9);
     assert_eq!(rig.settings().keys.get("Marker").map(String::as_str), Some("F9"));
+    assert!(!is_shown(&rig, "means \u{201c}") && is_shown(&rig, "Click a line and press other keys"));
     rig.click("Keys of Drop a marker");
     for overlay in [Overlay::Nothing, Overlay::Keys] {
         show_overlay(&mut rig, overlay);

@@ -17,6 +17,11 @@ use std::time::{Duration, Instant};
 /// Time limit of one wait. A test that needs longer is broken.
 const PATIENCE: Duration = Duration::from_secs(30);
 
+/// Reports a test that cannot run here. The runner of the tests counts it as skipped.
+pub(super) fn skip(what: &str, reason: &str) {
+    println!("SKIPPED {what}: {reason}");
+}
+
 /// The window under test.
 pub(super) struct Rig {
     pub(super) harness: Harness<'static, WindowFrame>,

@@ -1,7 +1,7 @@
 //! Tests of what the window says in the moments that matter: what it refuses, what it shows after a stop, where keys go.
 //! Thread: test.
 
-use super::rig::{Home, Rig};
+use super::rig::{Home, Rig, skip};
 use super::stands_still::SmallDisk;
 use egui::{Key, Modifiers, Rect, vec2};
 use egui_kittest::kittest::{NodeT as _, Queryable as _};
@@ -245,8 +245,7 @@ fn collect(node: &egui_kittest::Node<'_>, bar: Rect, found: &mut Vec<(String, Re
 #[test]
 fn a_desktop_without_a_dialog_for_folders_gets_a_text_field() {
     if faultless::ui::dialog::has_chooser() {
-        println!("SKIPPED this test: the desktop has a dialog for folders");
-        return;
+        return skip("a desktop without a dialog", "this desktop has a dialog for folders");
     }
     let mut rig = Rig::new("virtual", 2);
     let folder = rig.home.path().join("other disk");

@@ -15,6 +15,7 @@ use faultless::limits::FAULTS_KEPT;
 use faultless::link::client::Client;
 use faultless::link::place::{Place, connect, engines};
 use faultless::link::protocol;
+use faultless::link::server::WINDOWS_MAX;
 use faultless::link::start::EngineStart;
 use faultless::residency::rates::{POINTS_MAX, RatePoint};
 use faultless::residency::sample::{Pages, View};
@@ -820,6 +821,42 @@ fn a_window_that_is_closed_beside_a_terminal_lets_the_recording_of_the_terminal_
     world.stop().done();
     assert_eq!(terminal.wait(PATIENCE).code, Some(0));
     world.whole(24_000);
+}
+
+/// The window of a recorder whose disk hung could not be closed.
+#[test]
+fn a_window_that_closes_can_leave_before_everything_is_saved() {
+    let world = World::new();
+    let engine = world.engine();
+    let window = world.window();
+    record(&window);
+    window.shutdown();
+    window.leave();
+    assert!(window.has_left());
+    assert_eq!(window.phase(), Phase::Closed);
+    assert_eq!(engine.wait(PATIENCE).code, Some(0), "it saves without the window");
+    world.whole(24_000);
+}
+
+/// The fifth window said that the recorder had ended unexpectedly, four times.
+#[test]
+fn a_window_for_which_the_recorder_has_no_place_says_so_and_starts_nothing() {
+    let world = World::new();
+    let engine = world.engine();
+    let windows: Vec<Client> = (0..WINDOWS_MAX).map(|_| world.window()).collect();
+    for window in &windows {
+        shown(window, "it is open", |snapshot| snapshot.stage == Stage::Open);
+    }
+    let fifth = world.window();
+    let refused = shown(&fifth, "it is sent away", |snapshot| matches!(snapshot.stage, Stage::Failed { .. }));
+    assert_eq!(refused.health.head, "This window is not attached.");
+    let advice = refused.health.advice.as_deref().unwrap();
+    assert!(advice.starts_with("Four windows show the recorder already; close one of them"), "{advice}");
+    assert!(refused.notices.iter().all(|notice| !notice.text.contains("unexpectedly")), "{:?}", refused.notices);
+    until("it is over", || fifth.phase() == Phase::Failed);
+    assert_eq!(connect_file(&world), Some(engine.pid()));
+    record(&windows[0]);
+    world.stop().done();
 }
 
 #[test]

@@ -100,8 +100,10 @@ fn the_last_line_is_one_object_with_the_promised_members() {
                 bare_copy_ratio";
     assert_eq!(keys(&found), head.split_whitespace().collect());
     let thread = "scheduling cycles minor_faults major_faults library_threads voluntary_switches cycle_us_mean \
-                  cycle_us_p9999 cycle_us_max cpu_seconds signal_seconds frames_unheard";
+                  cycle_us_p9999 cycle_us_max cpu_seconds signal_seconds frames_unheard frames_dropped";
     assert_eq!(keys(&found["audio_thread"]), thread.split_whitespace().collect());
+    let run = "page_faults xruns playback_xruns frames_lost frames_unheard frames_dropped";
+    assert_eq!(keys(&found["run"]), run.split_whitespace().collect());
     let faults = ["attributed", "unattributed"].map(|key| found["page_faults"][key].as_u64().unwrap());
     let counted = ["minor_faults", "major_faults"].map(|key| found["audio_thread"][key].as_u64().unwrap());
     assert_eq!(
@@ -451,6 +453,19 @@ fn a_card_that_dies_before_the_first_frame_ends_the_recording_by_name() {
             .refused(&[device, "no sound within"]);
         assert!(since.elapsed() < Duration::from_secs(30), "{:?}", since.elapsed());
     }
+}
+
+/// The counters of a whole run are for the time before the first frame too; a take has nothing of it.
+#[test]
+fn a_loss_before_the_first_frame_is_in_the_counters_of_the_run_and_in_no_take() {
+    let place = place();
+    let folder = place.path().join("session");
+    let arguments = "--device virtual:xrun=64+500 --inputs 2 --seconds 1";
+    let ended = run(record(&folder, arguments)).done();
+    let found = ended.json();
+    assert_eq!((&found["frames_lost"], &found["xruns"]), (&json!(0), &json!(0)), "{}", ended.err);
+    assert_eq!((&found["run"]["frames_lost"], &found["run"]["xruns"]), (&json!(500), &json!(1)), "{}", ended.err);
+    assert_eq!(check(&folder)[0].lost, 0);
 }
 
 #[test]

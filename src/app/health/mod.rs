@@ -42,6 +42,8 @@ pub(super) struct HealthInput<'a> {
     /// Why the audio thread has no real-time priority, and how to change that.
     pub(super) no_real_time: Option<(&'a str, Option<&'a str>)>,
     pub(super) windows_unlocked: u64,
+    /// Whether sound that is not on the disk yet outlives the program, if that is killed.
+    pub(super) memory_outlives: bool,
     /// The error of the disk that fails now.
     pub(super) disk: Option<&'a str>,
     /// The folder of the pass's mirror, or its error.
@@ -250,7 +252,7 @@ fn disk(input: &HealthInput<'_>, make: &MakeHealth<'_>) -> Option<Health> {
     }
     let folder = input.continues_in?;
     let left = input.disk_space.map_or_else(String::new, |space| format!(", room for {}", time_left(space.seconds)));
-    let advice = format!("The session's own disk is full. Nothing is lost{left}");
+    let advice = format!("The session's own disk refuses the takes. Nothing is lost{left}");
     Some(make(Severity::Caution, &format!("Recording continues in {}.", folder.display()), &advice, None))
 }
 
@@ -409,7 +411,10 @@ fn safety(input: &HealthInput<'_>) -> Vec<String> {
     if input.phase != Some(PassPhase::Recording) {
         return Vec::new();
     }
-    let mut safety = vec!["safe against a crash: now".to_owned()];
+    let mut safety = Vec::new();
+    if input.memory_outlives {
+        safety.push("safe against a crash: now".to_owned());
+    }
     if let Some(age) = input.figures.durable_age {
         safety.push(format!("safe against power loss: {:.1} s ago", age.as_secs_f64()));
     }

@@ -35,6 +35,7 @@ fn with(change: impl FnOnce(&mut HealthInput<'static>)) -> Health {
         recovered: None,
         no_real_time: None,
         windows_unlocked: 0,
+        memory_outlives: true,
         disk: None,
         mirror: None,
         mirror_behind: None,
@@ -373,4 +374,15 @@ fn a_session_that_cannot_be_opened_shows_the_reason_and_the_choices() {
     let stage = Stage::NoSession { reason: "session.json: damaged".to_owned(), versions: Vec::new() };
     let health = with(|input| input.stage = leak(stage));
     assert!(health.severity == Severity::Loss && health.advice.unwrap().contains("new one"));
+}
+
+/// A program that is killed loses sound whose memory has no name, and the line said that it is safe.
+#[test]
+fn a_recording_whose_memory_ends_with_the_program_is_not_called_safe_against_a_crash() {
+    let of = |memory_outlives: bool| {
+        let safety = with(|input| input.memory_outlives = memory_outlives).safety;
+        safety.iter().map(|part| part.split(':').next().unwrap_or_default().to_owned()).collect::<Vec<_>>()
+    };
+    assert_eq!(of(true)[0], "safe against a crash");
+    assert_eq!(of(false), of(true)[1..]);
 }

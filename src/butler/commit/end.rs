@@ -75,8 +75,8 @@ impl Committer {
         }
     }
 
-    /// The event for a take that has ended. It has the files in memory of a complete take; otherwise it names the spool that
-    /// contains the missing sound.
+    /// The event for a take that has ended. It has the files in memory of a complete take. Otherwise its trouble names the spool
+    /// file, if a recovery finds there what the file lacks.
     pub(super) fn finish_event(&self, mut take: OpenTake, frames: Frames, result: io::Result<()>) -> DiskEvent {
         let name = take.file.path.display();
         let spool = take.spool.as_ref().and_then(|spool| spool.path.clone());
@@ -102,7 +102,10 @@ impl Committer {
                     failure = format!("{failure}; {place}");
                 }
                 let in_mirror = take.only_in_mirror().map(|path| format!("{} of the mirror", path.display()));
-                let in_spool = spool.map(|path| path.display().to_string());
+                // Memory has what waits for a write, and what only the end of the file lacks. A part that only the mirror has
+                // is not in memory any more.
+                let is_in_spool = take.has_pending() || in_mirror.is_none();
+                let in_spool = spool.filter(|_| is_in_spool).map(|path| path.display().to_string());
                 let places: Vec<String> = in_spool.into_iter().chain(in_mirror).collect();
                 Some(match places.join(" and in ") {
                     places if is_session && !places.is_empty() => {

@@ -26,8 +26,9 @@ struct Claim {
     end: FileByte,
     /// Whether that is all that is durable in the pass. Otherwise the take lacks sound before.
     is_whole: bool,
-    /// Up to which frame headers of the pass may give sound.
-    pass_frames: Frames,
+    /// Up to which frame headers of the pass may give sound. `None`: the disk of each take reports errors, so no header gives
+    /// more than the last ones.
+    pass_frames: Option<Frames>,
 }
 
 impl Committer {
@@ -43,7 +44,10 @@ impl Committer {
         let claims = self.claims();
         self.header_turn = (self.header_turn + 1) % HEADER_TURNS;
         let rolling = self.takes.iter().zip(&claims).filter(|(take, _)| take.end.is_none());
-        let durable = rolling.map(|(take, claim)| take.whole_frames().min(claim.pass_frames)).min();
+        // While no header can be written, the last ones stay on the disk: what they claim is as safe as before.
+        let durable: Option<Vec<Frames>> =
+            rolling.map(|(take, claim)| Some(take.whole_frames().min(claim.pass_frames?))).collect();
+        let durable = durable.and_then(|frames| frames.into_iter().min());
         for (at, Claim { end, is_whole, .. }) in claims.into_iter().enumerate() {
             let OpenTake { pass, file, trouble, .. } = &mut self.takes[at];
             let pass = *pass;
@@ -103,8 +107,9 @@ impl Committer {
         let of_pass: HashMap<PassKey, Frames> =
             of_pass.into_iter().map(|(pass, (_, frames))| (pass, self.claimable(pass, frames))).collect();
         let claim = |(take, frames): (&OpenTake, Frames)| {
-            let pass_frames = of_pass.get(&take.pass).copied().unwrap_or_default();
-            Claim { end: take.end_in_file(frames.min(pass_frames)), is_whole: pass_frames <= frames, pass_frames }
+            let pass_frames = of_pass.get(&take.pass).copied();
+            let most = pass_frames.unwrap_or_default();
+            Claim { end: take.end_in_file(frames.min(most)), is_whole: most <= frames, pass_frames }
         };
         self.takes.iter().zip(frames).map(claim).collect()
     }

@@ -27,6 +27,8 @@ mod batch_tests;
 #[cfg(test)]
 mod changed_tests;
 #[cfg(test)]
+mod refused_tests;
+#[cfg(test)]
 mod tests;
 
 use super::capabilities::{self, Capabilities, CapturePath};

@@ -304,20 +304,6 @@ fn a_sync_that_leaves_sound_in_memory_counts_as_durable_only_what_it_has_written
     assert_eq!(durable(&rig), windows * WINDOW);
 }
 
-#[test]
-fn a_take_that_is_given_up_names_the_file_of_the_mirror_that_alone_has_a_part_of_it() {
-    let mut rig = Rig::new(3);
-    rig.captured(0);
-    rig.work();
-    rig.gave_up(1);
-    rig.captured(2);
-    let take = rig.committer.takes.remove(0);
-    let refused = Err(io::Error::from_raw_os_error(libc::ENOSPC));
-    let event = rig.committer.finish_event(take, Frames(3 * WINDOW), refused);
-    let DiskEvent::TakeFinished { trouble: Some(trouble), .. } = event else { panic!("the take is not whole") };
-    assert!(trouble.contains("what is missing is kept in") && trouble.contains("mirror.wav"), "{trouble}");
-}
-
 /// Each take got one run in a tick, so that a gap of an hour took minutes.
 #[test]
 fn several_runs_of_a_gap_are_filled_between_two_syncs() {

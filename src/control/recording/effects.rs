@@ -1,9 +1,11 @@
 //! Carries out the effects of the state machine of a pass, and observes the facts that it needs. Thread: control.
 
 use super::machine::{Effect, Ended, Event, Facts, Problem};
-use super::pass::{PassEffect, PassEvent, PassRequest};
+use super::pass::{PassEffect, PassEvent, PassRequest, RecordingTake};
 use crate::butler::capabilities::CapturePath;
+use crate::butler::spool::SpoolPlace;
 use crate::control::Control;
+use crate::control::close::spool_in_memory;
 use crate::control::mirror::PassMirror;
 use crate::control::report::Reading;
 use crate::device::LossCause;
@@ -81,9 +83,11 @@ impl Control {
         let Some(progress) = run.progress_file.as_deref().and_then(progress_of) else {
             let recorded = self.published().pass_frames.load(Relaxed);
             let frames = Frames(if recorded == NO_PASS { 0 } else { recorded });
+            self.end_absences(frames);
             return Some(Ended { frames, began: start, ..Ended::default() });
         };
         self.list_progress_losses(&progress);
+        self.end_absences(progress.frames);
         Some(ended_by(&progress, start))
     }
 
@@ -136,7 +140,9 @@ impl Control {
             }
             Effect::Abandon => {
                 let takes = self.pass.take().map(|run| run.takes).unwrap_or_default();
-                self.takes_left += takes.iter().filter(|take| !take.finished).count() as u64;
+                for take in takes.iter().filter(|take| !take.finished) {
+                    self.note_abandoned(take);
+                }
                 self.save();
             }
         }
@@ -150,12 +156,31 @@ impl Control {
                 let reason = self.save_failure();
                 format!("record: {reason}; nothing is recorded, because a crash would lose it; save first")
             }
-            // The spool files outlive the program and name their takes.
             Problem::ThreadFailed(name) => {
-                format!("{name}: it failed, recording has stopped; what is not in the takes is in memory, start again")
+                format!("{name}: it failed, recording has stopped; {}", self.rest_of_sound())
             }
         };
         self.loss(text);
+    }
+
+    /// Where the sound of the pass is that its files lack, after a thread has failed, and what to do.
+    pub(super) fn rest_of_sound(&self) -> &'static str {
+        let setup = &self.running.setup;
+        rest_of_sound(setup.capture_path, &setup.capabilities.spool)
+    }
+
+    /// Nobody finishes this take in this run.
+    fn note_abandoned(&mut self, take: &RecordingTake) {
+        for id in take.file_ids() {
+            let Some(listed) = self.session.take(id) else { continue };
+            let path = self.folder.join(listed.path());
+            let rest = match spool_in_memory(&self.session, listed) {
+                Some(spool) => format!("what is missing is kept in {}", spool.display()),
+                None => self.rest_of_sound().to_owned(),
+            };
+            let trouble = format!("{}: the take is not finished, because a thread has failed; {rest}", path.display());
+            self.troubled_takes.push((id, trouble));
+        }
     }
 
     /// Asks the butler for the windows of the pass. In `in-place` they map `files`.
@@ -251,6 +276,19 @@ fn populate_pass(pass: &Pass) {
     process::populate_range(order.as_ptr().addr(), size_of_val(order));
 }
 
+/// Where the sound of a pass is that its files lack, after a thread has failed, and what to do.
+fn rest_of_sound(capture_path: CapturePath, spool: &SpoolPlace) -> &'static str {
+    match (capture_path, spool) {
+        // The spool files outlive the program and name their takes.
+        (CapturePath::Spool, SpoolPlace::Folder(_)) => "what is not in the takes is in memory, start again",
+        (CapturePath::Spool, SpoolPlace::Memory) => {
+            "what is not in the takes is lost, because no memory here outlives the program; start again, so that the \
+             takes are recovered"
+        }
+        (CapturePath::InPlace, _) => "all sound is in the takes; start again, so that they are recovered",
+    }
+}
+
 /// The content of a progress page; `None` if it cannot be read.
 fn progress_of(file: &ProgressFile) -> Option<Progress> {
     let mut pages = vec![0; bytes_of_pages(file.file.metadata().ok()?.len())];
@@ -277,6 +315,16 @@ mod tests {
     use crate::window::map::Populate;
     use crate::window::progress_page::{ProgressPage, file_bytes};
     use std::sync::atomic::AtomicUsize;
+
+    #[test]
+    fn after_a_thread_has_failed_sound_is_said_to_be_in_memory_only_where_the_memory_outlives_the_program() {
+        let folder = SpoolPlace::Folder("/dev/shm/faultless-0".into());
+        let [kept, lost, in_place] =
+            [(CapturePath::Spool, &folder), (CapturePath::Spool, &SpoolPlace::Memory), (CapturePath::InPlace, &folder)]
+                .map(|(capture_path, spool)| rest_of_sound(capture_path, spool));
+        assert!(kept.contains("is in memory") && lost.contains("is lost") && in_place.contains("is in the takes"));
+        assert!([kept, lost, in_place].iter().all(|text| text.contains("start again")));
+    }
 
     /// The audio thread panicked while it ended a pass: the pass was lost with it, its published length was reset, and
     /// takes of seconds were finished with no frame.

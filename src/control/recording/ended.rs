@@ -67,7 +67,7 @@ impl Control {
         }
         let key = run.key;
         if self.running.butler.send(ButlerCommand::Finish { pass: key, ends }).is_err() {
-            self.loss("butler: it is gone; what is in the spool is recovered at the next start".to_owned());
+            self.loss(format!("butler: it is gone; {}", self.rest_of_sound()));
         }
     }
 
@@ -85,9 +85,7 @@ impl Control {
         take.finished = true;
         take.trouble.clone_from(&trouble);
         let (spans, lost) = (take.spans(frames), take.lost);
-        let troubles: Vec<bool> =
-            take.earlier_files.iter().map(|file| file.trouble.is_some()).chain([trouble.is_some()]).collect();
-        self.takes_left += u64::from(troubles.contains(&true));
+        let troubles: Vec<Option<String>> = take.file_ids().map(|id| take.trouble_of(id)).collect();
         let has_several_files = spans.len() > 1;
         let concern = run.source_losses.iter().filter(|loss| loss.concerns(&take.inputs));
         let source_losses = concern.map(|loss| loss.text.clone()).collect();
@@ -106,13 +104,14 @@ impl Control {
             ..TakeAccounts::default()
         });
         // The losses without a known place count for the last file.
-        let listed_in = |session: &Session, id: TakeId| session.frames_lost_of(id).0;
-        let all_listed: u64 = spans.iter().map(|(id, ..)| listed_in(&self.session, *id)).sum();
+        let all_listed: u64 = spans.iter().map(|(id, from, to)| lost_within(&self.session, *id, to.since(*from))).sum();
         let (last, without_place) = (spans.last().map(|(id, ..)| *id), lost.0.saturating_sub(all_listed));
-        for ((id, from, to), troubled) in spans.into_iter().zip(troubles) {
+        for ((id, from, to), trouble) in spans.into_iter().zip(troubles) {
             // A file with a problem keeps the state `Recording`, so that the next start recovers it.
-            let state = if troubled { TakeState::Recording } else { TakeState::Complete };
-            let lost_here = listed_in(&self.session, id) + if Some(id) == last { without_place } else { 0 };
+            let state = if trouble.is_some() { TakeState::Recording } else { TakeState::Complete };
+            self.troubled_takes.extend(trouble.map(|trouble| (id, trouble)));
+            let lost_here =
+                lost_within(&self.session, id, to.since(from)) + if Some(id) == last { without_place } else { 0 };
             let accounts = accounts.clone().map(|all| TakeAccounts {
                 frames_lost: if has_several_files { lost_here } else { all.frames_lost },
                 ..all
@@ -226,5 +225,32 @@ impl Control {
                 Some(reason) => self.loss(format!("mirror: not whole: {reason}")),
             }
         }
+    }
+}
+
+/// Frames that take `id` lists as lost before frame `length`. A loss that is listed without an end has no more than these.
+fn lost_within(session: &Session, id: TakeId, length: Frames) -> u64 {
+    let losses = session.take(id).map_or(&[][..], |take| &take.losses);
+    losses.iter().map(|loss| (loss.at.0 + loss.frames.0).min(length.0).saturating_sub(loss.at.0)).sum()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::format::TakeFormat;
+    use crate::session::tests::recording;
+    use crate::time::SampleRate;
+    use uuid::Uuid;
+
+    /// A file of a take that had continued counted 9 quadrillion lost frames.
+    #[test]
+    fn a_loss_without_an_end_counts_up_to_the_end_of_its_file() {
+        let started = "2026-01-02T03:04:05+00:00";
+        let mut session = Session::new(Uuid::from_u128(1), "Test", started, SampleRate(48_000), TakeFormat::S24);
+        let track = session.add_track("Kick", &[0]).unwrap();
+        let id = recording(&mut session, track, FramePos(0));
+        session.list_loss(id, FramePos(100), Frames(50), "xrun").unwrap();
+        session.list_open_loss(id, FramePos(700), "unplugged").unwrap();
+        assert_eq!([1_000, 600, 120].map(|length| lost_within(&session, id, Frames(length))), [350, 50, 20]);
     }
 }

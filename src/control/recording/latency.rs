@@ -43,18 +43,23 @@ struct Part {
     frames: u64,
     /// The sums of the latencies of its frames, of output and of input.
     sums: (u64, u64),
+    /// Output was skipped in it, so the latency jumped and every value of before was right.
+    has_skipped: bool,
 }
 
 impl Part {
     fn new(told: Option<Latency>, from: u64) -> Part {
-        Part { told, from, frames: 0, sums: (0, 0) }
+        Part { told, from, frames: 0, sums: (0, 0), has_skipped: false }
     }
 
     /// The device tells `told`, and the part has `frames` frames. Two cards drift apart, so the latency grows or shrinks during
-    /// the part. Where it jumps, the device has corrected what it told before.
+    /// the part, and jumps back where the device skips output that is late. Where it jumps otherwise, the device has
+    /// corrected what it told before.
     fn grow(&mut self, told: Option<Latency>, frames: u64) {
         let sum = |told: Option<Latency>| told.map_or(0, Latency::sum);
-        if JITTER_FRAMES < sum(told).abs_diff(sum(self.told)) {
+        let skips = |told: Option<Latency>| told.map_or(0, |latency| latency.skips);
+        self.has_skipped |= skips(told) != skips(self.told);
+        if !self.has_skipped && JITTER_FRAMES < sum(told).abs_diff(sum(self.told)) {
             (self.frames, self.sums) = (0, (0, 0));
         }
         let more = frames.saturating_sub(self.frames);
@@ -321,7 +326,7 @@ mod tests {
     const RATE: SampleRate = SampleRate(48_000);
 
     fn told(output: u64, input: u64, starts: u32) -> Latency {
-        Latency { output, input, starts }
+        Latency { output, input, starts, skips: 0 }
     }
 
     /// A pass that was recorded while the outputs were gone was placed earlier, although nobody had heard anything.
@@ -364,6 +369,23 @@ mod tests {
         // A jump is a correction.
         latency.observe(Some(told(1_000, 64, 1)), Frames(301_000));
         assert_eq!(latency.frames(), Frames(1_064));
+    }
+
+    /// In nearly every overdub with two cards a caution said that the outputs were restarted.
+    #[test]
+    fn output_that_is_skipped_again_and_again_leaves_one_part_with_the_mean_latency() {
+        let mut latency = PassLatency::new(true, 0, Some(told(128, 64, 1)), RATE);
+        for step in 0..4_000 {
+            // The clock of the outputs is slower: they fall behind by up to 8 ms, and output is skipped.
+            let (late, skips) = (step % 400, (step / 400) as u32);
+            latency.observe(Some(Latency { skips, ..told(128 + late, 64, 1) }), Frames(1_000 * step));
+        }
+        assert_eq!((latency.parts.len(), latency.astray()), (1, None));
+        assert!(latency.frames().0.abs_diff(128 + 64 + 200) <= 2, "{:?}", latency.frames());
+        // A restart is another part.
+        latency.observe(Some(told(512, 64, 2)), Frames(4_000_000));
+        latency.observe(Some(told(512, 64, 2)), Frames(4_100_000));
+        assert_eq!((latency.parts.len(), latency.astray().is_some()), (2, true));
     }
 
     /// A take of a second was placed 0.3 s too early.

@@ -4,9 +4,10 @@
 use super::pass::{RecordingPass, RecordingTake};
 use crate::control::Control;
 use crate::host::disk;
-use crate::message::Pass;
+use crate::message::{LossLog, Pass};
 use crate::recovery::cause_of_absence;
 use crate::recovery::page_losses::{OVERRUN, losses_of};
+use crate::session::{Loss, Session, TakeId};
 use crate::time::{FramePos, Frames};
 use crate::window::progress_page::{ABSENCES_AT, InputAbsence, Progress, absence_words};
 use std::sync::atomic::Ordering::{Relaxed, Release};
@@ -202,59 +203,100 @@ impl Control {
         }
     }
 
-    /// Writes the losses of a pass that has ended into the session's takes, in place of the reported ones. If there are more
-    /// than the audio thread has kept, the reported ones have places that it does not know any more, so these stay.
+    /// Writes the losses of a pass that has ended into the session's takes, in place of the reported ones.
     pub(super) fn list_losses(&mut self, pass: &Pass) {
-        let Some(run) = &self.pass else { return };
-        for (take, capture) in run.takes.iter().zip(&pass.captures) {
-            let spans = take.spans(pass.frames);
-            let logs = [&pass.losses, &capture.losses];
-            let has_all = logs.iter().all(|log| log.count() == log.marks().len());
-            for (id, ..) in spans.iter().filter(|_| has_all) {
-                self.session.clear_losses(*id).ok();
-            }
-            for log in logs {
-                for mark in &log.marks() {
-                    let cause = mark.cause.map_or_else(|| OVERRUN.to_owned(), |cause| cause.to_string());
-                    for (id, from, to) in &spans {
-                        let (at, end) = (mark.at.max(*from), (mark.at + mark.frames).min(*to));
-                        if at < end {
-                            self.session.list_loss(*id, FramePos(at.since(*from).0), end.since(at), &cause).ok();
-                        }
-                    }
-                }
-            }
-            let count: usize = logs.iter().map(|log| log.count()).sum();
-            let listed: usize = spans.iter().filter_map(|(id, ..)| Some(self.session.take(*id)?.losses.len())).sum();
-            self.session.raise_unlisted_losses(take.id, count.saturating_sub(listed) as u64).ok();
+        let Some(run) = &mut self.pass else { return };
+        for (take, capture) in run.takes.iter_mut().zip(&pass.captures) {
+            list_losses_of(&mut self.session, take, [&pass.losses, &capture.losses], pass.frames);
+            list_absence_of(&mut self.session, take, &run.absent_inputs, pass.frames);
         }
-        self.list_absent_inputs(pass.frames);
     }
 
-    /// Lists the silence of inputs that the device did not have any more, as far as nothing else was lost there, and counts
-    /// it as lost.
-    fn list_absent_inputs(&mut self, frames: Frames) {
+    /// Gives the absences of inputs that last their end, because the pass has ended after so many frames. Nobody else lists the
+    /// losses of the pass any more.
+    pub(super) fn end_absences(&mut self, frames: Frames) {
         let Some(run) = &mut self.pass else { return };
         for take in &mut run.takes {
-            let ranges = run.absent_inputs.ranges(&take.inputs, FramePos(frames.0));
-            for ((id, first, last), (input, from, until)) in
-                take.spans(frames).into_iter().flat_map(|span| ranges.iter().map(move |range| (span, *range)))
-            {
-                let (at, end) = (from.max(first), until.min(last));
-                if at < end {
-                    let cause = cause_of_absence(input as u64);
-                    let before = self.session.frames_lost_of(id);
-                    self.session.list_loss(id, FramePos(at.since(first).0), end.since(at), &cause).ok();
-                    take.lost += self.session.frames_lost_of(id) - before;
-                }
+            list_absence_of(&mut self.session, take, &run.absent_inputs, frames);
+        }
+    }
+}
+
+/// Lists the losses in `logs`, the lists of the audio thread, for a take of a pass of so many frames. If there are more than
+/// these lists have kept, the reported losses have places that they do not know, so these stay.
+fn list_losses_of(session: &mut Session, take: &RecordingTake, logs: [&LossLog; 2], frames: Frames) {
+    let spans = take.spans(frames);
+    let has_all = logs.iter().all(|log| log.count() == log.marks().len());
+    for (id, ..) in &spans {
+        if has_all {
+            session.clear_losses(*id).ok();
+        } else {
+            // An absence without an end would cover losses behind its start, and be covered itself when its end is listed.
+            unlist_absences(session, *id);
+        }
+    }
+    for mark in logs.iter().flat_map(|log| log.marks()) {
+        let cause = mark.cause.map_or_else(|| OVERRUN.to_owned(), |cause| cause.to_string());
+        for (id, from, to) in &spans {
+            let (at, end) = (mark.at.max(*from), (mark.at + mark.frames).min(*to));
+            if at < end {
+                session.list_loss(*id, FramePos(at.since(*from).0), end.since(at), &cause).ok();
             }
         }
     }
+    let count: usize = logs.iter().map(|log| log.count()).sum();
+    let listed: usize = spans.iter().filter_map(|(id, ..)| Some(session.take(*id)?.losses.len())).sum();
+    session.raise_unlisted_losses(take.id, count.saturating_sub(listed) as u64).ok();
+}
+
+/// Lists the silence of inputs that the device did not have any more, as far as nothing else is listed there, and counts it as
+/// lost. Short losses inside it whose places are not known any more count twice, so that the report never gives too few.
+fn list_absence_of(session: &mut Session, take: &mut RecordingTake, absent: &AbsentInputs, frames: Frames) {
+    let ranges = absent.ranges(&take.inputs, FramePos(frames.0));
+    for (id, first, last) in take.spans(frames) {
+        unlist_absences(session, id);
+        for (input, from, until) in &ranges {
+            let (at, end) = ((*from).max(first), (*until).min(last));
+            if at < end {
+                let before = session.frames_lost_of(id);
+                let cause = cause_of_absence(*input as u64);
+                session.list_loss(id, FramePos(at.since(first).0), end.since(at), &cause).ok();
+                take.lost += session.frames_lost_of(id) - before;
+            }
+        }
+    }
+    take.lost = take.lost.min(frames);
+}
+
+/// Takes the absences of inputs off the list of a file.
+fn unlist_absences(session: &mut Session, id: TakeId) {
+    let Some(take) = session.take(id) else { return };
+    let causes: Vec<String> = take.inputs.iter().map(|input| cause_of_absence(u64::from(*input))).collect();
+    let (absences, kept): (Vec<Loss>, Vec<Loss>) =
+        take.losses.iter().cloned().partition(|loss| causes.contains(&loss.cause));
+    if absences.is_empty() {
+        return;
+    }
+    let unlisted = take.losses_unlisted;
+    session.clear_losses(id).ok();
+    for Loss { at, frames, cause } in kept {
+        session.add_loss(id, at, frames, &cause).ok();
+    }
+    session.raise_unlisted_losses(id, unlisted).ok();
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::control::recording::Placement;
+    use crate::device::LossCause;
+    use crate::format::TakeFormat;
+    use crate::message::LossMark;
+    use crate::message::take::{TakeKey, TakePlan};
+    use crate::session::tests::recording;
+    use crate::time::SampleRate;
+    use crate::wav::header::Header;
+    use uuid::Uuid;
 
     #[test]
     fn an_input_is_absent_from_the_loss_of_its_device_until_one_with_it_is_back() {
@@ -271,5 +313,68 @@ mod tests {
         assert_eq!(ranges(&[0]), [(0, 40, 50)]);
         assert_eq!(ranges(&[1]), [(1, 10, 40), (1, 40, 50), (1, 90, 100)]);
         assert_eq!(absent.ranges(&[1], FramePos(20)).len(), 1, "the pass has ended before");
+    }
+    /// A session with one take of input 0, which is being recorded.
+    fn one_take() -> (Session, RecordingTake) {
+        let started = "2026-01-02T03:04:05+00:00";
+        let (rate, format) = (SampleRate(48_000), TakeFormat::S24);
+        let mut session = Session::new(Uuid::from_u128(1), "Test", started, rate, format);
+        let track = session.add_track("Kick", &[0]).unwrap();
+        let id = recording(&mut session, track, FramePos(0));
+        let plan = TakePlan {
+            key: TakeKey(1),
+            identity: session.take(id).unwrap().uuid,
+            session: session.id,
+            path: "/own/audio/t.wav".into(),
+            header: Header::new(1, rate.0, format),
+            pair: None,
+            head: Frames(0),
+        };
+        let take = RecordingTake {
+            id,
+            plan,
+            inputs: vec![0],
+            lost: Frames(0),
+            finished: false,
+            trouble: None,
+            earlier_files: Vec::new(),
+            placement: Placement::default(),
+        };
+        (session, take)
+    }
+
+    /// The loss without an end, which stayed in the list, covered the absence, so the report counted the xruns only.
+    #[test]
+    fn the_absence_of_an_input_counts_as_lost_also_if_more_was_lost_than_the_audio_thread_has_kept() {
+        for xruns in [10_u64, 70] {
+            let (mut session, mut take) = one_take();
+            let mut log = LossLog::default();
+            for number in 0..xruns {
+                let (at, frames) = (FramePos(100 * number), Frames(10));
+                log.add(LossMark { at, frames, cause: Some(LossCause::Xrun) });
+                session.list_loss(take.id, at, frames, &LossCause::Xrun.to_string()).unwrap();
+            }
+            let mut absent = AbsentInputs::default();
+            absent.change(FramePos(8_000), 0);
+            session.list_open_loss(take.id, FramePos(8_000), &cause_of_absence(0)).unwrap();
+            take.lost = Frames(10 * xruns);
+            list_losses_of(&mut session, &take, [&log, &LossLog::default()], Frames(10_000));
+            list_absence_of(&mut session, &mut take, &absent, Frames(10_000));
+            let wanted = Frames(10 * xruns + 2_000);
+            assert_eq!((take.lost, session.frames_lost_of(take.id)), (wanted, wanted), "{xruns} xruns");
+        }
+    }
+
+    #[test]
+    fn an_absence_that_lasts_ends_with_a_pass_that_the_audio_thread_has_taken_along() {
+        let (mut session, mut take) = one_take();
+        let mut absent = AbsentInputs::default();
+        absent.change(FramePos(8_000), 0);
+        session.list_open_loss(take.id, FramePos(8_000), &cause_of_absence(0)).unwrap();
+        list_absence_of(&mut session, &mut take, &absent, Frames(10_000));
+        assert_eq!((take.lost, session.frames_lost_of(take.id)), (Frames(2_000), Frames(2_000)));
+        // The device went away at the last frame.
+        list_absence_of(&mut session, &mut take, &absent, Frames(8_000));
+        assert_eq!(session.frames_lost_of(take.id), Frames(0));
     }
 }

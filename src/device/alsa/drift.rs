@@ -1,11 +1,13 @@
 //! The drift between the clocks of capture and playback. Thread: audio.
 //!
 //! Two cards never run at exactly the same rate. The buffer of playback slowly fills or runs empty, and then output is
-//! dropped or silent for a moment. The difference is measured long before, so that the user can be told.
+//! skipped or silent for a moment. The difference is measured long before, so that the user can be told.
 
 use super::AlsaDevice;
 use super::pcm::Kind;
 use super::playback::skew;
+use super::side::Side;
+use super::transfer::Skip;
 use ::alsa::pcm::Frames;
 
 /// Time from which on a change may count. Sound servers start their streams one after the other, and give the first blocks
@@ -19,7 +21,7 @@ const AGREEMENT: f64 = 0.25;
 /// because a server may be out of step for a while.
 const PPM_MAX: f64 = 25_000.0;
 
-/// Milliseconds by which the outputs of a card may be late. Each millisecond that is dropped is heard, and output that is later
+/// Milliseconds by which the outputs of a card may be late. Each millisecond that is skipped is heard, and output that is later
 /// is heard as an echo.
 const LATE_MS_MAX: Frames = 8;
 
@@ -78,7 +80,7 @@ pub(super) fn is_far(ppm: f64) -> bool {
 }
 
 impl Drift {
-    /// Forgets the readings, because a side was restarted or frames were dropped. The last result stays. A drift can be
+    /// Forgets the readings, because a side was restarted or frames were skipped. The last result stays. A drift can be
     /// so large that playback restarts before two readings agree; the next readings then show it again, and it is reported.
     pub(super) fn restart(&mut self, rate_hz: u32) {
         let Some(readings) = self.readings.take().filter(|readings| readings.counts(rate_hz)) else { return };
@@ -91,7 +93,7 @@ impl Drift {
         }
     }
 
-    /// Frames of output to drop, because playback is slower than capture and has fallen behind by more than it may and more
+    /// Frames of output to skip, because playback is slower than capture and has fallen behind by more than it may and more
     /// than the counters jitter.
     fn late_frames(&self, rate_hz: u32) -> Option<usize> {
         let readings = self.readings.filter(|readings| SETTLED_NS <= readings.passed_ns())?;
@@ -136,12 +138,25 @@ impl Drift {
 }
 
 impl AlsaDevice {
-    /// Reads how far capture is ahead of playback. Drops output if the outputs of a card have become late by that; returns
+    /// Skips `frames` frames of output, by which outputs with a slower clock have fallen behind. Outputs that have played
+    /// nothing since the last time are stuck, and so they are silent.
+    pub(super) fn skip_late(&mut self, frames: usize) {
+        let count = |side: &Side| side.pcm.avail_update().map_or(0, |room| side.written.wrapping_add_signed(room));
+        let played = self.playback.as_deref().map_or(0, count);
+        if std::mem::replace(&mut self.played_at_skip, played) == played {
+            self.skip = Skip::silent(frames);
+        } else {
+            self.skip = Skip::late(frames);
+            self.latency.skip(frames);
+        }
+    }
+
+    /// Reads how far capture is ahead of playback. Skips output if the outputs of a card have become late by that; returns
     /// whether it does. The blocks of a sound server begin at odd times, so its outputs are late until its buffer is full.
     pub(super) fn measure_drift(&mut self, now_ns: u64) -> bool {
         let (Some(capture), Some(playback)) = (&self.capture, &self.playback) else { return false };
         let rate_hz = self.facts.rate.0;
-        if self.playback_failed || self.playback_gone || 0 < self.skip_frames || self.unmeasured.is_some() {
+        if self.playback_failed || self.playback_gone || !self.skip.is_over() || self.unmeasured.is_some() {
             self.drift.restart(rate_hz);
             return false;
         }
@@ -149,9 +164,8 @@ impl AlsaDevice {
         self.drift.observe(now_ns, skew, rate_hz);
         let are_cards = [capture, playback].iter().all(|side| side.kind == Kind::Card);
         let Some(late) = self.drift.late_frames(rate_hz).filter(|_| are_cards) else { return false };
-        self.skip_frames = late;
         self.drift.restart(rate_hz);
-        self.latency.restart(self.prefill.frames());
+        self.skip_late(late);
         true
     }
 }

@@ -27,7 +27,7 @@ const MOVED_FRAMES: i64 = 512;
 /// Nanoseconds between the first readings. Later ones are made with the exact counts.
 const FIRST_READINGS_NS: u64 = 10_000_000;
 
-/// The readings since playback was started or brought into step. Owns no heap memory.
+/// The readings since playback was started or output was skipped. Owns no heap memory.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct LatencyMeter {
     /// Frames of both directions, and of the inputs alone. A new reading replaces the oldest one.
@@ -38,10 +38,17 @@ pub(super) struct LatencyMeter {
 }
 
 impl LatencyMeter {
-    /// Playback was started, or output was dropped to bring it into step. `prefill`: frames with which it was filled.
+    /// Playback was started. `prefill`: frames with which it was filled.
     pub(super) fn restart(&mut self, prefill: usize) {
         (self.count, self.due_ns) = (0, 0);
-        self.told = Latency { output: prefill as u64, input: 0, starts: self.told.starts.wrapping_add(1) };
+        self.told = Latency { output: prefill as u64, input: 0, starts: self.told.starts.wrapping_add(1), skips: 0 };
+    }
+
+    /// `frames` frames of output are skipped: what follows is heard so much earlier. Playback runs on, so this is no start.
+    pub(super) fn skip(&mut self, frames: usize) {
+        (self.count, self.due_ns) = (0, 0);
+        let output = self.told.output.saturating_sub(frames as u64);
+        self.told = Latency { output, skips: self.told.skips.wrapping_add(1), ..self.told };
     }
 
     /// The median of the last readings; the prefill before the first one.
@@ -78,7 +85,7 @@ impl LatencyMeter {
 impl AlsaDevice {
     /// Reads the delays of both sides, if it is time to.
     pub(super) fn measure_latency(&mut self, now_ns: u64) {
-        if now_ns < self.latency.due_ns || self.playback_failed || 0 < self.skip_frames || self.unmeasured.is_some() {
+        if now_ns < self.latency.due_ns || self.playback_failed || !self.skip.is_over() || self.unmeasured.is_some() {
             return;
         }
         let (Some(capture), Some(playback)) = (&self.capture, &self.playback) else { return };
@@ -111,17 +118,37 @@ mod tests {
     fn the_median_of_the_readings_counts_and_a_restart_forgets_them() {
         let mut meter = LatencyMeter::default();
         meter.restart(512);
-        assert_eq!(meter.told(), Latency { output: 512, input: 0, starts: 1 });
+        assert_eq!(meter.told(), Latency { output: 512, input: 0, starts: 1, skips: 0 });
         for sum in [760, 768, 5_000, 770, -3] {
             meter.observe(sum, 256);
         }
-        assert_eq!(meter.told(), Latency { output: 512, input: 256, starts: 1 });
+        assert_eq!(meter.told(), Latency { output: 512, input: 256, starts: 1, skips: 0 });
         for _ in 0..READINGS {
             meter.observe(900, 950);
         }
-        assert_eq!(meter.told(), Latency { output: 0, input: 900, starts: 1 });
+        assert_eq!(meter.told(), Latency { output: 0, input: 900, starts: 1, skips: 0 });
         meter.restart(1024);
-        assert_eq!(meter.told(), Latency { output: 1024, input: 0, starts: 2 });
+        assert_eq!(meter.told(), Latency { output: 1024, input: 0, starts: 2, skips: 0 });
+    }
+
+    /// Outputs of a slower card were said to have been restarted each time that output was skipped.
+    #[test]
+    fn skipped_output_shortens_the_latency_and_is_no_start() {
+        let mut meter = LatencyMeter::default();
+        meter.restart(512);
+        for reading in 0..40 {
+            meter.observe(900 + reading, 256);
+        }
+        let before = meter.told();
+        meter.skip(384);
+        let after = Latency { output: before.output - 384, skips: 1, ..before };
+        assert_eq!(meter.told(), after);
+        meter.observe(530, 256);
+        assert_eq!(meter.told(), Latency { output: 274, input: 256, starts: 1, skips: 1 });
+        meter.skip(9_000);
+        assert_eq!((meter.told().output, meter.told().skips), (0, 2));
+        meter.restart(512);
+        assert_eq!(meter.told(), Latency { output: 512, input: 0, starts: 2, skips: 0 });
     }
 
     /// A take that was recorded through PulseAudio was placed 0.3 s too early.
@@ -139,11 +166,11 @@ mod tests {
         for _ in 0..3 {
             meter.observe(3_040, 40);
         }
-        assert_eq!(meter.told(), Latency { output: 3_000, input: 40, starts: 1 });
+        assert_eq!(meter.told(), Latency { output: 3_000, input: 40, starts: 1, skips: 0 });
         // Two wrong ones move nothing.
         for sum in [9_000, 9_000, 3_040, 3_040] {
             meter.observe(sum, 40);
-            assert_eq!(meter.told(), Latency { output: 3_000, input: 40, starts: 1 }, "{sum}");
+            assert_eq!(meter.told(), Latency { output: 3_000, input: 40, starts: 1, skips: 0 }, "{sum}");
         }
     }
 }

@@ -38,7 +38,7 @@ mod transfer;
 mod playback;
 mod outputs;
 
-pub use arrival::Arrival;
+pub use arrival::Attempts;
 pub use configuration::configuration_fault;
 pub use jack::jack_card;
 use list::offer_server;
@@ -61,6 +61,7 @@ use clock::{FrameClock, nanos};
 use drift::{Drift, is_far};
 use latency::LatencyMeter;
 use outputs::Outputs;
+use overwritten::is_near_full;
 use pcm::{errno, state};
 use playback::{OUTPUTS_AWAY, OUTPUTS_GONE, OUTPUTS_LATE};
 use prefill::Prefill;
@@ -69,7 +70,7 @@ use reserve::Reservation;
 use side::Side;
 use source_watch::SourceWatch;
 use std::time::Duration;
-use transfer::Sink;
+use transfer::{Sink, Skip};
 
 /// A device without a new frame for this long, plus four periods, counts as stuck.
 const STUCK_NS: u64 = 1_000_000_000;
@@ -116,9 +117,13 @@ pub struct AlsaDevice {
     /// While the frames lost by a restart are measured: when that began, and the reading furthest ahead, a time and a count.
     gap_reading: Option<(u64, (u64, u64))>,
     /// Output frames to drop, because they would be played too late.
-    skip_frames: usize,
-    /// Output frames that were computed and not played.
+    skip: Skip,
+    /// Room of playback and frames written to it when output was skipped last: larger by what it has played since.
+    played_at_skip: u64,
+    /// Output frames that were computed and not played, because the outputs were silent.
     unheard_frames: u64,
+    /// Output frames that were computed and skipped, because the outputs had fallen behind.
+    skipped_frames: u64,
     /// The playback side failed and must be restarted; output is dropped.
     playback_failed: bool,
     /// The outputs are gone, and [`Device::failure`] says so; capture continues.
@@ -341,7 +346,7 @@ impl Device for AlsaDevice {
         (self.position, self.progress_count, self.progress_ns) = (0, 0, self.started_ns);
         (self.exact_due_ns, self.wrong_rate) = (0, None);
         (self.unmeasured, self.gap_reading) = (None, None);
-        (self.skip_frames, self.fault_suspected) = (0, false);
+        (self.skip, self.fault_suspected) = (Skip::default(), false);
         // Outputs that are to follow are away before the start.
         let are_away = self.playback.is_none() && self.outputs.is_some();
         self.playback_failed = started == Started::CaptureAlone || are_away;
@@ -387,9 +392,10 @@ impl Device for AlsaDevice {
         let mut sink = Sink {
             alone: self.capture.is_none(),
             playback: self.playback.as_deref_mut(),
-            skip_frames: &mut self.skip_frames,
+            skip: &mut self.skip,
             playback_failed: &mut self.playback_failed,
             unheard_frames: &mut self.unheard_frames,
+            skipped_frames: &mut self.skipped_frames,
         };
         let lent = transfer::lend(self.capture.as_mut(), &mut sink, period, process);
         self.position += lent as u64;
@@ -398,7 +404,7 @@ impl Device for AlsaDevice {
         } else {
             self.fault_suspected = true;
         }
-        if !self.playback_failed && self.skip_frames == 0 {
+        if !self.playback_failed && self.skip.is_over() {
             self.playback_restart_attempts.reset();
             self.playback_late = false;
             if std::mem::take(&mut self.outage_told) {
@@ -408,6 +414,12 @@ impl Device for AlsaDevice {
             self.unheard_before = self.unheard_frames;
         }
         lent
+    }
+
+    fn is_near_full(&self) -> bool {
+        let Some(side) = &self.capture else { return false };
+        // A device without a clock is paced by this program, whatever it offers. A device that failed has nothing to wait for.
+        !self.unclocked && self.moved(false).map_or(true, |moved| is_near_full(side, moved))
     }
 
     fn sleeps(&self) -> u64 {
@@ -420,6 +432,10 @@ impl Device for AlsaDevice {
 
     fn unheard_frames(&self) -> u64 {
         self.unheard_frames
+    }
+
+    fn skipped_frames(&self) -> u64 {
+        self.skipped_frames
     }
 
     fn outage_frames(&self) -> u64 {

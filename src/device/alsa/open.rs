@@ -13,6 +13,7 @@ use super::recover::RestartAttempts;
 use super::reserve::reserve;
 use super::side::{SampleAccess, Side};
 use super::source_watch::SourceWatch;
+use super::transfer::Skip;
 use super::{AlsaDevice, Phase, offer_server};
 use crate::device::{Access, DeviceError, DeviceFacts, DeviceSpec, Pace, monotonic, rest_frames};
 use crate::format::DeviceFormat;
@@ -177,8 +178,10 @@ impl AlsaDevice {
             position: 0,
             unmeasured: None,
             gap_reading: None,
-            skip_frames: 0,
+            skip: Skip::default(),
+            played_at_skip: 0,
             unheard_frames: 0,
+            skipped_frames: 0,
             playback_failed: false,
             playback_gone: false,
             playback_late: false,

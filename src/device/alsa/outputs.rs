@@ -6,7 +6,7 @@
 //! into another one. A side of a card is not started: the audio thread does that, in step with the inputs. A side of a server
 //! runs already, because its start may wait too.
 
-use super::arrival::Arrival;
+use super::arrival::Attempts;
 use super::name::lasting;
 use super::open::{open_reserved_outputs, prefill_of};
 use super::pcm::{Kind, quiet, state};
@@ -14,6 +14,7 @@ use super::playback::{playback_wake, skew};
 use super::prefill::Prefill;
 use super::recover::{fill, start, start_playback};
 use super::side::Side;
+use super::transfer::Skip;
 use super::{AlsaDevice, Check, NEVER_BEGAN_NS, STUCK_NS};
 use crate::device::{DeviceSpec, Wake};
 use crate::window::process;
@@ -24,15 +25,6 @@ use std::time::{Duration, Instant};
 
 /// Pause between two looks at the ring while the outputs play.
 const RING_PAUSE: Duration = Duration::from_millis(20);
-
-/// Pause before the second attempt to open the outputs; doubled after each one.
-const PAUSE_FIRST: Duration = Duration::from_millis(20);
-
-/// The longest pause between two attempts.
-const PAUSE_MAX: Duration = Duration::from_millis(640);
-
-/// The longest time without an attempt while a sound server is to say that its device is there. An event can be missed.
-const WAIT_MAX: Duration = Duration::from_secs(10);
 
 /// Time that closing the device waits for the thread. A driver or a server may hold it up.
 const END_PATIENCE: Duration = Duration::from_secs(5);
@@ -149,33 +141,17 @@ fn hand_over(side: Ready, ready: &mut Producer<Ready>) {
 
 /// Opens the outputs as soon as they are there, and gives them to the audio thread.
 fn open_when_there(wanted: &Wanted, ready: &mut Producer<Ready>, stopped: &Receiver<()>) {
-    let (mut pause, mut arrival) = (PAUSE_FIRST, None);
+    let mut attempts = Attempts::first(&format!("alsa:-,{}", wanted.pcm));
     loop {
         if let Some(side) = open(wanted) {
-            // A server's side runs already. `arrival` is dropped after this: its program takes up to a second to end, and
+            // A server's side runs already. `attempts` is dropped after this: its program takes up to a second to end, and
             // the side would run dry meanwhile.
             return hand_over(side, ready);
         }
-        if !await_attempt(stopped, pause, arrival.as_mut()) {
+        if !attempts.await_next(stopped, true) {
             return;
         }
-        if pause == PAUSE_MAX && arrival.is_none() {
-            arrival = Arrival::watch(&format!("alsa:-,{}", wanted.pcm));
-        }
-        pause = (2 * pause).min(PAUSE_MAX);
     }
-}
-
-/// Waits until it is time for the next attempt. Returns `false` if there is to be none.
-fn await_attempt(stopped: &Receiver<()>, pause: Duration, mut arrival: Option<&mut Arrival>) -> bool {
-    let mut waited = Duration::ZERO;
-    while stopped.recv_timeout(pause) == Err(RecvTimeoutError::Timeout) {
-        waited += pause;
-        if WAIT_MAX <= waited || arrival.as_mut().is_none_or(|arrival| arrival.may_be_there()) {
-            return true;
-        }
-    }
-    false
 }
 
 /// Opens the outputs and fills them.
@@ -215,7 +191,7 @@ impl AlsaDevice {
         // has played more than was captured since: silence in the place of that brings it in step.
         let behind = ahead.min(0).unsigned_abs() as usize;
         self.playback_failed = side.write_silence(behind) != Ok(behind);
-        self.skip_frames = ahead.max(0) as usize;
+        self.skip = Skip::silent(ahead.max(0) as usize);
         (self.playback_gone, self.playback_late) = (false, false);
         self.playback_progress = (now_ns, 0);
         self.drift.restart(self.facts.rate.0);
@@ -287,7 +263,7 @@ impl AlsaDevice {
             self.playback_progress = (self.now_ns(), 0);
         }
         self.playback_failed = true;
-        self.skip_frames = 0;
+        self.skip = Skip::default();
         let pushed = self.outputs.as_mut().map(|outputs| outputs.failed.push(failed));
         if let Some(Err(PushError::Full(Failed::Restart(side, _) | Failed::Reopen(side)))) = pushed {
             self.playback = Some(side);

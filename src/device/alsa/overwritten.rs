@@ -62,6 +62,11 @@ impl Side {
     }
 }
 
+/// Whether `avail` frames that wait in the ring of `side` are half of it or more.
+pub(super) fn is_near_full(side: &Side, avail: u64) -> bool {
+    side.buffer_frames as u64 / 2 <= avail
+}
+
 impl AlsaDevice {
     /// Frames that were read too late, as a loss.
     pub(super) fn check_spoiled(&mut self) -> Option<Check> {
@@ -73,7 +78,7 @@ impl AlsaDevice {
     pub(super) fn check_overwritten(&mut self, avail: u64) -> Option<Check> {
         let side = self.capture.as_mut()?;
         let avail = usize::try_from(avail).unwrap_or(usize::MAX);
-        side.is_near_full = side.buffer_frames / 2 <= avail;
+        side.is_near_full = is_near_full(side, avail as u64);
         let over = side.overwritten(avail);
         if over == 0 {
             return None;

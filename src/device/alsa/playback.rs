@@ -3,6 +3,7 @@
 use super::pcm::{Kind, errno};
 use super::recover::{Fault, diagnose, start_playback};
 use super::side::Side;
+use super::transfer::Skip;
 use super::{AlsaDevice, Check, Phase};
 use crate::device::{LossCause, Wake};
 use ::alsa::pcm::Frames;
@@ -51,23 +52,23 @@ impl AlsaDevice {
         if self.is_playback_stuck(now_ns) {
             return self.reopen_playback();
         }
+        let is_behind = self.capture.as_ref().is_some_and(|capture| falls_behind(captured, period, capture));
         let side = self.playback.as_mut()?;
         let room = side.pcm.avail_update().map_err(|e| errno(&e));
         if let (Ok(room), false) = (room, self.playback_failed) {
-            if (period as i64) <= room || 0 < self.skip_frames {
+            if (period as i64) <= room || !self.skip.is_over() {
                 return None;
             }
             let filled = (side.buffer_frames as i64 - room).max(0) as usize;
-            let is_behind = self.capture.as_ref().is_some_and(|capture| falls_behind(captured, period, capture));
             if filled <= self.prefill.frames() + period as usize && !is_behind {
                 // A buffer of two or three periods is full between two interrupts: wait for the next one.
                 let short_ns = (period as i64 - room).max(0) as u64 * 1_000_000_000 / u64::from(self.facts.rate.0);
                 return Some(Check::Nothing(Some(now_ns + short_ns)));
             }
-            // The clock of playback is slower than that of capture, and its buffer is full. Drop output until the
-            // buffer is filled as at the start. A buffer of two or three periods is never fuller, so drop a period.
-            self.skip_frames = filled.saturating_sub(self.prefill.frames()).max(period as usize);
-            self.latency.restart(self.prefill.frames());
+            // The clock of playback is slower than that of capture, and its buffer is full. Skip output until the
+            // buffer is filled as at the start. A buffer of two or three periods is never fuller, so skip a period.
+            let frames = filled.saturating_sub(self.prefill.frames()).max(period as usize);
+            self.skip_late(frames);
             return Some(Check::Report(Wake::PlaybackXrun));
         }
         let fault = diagnose(&side.pcm);
@@ -89,8 +90,10 @@ impl AlsaDevice {
             self.playback_failed = true; // capture continues until the next attempt is due
             return None;
         }
-        // A playback side that has not failed is restarted to bring it in step; its prefill was long enough.
-        if fault == Some(Fault::Xrun) {
+        // A playback side that has not failed is restarted to bring it in step; its prefill was long enough. A card's was too
+        // if the thread is behind: it gave no output while it was late, or while it waited for windows. A server delivers
+        // more than two periods at once, so its captured frames do not tell.
+        if fault == Some(Fault::Xrun) && !(is_behind && side.kind == Kind::Card) {
             self.prefill.ran_dry(now_ns);
         }
         if self.outputs.is_some() && side.kind == Kind::Server {
@@ -100,7 +103,7 @@ impl AlsaDevice {
         self.playback_late |= self.playback_restart_attempts.attempt_again(now_ns);
         self.playback_failed = start_playback(side, prefill).is_err();
         // Output for frames that were captured before the restart and are not fetched yet would be late: drop it.
-        self.skip_frames = self.capture.as_ref().map_or(0, |capture| captured_before(capture, side, prefill));
+        self.skip = Skip::silent(self.capture.as_ref().map_or(0, |capture| captured_before(capture, side, prefill)));
         self.prefill.started(self.now_ns());
         self.drift.restart(self.facts.rate.0);
         self.latency.restart(prefill);

@@ -3,6 +3,7 @@
 use super::pcm::{Kind, errno, state};
 use super::playback::captured_before;
 use super::side::Side;
+use super::transfer::Skip;
 use super::{AlsaDevice, Check, Phase};
 use crate::device::{LossCause, Wake};
 use ::alsa::PCM;
@@ -174,12 +175,13 @@ impl AlsaDevice {
                 (self.unmeasured, self.gap_reading) = (Some(self.unmeasured.unwrap_or(cause)), None);
                 let are_away = self.playback.is_none() && self.outputs.is_some();
                 self.playback_failed = self.playback_gone || are_away || started == Started::CaptureAlone;
-                self.skip_frames = match (&self.capture, &self.playback) {
+                let before = match (&self.capture, &self.playback) {
                     (Some(capture), Some(playback)) if is_server && !self.playback_failed => {
                         captured_before(capture, playback, self.prefill.frames())
                     }
                     _ => 0,
                 };
+                self.skip = Skip::silent(before);
                 self.progress_ns = self.now_ns();
                 self.progress_count = self.position;
                 Check::Nothing(None)

@@ -11,7 +11,7 @@ use crate::lock::lock;
 use std::fs;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::mpsc::{Receiver, Sender, SyncSender, channel, sync_channel};
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::sync::{Arc, Condvar, Mutex};
 use std::time::{Duration, Instant};
 use zbus::blocking::Connection;
@@ -56,7 +56,7 @@ pub(super) fn is_recording() -> bool {
 pub(super) struct Reservation {
     shared: Arc<Shared>,
     /// Dropping the sender ends the thread, which releases the name.
-    _end: Sender<()>,
+    _end: SyncSender<()>,
 }
 
 /// State of a reservation that its thread and the device share.
@@ -122,7 +122,7 @@ fn reserve_card(card: u32) -> Result<Option<Reservation>, Refusal> {
         return Err(Refusal("the program that asked for it".to_owned()));
     }
     let shared = Arc::new(Shared::default());
-    let (end, ended) = channel();
+    let (end, ended) = sync_channel(1);
     let (answer, answered) = sync_channel(1);
     let of_thread = Arc::clone(&shared);
     let thread = std::thread::Builder::new().name("reserve".to_owned());

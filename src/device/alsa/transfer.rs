@@ -7,16 +7,43 @@ use crate::limits::BLOCK_FRAMES_MAX;
 /// The function of the engine that receives each piece of a period.
 pub(super) type Process<'p> = dyn FnMut(Input<'_>, Output<'_>) + 'p;
 
+/// Output frames to drop, because they would be played too late. Playback gets the frame behind them next.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Skip {
+    frames: usize,
+    /// Whether playback runs on and has fallen behind. Otherwise it was silent.
+    is_late: bool,
+}
+
+impl Skip {
+    /// Frames whose time has passed while playback was silent.
+    pub(super) fn silent(frames: usize) -> Skip {
+        Skip { frames, is_late: false }
+    }
+
+    /// Frames by which playback has fallen behind, because its clock is slower.
+    pub(super) fn late(frames: usize) -> Skip {
+        Skip { frames, is_late: true }
+    }
+
+    /// Whether no frame is to be dropped.
+    pub(super) fn is_over(self) -> bool {
+        self.frames == 0
+    }
+}
+
 /// The destination of output.
 pub(super) struct Sink<'s> {
     /// The playback side, if there is one.
     pub(super) playback: Option<&'s mut Side>,
-    /// Output frames to drop, because they would be played too late.
-    pub(super) skip_frames: &'s mut usize,
+    /// Output frames to drop.
+    pub(super) skip: &'s mut Skip,
     /// The playback side failed. Output is computed and dropped, so that no input is lost.
     pub(super) playback_failed: &'s mut bool,
-    /// Output frames that were computed and not played.
+    /// Output frames that were computed and not played, because the outputs were silent.
     pub(super) unheard_frames: &'s mut u64,
+    /// Output frames that were computed and skipped, because the outputs had fallen behind.
+    pub(super) skipped_frames: &'s mut u64,
     /// There is no capture side. When playback fails then, the cycle ends, because there is no input to save.
     pub(super) alone: bool,
 }
@@ -103,7 +130,7 @@ impl Sink<'_> {
             process(input, Output::none(frames));
             return frames;
         };
-        if !*self.playback_failed && *self.skip_frames == 0 {
+        if !*self.playback_failed && self.skip.is_over() {
             let (produced, taken) = play(side, &input, process);
             side.written += produced as u64;
             *self.playback_failed = !taken;
@@ -114,9 +141,10 @@ impl Sink<'_> {
         if self.alone {
             return 0;
         }
-        let frames = if *self.playback_failed { frames } else { frames.min(*self.skip_frames) };
-        *self.skip_frames = self.skip_frames.saturating_sub(frames);
-        *self.unheard_frames += frames as u64;
+        let frames = if *self.playback_failed { frames } else { frames.min(self.skip.frames) };
+        let is_jump = self.skip.is_late && !*self.playback_failed;
+        *(if is_jump { &mut *self.skipped_frames } else { &mut *self.unheard_frames }) += frames as u64;
+        self.skip.frames = self.skip.frames.saturating_sub(frames);
         let (format, channels, bytes) = (side.format, side.channels, frames * side.frame_bytes());
         process(sub_input(&input, 0, frames), Output::interleaved(&mut side.block[..bytes], format, channels));
         frames

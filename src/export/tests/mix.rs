@@ -172,3 +172,34 @@ fn a_mix_ends_with_its_last_sound_and_not_with_that_of_a_track_that_is_muted_or_
     // An end on request is kept.
     assert_eq!(frames(&fixture, fixture.range(0, 60)), 60);
 }
+
+/// One such sample of a plugin was silence in the file, as in playback, and nobody said so.
+#[test]
+fn samples_that_are_no_sound_are_silence_in_the_mix_and_its_notes_count_them() {
+    let mut fixture = TestSession::new(TakeFormat::F32);
+    let mut sound = [0.5; 400];
+    for (at, bad) in [(100, f32::NAN), (200, f32::INFINITY), (201, -f32::INFINITY), (300, f32::MAX)] {
+        sound[at] = bad;
+    }
+    let track = fixture.mono("A", TakeFormat::F32, 0, &sound);
+    fixture.session.track_mut(track).unwrap().set_pan(-1.0);
+    let other = fixture.mono("B", TakeFormat::F32, 0, &[0.25; 400]);
+    fixture.session.track_mut(other).unwrap().set_pan(-1.0);
+    for format in FORMATS {
+        let options = ExportOptions { mix: true, force: true, format: Some(format), ..fixture.options() };
+        let exported = fixture.export(&options).unwrap();
+        let wanted = ": 4 samples are no sound (not a number, infinite or far too large); silence in their places";
+        let [note] = &exported[0].notes[..] else { panic!("{format}: {:?}", exported[0].notes) };
+        assert!(note.starts_with("audio/") && note.ends_with(wanted), "{note}");
+        assert_eq!(exported[0].over_full_scale, 0, "{format}");
+        let out = decoded(&exported[0].file);
+        let left: Vec<f32> = [99, 100, 200, 201, 300].map(|frame| out[2 * frame]).to_vec();
+        let near = |value: f32, wanted: f32| (value - wanted).abs() < 1e-3;
+        assert!(near(left[0], 0.75) && left[1..].iter().all(|value| near(*value, 0.25)), "{format}: {left:?}");
+    }
+    let stem = fixture.export(&ExportOptions { format: Some(TakeFormat::S16), ..fixture.options() }).unwrap();
+    assert_eq!(stem[0].notes, ["1 sample of its takes is not a number; silence in its place"]);
+    assert_eq!(stem[0].over_full_scale, 3, "the others are clamped");
+    let stem = fixture.export(&ExportOptions { force: true, ..fixture.options() }).unwrap();
+    assert!(stem[0].notes.is_empty() && decoded(&stem[0].file)[100].is_nan(), "a copy has the samples of the take");
+}

@@ -1,7 +1,8 @@
 //! The messages of a recovery that has lost sound. Thread: test.
 
 use super::*;
-use crate::recovery::viewpoint::spool_record;
+use crate::recovery::messages::{memory_not_seen, next_file_not_seen};
+use crate::recovery::viewpoint::{Hidden, spool_record};
 
 impl Scene {
     /// Names the memory of the takes, and the mirror, in the session.
@@ -65,4 +66,16 @@ fn a_lost_end_is_named_also_if_the_progress_page_has_the_length() {
     assert_eq!(losses_of(&session, 0), [(2 * WINDOW, WINDOW)]);
     let text = pass.to_string();
     assert!(text.contains("0.17 s came from memory, and other memory of it is gone (its folder does not"), "{text}");
+}
+
+/// The default name of a session has a blank. A command with it that was copied recovered another folder, or none.
+#[test]
+fn a_command_in_a_message_names_its_folder_as_a_shell_reads_it_and_is_the_end_of_the_message() {
+    let folder = Path::new("/m/2026-11-23 14.05");
+    let record = spool_record(&SpoolPlace::Folder("/spool".into()), None);
+    let hidden = Hidden { reason: "it is not there".to_owned(), advice: "recover it there".to_owned() };
+    let command = "faultless recover '/m/2026-11-23 14.05'";
+    for text in [memory_not_seen(folder, 2, &record, &hidden), next_file_not_seen(folder, 1, Path::new("/n"))] {
+        assert!(text.starts_with("/m/2026-11-23 14.05: ") && text.ends_with(command), "{text}");
+    }
 }

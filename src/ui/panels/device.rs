@@ -139,19 +139,17 @@ fn usefulness(listed: &Listed) -> (bool, bool, bool) {
 /// The choice that is open now.
 fn open_choice(context: &PanelContext<'_>) -> Choice {
     let (device, settings) = (&context.snapshot.device, &context.snapshot.settings);
-    Choice {
-        name: if device.name.is_empty() { settings.device.clone().unwrap_or_default() } else { device.name.clone() },
-        inputs: settings.inputs,
-        rate: settings.rate,
-        period: settings.period,
-    }
+    let name = if device.name.is_empty() { settings.device.clone().unwrap_or_default() } else { device.name.clone() };
+    // The number in the settings belongs to the device in the settings. Another one may be open in its place.
+    let inputs = settings.inputs.filter(|_| settings.device.as_ref() == Some(&name));
+    Choice { name, inputs, rate: settings.rate, period: settings.period }
 }
 
 /// Whether a device can be chosen, and a text with its channels or with the reason why not.
 fn availability(listed: &Listed) -> (bool, String) {
     // A sound server is asked for a card, and for nothing else.
     let is_asked_for = |side: &Listing| listed.hardware && side.is_asked_for();
-    let side = |of: &Option<Listing>, word: &str| {
+    let side = |of: &Option<Listing>, word: &str, subject: &str| {
         let of = of.as_ref()?;
         Some(match of {
             Listing::Free(abilities) if CHANNELS_ABSURD <= abilities.channels_max as usize => {
@@ -160,15 +158,15 @@ fn availability(listed: &Listed) -> (bool, String) {
             Listing::Free(abilities) => format!("{} {word}", abilities.channels_max),
             Listing::Busy { holder } => {
                 let holder = holder.as_deref().unwrap_or("another program");
-                let asked = if is_asked_for(of) { ", which is asked for it" } else { "" };
-                format!("{word} in use by {holder}{asked}")
+                let asked = if is_asked_for(of) { ", which is asked to let the card go" } else { "" };
+                format!("{subject} in use by {holder}{asked}")
             }
-            Listing::Refused { reason } => format!("{word} refused: {reason}"),
+            Listing::Refused { reason } => format!("{subject} refused: {reason}"),
         })
     };
     let can_be_chosen =
         listed.capture.as_ref().is_some_and(|side| matches!(side, Listing::Free(_)) || is_asked_for(side));
-    let sides = [side(&listed.capture, "in"), side(&listed.playback, "out")];
+    let sides = [side(&listed.capture, "in", "inputs"), side(&listed.playback, "out", "outputs")];
     (can_be_chosen, sides.into_iter().flatten().collect::<Vec<_>>().join(", "))
 }
 
@@ -274,6 +272,8 @@ fn format_choices(ui: &mut Ui, choice: &mut Choice, context: &PanelContext<'_>) 
 #[cfg(test)]
 mod tests {
     use super::*;
+    #[cfg(feature = "gui-tests")]
+    use crate::app::settings::Settings;
 
     /// The line could not be clicked, so the sound server was never asked for the card.
     #[test]
@@ -284,12 +284,31 @@ mod tests {
             availability(&Listed { name, title, hardware, capture: Some(capture), playback: Some(busy("arecord")) })
         };
         let (can_be_chosen, text) = listed(busy("pipewire (process 7)"), true);
-        assert_eq!(text, "in in use by pipewire (process 7), which is asked for it, out in use by arecord");
+        let asked = "inputs in use by pipewire (process 7), which is asked to let the card go";
+        assert_eq!(text, format!("{asked}, outputs in use by arecord"));
         assert!(can_be_chosen);
         assert!(listed(Listing::Busy { holder: None }, true).0);
-        let recorder = (false, "in in use by arecord (process 7), out in use by arecord".to_owned());
+        let recorder = (false, "inputs in use by arecord (process 7), outputs in use by arecord".to_owned());
         assert_eq!(listed(busy("arecord (process 7)"), true), recorder);
         // Nobody is asked for a PCM of the configuration.
         assert!(!listed(busy("pipewire (process 7)"), false).0);
+    }
+
+    /// The card of the settings was not there, another one was open, and "Use this device" opened it with the number of inputs
+    /// of the first one.
+    #[cfg(feature = "gui-tests")]
+    #[test]
+    fn the_number_of_inputs_in_the_settings_is_not_that_of_another_device() {
+        use crate::ui::panel_context::test_panel::Surroundings;
+        let mut surroundings = Surroundings::new(crate::ui::demo::stopped(2, 1));
+        let mut inputs_of = |chosen: &str, open: &str| {
+            let settings = Settings { device: Some(chosen.to_owned()), inputs: Some(16), ..Settings::default() };
+            surroundings.snapshot.settings = settings.into();
+            open.clone_into(&mut surroundings.snapshot.device.name);
+            open_choice(&surroundings.context(0.0)).inputs
+        };
+        assert_eq!(inputs_of("alsa:hw:CARD=UMC,DEV=0", "virtual"), None);
+        assert_eq!(inputs_of("virtual", "virtual"), Some(16));
+        assert_eq!(inputs_of("virtual", ""), Some(16));
     }
 }

@@ -5,13 +5,12 @@ use crate::app::jobs::{ExportRequest, options};
 use crate::export::plan;
 use crate::format::TakeFormat;
 use crate::session::names::EXPORT;
-use crate::ui::dialog::Dialog;
+use crate::ui::dialog::{Dialog, NOT_WHOLE, whole_path};
 use crate::ui::format;
 use crate::ui::panel_context::PanelContext;
 use crate::ui::theme::{GRID, Theme};
 use crate::ui::widget::{Button, Look, choice, label};
 use egui::{Frame, Margin, ProgressBar, RichText, ScrollArea, TextEdit, Ui};
-use std::path::PathBuf;
 
 /// State that the panel keeps between pictures.
 #[derive(Default)]
@@ -51,7 +50,7 @@ pub fn show(ui: &mut Ui, state: &mut ExportState, context: &mut PanelContext<'_>
                 choose(ui, state, context);
                 ui.add_space(GRID);
                 let request = request(state, context);
-                preview(ui, state, &request, false, context);
+                preview(ui, state, request.as_ref(), false, context);
             });
             return;
         }
@@ -59,23 +58,27 @@ pub fn show(ui: &mut Ui, state: &mut ExportState, context: &mut PanelContext<'_>
             let choices = ScrollArea::vertical().id_salt("choices").auto_shrink(false);
             choices.show(&mut columns[0], |ui| choose(ui, state, context));
             let request = request(state, context);
-            preview(&mut columns[1], state, &request, true, context);
+            preview(&mut columns[1], state, request.as_ref(), true, context);
         });
     });
 }
 
-fn request(state: &ExportState, context: &PanelContext<'_>) -> ExportRequest {
-    let folder = state.to.clone().map_or_else(|| context.snapshot.folder.join(EXPORT), PathBuf::from);
+/// The request of the choices. `None`: the text of the folder is not a whole path.
+fn request(state: &ExportState, context: &PanelContext<'_>) -> Option<ExportRequest> {
+    let folder = match &state.to {
+        Some(text) => whole_path(text)?,
+        None => context.snapshot.folder.join(EXPORT),
+    };
     let selected =
         context.snapshot.session.track_ids().filter(|id| context.view.selected_tracks.contains(id)).collect();
-    ExportRequest {
+    Some(ExportRequest {
         to: folder,
         tracks: state.selected.then_some(selected),
         range: context.snapshot.transport.range.filter(|_| state.ranged),
         format: state.format,
         mix: state.mix,
         replace: state.replace,
-    }
+    })
 }
 
 fn choose(ui: &mut Ui, state: &mut ExportState, context: &mut PanelContext<'_>) {
@@ -139,8 +142,7 @@ fn choose(ui: &mut Ui, state: &mut ExportState, context: &mut PanelContext<'_>) 
             state.to = Some(text.clone());
         }
         if Button::text("Choose a folder", "Choose\u{2026}").size(74.0, 26.0).show(ui, context.theme).clicked() {
-            let start = PathBuf::from(text);
-            state.dialog.folder(ui, "Export to", start.is_dir().then_some(start));
+            state.dialog.folder(ui, "Export to", whole_path(&text).filter(|start| start.is_dir()));
         }
     });
     if let Some(folder) = state.dialog.show(ui, context.theme) {
@@ -149,15 +151,8 @@ fn choose(ui: &mut Ui, state: &mut ExportState, context: &mut PanelContext<'_>) 
     ui.checkbox(&mut state.replace, "Replace files that are there");
 }
 
-/// Draws the button and the files to write. `scrolls`: the files scroll by themselves.
-fn preview(
-    ui: &mut Ui,
-    state: &mut ExportState,
-    request: &ExportRequest,
-    scrolls: bool,
-    context: &mut PanelContext<'_>,
-) {
-    let theme = context.theme;
+/// Makes the plan for the request, unless the panel has it.
+fn update_plan(state: &mut ExportState, request: &ExportRequest, context: &PanelContext<'_>) {
     let revision = context.snapshot.revision;
     if state.planned.as_ref().is_none_or(|(planned, at, _)| planned != request || *at != revision) {
         let session = &context.snapshot.session;
@@ -172,7 +167,26 @@ fn preview(
         });
         state.planned = Some((request.clone(), revision, names));
     }
-    let Some((_, _, planned)) = &state.planned else { return };
+}
+
+/// Draws the button and the files to write. Without a `request` there is nothing to write, and the reason takes the place of
+/// the files. `scrolls`: the files scroll by themselves.
+fn preview(
+    ui: &mut Ui,
+    state: &mut ExportState,
+    request: Option<&ExportRequest>,
+    scrolls: bool,
+    context: &mut PanelContext<'_>,
+) {
+    let theme = context.theme;
+    if let Some(request) = request {
+        update_plan(state, request, context);
+    }
+    let not_whole: Planned = Err(NOT_WHOLE.to_owned());
+    let planned = match (&state.planned, request) {
+        (Some((_, _, planned)), Some(_)) => planned,
+        _ => &not_whole,
+    };
     ui.horizontal_wrapped(|ui| {
         let running = context.snapshot.export.progress;
         if let Some(fraction) = running {
@@ -186,13 +200,17 @@ fn preview(
         let count = planned.as_ref().map_or(0, Vec::len);
         let text = if count == 1 { "Export 1 file".to_owned() } else { format!("Export {count} files") };
         let button = Button::text("Export now", &text).look(Look::Filled(theme.accent)).size(110.0, 30.0);
-        if button.enabled(count > 0).show(ui, theme).clicked() {
+        let clicked = button.enabled(count > 0).show(ui, theme).clicked();
+        if let Some(request) = request.filter(|_| clicked) {
             context.send(Command::Export(Box::new(request.clone())));
         }
         match &context.snapshot.export.ended {
             Some(Ok(files)) => {
                 ui.label(RichText::new(format!("{} written", format::count(files.len(), "file"))).color(theme.good));
-                if Button::text("Open the export folder", "Open folder").size(90.0, 26.0).show(ui, theme).clicked() {
+                let button = Button::text("Open the export folder", "Open folder").size(90.0, 26.0);
+                if let Some(request) = request
+                    && button.show(ui, theme).clicked()
+                {
                     context.open_folder(request.to.clone());
                 }
             }

@@ -43,8 +43,9 @@ impl KeysState {
         self.waits_for_keys.is_some()
     }
 
-    /// Stops to wait for new keys. Returns whether the sheet waited for some.
+    /// Stops to wait for new keys, and forgets why the last ones were refused. Returns whether the sheet waited for some.
     pub fn cancel(&mut self) -> bool {
+        self.refusal = None;
         self.waits_for_keys.take().is_some()
     }
 }
@@ -153,5 +154,5 @@ fn read_new_keys(ui: &Ui, state: &mut KeysState, context: &mut PanelContext<'_>)
         return;
     }
     context.send(Command::Settings(vec![SettingsChange::Keys { action: action.id(), keys: Some(text) }]));
-    state.waits_for_keys = None;
+    state.cancel();
 }

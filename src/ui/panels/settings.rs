@@ -3,6 +3,7 @@
 use crate::app::command::Command;
 use crate::app::naming::default_folder;
 use crate::app::settings::{Settings, ThemeChoice, TimeFormat};
+use crate::app::settings_change::SettingsChange;
 use crate::butler::capabilities::CapturePath;
 use crate::format::TakeFormat;
 use crate::ui::action::Action;
@@ -27,6 +28,15 @@ pub struct SettingsState {
     sessions: PathField,
     mirror: FolderField,
     overflow: FolderField,
+    /// The folder for new sessions where the settings name none. Found once, because that reads a file of the desktop.
+    default_sessions: Option<PathBuf>,
+}
+
+/// The folders on other disks that the user has named since the last picture, also the same ones as before.
+#[derive(Default)]
+struct Named {
+    mirror: bool,
+    overflow: bool,
 }
 
 /// State of a field for the path of a folder.
@@ -50,6 +60,7 @@ struct FolderField {
 /// Returns whether the panel stays open.
 pub fn show(ui: &mut Ui, state: &mut SettingsState, context: &mut PanelContext<'_>) -> bool {
     let mut settings = (*context.snapshot.settings).clone();
+    let mut named = Named::default();
     let mut open = !title(ui, "Settings", context.theme);
     ui.add_space(4.0);
     let foot = if ui.available_width() < WIDE { FOOT.1 } else { FOOT.0 };
@@ -58,16 +69,17 @@ pub fn show(ui: &mut Ui, state: &mut SettingsState, context: &mut PanelContext<'
         heading(ui, "Recording", context);
         recording(ui, state, &mut settings, context);
         heading(ui, "Other disks", context);
-        other_disks(ui, state, &mut settings, context);
+        named = other_disks(ui, state, &mut settings, context);
         heading(ui, "Memory", context);
         memory(ui, &mut settings, context);
         heading(ui, "Window", context);
         appearance(ui, &mut settings, context);
     });
-    if settings != *context.snapshot.settings {
+    let changes = changes(&settings, &context.snapshot.settings, &named);
+    if !changes.is_empty() {
         context.view.follow = settings.follow;
         context.view.tall = settings.tall;
-        context.send(Command::Settings(settings.changes_since(&context.snapshot.settings)));
+        context.send(Command::Settings(changes));
     }
     ui.add_space(6.0);
     ui.horizontal(|ui| {
@@ -88,6 +100,19 @@ pub fn show(ui: &mut Ui, state: &mut SettingsState, context: &mut PanelContext<'
         ui.add(Label::new(RichText::new(text).color(context.theme.quiet)).wrap());
     });
     open
+}
+
+/// The changes that make `settings` of `before`. A folder that the user has named is among them in any case: one that was
+/// refused is opened again when it is named again.
+fn changes(settings: &Settings, before: &Settings, named: &Named) -> Vec<SettingsChange> {
+    let mut changes = settings.changes_since(before);
+    if named.mirror && settings.mirror == before.mirror {
+        changes.push(SettingsChange::Mirror(settings.mirror.clone()));
+    }
+    if named.overflow && settings.overflow == before.overflow {
+        changes.push(SettingsChange::Overflow(settings.overflow.clone()));
+    }
+    changes
 }
 
 fn heading(ui: &mut Ui, text: &str, context: &PanelContext<'_>) {
@@ -127,7 +152,8 @@ fn recording(ui: &mut Ui, state: &mut SettingsState, settings: &mut Settings, co
         context.act(Action::Device);
     }
     row(ui, "Sessions in", "New sessions are folders here, named by date", context, |ui| {
-        let shown = settings.sessions.clone().unwrap_or_else(default_folder).display().to_string();
+        let default = state.default_sessions.get_or_insert_with(default_folder);
+        let shown = settings.sessions.as_ref().unwrap_or(default).display().to_string();
         path_field(ui, &mut state.sessions, ("Folder for sessions", "", 420.0), shown, &mut settings.sessions);
         refusal(ui, &state.sessions, context);
     });
@@ -167,25 +193,32 @@ fn recording(ui: &mut Ui, state: &mut SettingsState, settings: &mut Settings, co
     });
 }
 
-fn other_disks(ui: &mut Ui, state: &mut SettingsState, settings: &mut Settings, context: &mut PanelContext<'_>) {
+fn other_disks(
+    ui: &mut Ui,
+    state: &mut SettingsState,
+    settings: &mut Settings,
+    context: &mut PanelContext<'_>,
+) -> Named {
     let what = "Every take is written here too, from the next recording on. Better on another disk: either may fail";
-    folder_row(ui, ("Mirror", what), &mut state.mirror, &mut settings.mirror, context);
+    let mirror = folder_row(ui, ("Mirror", what), &mut state.mirror, &mut settings.mirror, context);
     let what = "When the session's disk is full or fails, takes continue here without a gap";
-    folder_row(ui, ("If the disk is full", what), &mut state.overflow, &mut settings.overflow, context);
+    let overflow = folder_row(ui, ("If the disk is full", what), &mut state.overflow, &mut settings.overflow, context);
+    Named { mirror, overflow }
 }
 
-/// A row for an optional folder. The user types it or chooses it in the desktop's dialog.
+/// A row for an optional folder. The user types it or chooses it in the desktop's dialog. Returns whether the user has named
+/// a folder, also the same one as before.
 fn folder_row(
     ui: &mut Ui,
     (name, what): (&str, &str),
     state: &mut FolderField,
     value: &mut Option<PathBuf>,
     context: &mut PanelContext<'_>,
-) {
-    let (mut choose, mut clear) = (false, false);
+) -> bool {
+    let (mut choose, mut clear, mut is_named) = (false, false, false);
     row(ui, name, what, context, |ui| {
         let shown = value.as_ref().map_or_else(String::new, |path| path.display().to_string());
-        path_field(ui, &mut state.path, (&format!("{name}: folder"), "No folder", 330.0), shown, value);
+        is_named = path_field(ui, &mut state.path, (&format!("{name}: folder"), "No folder", 330.0), shown, value);
         let (choosing, clearing) = (format!("{name}: choose a folder"), format!("{name}: none"));
         let button = Button::text(&choosing, "Choose\u{2026}").size(80.0, 26.0);
         choose = button.show(ui, context.theme).clicked();
@@ -201,22 +234,24 @@ fn folder_row(
     }
     if let Some(folder) = state.dialog.show(ui, context.theme) {
         *value = Some(folder);
+        is_named = true;
     }
     if clear {
         *value = None;
     }
+    is_named
 }
 
 /// Draws the field for the path `value`, which is written as `shown`. The path changes when the user leaves the field; Esc
 /// drops what was typed. A text that is not a whole path changes nothing, and stays in the field with the reason. An empty
-/// text means no folder.
+/// text means no folder. Returns whether the user has named a folder: has typed one, or has pressed Enter in the field.
 fn path_field(
     ui: &mut Ui,
     state: &mut PathField,
     (name, hint, width): (&str, &str, f32),
     shown: String,
     value: &mut Option<PathBuf>,
-) {
+) -> bool {
     let mut text = state.typed.clone().unwrap_or(shown);
     let field = TextEdit::singleline(&mut text).desired_width(width).hint_text(hint);
     let field = ui.add(field).accessible_name(name);
@@ -224,17 +259,22 @@ fn path_field(
         *state = PathField { typed: Some(text), refusal: "" };
     }
     if !field.lost_focus() {
-        return;
+        return false;
     }
-    let Some(typed) = state.typed.take().filter(|_| !ui.input(|input| input.key_pressed(Key::Escape))) else {
+    let (escapes, enters) = ui.input(|input| (input.key_pressed(Key::Escape), input.key_pressed(Key::Enter)));
+    let Some(typed) = state.typed.take().filter(|_| !escapes) else {
         *state = PathField::default();
-        return;
+        return enters && value.is_some();
     };
     match whole_path(&typed) {
         Some(path) => *value = Some(path),
         None if typed.trim().is_empty() => *value = None,
-        None => *state = PathField { typed: Some(typed), refusal: NOT_WHOLE },
+        None => {
+            *state = PathField { typed: Some(typed), refusal: NOT_WHOLE };
+            return false;
+        }
     }
+    value.is_some()
 }
 
 /// Draws why the text of a field was refused.

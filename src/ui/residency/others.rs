@@ -77,7 +77,7 @@ mod tests {
         assert_eq!(text(&all, None, None, Stamp(2000)), "Others: sync by dpkg 0.4 s ago");
         assert!(text(&all, None, None, Stamp(1000)).contains("no sync"), "it was later than the sample");
         assert!(text(&[], Some("only root may read it"), None, Stamp(1)).ends_with("not known: only root may read it"));
-        assert!(tip(&all, None, Some("x"), Stamp(2000)).ends_with("\nsync by dpkg 0.4 s ago"));
+        assert!(tip(&all, None, Some("x"), Stamp(2000)).ends_with("\nNot all is seen: x.\nsync by dpkg 0.4 s ago"));
         assert!(tip(&[], Some("x"), None, Stamp(1)).contains("Doctor panel"));
     }
 }

@@ -125,20 +125,17 @@ fn invitation(ui: &Ui, lanes: Rect, context: &PanelContext<'_>) {
             ("The session cannot be opened", "Events has the reason, and earlier versions to restore".to_owned())
         }
         Stage::NoDevice { .. } => ("No device", "Click the device above to choose another".to_owned()),
-        Stage::Failed { .. } => ("The recorder has ended", "Close the window and start again".to_owned()),
+        // The health line says more: the recorder may have ended, or this window is not attached to it.
+        Stage::Failed { .. } => {
+            (context.snapshot.health.head.trim_end_matches('.'), "Close the window and start again".to_owned())
+        }
         _ if context.snapshot.session.takes().iter().any(|take| !take.trashed) => {
-            let keys = context.keys.text(Action::Takes);
-            let keys = if keys.is_empty() { keys } else { format!(" ({keys})") };
-            ("No regions here", format!("The takes are in Takes{keys}"))
+            ("No regions here", context.tip("The takes are in Takes", Action::Takes))
         }
         _ => {
-            let keys = context.keys.text(Action::Record);
-            (
-                "Ready to record",
-                format!(
-                    "Press Record ({keys}): every armed input becomes a WAV file of its own. With none armed, all are."
-                ),
-            )
+            let press = context.tip("Press Record", Action::Record);
+            let what = "every armed input becomes a WAV file of its own. With none armed, all are.";
+            ("Ready to record", format!("{press}: {what}"))
         }
     };
     let (theme, width) = (context.theme, lanes.width() - 32.0);

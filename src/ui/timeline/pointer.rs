@@ -184,10 +184,7 @@ fn continue_drag(ui: &Ui, response: &Response, state: &mut Pointer, lanes: Rect,
     let Some(at) = ui.input(|input| input.pointer.latest_pos()) else { return };
     let position = context.view.position_at((at.x - lanes.left()).clamp(0.0, lanes.width()));
     match drag {
-        Drag::Range(from) | Drag::RangeEdge(from) => {
-            let range = (*from.min(&mut position.clone()), position.max(*from));
-            context.send(Command::Range(Some(range)));
-        }
+        Drag::Range(from) | Drag::RangeEdge(from) => send_range(*from, position, context),
         Drag::Move { grip, to, .. } => *to = FramePos(position.0.saturating_sub(*grip)),
         Drag::TrimStart(_, to) | Drag::TrimEnd(_, to) => *to = position,
     }
@@ -201,6 +198,14 @@ fn continue_drag(ui: &Ui, response: &Response, state: &mut Pointer, lanes: Rect,
         _ => return,
     };
     context.send(Command::Edit(edit));
+}
+
+/// Sends the range between two ends of a drag. While both are at one place the range stays as it is: a button that is held
+/// still is a drag too.
+fn send_range(from: FramePos, to: FramePos, context: &mut PanelContext<'_>) {
+    if from != to {
+        context.send(Command::Range(Some((from.min(to), from.max(to)))));
+    }
 }
 
 /// Start and end of a region after a trim, limited to the frames of the take. `None` if it would leave less than two
@@ -326,10 +331,8 @@ pub(super) fn scrub(ui: &Ui, state: &mut Pointer, ruler: Rect, context: &mut Pan
         if state.ruler_drag.take().is_some() {
             context.send(Command::Range(state.range_before));
         }
-    } else if let (Some(from), Some(to)) = (state.ruler_drag, now)
-        && from != to
-    {
-        context.send(Command::Range(Some((from.min(to), from.max(to)))));
+    } else if let (Some(from), Some(to)) = (state.ruler_drag, now) {
+        send_range(from, to, context);
     }
     if !response.dragged() {
         state.ruler_drag = None;

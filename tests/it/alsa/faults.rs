@@ -138,7 +138,10 @@ fn outputs_of_a_slower_card_are_never_later_than_the_prefill_and_10_ms() {
             wakes.extend(listen(&mut device, &mut listener, 512));
             latest = latest.max(device.latency().sum());
         }
-        println!("{wakes:?}, {latest} frames late, {} not heard", device.unheard_frames());
+        println!("{wakes:?}, {latest} frames late, {:?}", device.latency());
+        // The sound jumps, and the outputs are neither silent nor started again.
+        assert_eq!((device.unheard_frames(), device.latency().starts), (0, 1));
+        assert!(2 <= device.latency().skips && 2 * 64 <= device.skipped_frames(), "{:?}", device.latency());
         let late = latest.saturating_sub(device.prefill_frames() as u64);
         assert!(late <= 80, "{late} frames late");
         assert!(2 <= wakes.len() && wakes.iter().all(|wake| *wake == Wake::PlaybackXrun), "{wakes:?}");
@@ -175,6 +178,33 @@ fn a_short_playback_buffer_that_is_slower_or_stuck_costs_output_and_no_captured_
             assert!(2_000 < device.unheard_frames());
         },
     );
+}
+
+/// A card's output was delayed by up to 50 ms until the device was opened again, because the thread had been late or had
+/// waited for windows.
+#[test]
+fn a_thread_that_is_late_makes_no_cards_prefill_longer() {
+    on_a_test_card("alsa::faults::a_thread_that_is_late_makes_no_cards_prefill_longer", || {
+        let bus = Bus::of("hwloop");
+        for name in ["hwloop_m", "hwloop_n"] {
+            let mut device = open(&super::DeviceSpec { period_frames: Some(64), ..super::loop_spec(name) });
+            let before = device.prefill_frames();
+            device.start().unwrap();
+            let mut listener = Listener::default();
+            for _ in 0..3 {
+                listen(&mut device, &mut listener, 512);
+                // The prefill is two periods of 8 ms.
+                std::thread::sleep(Duration::from_millis(60));
+                let wakes = listen(&mut device, &mut listener, 512);
+                assert!(wakes.contains(&Wake::PlaybackXrun), "{name}: {wakes:?}");
+                assert_eq!(device.prefill_frames(), before, "{name}");
+            }
+            // The thread is in time, and playback runs dry: the prefill was too short.
+            bus.inject(Fault::PlaybackXrun, 3);
+            listen(&mut device, &mut listener, 2_048);
+            assert!(before < device.prefill_frames(), "{name}");
+        }
+    });
 }
 
 #[test]

@@ -2,8 +2,20 @@
 
 use super::card::{Bus, on_a_test_card};
 use super::faults::lost;
-use super::{BUFFER, Listener, capture_spec, listen, loop_spec, open, put, sample};
-use faultless::device::{Device, DeviceSpec, LossCause, Wake};
+use super::{BUFFER, Listener, RATE, capture_spec, listen, loop_spec, open, put, sample};
+use crate::witness::account::{Calls, account, prepare};
+use crate::witness::reel::Reel;
+use faultless::device::alsa::AlsaDevice;
+use faultless::device::{Device, DeviceFacts, DeviceSpec, Input, LossCause, Output, StartError, Wake};
+use faultless::engine::{Engine, drive};
+use faultless::format::TakeFormat;
+use faultless::limits;
+use faultless::message::published::Published;
+use faultless::message::{AudioCommand, AudioEvent, Pass, PassRange};
+use faultless::time::{Frames, SampleRate};
+use rtrb::{Producer, RingBuffer};
+use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
 use std::time::{Duration, Instant};
 
 #[test]
@@ -73,6 +85,108 @@ fn frames_that_the_card_overwrites_while_they_are_read_are_a_loss_and_never_deli
                 assert_eq!((said, listener.wrong), (jumped, 0), "{name}");
                 assert!(3 < listener.jumps.len(), "{name}: the card never overtook");
             }
+        },
+    );
+}
+
+/// A card and a user: the thread is late once, for longer than the ring, and the user quits in the end.
+struct Late {
+    device: AlsaDevice,
+    control: Producer<AudioCommand>,
+    moved: usize,
+    losses: usize,
+}
+
+/// Periods before the thread is late, and at the end.
+const PERIODS: [usize; 2] = [40, 240];
+
+/// Losses at which the user gives up.
+const LOSSES_MAX: usize = 8;
+
+impl Late {
+    fn quit_at(&mut self, is_end: bool) {
+        if is_end {
+            assert!(self.control.push(AudioCommand::Quit).is_ok());
+        }
+    }
+}
+
+impl Device for Late {
+    fn facts(&self) -> &DeviceFacts {
+        self.device.facts()
+    }
+
+    fn start(&mut self) -> Result<(), StartError> {
+        self.device.start()
+    }
+
+    fn wait(&mut self, timeout: Duration) -> Wake {
+        if self.moved == PERIODS[0] {
+            self.moved += 1;
+            std::thread::sleep(Duration::from_millis(450));
+        }
+        let wake = self.device.wait(timeout);
+        if matches!(wake, Wake::Lost { .. }) {
+            self.losses += 1;
+            self.quit_at(self.losses == LOSSES_MAX);
+        }
+        wake
+    }
+
+    fn cycle(&mut self, process: &mut dyn FnMut(Input<'_>, Output<'_>)) -> usize {
+        self.moved += 1;
+        self.quit_at(self.moved == PERIODS[1]);
+        self.device.cycle(process)
+    }
+
+    fn is_near_full(&self) -> bool {
+        self.device.is_near_full()
+    }
+
+    fn sleeps(&self) -> u64 {
+        self.device.sleeps()
+    }
+
+    fn stop(&mut self) {
+        self.device.stop();
+    }
+}
+
+/// The thread waited for the windows of one take, the card overwrote the sound of all takes meanwhile, and that loss
+/// allowed the next wait: nothing was recorded any more.
+#[test]
+fn after_the_card_has_overwritten_its_ring_every_take_with_windows_gets_each_frame_that_is_left() {
+    on_a_test_card(
+        "alsa::overwritten::after_the_card_has_overwritten_its_ring_every_take_with_windows_gets_each_frame_that_is_left",
+        || {
+            let (mut control, commands) = RingBuffer::new(16);
+            let (events, mut reports) = RingBuffer::new(limits::AUDIO_EVENTS);
+            let published = Arc::new(Published::new(6));
+            let mut engine = Engine::new(commands, events, Arc::clone(&published), 6, SampleRate(RATE));
+            let ((mut reel, fed), (_hungry, starved)) =
+                (Reel::new(TakeFormat::S16, &[0], 0), Reel::new(TakeFormat::S16, &[1], 0));
+            let supplied = reel.supply(50);
+            let pass = Pass::new(vec![fed, starved], PassRange::Now(Frames(u64::MAX)), true);
+            assert!(control.push(AudioCommand::Record(Box::new(pass))).is_ok());
+            let mut late = Late { device: open(&capture_spec("hw_m")), control, moved: 0, losses: 0 };
+            late.start().unwrap();
+            let device = Box::new(late);
+            prepare();
+            let (device, cost) = account(Calls::LetThrough, || drive::drive(&mut engine, device, &published));
+            assert!(device.is_some());
+            assert_eq!((cost.allocations, cost.minor_faults, cost.major_faults), (0, 0, 0), "{cost:?}");
+            let pass = std::iter::from_fn(|| reports.pop().ok()).find_map(|event| match event {
+                AudioEvent::PassEnded(pass) => Some(pass),
+                _ => None,
+            });
+            let pass = pass.unwrap();
+            let (moved, pauses) = (pass.frames - pass.lost, published.counted_sleeps.load(Relaxed));
+            println!("{} losses of {:?}, {moved:?} moved, {pauses} sleeps", pass.xruns, pass.lost);
+            // On a busy machine the card overtakes more than once.
+            assert!((1..LOSSES_MAX as u32 / 2).contains(&pass.xruns), "{} losses", pass.xruns);
+            assert!(50_000 < moved.0 && pass.frames.0 < supplied, "{:?} of {supplied}", pass.frames);
+            assert_eq!([0, 1].map(|take| pass.captures[take].overrun), [Frames(0), moved]);
+            reel.assert_returned(pass.frames.0);
         },
     );
 }

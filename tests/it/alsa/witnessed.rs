@@ -241,6 +241,28 @@ fn the_measurement_of_drift_costs_no_allocation_and_no_fault() {
 }
 
 #[test]
+fn output_that_is_skipped_because_the_outputs_are_slower_costs_no_allocation_and_no_fault() {
+    on_a_test_card(
+        "alsa::witnessed::output_that_is_skipped_because_the_outputs_are_slower_costs_no_allocation_and_no_fault",
+        || {
+            // Slower by 2,500 ppm: some 3 s from one skip to the next.
+            let mut device = open(&DeviceSpec { period_frames: Some(1_024), ..loop_spec("hwloop_m,slow") });
+            Bus::of("slow").set(8, -2_500);
+            device.start().unwrap();
+            prepare();
+            for _ in 0..60 {
+                let cost = cycles(&mut device, 4, &mut |_, output| output.bytes.fill(0));
+                assert_eq!((cost.allocations, cost.minor_faults, cost.major_faults), (0, 0, 0), "{cost:?}");
+                if device.latency().skips == 2 {
+                    return;
+                }
+            }
+            panic!("{:?}, {} frames skipped", device.latency(), device.skipped_frames());
+        },
+    );
+}
+
+#[test]
 fn the_readings_of_latency_cost_no_allocation_and_no_fault() {
     on_a_test_card("alsa::witnessed::the_readings_of_latency_cost_no_allocation_and_no_fault", || {
         for name in ["loop_m", "loop_r", "loop_n"] {

@@ -399,6 +399,24 @@ fn a_source_of_pipewires_choice_that_is_another_one_after_an_outage_is_said_and_
     assert_eq!(status, Some(1), "{err}");
 }
 
+/// A period of 64 frames, the choice for a card, lost recorded sound when the session played.
+#[test]
+fn a_recording_through_pipewire_gets_a_period_that_the_server_can_keep_and_says_why() {
+    const NAME: &str =
+        "servers::pipewire::a_recording_through_pipewire_gets_a_period_that_the_server_can_keep_and_says_why";
+    let server = match PipeWire::start(64) {
+        Ok(server) => server,
+        Err(reason) => return skip(NAME, &reason),
+    };
+    let place = place();
+    let folder = place.path().join("session");
+    let mut recorder = faultless("record", &folder, "--json --play-along --device alsa:seen,two --inputs 2 --seconds 1");
+    server.lead(&mut recorder).env("PIPEWIRE_PROPS", "{ stream.capture.sink = true }");
+    let ended = run(recorder).done();
+    assert_eq!(ended.json()["period"], 1024, "{}", ended.err);
+    assert!(ended.err.contains("is behind it, so the period is 1024 frames"), "{}", ended.err);
+}
+
 #[test]
 fn a_source_that_pipewire_does_not_have_is_refused_with_those_that_it_has() {
     const NAME: &str = "servers::pipewire::a_source_that_pipewire_does_not_have_is_refused_with_those_that_it_has";

@@ -14,7 +14,7 @@ mod read;
 mod realtime;
 mod terminal;
 
-use read::{blank, closing, is_word, paths_from, words};
+use read::{blank, closing, is_word, paths_from, test_spans, words};
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -55,6 +55,9 @@ const CODE_BANNED: &[(&str, &str)] = &[
     ("#[ignore", "a test that can't run here is skipped by name by packaging/test"),
     ("should_panic", "catch_unwind, and look at what it said"),
 ];
+
+/// Calls that make a queue without a bound.
+const UNBOUNDED: &[&str] = &["unbounded", "channel()", "channel::<"];
 
 const FUNCTION_LINES_MAX: usize = 90;
 const FILE_LINES_MAX: usize = 600;
@@ -141,6 +144,17 @@ fn alsa_offences(source: &Source) -> Vec<String> {
     let uses = words(code, "alsa::").into_iter().filter(of_crate);
     let whole = words(code, "use alsa").into_iter().filter(|at| !code[at + "use alsa".len()..].starts_with("::"));
     uses.chain(whole).map(|at| source.offence(at, "the `alsa` crate outside device/alsa")).collect()
+}
+
+/// Queues without a bound, outside tests. They grow while their reader waits for a disk or a device.
+fn queue_offences(source: &Source) -> Vec<String> {
+    if source.path.ends_with("tests.rs") || source.path.contains("/tests/") {
+        return Vec::new();
+    }
+    let tests = test_spans(&source.code);
+    let found = UNBOUNDED.iter().flat_map(|name| words(&source.code, name));
+    let found = found.filter(|at| !tests.iter().any(|test| test.contains(at)));
+    found.map(|at| source.offence(at, "a queue without a bound: use `bounded` or `sync_channel`")).collect()
 }
 
 fn length_offences(source: &Source) -> Vec<String> {
@@ -270,6 +284,11 @@ fn unsafe_is_only_where_memory_is_mapped() {
 #[test]
 fn the_alsa_crate_stays_inside_its_device() {
     nobody_offends(sources("src").iter().flat_map(alsa_offences));
+}
+
+#[test]
+fn every_queue_has_a_bound() {
+    nobody_offends(sources("src").iter().flat_map(queue_offences));
 }
 
 #[test]

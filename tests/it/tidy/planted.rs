@@ -97,6 +97,16 @@ fn the_alsa_crate_outside_its_device_is_found() {
 }
 
 #[test]
+fn a_queue_without_a_bound_is_found() {
+    let offences = |text| queue_offences(&Source::new("src/run.rs", text)).len();
+    assert_eq!(offences("fn f() { let (to, from) = crossbeam_channel::unbounded(); }"), 1);
+    assert_eq!(offences("fn f() { let (to, from) = channel::<u32>(); }"), 1);
+    assert_eq!(offences("fn f() { let (to, from) = mpsc::channel(); }"), 1);
+    assert_eq!(offences("fn f() { let (to, from) = mpsc::sync_channel(1); }"), 0);
+    assert_eq!(offences("#[cfg(test)]\nmod tests { fn f() { mpsc::channel(); } }"), 0);
+}
+
+#[test]
 fn a_long_function_and_a_long_file_are_found() {
     let body = |lines: usize| {
         format!("fn long(a: [u8; 2]) -> bool\nwhere\n    u8: Copy,\n{{\n{}}}\n", "    g();\n".repeat(lines))

@@ -15,11 +15,11 @@ use std::sync::atomic::Ordering::Relaxed;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-type Control = Arc<Mutex<Producer<AudioCommand>>>;
+pub(super) type Control = Arc<Mutex<Producer<AudioCommand>>>;
 
 /// A device that returns the wakes of a script, and sends the engine a command with the last one.
-struct Scripted {
-    facts: DeviceFacts,
+pub(super) struct Scripted {
+    pub(super) facts: DeviceFacts,
     /// Wakes, the last one first.
     script: Vec<Wake>,
     memory: Box<dyn Device>,
@@ -28,16 +28,28 @@ struct Scripted {
     /// [`Reckoning::ahead`] of the device, always the same.
     ahead: f64,
     start: Result<(), StartError>,
+    /// [`Device::is_near_full`] of the device, always the same.
+    pub(super) near_full: bool,
 }
 
 impl Scripted {
-    fn new(mut script: Vec<Wake>, control: &Control, command: AudioCommand) -> Box<Scripted> {
-        let memory = interleaved("", 2, DeviceFormat::S32, 64);
+    fn new(script: Vec<Wake>, control: &Control, command: AudioCommand) -> Box<Scripted> {
+        Scripted::with_period(64, script, control, command)
+    }
+
+    pub(super) fn with_period(
+        period: usize,
+        mut script: Vec<Wake>,
+        control: &Control,
+        command: AudioCommand,
+    ) -> Box<Scripted> {
+        let memory = interleaved("", 2, DeviceFormat::S32, period);
         // With a clock the loop does not pause for windows.
         let facts = DeviceFacts { pace: Pace::RealTime, ..memory.facts().clone() };
         script.reverse();
         let control = Arc::clone(control);
-        Box::new(Scripted { facts, script, memory, control, command: Some(command), ahead: 0.0, start: Ok(()) })
+        let (command, ahead, start, near_full) = (Some(command), 0.0, Ok(()), false);
+        Box::new(Scripted { facts, script, memory, control, command, ahead, start, near_full })
     }
 }
 
@@ -67,6 +79,10 @@ impl Device for Scripted {
 
     fn cycle(&mut self, process: &mut dyn FnMut(Input<'_>, Output<'_>)) -> usize {
         self.memory.cycle(process)
+    }
+
+    fn is_near_full(&self) -> bool {
+        self.near_full
     }
 
     fn sleeps(&self) -> u64 {

@@ -9,11 +9,13 @@
 pub(crate) mod account;
 mod planted;
 mod rig;
-mod reel;
+pub(crate) mod reel;
 mod disc;
 mod recording;
 mod passes;
 mod playing;
 mod moving;
+mod leaving;
 mod driving;
+mod waiting;
 mod program;

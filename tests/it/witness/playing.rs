@@ -14,18 +14,18 @@ use std::sync::atomic::Ordering::Relaxed;
 
 const TAKE_FORMATS: [TakeFormat; 3] = [TakeFormat::S16, TakeFormat::S24, TakeFormat::F32];
 /// Frames of the declick ramp at the start.
-const FADE: u64 = 256;
+pub(super) const FADE: u64 = 256;
 
-fn rig() -> Rig {
+pub(super) fn rig() -> Rig {
     Rig::on(interleaved("", 2, DeviceFormat::S32, 64))
 }
 
 /// Left and right that an unchanged voice plays for frame `frame` of its file.
-fn played(frame: u64, channels: usize) -> [i32; 2] {
+pub(super) fn played(frame: u64, channels: usize) -> [i32; 2] {
     [sound(frame, 0), if channels == 2 { sound(frame, 1) } else { 0 }]
 }
 
-fn dropouts(events: &[AudioEvent]) -> Vec<(usize, u64, u64)> {
+pub(super) fn dropouts(events: &[AudioEvent]) -> Vec<(usize, u64, u64)> {
     let found = events.iter().filter_map(|event| match event {
         AudioEvent::Dropout { slot, at, frames } => Some((*slot, at.0, frames.0)),
         _ => None,
@@ -33,7 +33,7 @@ fn dropouts(events: &[AudioEvent]) -> Vec<(usize, u64, u64)> {
     found.collect()
 }
 
-fn removed(events: Vec<AudioEvent>) -> usize {
+pub(super) fn removed(events: Vec<AudioEvent>) -> usize {
     events.into_iter().filter(|event| matches!(event, AudioEvent::Removed(_))).count()
 }
 
@@ -281,6 +281,77 @@ fn an_input_that_is_monitored_automatically_is_heard_without_a_break_from_rest_t
         let input = [0, 1].map(|channel| input_24(frame, channel, DeviceFormat::S32));
         assert_eq!(rig.playback.at(frame), input, "frame {frame}");
     }
+}
+
+/// The input was muted from Record on until the tracks had been read at the new place.
+#[test]
+fn an_input_that_is_monitored_automatically_is_heard_while_a_recording_waits_for_a_locate() {
+    let mut rig = rig();
+    let (mut disc, mut voice) = Disc::new(TakeFormat::S24, 2, 10_000);
+    voice.mix = Mix { auto: true, ..plain(2) };
+    rig.send(AudioCommand::Install { slot: 0, voice });
+    rig.cycles(10);
+    rig.send(AudioCommand::Locate { path: PlayPath { start: FramePos(1_000), loop_range: None }, epoch: 1 });
+    rig.cycles(2);
+    let (mut reel, capture) = Reel::new(TakeFormat::S24, &[0, 1], 0);
+    reel.supply(6);
+    rig.record(Pass::new(vec![capture], PassRange::Now(Frames(u64::MAX)), true));
+    rig.cycles(10);
+    assert_eq!(rig.motion(), Motion::WaitingForData);
+    disc.supply(1, 0, 1_000, 9_000);
+    rig.arrive(1);
+    rig.cycles(10);
+    assert_eq!(rig.motion(), Motion::Rolling);
+    for frame in FADE..rig.playback.frames() {
+        let input = [0, 1].map(|channel| input_24(frame, channel, DeviceFormat::S32));
+        assert_eq!(rig.playback.at(frame), input, "frame {frame}");
+    }
+}
+
+/// Playback ended with status 1 because of a muted track whose disk was late.
+#[test]
+fn frames_without_a_window_that_nobody_was_to_hear_are_no_dropout() {
+    let mixes = [
+        ("muted", Mix { gains: TrackGains::SILENT, ..plain(2) }),
+        ("plays its input", Mix { disk: false, input: true, ..plain(2) }),
+    ];
+    for (what, mix) in mixes {
+        let mut rig = rig();
+        let (_disc, mut voice) = Disc::new(TakeFormat::S24, 2, 10_000);
+        (voice.mix, voice.gains) = (mix, TrackGains::SILENT);
+        rig.send(AudioCommand::Install { slot: 3, voice });
+        rig.send(AudioCommand::Roll);
+        rig.cycles(20);
+        let dropped = |rig: &Rig| (rig.published.frames_dropped.load(Relaxed), rig.published.dropouts.load(Relaxed));
+        assert_eq!(dropped(&rig), (0, 0), "{what}");
+        assert_eq!(dropouts(&rig.reports()), [], "{what}");
+        // It is to be heard from now on, and then it is not again: the dropout has ended.
+        rig.send(AudioCommand::Mix { slot: 3, mix: plain(2) });
+        rig.cycles(5);
+        assert_eq!(dropped(&rig), (320, 1), "{what}");
+        rig.send(AudioCommand::Mix { slot: 3, mix });
+        rig.cycles(20);
+        assert_eq!(dropped(&rig), (320, 1), "{what}");
+        assert_eq!(dropouts(&rig.reports()), [(3, 1_280, 320)], "{what}");
+    }
+}
+
+#[test]
+fn a_voice_without_windows_that_fades_out_under_its_successor_is_no_dropout() {
+    let mut rig = rig();
+    let ((mut first, voice), (mut second, other)) =
+        (Disc::new(TakeFormat::S24, 2, 10_000), Disc::new(TakeFormat::S24, 2, 10_000));
+    first.supply(0, 0, 0, 640);
+    second.supply(0, 0, 0, 10_000);
+    rig.send(AudioCommand::Install { slot: 0, voice });
+    rig.send(AudioCommand::Roll);
+    rig.cycles(10);
+    rig.send(AudioCommand::Install { slot: 0, voice: other });
+    rig.cycles(10);
+    let reports = rig.reports();
+    assert_eq!(dropouts(&reports), []);
+    assert_eq!((rig.published.frames_dropped.load(Relaxed), removed(reports)), (0, 1));
+    assert!((640 + FADE..1_280).all(|frame| rig.playback.at(frame) == played(frame, 2)));
 }
 
 #[test]

@@ -16,7 +16,7 @@ use std::os::unix::fs::FileExt;
 use std::sync::Arc;
 
 /// A take and the butler's end of its window ring. The windows have the smallest size, so that they change often.
-pub(super) struct Reel {
+pub(crate) struct Reel {
     file: File,
     windows: ButlerCaptureWindows,
     budget: Arc<LockBudget>,
@@ -25,12 +25,12 @@ pub(super) struct Reel {
     phase: usize,
     next: FramePos,
     /// Returned windows: first frame, frames, frames that the engine moved past, whether it wrote to the window.
-    pub(super) back: Vec<(u64, u64, u64, bool)>,
+    pub(crate) back: Vec<(u64, u64, u64, bool)>,
 }
 
 impl Reel {
     /// A take of device channels `inputs`, and its capture for the engine.
-    pub(super) fn new(format: TakeFormat, inputs: &[usize], phase: usize) -> (Reel, Capture) {
+    pub(crate) fn new(format: TakeFormat, inputs: &[usize], phase: usize) -> (Reel, Capture) {
         let file = File::from(memfd_create(c"faultless-witness", MFdFlags::MFD_CLOEXEC).unwrap());
         file.set_len(64 << 20).unwrap();
         let (audio, windows) = capture_windows(format.bytes() * inputs.len());
@@ -46,12 +46,12 @@ impl Reel {
     }
 
     /// Frames of a whole window.
-    pub(super) fn window_frames(&self) -> u64 {
+    pub(crate) fn window_frames(&self) -> u64 {
         (plan::window_bytes(self.frame_bytes(), WINDOW_BYTES_MIN) / self.frame_bytes()) as u64
     }
 
     /// Supplies `count` more windows, mapped, populated and locked. Returns the end of the last one, in frames.
-    pub(super) fn supply(&mut self, count: usize) -> u64 {
+    pub(crate) fn supply(&mut self, count: usize) -> u64 {
         for _ in 0..count {
             let bytes = plan::window_bytes(self.frame_bytes(), WINDOW_BYTES_MIN);
             let span = plan::planned_span(self.next, self.frame_bytes(), bytes, self.phase);
@@ -67,18 +67,18 @@ impl Reel {
     }
 
     /// Skips frames before `frame`: the next window begins at `frame`, or a little earlier to stay on a page border.
-    pub(super) fn skip_to(&mut self, frame: u64) {
+    pub(crate) fn skip_to(&mut self, frame: u64) {
         self.next = self.next.max(plan::window_start(FramePos(frame), self.frame_bytes()));
     }
 
     /// Collects returned windows, and supplies windows until `ahead` are in the ring.
-    pub(super) fn refill(&mut self, ahead: usize) {
+    pub(crate) fn refill(&mut self, ahead: usize) {
         self.collect();
         self.supply(ahead.saturating_sub(self.windows.waiting()));
     }
 
     /// Takes back and unmaps returned windows.
-    pub(super) fn collect(&mut self) {
+    pub(crate) fn collect(&mut self) {
         while let Some(window) = self.windows.collect() {
             self.back.push((window.start.0, window.frames.0, window.recorded.0, window.touched));
         }
@@ -86,7 +86,7 @@ impl Reel {
 
     /// Asserts that every window came back, in order, and that the engine moved past all frames up to `end`.
     #[track_caller]
-    pub(super) fn assert_returned(&mut self, end: u64) {
+    pub(crate) fn assert_returned(&mut self, end: u64) {
         self.collect();
         assert_eq!(self.windows.out(), 0, "windows are missing");
         for (start, frames, passed, _) in &self.back {
@@ -104,7 +104,7 @@ impl Reel {
     /// Asserts that frames `frames` of the take are the ramps of its inputs. Frame `frames.start` is frame
     /// `device_frame` of a device with format `format`.
     #[track_caller]
-    pub(super) fn assert_ramp(&self, frames: Range<u64>, device_frame: u64, format: DeviceFormat) {
+    pub(crate) fn assert_ramp(&self, frames: Range<u64>, device_frame: u64, format: DeviceFormat) {
         assert!(frames.start < frames.end, "{frames:?}");
         let bytes = self.bytes(&frames);
         for (at, sample) in bytes.chunks_exact(self.format.bytes()).enumerate() {
@@ -117,7 +117,7 @@ impl Reel {
 
     /// Asserts that frames `frames` of the take are exact silence.
     #[track_caller]
-    pub(super) fn assert_silent(&self, frames: Range<u64>) {
+    pub(crate) fn assert_silent(&self, frames: Range<u64>) {
         assert!(frames.start < frames.end, "{frames:?}");
         let bytes = self.bytes(&frames);
         assert!(bytes.iter().all(|byte| *byte == 0), "{frames:?} of {:?} are not silent", self.format);
@@ -125,7 +125,7 @@ impl Reel {
 }
 
 /// Calls [`Reel::refill`] on every take.
-pub(super) fn refill_all(reels: &mut [Reel], ahead: usize) {
+pub(crate) fn refill_all(reels: &mut [Reel], ahead: usize) {
     for reel in reels {
         reel.refill(ahead);
     }

@@ -1,0 +1,71 @@
+//! Takes that their disk refuses: what counts as durable meanwhile, and what their end says. Thread: test.
+
+use super::tests::{FRAME_BYTES, Rig, WINDOW, claimed};
+use super::*;
+use crate::butler::spool::{self, SpoolPlace};
+use crate::time::Frames;
+
+impl Rig {
+    /// The trouble of the take if it is given up now, at the end of a pass of so many windows.
+    fn given_up(&mut self, windows: u64) -> String {
+        let take = self.committer.takes.remove(0);
+        let refused = Err(io::Error::from_raw_os_error(libc::ENOSPC));
+        let event = self.committer.finish_event(take, Frames(windows * WINDOW), refused);
+        let DiskEvent::TakeFinished { trouble: Some(trouble), .. } = event else { panic!("the take is not whole") };
+        trouble
+    }
+}
+
+/// The line of the window said that nothing of the pass was safe against power loss, as soon as the disk was full.
+#[test]
+fn a_disk_that_refuses_every_take_leaves_as_durable_what_its_headers_have_claimed_before() {
+    let mut rig = Rig::new(4);
+    rig.captured(0);
+    rig.captured(1);
+    rig.work();
+    let durable = |rig: &Rig| rig.committer.setup.disk.durable_frames[0].load(Relaxed);
+    assert_eq!((durable(&rig), claimed(&rig.plan.path).len() as u64), (2 * WINDOW, 2 * WINDOW * FRAME_BYTES));
+    rig.accept_up_to(2 * WINDOW);
+    rig.captured(2);
+    rig.work();
+    assert!(rig.committer.takes[0].trouble.is_some());
+    assert_eq!((durable(&rig), claimed(&rig.plan.path).len() as u64), (2 * WINDOW, 2 * WINDOW * FRAME_BYTES));
+    rig.accept_up_to(4 * WINDOW);
+    rig.work();
+    assert_eq!(durable(&rig), 3 * WINDOW, "the disk takes sound again");
+}
+
+#[test]
+fn a_take_that_is_given_up_names_the_file_of_the_mirror_that_alone_has_a_part_of_it() {
+    let mut rig = Rig::new(3);
+    rig.captured(0);
+    rig.work();
+    rig.gave_up(1);
+    rig.captured(2);
+    let trouble = rig.given_up(3);
+    assert!(trouble.contains("what is missing is kept in") && trouble.contains("mirror.wav"), "{trouble}");
+}
+
+/// The end of the program said that the sound is in memory, where only the mirror had it.
+#[test]
+fn a_take_that_is_given_up_names_its_memory_only_if_a_recovery_finds_there_what_the_file_lacks() {
+    let place = tempfile::tempdir().unwrap();
+    let given_up = |waits_in_memory: bool, lacks_a_part: bool| {
+        let mut rig = Rig::new(3);
+        let memory = SpoolPlace::Folder(place.path().to_owned());
+        let spool = spool::create(&memory, &rig.plan, rig.plan.identity, (WINDOW * FRAME_BYTES) as usize).unwrap();
+        rig.committer.takes[0].spool = Some(Arc::new(spool));
+        if lacks_a_part {
+            rig.gave_up(1);
+        }
+        if waits_in_memory {
+            rig.captured(2);
+        }
+        let trouble = rig.given_up(3);
+        (trouble.contains(".spool"), trouble.contains("mirror.wav"))
+    };
+    assert_eq!(given_up(true, false), (true, false));
+    assert_eq!(given_up(true, true), (true, true));
+    assert_eq!(given_up(false, true), (false, true), "the memory does not have it");
+    assert_eq!(given_up(false, false), (true, false), "only the end of the file is missing, which memory knows");
+}
