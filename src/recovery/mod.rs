@@ -220,7 +220,8 @@ fn recover_passes(
     for pass in passes {
         let (troubles, never_made) = (&mut report.troubles, &mut never_made);
         let unopened_replicas = BTreeSet::new();
-        let mut recovery = PassRecovery { store, session, view, folders, hook, troubles, unopened_replicas, never_made };
+        let mut recovery =
+            PassRecovery { store, session, view, folders, hook, troubles, unopened_replicas, never_made };
         match recovery.pass(pass) {
             Ok(Some(recovered)) => report.passes.push(recovered),
             Ok(None) => {}
