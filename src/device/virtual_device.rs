@@ -193,7 +193,9 @@ impl VirtualDevice {
             self.sleep_until(monotonic() + Frames(period).duration(self.facts.rate), timeout);
         } else if let Some((at, away)) = self.pull
             && at < self.frame + period
-            && self.sleep_until(self.due(at), timeout)
+            // A loss is reported as soon as it begins. Its frames pass before the plug is pulled: a card that came back
+            // within them would deliver frames that were reported lost.
+            && self.sleep_until(self.due(at.max(self.frame)), timeout)
         {
             self.is_gone = true;
             self.card.iter().for_each(|card| card.pull(at + away));
