@@ -26,6 +26,7 @@
 //! | `elsewhere` | a recovery by somebody who cannot see the memory |
 //! | `oracle` | the rules that every run must keep |
 //! | `mirror` | the rule of the mirror |
+//! | `told` | what the program has told of each pass |
 //! | `listed` | losses that a session listed, of which none may be forgotten |
 //! | `seeds` | many seeds in processes of their own |
 #![allow(clippy::unwrap_used, reason = "a test may fail")]
@@ -47,6 +48,7 @@ mod process;
 mod random;
 mod run;
 mod seeds;
+mod told;
 mod trace;
 mod user;
 mod world;

@@ -7,6 +7,7 @@ use crate::nature::rename_by_hand;
 use crate::oracle::{self, Evidence};
 use crate::plan::{Allowed, BEGIN, Ending, Life, Plan, RATE};
 use crate::random::Random;
+use crate::told::is_about_recovery;
 use crate::trace::Trace;
 use crate::user::{self, Places, Story};
 use crate::world::{End, Kill, World, enter};
@@ -304,7 +305,7 @@ impl Run {
     /// Somebody who cannot see the memory recovers the session. Without the wish to do without it, this ends no pass.
     fn recover_elsewhere(&mut self, without_memory: bool) {
         self.world.note("run", format_args!("recovery elsewhere, without memory: {without_memory}"));
-        let ended = elsewhere::recover(&self.places, without_memory);
+        let ended = elsewhere::recover(&self.places, without_memory, &mut self.story.borrow_mut().told);
         if !without_memory {
             let sentence = |pass: u32| format!("pass {pass}: a recovery that cannot see its memory has ended it");
             self.offences.extend(ended.into_iter().map(sentence));
@@ -337,9 +338,9 @@ impl Run {
             let has_culprit = self.evidence.power_cut || self.plan.has_harm();
             let is_gone = |text: &&String| has_culprit && text.contains("the file of this take is gone");
             self.evidence.gone = story.notices.iter().map(|(_, text)| text).filter(is_gone).cloned().collect();
-            let of_recovery = |text: &str| text.starts_with("Recovered") && text.contains("that was cut off");
-            self.evidence.recoveries = story.notices.iter().filter(|(_, text)| of_recovery(text)).count();
+            self.evidence.recoveries = story.notices.iter().filter(|(_, text)| is_about_recovery(text)).count();
             self.evidence.has_told_loss = story.notices.iter().any(|(severity, _)| *severity == Severity::Loss);
+            self.evidence.told.clone_from(&story.told);
             self.evidence.is_quiet = self.plan.is_quiet();
             // The program says that inputs are missing, but a kill may come before.
             let returns = self.plan.lives.iter().filter_map(Life::inputs_returned);

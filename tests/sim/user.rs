@@ -4,6 +4,7 @@
 use crate::oracle::SeenPass;
 use crate::plan::{Life, Plan, RATE};
 use crate::random::Random;
+use crate::told::{Told, ended_takes};
 use crate::world::here;
 use faultless::butler::capabilities::{Capabilities, CapturePath};
 use faultless::butler::spool::SpoolPlace;
@@ -14,16 +15,21 @@ use faultless::device::DeviceSpec;
 use faultless::device::signal::Signal;
 use faultless::format::TakeFormat;
 use faultless::message::published::{NO_PASS, Published};
+use faultless::session::names::SESSION_FILE;
+use faultless::session::session_file::parse;
 use faultless::session::{Monitor, RegionId, Session, Take, TakeId, TrackId};
 use faultless::threads::ThreadsSetup;
 use faultless::time::{FramePos, Frames, SampleRate};
 use faultless::window::map::Populate;
 use std::cell::RefCell;
+use std::collections::BTreeSet;
+use std::fs;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
+use uuid::Uuid;
 
 /// What the lives of a run have seen. It outlives the program.
 #[derive(Default)]
@@ -36,6 +42,8 @@ pub(crate) struct Story {
     pub(crate) offences: Vec<String>,
     /// The session in memory when the program was closed without a pass, if its last save did not fail.
     pub(crate) at_close: Option<Arc<Session>>,
+    /// What the program has told of each pass.
+    pub(crate) told: Told,
     /// Why the session could not be opened.
     pub(crate) refused: Option<String>,
     pub(crate) published: Option<Arc<Published>>,
@@ -128,21 +136,28 @@ pub(crate) fn setup(plan: &Plan, life: &Life, places: &Places) -> Setup {
 /// The main thread of one life.
 pub(crate) fn live(plan: &Rc<Plan>, life: &Life, places: &Places, story: &Rc<RefCell<Story>>, random: Random) {
     let root = places.spool.parent().and_then(Path::parent).unwrap_or(Path::new("/")).display().to_string();
+    let is_steady = life.is_steady() && plan.stall_chance == 0;
+    let watch = Watch { story: Rc::clone(story), root, is_steady };
+    let ended = ended_takes(&places.session);
     let control = match Control::open(setup(plan, life, places)) {
         Ok(control) => control,
         Err(error) => {
-            let reason = error.to_string().replace(&root, "");
+            let reason = error.to_string().replace(&watch.root, "");
             say(format_args!("open refused: {reason}"));
+            if let ControlError::Recovered { notices, .. } = error {
+                watch.recovered(&places.session, &ended, notices);
+            }
             story.borrow_mut().refused = Some(reason);
             return;
         }
     };
-    story.borrow_mut().refused = None;
-    story.borrow_mut().named_overflow = None;
-    story.borrow_mut().published = Some(Arc::clone(&control.running().published));
+    {
+        let mut story = story.borrow_mut();
+        story.told.opened(&ended, control.session());
+        (story.refused, story.named_overflow) = (None, None);
+        story.published = Some(Arc::clone(&control.running().published));
+    }
     here().watch_stored(Arc::clone(&control.running().published));
-    let is_steady = life.is_steady() && plan.stall_chance == 0;
-    let watch = Watch { story: Rc::clone(story), root, is_steady };
     let names = plan.names.clone();
     let mut user = User { control, watch, random, names, plan: Rc::clone(plan), places: places.clone() };
     user.use_it(life);
@@ -194,6 +209,7 @@ impl User {
         while let Some(notice) = self.control.take_notice() {
             self.watch.noted(notice);
         }
+        self.watch.story.borrow_mut().told.looked();
         while let Some(report) = self.control.take_report() {
             self.watch.reported(&report);
         }
@@ -357,10 +373,21 @@ impl User {
 }
 
 impl Watch {
+    /// The session was recovered, and could not be opened after that.
+    fn recovered(&self, folder: &Path, ended: &BTreeSet<Uuid>, notices: Vec<Notice>) {
+        if let Some(session) = fs::read(folder.join(SESSION_FILE)).ok().and_then(|bytes| parse(&bytes).ok()) {
+            self.story.borrow_mut().told.opened(ended, &session);
+        }
+        notices.into_iter().for_each(|notice| self.noted(notice));
+        self.story.borrow_mut().told.looked();
+    }
+
     fn noted(&self, notice: Notice) {
         let text = notice.text.replace(&self.root, "");
         say(format_args!("{:?}: {text}", notice.severity));
         let mut story = self.story.borrow_mut();
+        let current = story.current.as_ref().map(|pass| pass.number);
+        story.told.notice(notice.severity, &notice.text, current);
         if let Some(inputs) = inputs_left(&notice.text) {
             story.inputs_min = Some(story.inputs_min.map_or(inputs, |least| least.min(inputs)));
         }
