@@ -28,6 +28,14 @@ pub(crate) enum Trouble {
     KeepsNames,
     /// The first page of no take can be written.
     Headers(i32),
+    /// A call of this name fails, which changes nothing: open, list, stat or lock.
+    AskFails(&'static str),
+    /// The disk does not say how much room it has.
+    RoomUnknown,
+    /// The disk says after a time of up to so much how much room it has.
+    RoomSlow(Duration),
+    /// The disk says that it is full, and it is not.
+    SaysFull,
 }
 
 /// A trouble with its time.

@@ -12,6 +12,7 @@
 //! |---|---|
 //! | `run` | one seed: several lives of the program, kills, power cuts, the judgement |
 //! | `plan` | what the seed decides before the run |
+//! | `additions` | faults that the simulator has learned later |
 //! | `kinds` | plans that lead a run to a place that chance does not find |
 //! | `user` | what the user does |
 //! | `world` | clock, threads, scheduler: the program's host |
@@ -26,11 +27,13 @@
 //! | `elsewhere` | a recovery by somebody who cannot see the memory |
 //! | `oracle` | the rules that every run must keep |
 //! | `mirror` | the rule of the mirror |
+//! | `saved` | the rule of the session's file |
 //! | `told` | what the program has told of each pass |
 //! | `listed` | losses that a session listed, of which none may be forgotten |
 //! | `seeds` | many seeds in processes of their own |
 #![allow(clippy::unwrap_used, reason = "a test may fail")]
 
+mod additions;
 mod batch;
 mod disk;
 mod elsewhere;
@@ -47,6 +50,7 @@ mod planted;
 mod process;
 mod random;
 mod run;
+mod saved;
 mod seeds;
 mod told;
 mod trace;

@@ -30,6 +30,9 @@ const KNOWN: &str = include_str!("open.txt");
 
 const ALL: Options = Options { allowed: Allowed::ALL, planted: None, prints: false };
 
+/// The line of `seeds.txt` after which the seeds have the additions to their plans.
+const WITH_ADDITIONS: &str = "# With the additions:";
+
 /// A folder for the runs of this process, in memory. Its name has the same length in every process.
 pub(crate) struct Base(pub(crate) PathBuf);
 
@@ -315,6 +318,12 @@ pub(crate) fn once_failed() {
         assert_eq!(tally.seeds, 1, "seed {seed} did not run");
     }
     assert!(failures.is_empty(), "{failures:?}");
+}
+
+/// Whether a seed is in the first part of `seeds.txt`, so that its plan stays as it was.
+pub(crate) fn is_without_additions(seed: u64) -> bool {
+    let first = ONCE_FAILED.split_once(WITH_ADDITIONS).map_or(ONCE_FAILED, |(first, _)| first);
+    seeds_in(first).contains(&seed)
 }
 
 /// The seeds at the begins of the lines of a list.

@@ -4,6 +4,7 @@
 use crate::oracle::SeenPass;
 use crate::plan::{Life, Plan, RATE};
 use crate::random::Random;
+use crate::saved;
 use crate::told::{Told, ended_takes};
 use crate::world::here;
 use faultless::butler::capabilities::{Capabilities, CapturePath};
@@ -86,6 +87,8 @@ struct Watch {
     root: String,
     /// Whether the frames of the device can be told from the clock.
     is_steady: bool,
+    /// Parts per million by which the clock of the device is faster than the one of the machine.
+    drift_ppm: i64,
 }
 
 /// The user's program with its session.
@@ -133,11 +136,31 @@ pub(crate) fn setup(plan: &Plan, life: &Life, places: &Places) -> Setup {
     }
 }
 
-/// The main thread of one life.
-pub(crate) fn live(plan: &Rc<Plan>, life: &Life, places: &Places, story: &Rc<RefCell<Story>>, random: Random) {
+/// The main thread of one life. The user may choose another device in it: he closes the session, and opens it with that device,
+/// as the window does it.
+pub(crate) fn live(plan: &Rc<Plan>, life: &Life, places: &Places, story: &Rc<RefCell<Story>>, mut random: Random) {
+    let Some(change) = &life.change else { return use_device(plan, life, places, story, random) };
+    let first = Life { time: change.after, ..life.clone() };
+    use_device(plan, &first, places, story, random.part());
+    let in_memory = {
+        let mut story = story.borrow_mut();
+        // A pass without a report has a refused file. A power cut may take what it has.
+        story.end_of_life(0);
+        story.at_close.take()
+    };
+    let offence = in_memory.and_then(|session| saved::difference(&here(), &places.session, &session));
+    story.borrow_mut().offences.extend(offence);
+    say(format_args!("another device"));
+    let time = life.time.saturating_sub(change.after);
+    let second = Life { time, device: change.device.clone(), change: None, ..life.clone() };
+    use_device(plan, &second, places, story, random);
+}
+
+/// Opens the session with the device of `life`, uses it, and closes it.
+fn use_device(plan: &Rc<Plan>, life: &Life, places: &Places, story: &Rc<RefCell<Story>>, random: Random) {
     let root = places.spool.parent().and_then(Path::parent).unwrap_or(Path::new("/")).display().to_string();
     let is_steady = life.is_steady() && plan.stall_chance == 0;
-    let watch = Watch { story: Rc::clone(story), root, is_steady };
+    let watch = Watch { story: Rc::clone(story), root, is_steady, drift_ppm: life.drift_ppm() };
     let ended = ended_takes(&places.session);
     let control = match Control::open(setup(plan, life, places)) {
         Ok(control) => control,
@@ -420,11 +443,21 @@ impl Watch {
             }
         }
         if self.is_steady && pass.first.is_none() {
-            pass.first = first_frame(control);
+            pass.first = self.first_frame(control);
         }
         if status.has_begun() {
             pass.frames_min = pass.frames_min.max(status.frames.0);
         }
+    }
+
+    /// The frame of the device at which the pass began, by the clock.
+    fn first_frame(&self, control: &Control) -> Option<i64> {
+        let recorded = control.running().published.pass_frames.load(Relaxed);
+        let world = here();
+        let micros = world.time().saturating_sub(world.audio_since.get()).as_micros() as i64;
+        let delivered =
+            micros * (RATE as i64) / 1_000_000 + micros * (RATE as i64) / 1_000_000 * self.drift_ppm / 1_000_000;
+        (recorded != NO_PASS && recorded > 0).then_some(delivered - recorded as i64)
     }
 
     fn reported(&self, report: &PassReport) {
@@ -440,14 +473,6 @@ impl Watch {
         pass.whole_mirror = report.mirror.as_ref().filter(|mirror| mirror.whole).map(|mirror| mirror.folder.clone());
         story.passes.push(pass);
     }
-}
-
-/// The frame of the device at which the pass began, by the clock.
-fn first_frame(control: &Control) -> Option<i64> {
-    let recorded = control.running().published.pass_frames.load(Relaxed);
-    let world = here();
-    let delivered = (world.time().saturating_sub(world.audio_since.get()).as_micros() as u64 * RATE / 1_000_000) as i64;
-    (recorded != NO_PASS && recorded > 0).then_some(delivered - recorded as i64)
 }
 
 fn text(result: &Result<(), ControlError>) -> String {
