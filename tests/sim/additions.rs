@@ -23,7 +23,10 @@ pub(crate) fn add(plan: &mut Plan, seed: u64) {
         return;
     }
     let random = &mut Random::new(seed ^ ADDITIONS);
-    let (_, mut for_devices, mut for_disks) = (random.part(), random.part(), random.part());
+    let (mut for_edits, mut for_devices, mut for_disks) = (random.part(), random.part(), random.part());
+    if plan.allowed.edits {
+        plan.lives.iter_mut().for_each(|life| life.later = Some(for_edits.part()));
+    }
     if plan.allowed.devices {
         add_to_devices(plan, seed, &mut for_devices);
     }

@@ -15,6 +15,7 @@
 //! | `additions` | faults that the simulator has learned later |
 //! | `kinds` | plans that lead a run to a place that chance does not find |
 //! | `user` | what the user does |
+//! | `edits` | the edits of the user |
 //! | `world` | clock, threads, scheduler: the program's host |
 //! | `host` | the calls of the program that reach the machine |
 //! | `batch` | calls that the program gives to the disks at once |
@@ -36,6 +37,7 @@
 mod additions;
 mod batch;
 mod disk;
+mod edits;
 mod elsewhere;
 mod fault;
 mod host;
@@ -71,6 +73,7 @@ const TESTS: &[Test] = &[
     ("planted::the_oracle_finds_a_failure_in_a_batch_that_the_program_does_not_see", planted::hidden_failure),
     ("planted::the_oracle_finds_a_file_that_the_session_does_not_list", planted::unlisted_file),
     ("planted::the_oracle_finds_each_fact_that_is_wrong_in_the_session_or_in_a_report", planted::wrong_facts),
+    ("edits::each_kind_of_edit_is_drawn", edits::every_kind_is_drawn),
     ("seeds::a_seed_is_the_same_run_every_time", seeds::same_every_time),
     ("seeds::seeds_that_once_failed_are_honest_now", seeds::once_failed),
     ("seeds::seeds_0_to_999_record_honestly", || seeds::honest(0)),

@@ -56,6 +56,8 @@ pub(crate) struct Life {
     pub(crate) activity: u64,
     /// Time until the program is started again.
     pub(crate) pause: Duration,
+    /// For the edits of kinds that the simulator has not drawn from its beginning on.
+    pub(crate) later: Option<Random>,
     /// The change of the device within the life.
     pub(crate) change: Option<DeviceChange>,
     /// Faults of the disks beside those of the plan. Their times begin with the life.
@@ -265,6 +267,7 @@ fn life(random: &mut Random, seed: u64, number: u64, allowed: Allowed) -> Life {
         playback: random.chance(300),
         activity: *random.pick(&[5, 20, 60]),
         pause: Duration::from_millis(random.between(10, 3_000)),
+        later: None,
         change: None,
         faults: Vec::new(),
     }

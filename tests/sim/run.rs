@@ -182,6 +182,7 @@ impl Run {
             playback: false,
             activity: 0,
             pause: Duration::from_secs(1),
+            later: None,
             change: None,
             faults: Vec::new(),
         };

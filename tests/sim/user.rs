@@ -1,6 +1,7 @@
 //! The user of the simulated program: opens a session, records, edits, and closes it, as the seed says. Thread: the
 //! simulated main thread.
 
+use crate::edits::{later_edit, random_edit};
 use crate::oracle::SeenPass;
 use crate::plan::{Life, Plan, RATE};
 use crate::random::Random;
@@ -14,11 +15,10 @@ use faultless::control::recording::PassReport;
 use faultless::control::{Control, ControlError, Notice, Purpose, SaveState, Setup, Severity};
 use faultless::device::DeviceSpec;
 use faultless::device::signal::Signal;
-use faultless::format::TakeFormat;
 use faultless::message::published::{NO_PASS, Published};
 use faultless::session::names::SESSION_FILE;
 use faultless::session::session_file::parse;
-use faultless::session::{Monitor, RegionId, Session, Take, TakeId, TrackId};
+use faultless::session::{Session, Take, TrackId};
 use faultless::threads::ThreadsSetup;
 use faultless::time::{FramePos, Frames, SampleRate};
 use faultless::window::map::Populate;
@@ -98,6 +98,8 @@ struct User {
     random: Random,
     /// For the new names of tracks.
     names: Option<Random>,
+    /// For the edits of kinds that the simulator has not drawn from its beginning on.
+    later: Option<Random>,
     plan: Rc<Plan>,
     places: Places,
 }
@@ -140,7 +142,7 @@ pub(crate) fn setup(plan: &Plan, life: &Life, places: &Places) -> Setup {
 /// as the window does it.
 pub(crate) fn live(plan: &Rc<Plan>, life: &Life, places: &Places, story: &Rc<RefCell<Story>>, mut random: Random) {
     let Some(change) = &life.change else { return use_device(plan, life, places, story, random) };
-    let first = Life { time: change.after, ..life.clone() };
+    let first = Life { time: change.after, later: life.later.clone(), ..life.clone() };
     use_device(plan, &first, places, story, random.part());
     let in_memory = {
         let mut story = story.borrow_mut();
@@ -181,8 +183,8 @@ fn use_device(plan: &Rc<Plan>, life: &Life, places: &Places, story: &Rc<RefCell<
         story.published = Some(Arc::clone(&control.running().published));
     }
     here().watch_stored(Arc::clone(&control.running().published));
-    let names = plan.names.clone();
-    let mut user = User { control, watch, random, names, plan: Rc::clone(plan), places: places.clone() };
+    let (names, later) = (plan.names.clone(), life.later.clone());
+    let mut user = User { control, watch, random, names, later, plan: Rc::clone(plan), places: places.clone() };
     user.use_it(life);
     user.close();
 }
@@ -322,7 +324,10 @@ impl User {
         if !self.plan.allowed.edits {
             return;
         }
-        let edit = random_edit(&mut self.random, self.control.session());
+        let edit = match self.later.as_mut().and_then(|later| later.chance(200).then_some(later)) {
+            Some(later) => later_edit(later, self.control.session()),
+            None => random_edit(&mut self.random, self.control.session()),
+        };
         let Some(edit) = edit else { return };
         let name = format!("{edit:?}");
         self.change(&name, |control| control.edit(edit));
@@ -494,52 +499,4 @@ fn facts(session: &Session) -> Vec<(u64, u32, [u64; 4], u64, String)> {
         (take.id.0, take.pass, place, take.track.0, state)
     };
     session.takes().iter().map(fact).collect()
-}
-
-/// An edit of any kind. It may be one that the program refuses.
-fn random_edit(random: &mut Random, session: &Session) -> Option<Edit> {
-    let tracks: Vec<TrackId> = session.track_ids().collect();
-    let takes: Vec<TakeId> = session.takes().iter().map(|take| take.id).collect();
-    let regions: Vec<RegionId> =
-        session.tracks().iter().flat_map(|track| track.regions().iter().map(|region| region.id)).collect();
-    let markers: Vec<_> = session.markers().iter().map(|marker| marker.id).collect();
-    if tracks.is_empty() {
-        return Some(Edit::AddTrack(None));
-    }
-    let track = *random.pick(&tracks);
-    let place = FramePos(random.below(30 * RATE));
-    let on = random.chance(500);
-    let number = random.below(100);
-    let take = (!takes.is_empty()).then(|| *random.pick(&takes));
-    let region = (!regions.is_empty()).then(|| *random.pick(&regions));
-    let marker = (!markers.is_empty()).then(|| *random.pick(&markers));
-    Some(match random.below(28) {
-        0 => Edit::Arm(vec![track], on),
-        1 => Edit::Mute(vec![track], on),
-        2 => Edit::Solo(vec![track], on),
-        3 => Edit::Monitor(vec![track], *random.pick(&[Monitor::Auto, Monitor::Input, Monitor::Disk])),
-        4 => Edit::Inputs(track, (0..random.between(1, 3)).map(|at| (at + number) as u32 % 4).collect()),
-        5 => Edit::Gain(vec![(track, -(number as f32))]),
-        6 => Edit::Pan(vec![track], number as f32 / 100.0),
-        7 => Edit::Name(track, format!("Name {number}")),
-        8 => Edit::Colour(vec![track], number as u8),
-        9 => Edit::MoveTrack(track, number as usize % tracks.len()),
-        10 => Edit::AddTrack(None),
-        11 => Edit::DuplicateTracks(vec![track]),
-        12 | 13 => Edit::RemoveTracks(vec![track]),
-        14 => Edit::AddMarker(place, format!("Marker {number}")),
-        15 => Edit::RenameMarker(marker?, format!("Marker {number}")),
-        16 => Edit::MoveMarker(marker?, place),
-        17 => Edit::RemoveMarker(marker?),
-        18 => Edit::RenameSession(format!("Session {number}")),
-        19 => Edit::Format(*random.pick(&[TakeFormat::S16, TakeFormat::S24, TakeFormat::F32])),
-        20 => Edit::ChooseTake(take?),
-        21 => Edit::TrashTake(take?),
-        22 => Edit::UntrashTake(take?),
-        23 => Edit::MoveRegion(region?, track, place),
-        24 => Edit::TrimRegion(region?, place, FramePos(place.0 + 1 + number * 100)),
-        25 => Edit::SplitRegions(vec![region?], place),
-        26 => Edit::RemoveRegions(vec![region?]),
-        _ => Edit::MuteRegions(vec![region?], on),
-    })
 }
