@@ -125,4 +125,10 @@ pub(crate) enum Planted {
     UnlistedFile,
     /// A fact is wrong when the oracle looks.
     WrongFact(WrongFact),
+    /// The file of the session is not what the program has in memory when it ends.
+    OtherFile,
+    /// The first recovery has left something to do for the second one.
+    CutOffAgain,
+    /// Each edit and each step of undo changes a take.
+    EditChangesTake,
 }

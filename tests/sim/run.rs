@@ -12,6 +12,7 @@ use crate::told::is_about_recovery;
 use crate::trace::Trace;
 use crate::user::{self, Places, Story};
 use crate::world::{End, Kill, World, enter};
+use crate::wrong_fact;
 use faultless::control::Severity;
 use faultless::recovery::recover;
 use faultless::session::names::SESSION_FILE;
@@ -356,6 +357,9 @@ impl Run {
     /// A second recovery changes nothing.
     fn recover_again(&mut self) {
         let folders: Vec<PathBuf> = NAMES.iter().map(|name| self.world.disks.borrow().root(*name).to_owned()).collect();
+        if self.planted == Some(Planted::CutOffAgain) {
+            wrong_fact::cut_off_again(&self.places.session);
+        }
         let before = oracle::content_of(&folders);
         match OpenSession::open(&self.places.session) {
             Ok((mut store, mut session)) => {

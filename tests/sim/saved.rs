@@ -1,12 +1,17 @@
 //! The rule of the session's file: after a regular end it equals the session in memory. Thread: the one of the run.
 
+use crate::disk::Planted;
 use crate::world::World;
+use crate::wrong_fact;
 use faultless::session::Session;
 use faultless::session::session_file::open_read_only;
 use std::path::Path;
 
 /// The difference of the file of the session from the session in memory, as a sentence.
 pub(crate) fn difference(world: &World, folder: &Path, in_memory: &Session) -> Option<String> {
+    if world.disks.borrow().planted() == Some(Planted::OtherFile) {
+        wrong_fact::rename_session(folder);
+    }
     match open_read_only(folder) {
         Ok(on_disk) if on_disk == with_folders_of(in_memory, &on_disk) => None,
         Ok(on_disk) => Some(format!(

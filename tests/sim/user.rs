@@ -1,6 +1,7 @@
 //! The user of the simulated program: opens a session, records, edits, and closes it, as the seed says. Thread: the
 //! simulated main thread.
 
+use crate::disk::Planted;
 use crate::edits::{later_edit, random_edit};
 use crate::oracle::SeenPass;
 use crate::plan::{Life, Plan, RATE};
@@ -8,6 +9,7 @@ use crate::random::Random;
 use crate::saved;
 use crate::told::{Told, ended_takes};
 use crate::world::here;
+use crate::wrong_fact;
 use faultless::butler::capabilities::{Capabilities, CapturePath};
 use faultless::butler::spool::SpoolPlace;
 use faultless::control::edit::Edit;
@@ -361,7 +363,10 @@ impl User {
         let before = facts(self.control.session());
         let result = change(&mut self.control);
         say(format_args!("{name}: {}", text(&result)));
-        let after = facts(self.control.session());
+        let after = match here().disks.borrow().planted() {
+            Some(Planted::EditChangesTake) => facts(&wrong_fact::with_other_take(self.control.session())),
+            _ => facts(self.control.session()),
+        };
         if before != after {
             let mut story = self.watch.story.borrow_mut();
             story.offences.push(format!("{name}: it changed the takes from {before:?} to {after:?}"));
