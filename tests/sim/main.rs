@@ -79,6 +79,7 @@ const TESTS: &[Test] = &[
     ("planted::the_oracle_finds_an_edit_that_changes_a_take", planted::edit_changes_take),
     ("planted::the_oracle_finds_silence_of_a_pass_when_only_losses_of_other_passes_were_told", planted::untold),
     ("edits::each_kind_of_edit_is_drawn", edits::every_kind_is_drawn),
+    ("seeds::a_minute_of_recording_takes_little_real_time", seeds::a_minute),
     ("seeds::a_seed_is_the_same_run_every_time", seeds::same_every_time),
     ("seeds::seeds_that_once_failed_are_honest_now", seeds::once_failed),
     ("seeds::seeds_0_to_999_record_honestly", || seeds::honest(0)),

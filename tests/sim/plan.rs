@@ -54,6 +54,8 @@ pub(crate) struct Life {
     pub(crate) playback: bool,
     /// Per mille of the user's looks at which something is done.
     pub(crate) activity: u64,
+    /// Whether the user records to the end and does nothing else.
+    pub(crate) only_records: bool,
     /// Time until the program is started again.
     pub(crate) pause: Duration,
     /// For the edits of kinds that the simulator has not drawn from its beginning on.
@@ -266,6 +268,7 @@ fn life(random: &mut Random, seed: u64, number: u64, allowed: Allowed) -> Life {
         overflow: random.chance(400),
         playback: random.chance(300),
         activity: *random.pick(&[5, 20, 60]),
+        only_records: false,
         pause: Duration::from_millis(random.between(10, 3_000)),
         later: None,
         change: None,

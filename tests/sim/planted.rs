@@ -27,7 +27,7 @@ fn offences_of(seeds: u64, planted: Planted, allowed: Allowed) -> Vec<String> {
     let base = Base::new();
     let mut offences = Vec::new();
     for seed in 0..seeds {
-        let options = Options { allowed, planted: None, prints: false };
+        let options = Options { allowed, planted: None, prints: false, lead: None };
         let clean = run(seed, base.path(), options);
         assert!(clean.offences.is_empty(), "seed {seed} without the defect: {:?}", clean.offences);
         offences.extend(run(seed, base.path(), Options { planted: Some(planted), ..options }).offences);

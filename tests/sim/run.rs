@@ -43,6 +43,8 @@ pub(crate) struct Options {
     pub(crate) planted: Option<Planted>,
     /// Whether every line of the trace is printed.
     pub(crate) prints: bool,
+    /// A change of the plan.
+    pub(crate) lead: Option<fn(&mut Plan)>,
 }
 
 /// The result of a run.
@@ -63,7 +65,11 @@ pub(crate) fn run(seed: u64, base: &Path, options: Options) -> Outcome {
     fs::remove_dir_all(&root).ok();
     fs::create_dir_all(&root).expect("a folder of the run");
     let mut random = Random::new(seed);
-    let plan = Rc::new(Plan::new(&mut random, seed, options.allowed));
+    let mut plan = Plan::new(&mut random, seed, options.allowed);
+    if let Some(lead) = options.lead {
+        lead(&mut plan);
+    }
+    let plan = Rc::new(plan);
     let mut disks = Disks::new(&root, plan.disk_bytes);
     for (name, fault) in &plan.faults {
         disks.add_fault(*name, *fault);
@@ -182,6 +188,7 @@ impl Run {
             overflow: false,
             playback: false,
             activity: 0,
+            only_records: false,
             pause: Duration::from_secs(1),
             later: None,
             change: None,

@@ -220,8 +220,8 @@ impl User {
         let mut first = true;
         while here().time() < until {
             self.look();
-            if life.activity > 0 && (first || self.random.chance(life.activity)) {
-                self.act(first);
+            if life.activity > 0 && (first || (!life.only_records && self.random.chance(life.activity))) {
+                self.act(first, life.only_records);
                 first = false;
             }
             self.rename();
@@ -244,14 +244,14 @@ impl User {
         self.watch.pass(&self.control);
     }
 
-    fn act(&mut self, first: bool) {
+    fn act(&mut self, first: bool, without_end: bool) {
         if first {
-            self.record();
+            self.record(without_end);
             return;
         }
         let recording = self.control.is_recording();
         match self.random.below(100) {
-            0..25 if !recording => self.record(),
+            0..25 if !recording => self.record(false),
             0..12 | 40..44 => self.stop(),
             25..30 if !recording => self.punch(),
             30..36 => self.locate(),
@@ -273,9 +273,9 @@ impl User {
         }
     }
 
-    fn record(&mut self) {
+    fn record(&mut self, without_end: bool) {
         self.forget_refused_pass();
-        let length = if self.random.chance(800) { u64::MAX } else { self.random.between(1, 5 * RATE) };
+        let length = if without_end || self.random.chance(800) { u64::MAX } else { self.random.between(1, 5 * RATE) };
         let result = self.control.record(Frames(length));
         say(format_args!("record {length}: {}", text(&result)));
         self.watch.pass(&self.control);
