@@ -120,8 +120,8 @@ pub struct DeviceArgs {
     /// Ports of JACK: 'alsa:jack:CLIENT=NAME' or 'alsa:jack:CLIENT=NAME,PORTS=NAME+NAME' ('*': any letters)
     ///
     /// Options of the built-in device ('virtual'), separated by commas: free (no clock), loop=DELAY,
-    /// latency=OUTPUT+INPUT, xrun=FRAME+LOST, playback-xrun=FRAME, suspend=FRAME+ASLEEP, slow=FRAME+MICROSECONDS,
-    /// gone=FRAME, crash=FRAME (the audio thread panics).
+    /// latency=OUTPUT+INPUT, drift=PPM (its clock is faster by so much), xrun=FRAME+LOST, playback-xrun=FRAME,
+    /// suspend=FRAME+ASLEEP, slow=FRAME+MICROSECONDS, gone=FRAME, crash=FRAME (the audio thread panics).
     /// unplug=FRAME+AWAY: from FRAME on it delivers nothing for AWAY frames. It stays open, and delivers again by itself.
     /// pull=AFTER+AWAY: AFTER frames after its start it is gone. It must be opened again, which fails for AWAY frames.
     /// The second pull is for the second start, and so on.

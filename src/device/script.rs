@@ -9,12 +9,17 @@ const LOOP_FRAMES_MAX: usize = 1 << 16;
 /// The largest number in an option: 265 days of frames at 48 kHz. Sums of thousands of them fit 64 bits.
 const ORDER_MAX: u64 = 1 << 40;
 
+/// The largest drift of a clock in parts per million. A real card has less than 300.
+const DRIFT_PPM_MAX: i64 = 10_000;
+
 /// The options; [`super::virtual_device`] explains them. Lists are sorted so that the next entry is the last; `pulls`
 /// are in the order of the name.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Script {
     pub(super) free: bool,
     pub(super) loop_delay: Option<usize>,
+    /// Parts per million by which the device's clock is faster than the machine's.
+    pub(super) drift_ppm: i64,
     /// Frames by which the device says that its outputs and its inputs are late.
     pub(super) latency: (u64, u64),
     pub(super) xruns: Vec<(u64, u64)>,
@@ -84,6 +89,13 @@ impl Script {
                 }
                 self.latency = told;
             }
+            "drift" => {
+                let ppm = value.parse().map_err(|_| format!("{option}: '{value}' is not a number"))?;
+                if !(-DRIFT_PPM_MAX..=DRIFT_PPM_MAX).contains(&ppm) {
+                    return Err(format!("{option}: a drift is at most {DRIFT_PPM_MAX} millionths"));
+                }
+                self.drift_ppm = ppm;
+            }
             "xrun" => self.xruns.push(pair()?),
             "playback-xrun" => self.playback_xruns.push((number(value)?, 0)),
             "unplug" => self.unplugs.push(pair()?),
@@ -98,7 +110,7 @@ impl Script {
             "returns-period" => self.returns_period = Some(count()?),
             _ => {
                 return Err(format!(
-                    "unknown option '{option}'; there are free, loop, latency, xrun, playback-xrun, unplug, suspend, pull, gone, crash, slow, \
+                    "unknown option '{option}'; there are free, loop, latency, drift, xrun, playback-xrun, unplug, suspend, pull, gone, crash, slow, \
                      busy, returns, returns-rate, returns-period"
                 ));
             }
@@ -156,6 +168,8 @@ mod tests {
         assert_eq!(error("busy=x"), "busy=x: 'x' is not a number");
         assert!(error("fast").contains("unknown option 'fast'"));
         assert!(error("free,pull=5+5").contains("leave 'free' out"));
+        assert_eq!(error("drift=fast"), "drift=fast: 'fast' is not a number");
+        assert!(error("drift=-20000").contains("at most 10000 millionths"));
     }
 
     #[test]

@@ -8,6 +8,7 @@
 //! | `free` | no clock: the device is as fast as the program moves periods |
 //! | `loop=DELAY` | input c repeats what output c played DELAY frames earlier |
 //! | `latency=OUTPUT+INPUT` | the device says that its outputs and its inputs are late by so many frames |
+//! | `drift=PPM` | the device's clock is faster than the machine's by so many millionths; below 0: slower |
 //! | `xrun=FRAME+LOST` | at the first period from FRAME on, LOST frames are never delivered |
 //! | `playback-xrun=FRAME` | at the first period from FRAME on, the outputs run dry and no input frame is lost |
 //! | `unplug=FRAME+AWAY` | from FRAME on the device delivers nothing for AWAY frames; it stays open, and delivers again by itself |
@@ -26,7 +27,7 @@
 
 use super::script::{Script, due_order};
 use super::signal::{Signal, Source};
-use super::virtual_card::{Returned, VirtualCard};
+use super::virtual_card::{CardClock, Returned, VirtualCard};
 use super::{
     Access, Device, DeviceError, DeviceFacts, DeviceSpec, Input, Latency, LossCause, Output, Pace, Reckoning,
     StartError, Wake, monotonic, rest_frames,
@@ -160,7 +161,11 @@ impl VirtualDevice {
 
     /// The time at which frame `frame` begins, as of [`monotonic`].
     fn due(&self, frame: u64) -> Duration {
-        self.started + Frames(frame).duration(self.facts.rate)
+        self.started + self.clock().duration(frame)
+    }
+
+    fn clock(&self) -> CardClock {
+        CardClock { rate: self.facts.rate, drift_ppm: self.script.drift_ppm }
     }
 
     /// Sleeps until `moment`, at most for `timeout`. Returns whether the moment has come.
@@ -193,7 +198,9 @@ impl VirtualDevice {
             self.sleep_until(monotonic() + Frames(period).duration(self.facts.rate), timeout);
         } else if let Some((at, away)) = self.pull
             && at < self.frame + period
-            && self.sleep_until(self.due(at), timeout)
+            // A loss is reported as soon as it begins. Its frames pass before the plug is pulled: a card that came back
+            // within them would deliver frames that were reported lost.
+            && self.sleep_until(self.due(at.max(self.frame)), timeout)
         {
             self.is_gone = true;
             self.card.iter().for_each(|card| card.pull(at + away));
@@ -219,7 +226,7 @@ impl Device for VirtualDevice {
     fn start(&mut self) -> Result<(), StartError> {
         let now = monotonic();
         (self.started, self.frame) = match &self.card {
-            Some(card) => card.start(now, self.facts.rate),
+            Some(card) => card.start(now, self.clock()),
             None => (now, 0),
         };
         self.pull = self.card.as_ref().and_then(|card| card.next_pull(&self.script, self.frame));
@@ -258,7 +265,7 @@ impl Device for VirtualDevice {
                 return Wake::Timeout;
             }
             due_order(&mut self.script.slow, self.frame);
-            self.reached = self.facts.rate.frames(monotonic().saturating_sub(self.started)).0.max(self.frame + step);
+            self.reached = self.clock().frames(monotonic().saturating_sub(self.started)).max(self.frame + step);
             if absence.is_none() && self.frame + (self.facts.buffer_frames as u64) < self.reached {
                 let frames = self.reached - self.frame;
                 self.frame = self.reached;
@@ -320,7 +327,7 @@ impl Device for VirtualDevice {
         match self.facts.pace {
             Pace::Free => Reckoning::from_now(self.facts.rate),
             Pace::RealTime => {
-                Reckoning { at: self.started, ahead: -(self.frame as f64), per_second: f64::from(self.facts.rate.0) }
+                Reckoning { at: self.started, ahead: -(self.frame as f64), per_second: self.clock().per_second() }
             }
         }
     }

@@ -157,10 +157,19 @@ impl Disks {
         self.each.iter().flat_map(|disk| &disk.faults).all(|fault| now < fault.from || fault.to <= now)
     }
 
-    /// Whether files of a disk cannot be read now.
+    /// Whether files of a disk cannot be read or opened now.
     pub(crate) fn is_unreadable(&self, now: Duration) -> bool {
         let mut faults = self.each.iter().flat_map(|disk| &disk.faults);
-        faults.any(|fault| matches!(fault.trouble, Trouble::Unreadable(_)) && fault.from <= now && now < fault.to)
+        let is_unreadable = |trouble| matches!(trouble, Trouble::Unreadable(_) | Trouble::AskFails(_));
+        faults.any(|fault| is_unreadable(fault.trouble) && fault.from <= now && now < fault.to)
+    }
+
+    /// The trouble of a disk with the question how much room it has.
+    pub(crate) fn room_trouble(&self, disk: usize, now: Duration) -> Option<Trouble> {
+        let faults = self.each[disk].faults.iter().filter(|fault| fault.from <= now && now < fault.to);
+        let is_of_room =
+            |trouble: &Trouble| matches!(trouble, Trouble::RoomUnknown | Trouble::RoomSlow(_) | Trouble::SaysFull);
+        faults.map(|fault| fault.trouble).find(is_of_room)
     }
 
     /// The disk of a file of this number.
@@ -243,6 +252,7 @@ impl Disks {
                 Trouble::NoNewFiles if matches!(op, Op::Create | Op::MakeFolder) => fails = Some(libc::EACCES),
                 Trouble::KeepsNames if matches!(op, Op::Rename(_)) => fails = Some(libc::EPERM),
                 Trouble::Headers(code) if is_header => fails = Some(code),
+                Trouble::AskFails(name) if name == op.name() => fails = Some(libc::EIO),
                 _ => {}
             }
         }

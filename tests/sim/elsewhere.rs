@@ -1,6 +1,8 @@
 //! A recovery by somebody who cannot see the memory of the session: another user. Thread: the one of the run.
 
+use crate::told::{Told, ended_takes};
 use crate::user::Places;
+use faultless::control::Severity;
 use faultless::host;
 use faultless::recovery::evidence::FoundSpool;
 use faultless::recovery::recover_from;
@@ -25,7 +27,7 @@ pub(crate) struct KeptSpool {
 
 /// Recovers the session as another user. Returns the passes that were cut off in this boot and have ended now, without those
 /// that a copy of the session lists as ended.
-pub(crate) fn recover(places: &Places, without_memory: bool) -> BTreeSet<u32> {
+pub(crate) fn recover(places: &Places, without_memory: bool, told: &mut Told) -> BTreeSet<u32> {
     let Ok((mut store, mut session)) = OpenSession::open(&places.session) else { return BTreeSet::new() };
     let uid = nix::unistd::getuid().as_raw() + 1000;
     let view = Viewpoint { uid, without_memory, ..Viewpoint::here(&[]) };
@@ -36,7 +38,14 @@ pub(crate) fn recover(places: &Places, without_memory: bool) -> BTreeSet<u32> {
         takes.filter(|take| take.pass == *pass).any(|take| take.state != TakeState::Recording)
     };
     let before = cut_off(&session, &boot);
-    recover_from(&mut store, &mut session, &view, &mut |_| Ok(()));
+    let ended = ended_takes(&places.session);
+    let report = recover_from(&mut store, &mut session, &view, &mut |_| Ok(()));
+    told.opened(&ended, &session);
+    for pass in report.passes {
+        let severity = if pass.is_short() { Severity::Loss } else { Severity::Info };
+        told.notice(severity, &pass.to_string(), None);
+    }
+    told.looked();
     let left = cut_off(&session, &boot);
     before.difference(&left).copied().filter(|pass| !has_ended_in_copy(pass)).collect()
 }

@@ -28,6 +28,14 @@ pub(crate) enum Trouble {
     KeepsNames,
     /// The first page of no take can be written.
     Headers(i32),
+    /// A call of this name fails, which changes nothing: open, list, stat or lock.
+    AskFails(&'static str),
+    /// The disk does not say how much room it has.
+    RoomUnknown,
+    /// The disk says after a time of up to so much how much room it has.
+    RoomSlow(Duration),
+    /// The disk says that it is full, and it is not.
+    SaysFull,
 }
 
 /// A trouble with its time.
@@ -117,4 +125,10 @@ pub(crate) enum Planted {
     UnlistedFile,
     /// A fact is wrong when the oracle looks.
     WrongFact(WrongFact),
+    /// The file of the session is not what the program has in memory when it ends.
+    OtherFile,
+    /// The first recovery has left something to do for the second one.
+    CutOffAgain,
+    /// Each edit and each step of undo changes a take.
+    EditChangesTake,
 }

@@ -1,7 +1,7 @@
 //! The program's host in the simulation: every call of the program that would reach the machine comes here. Thread: the
 //! one of the run.
 
-use crate::disk::{self, Op, Verdict};
+use crate::disk::{self, Op, Trouble, Verdict};
 use crate::image::PAGE;
 use crate::world::{Kill, World};
 use faultless::host::disk::{DiskCall, Name, Outcome, Proceed};
@@ -308,6 +308,13 @@ impl Host for World {
             let until = self.disks.borrow().stands_until(disk, World::time(self));
             let Some(until) = until else { break };
             self.wait_until(until);
+        }
+        let trouble = self.disks.borrow().room_trouble(disk, World::time(self));
+        match trouble {
+            Some(Trouble::RoomUnknown) => return None,
+            Some(Trouble::SaysFull) => return Some(0),
+            Some(Trouble::RoomSlow(time)) => self.take_time(time),
+            _ => {}
         }
         Some(self.disks.borrow_mut().free(disk, World::time(self)))
     }

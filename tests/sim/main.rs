@@ -12,8 +12,10 @@
 //! |---|---|
 //! | `run` | one seed: several lives of the program, kills, power cuts, the judgement |
 //! | `plan` | what the seed decides before the run |
+//! | `additions` | faults that the simulator has learned later |
 //! | `kinds` | plans that lead a run to a place that chance does not find |
 //! | `user` | what the user does |
+//! | `edits` | the edits of the user |
 //! | `world` | clock, threads, scheduler: the program's host |
 //! | `host` | the calls of the program that reach the machine |
 //! | `batch` | calls that the program gives to the disks at once |
@@ -26,12 +28,16 @@
 //! | `elsewhere` | a recovery by somebody who cannot see the memory |
 //! | `oracle` | the rules that every run must keep |
 //! | `mirror` | the rule of the mirror |
+//! | `saved` | the rule of the session's file |
+//! | `told` | what the program has told of each pass |
 //! | `listed` | losses that a session listed, of which none may be forgotten |
 //! | `seeds` | many seeds in processes of their own |
 #![allow(clippy::unwrap_used, reason = "a test may fail")]
 
+mod additions;
 mod batch;
 mod disk;
+mod edits;
 mod elsewhere;
 mod fault;
 mod host;
@@ -46,7 +52,9 @@ mod planted;
 mod process;
 mod random;
 mod run;
+mod saved;
 mod seeds;
+mod told;
 mod trace;
 mod user;
 mod world;
@@ -65,6 +73,13 @@ const TESTS: &[Test] = &[
     ("planted::the_oracle_finds_a_failure_in_a_batch_that_the_program_does_not_see", planted::hidden_failure),
     ("planted::the_oracle_finds_a_file_that_the_session_does_not_list", planted::unlisted_file),
     ("planted::the_oracle_finds_each_fact_that_is_wrong_in_the_session_or_in_a_report", planted::wrong_facts),
+    ("planted::the_oracle_finds_a_mirror_that_was_called_whole_and_is_not", planted::other_mirror),
+    ("planted::the_oracle_finds_a_file_of_the_session_that_differs_from_the_one_in_memory", planted::other_file),
+    ("planted::the_oracle_finds_a_recovery_that_leaves_work_for_the_next_one", planted::cut_off_again),
+    ("planted::the_oracle_finds_an_edit_that_changes_a_take", planted::edit_changes_take),
+    ("planted::the_oracle_finds_silence_of_a_pass_when_only_losses_of_other_passes_were_told", planted::untold),
+    ("edits::each_kind_of_edit_is_drawn", edits::every_kind_is_drawn),
+    ("seeds::a_minute_of_recording_takes_little_real_time", seeds::a_minute),
     ("seeds::a_seed_is_the_same_run_every_time", seeds::same_every_time),
     ("seeds::seeds_that_once_failed_are_honest_now", seeds::once_failed),
     ("seeds::seeds_0_to_999_record_honestly", || seeds::honest(0)),

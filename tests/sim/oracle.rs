@@ -3,6 +3,7 @@
 
 use crate::listed::ListedLosses;
 use crate::mirror::{check_mirror, is_file_of, wav_files};
+use crate::told::{Known, Told};
 use faultless::device::signal::{RAMP_CHANNEL_STEP, ramp};
 use faultless::format::TakeFormat;
 use faultless::session::names::RESERVE_FILE;
@@ -60,6 +61,8 @@ pub(crate) struct Evidence {
     pub(crate) recoveries: usize,
     /// Whether a notice told a loss.
     pub(crate) has_told_loss: bool,
+    /// What the program has told of each pass.
+    pub(crate) told: Told,
     /// Whether no disk, no other program and no busy machine disturbed the run.
     pub(crate) is_quiet: bool,
     /// The losses that the session listed before its takes were recovered.
@@ -144,7 +147,7 @@ pub(crate) fn judge(folder: &Path, others: &[PathBuf], evidence: &Evidence) -> V
         check_report(pass, silent.get(&pass.number).map_or(&[], Vec::as_slice), &mut offences);
     }
     offences.extend(evidence.passes.iter().filter_map(|pass| wrong_first(pass, *starts.get(&pass.number)?)));
-    offences.extend(untold_silence(evidence, &silent));
+    offences.extend(untold_silence(evidence, &silent, &session));
     offences.extend(unlisted_files(folder, others, &session));
     offences.extend(evidence.listed.forgotten(&session));
     offences
@@ -175,17 +178,42 @@ fn wrong_first(pass: &SeenPass, found: i64) -> Option<String> {
         .then(|| format!("pass {number}: it begins with frame {found} of the device, by the clock with {by_clock}"))
 }
 
-/// A notice tells the user of silence in a pass that was cut off: when it came, or by the message about the recovery. A kill may come before the
-/// user sees that message, and which pass it is about is known only if there is one of each.
-fn untold_silence(evidence: &Evidence, silent: &BTreeMap<u32, Vec<Range>>) -> Option<String> {
-    let mut cut_off = evidence.passes.iter().filter(|pass| pass.frames.is_none());
-    let (Some(pass), None, 1, false) = (cut_off.next(), cut_off.next(), evidence.recoveries, evidence.has_told_loss)
-    else {
-        return None;
+/// A notice tells the user of silence in a pass that was cut off: the message about its recovery, or a notice of a loss while the
+/// pass was recorded. A notice of another pass does not count. A kill may come before the user sees the message. The message gives
+/// all losses of the pass, except for absent inputs that were listed before.
+fn untold_silence(evidence: &Evidence, silent: &BTreeMap<u32, Vec<Range>>, session: &Session) -> Vec<String> {
+    let cut_off: Vec<u32> =
+        evidence.passes.iter().filter(|pass| pass.frames.is_none()).map(|pass| pass.number).collect();
+    // A pass of which only a copy knew is recovered after the session is open. It is known if there is no other one.
+    let is_only = cut_off.len() == 1 && evidence.recoveries == 1 && !evidence.has_told_loss;
+    let mut offences = Vec::new();
+    for pass in cut_off {
+        let ranges = silent.get(&pass).map_or(&[][..], Vec::as_slice);
+        let all = ranges.iter().map(|(from, to, ..)| to - from).sum::<u64>();
+        let (frames, what) = match evidence.told.of(pass) {
+            Some(Known::Nothing) => (all, "nothing told that"),
+            None if is_only => (all, "nothing told that"),
+            Some(Known::LossBefore) => {
+                let absent = ranges.iter().map(|range| absent_frames(session, range)).sum::<u64>();
+                (all - absent, "the message about its recovery tells no loss")
+            }
+            Some(Known::Loss) | None => (0, ""),
+        };
+        if 0 < frames {
+            offences.push(format!("pass {pass}: its takes have {frames} frames of silence, and {what}"));
+        }
+    }
+    offences
+}
+
+/// Frames of a range in which the device did not have the input of the take.
+fn absent_frames(session: &Session, (from, to, _, path): &Range) -> u64 {
+    let Some(take) = session.takes().iter().find(|take| take.path() == *path) else { return 0 };
+    let is_absent = |frame: &u64| {
+        let mut losses = take.losses.iter().filter(|loss| loss.cause.contains("came back without input"));
+        losses.any(|loss| (loss.at.0..loss.at.0 + loss.frames.0).contains(frame))
     };
-    let ranges = silent.get(&pass.number).filter(|ranges| !ranges.is_empty())?;
-    let frames: u64 = ranges.iter().map(|(from, to, ..)| to - from).sum();
-    Some(format!("pass {}: its takes have {frames} frames of silence, and nothing told that", pass.number))
+    (*from..*to).map(|place| place.saturating_sub(take.offset.0)).filter(is_absent).count() as u64
 }
 
 /// A range of a pass, a track, and the file.

@@ -1,5 +1,6 @@
 //! The plan of a run: what the seed decides before the run begins. Thread: the one of the run.
 
+use crate::additions;
 use crate::disk::{Fault, NAMES, Name, Trouble};
 use crate::kinds;
 use crate::nature::{Act, Deed};
@@ -7,6 +8,7 @@ use crate::random::Random;
 use crate::world::Kill;
 use faultless::format::TakeFormat;
 use nix::libc;
+use std::str::FromStr;
 use std::time::Duration;
 
 /// Frames per second of every simulated card: the lowest that the program takes.
@@ -52,8 +54,24 @@ pub(crate) struct Life {
     pub(crate) playback: bool,
     /// Per mille of the user's looks at which something is done.
     pub(crate) activity: u64,
+    /// Whether the user records to the end and does nothing else.
+    pub(crate) only_records: bool,
     /// Time until the program is started again.
     pub(crate) pause: Duration,
+    /// For the edits of kinds that the simulator has not drawn from its beginning on.
+    pub(crate) later: Option<Random>,
+    /// The change of the device within the life.
+    pub(crate) change: Option<DeviceChange>,
+    /// Faults of the disks beside those of the plan. Their times begin with the life.
+    pub(crate) faults: Vec<(Name, Fault)>,
+}
+
+/// The user chooses another device: the session is closed, and opened with that device.
+#[derive(Clone, Debug)]
+pub(crate) struct DeviceChange {
+    /// The time from the start of the life on.
+    pub(crate) after: Duration,
+    pub(crate) device: String,
 }
 
 impl Life {
@@ -63,10 +81,21 @@ impl Life {
         !troubles.iter().any(|trouble| self.device.contains(trouble)) && self.device.matches("xrun").count() == 1
     }
 
-    /// Number of inputs that the device has after it was unplugged, if that is another one.
-    pub(crate) fn inputs_returned(&self) -> Option<usize> {
-        self.device.split(',').find_map(|option| option.strip_prefix("returns=")?.parse().ok())
+    /// The numbers of inputs that the devices have after they were unplugged, if these are other ones.
+    pub(crate) fn inputs_returned(&self) -> impl Iterator<Item = usize> {
+        let devices = std::iter::once(&self.device).chain(self.change.iter().map(|change| &change.device));
+        devices.filter_map(|device| option(device, "returns"))
     }
+
+    /// Parts per million by which the clock of the device is faster than the one of the machine.
+    pub(crate) fn drift_ppm(&self) -> i64 {
+        option(&self.device, "drift").unwrap_or(0)
+    }
+}
+
+/// The number that a device has for an option.
+fn option<T: FromStr>(device: &str, name: &str) -> Option<T> {
+    device.split(',').find_map(|option| option.strip_prefix(name)?.strip_prefix('=')?.parse().ok())
 }
 
 /// The plan of a run.
@@ -190,6 +219,7 @@ impl Plan {
             file_bytes_max: u64::MAX,
         };
         kinds::lead(&mut plan, seed);
+        additions::add(&mut plan, seed);
         plan
     }
 }
@@ -204,7 +234,7 @@ impl Plan {
             && self.file_bytes_max == u64::MAX
             && self.stall_chance == 0
             && self.elsewhere != Some(true)
-            && self.lives.iter().all(|life| life.inputs_returned().is_none())
+            && self.lives.iter().all(|life| life.faults.is_empty() && life.inputs_returned().next().is_none())
     }
 
     /// Whether another program removes, replaces or cuts files.
@@ -238,12 +268,16 @@ fn life(random: &mut Random, seed: u64, number: u64, allowed: Allowed) -> Life {
         overflow: random.chance(400),
         playback: random.chance(300),
         activity: *random.pick(&[5, 20, 60]),
+        only_records: false,
         pause: Duration::from_millis(random.between(10, 3_000)),
+        later: None,
+        change: None,
+        faults: Vec::new(),
     }
 }
 
 /// The name of the device, with the faults that it plays out.
-fn device(random: &mut Random, seed: u64, number: u64, time: Duration, allowed: Allowed) -> String {
+pub(crate) fn device(random: &mut Random, seed: u64, number: u64, time: Duration, allowed: Allowed) -> String {
     let frames = time.as_millis() as u64 * RATE / 1000;
     // A device that can be unplugged keeps its state by its name, so each life has a name of its own. The fault itself
     // is too far away to happen.

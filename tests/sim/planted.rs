@@ -14,6 +14,9 @@ const SEEDS: u64 = 12;
 /// The seeds in which a failure is hidden: few of them have a batch that fails in part.
 const SEEDS_WITH_FAILURES: u64 = 60;
 
+/// The seeds in which a loss is not told: few of them have a pass that is cut off after a loss.
+const SEEDS_WITH_LOSSES: u64 = 60;
+
 /// Runs a few seeds with and without the defect. Returns what the oracle said about those with it.
 fn offences_with(planted: Planted, allowed: Allowed) -> Vec<String> {
     offences_of(SEEDS, planted, allowed)
@@ -24,7 +27,7 @@ fn offences_of(seeds: u64, planted: Planted, allowed: Allowed) -> Vec<String> {
     let base = Base::new();
     let mut offences = Vec::new();
     for seed in 0..seeds {
-        let options = Options { allowed, planted: None, prints: false };
+        let options = Options { allowed, planted: None, prints: false, lead: None };
         let clean = run(seed, base.path(), options);
         assert!(clean.offences.is_empty(), "seed {seed} without the defect: {:?}", clean.offences);
         offences.extend(run(seed, base.path(), Options { planted: Some(planted), ..options }).offences);
@@ -74,4 +77,32 @@ pub(crate) fn wrong_facts() {
     found(WrongFact::LongReport, Allowed::NOTHING, "its report says");
     found(WrongFact::LateBegin, Allowed::NOTHING, "by the clock with");
     found(WrongFact::MoreStored, kills, "frames are left of at least");
+}
+
+pub(crate) fn other_mirror() {
+    let offences = offences_with(Planted::WrongFact(WrongFact::OtherMirror), Allowed::NOTHING);
+    assert_found(&offences, "it was called whole and differs");
+}
+
+pub(crate) fn other_file() {
+    let offences = offences_with(Planted::OtherFile, Allowed::NOTHING);
+    assert_found(&offences, "session.json differs from the session in memory");
+}
+
+pub(crate) fn cut_off_again() {
+    let offences = offences_with(Planted::CutOffAgain, Allowed::NOTHING);
+    for word in ["recovers", "changes", "removes"] {
+        assert_found(&offences, &format!("a second recovery {word}"));
+    }
+}
+
+pub(crate) fn edit_changes_take() {
+    let offences = offences_with(Planted::EditChangesTake, Allowed { edits: true, ..Allowed::NOTHING });
+    assert_found(&offences, "it changed the takes");
+}
+
+pub(crate) fn untold() {
+    let allowed = Allowed { kills: true, devices: true, ..Allowed::NOTHING };
+    let offences = offences_of(SEEDS_WITH_LOSSES, Planted::WrongFact(WrongFact::Untold), allowed);
+    assert_found(&offences, "frames of silence, and nothing told that");
 }

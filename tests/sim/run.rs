@@ -1,15 +1,18 @@
 //! One run: a few lives of the program on simulated disks, and the judgement at its end. Thread: the one of the run.
 
-use crate::disk::{Disks, NAMES, Name, Planted};
+use crate::disk::{Disks, Fault, NAMES, Name, Planted};
 use crate::elsewhere::{self, KeptSpool};
 use crate::mirror::wav_files;
 use crate::nature::rename_by_hand;
 use crate::oracle::{self, Evidence};
 use crate::plan::{Allowed, BEGIN, Ending, Life, Plan, RATE};
 use crate::random::Random;
+use crate::saved;
+use crate::told::is_about_recovery;
 use crate::trace::Trace;
 use crate::user::{self, Places, Story};
 use crate::world::{End, Kill, World, enter};
+use crate::wrong_fact;
 use faultless::control::Severity;
 use faultless::recovery::recover;
 use faultless::session::names::SESSION_FILE;
@@ -40,6 +43,8 @@ pub(crate) struct Options {
     pub(crate) planted: Option<Planted>,
     /// Whether every line of the trace is printed.
     pub(crate) prints: bool,
+    /// A change of the plan.
+    pub(crate) lead: Option<fn(&mut Plan)>,
 }
 
 /// The result of a run.
@@ -60,7 +65,11 @@ pub(crate) fn run(seed: u64, base: &Path, options: Options) -> Outcome {
     fs::remove_dir_all(&root).ok();
     fs::create_dir_all(&root).expect("a folder of the run");
     let mut random = Random::new(seed);
-    let plan = Rc::new(Plan::new(&mut random, seed, options.allowed));
+    let mut plan = Plan::new(&mut random, seed, options.allowed);
+    if let Some(lead) = options.lead {
+        lead(&mut plan);
+    }
+    let plan = Rc::new(plan);
     let mut disks = Disks::new(&root, plan.disk_bytes);
     for (name, fault) in &plan.faults {
         disks.add_fault(*name, *fault);
@@ -179,7 +188,11 @@ impl Run {
             overflow: false,
             playback: false,
             activity: 0,
+            only_records: false,
             pause: Duration::from_secs(1),
+            later: None,
+            change: None,
+            faults: Vec::new(),
         };
         self.world.note("run", format_args!("last look"));
         self.look(&last);
@@ -202,6 +215,11 @@ impl Run {
     }
 
     fn live(&mut self, life: &Life) -> End {
+        let now = self.world.time();
+        for (name, fault) in &life.faults {
+            let fault = Fault { from: now + fault.from, to: now + fault.to, ..*fault };
+            self.world.disks.borrow_mut().add_fault(*name, fault);
+        }
         let kill = match life.ending {
             Ending::Close => Kill::Never,
             Ending::Killed(kill) | Ending::PowerCut(kill) => match kill {
@@ -239,23 +257,10 @@ impl Run {
         let is_older = self.story.borrow().current.as_ref().is_some_and(|pass| pass.since <= moment);
         let safe = if is_older { self.world.stored_at(moment) } else { 0 };
         self.story.borrow_mut().end_of_life(safe);
-        self.compare_with_disk();
+        let in_memory = self.story.borrow_mut().at_close.take();
+        self.offences
+            .extend(in_memory.and_then(|session| saved::difference(&self.world, &self.places.session, &session)));
         end
-    }
-
-    /// After a regular end the file of the session equals the session in memory.
-    fn compare_with_disk(&mut self) {
-        let Some(in_memory) = self.story.borrow_mut().at_close.take() else { return };
-        match open_read_only(&self.places.session) {
-            Ok(on_disk) if on_disk == with_folders_of(&in_memory, &on_disk) => {}
-            Ok(on_disk) => self.offences.push(format!(
-                "after the end, session.json differs from the session in memory: {}",
-                first_difference(&on_disk, &with_folders_of(&in_memory, &on_disk))
-            )),
-            // The simulator reads from the same disk.
-            Err(_) if self.world.disks.borrow().is_unreadable(self.world.time()) => {}
-            Err(error) => self.offences.push(format!("after the end, session.json cannot be read: {error}")),
-        }
     }
 
     fn cut_power(&mut self) {
@@ -304,7 +309,7 @@ impl Run {
     /// Somebody who cannot see the memory recovers the session. Without the wish to do without it, this ends no pass.
     fn recover_elsewhere(&mut self, without_memory: bool) {
         self.world.note("run", format_args!("recovery elsewhere, without memory: {without_memory}"));
-        let ended = elsewhere::recover(&self.places, without_memory);
+        let ended = elsewhere::recover(&self.places, without_memory, &mut self.story.borrow_mut().told);
         if !without_memory {
             let sentence = |pass: u32| format!("pass {pass}: a recovery that cannot see its memory has ended it");
             self.offences.extend(ended.into_iter().map(sentence));
@@ -337,12 +342,12 @@ impl Run {
             let has_culprit = self.evidence.power_cut || self.plan.has_harm();
             let is_gone = |text: &&String| has_culprit && text.contains("the file of this take is gone");
             self.evidence.gone = story.notices.iter().map(|(_, text)| text).filter(is_gone).cloned().collect();
-            let of_recovery = |text: &str| text.starts_with("Recovered") && text.contains("that was cut off");
-            self.evidence.recoveries = story.notices.iter().filter(|(_, text)| of_recovery(text)).count();
+            self.evidence.recoveries = story.notices.iter().filter(|(_, text)| is_about_recovery(text)).count();
             self.evidence.has_told_loss = story.notices.iter().any(|(severity, _)| *severity == Severity::Loss);
+            self.evidence.told.clone_from(&story.told);
             self.evidence.is_quiet = self.plan.is_quiet();
             // The program says that inputs are missing, but a kill may come before.
-            let returns = self.plan.lives.iter().filter_map(Life::inputs_returned);
+            let returns = self.plan.lives.iter().flat_map(Life::inputs_returned);
             self.evidence.inputs_min = returns.chain(story.inputs_min).min();
         }
         if let Some(Planted::WrongFact(fact)) = self.planted {
@@ -359,6 +364,9 @@ impl Run {
     /// A second recovery changes nothing.
     fn recover_again(&mut self) {
         let folders: Vec<PathBuf> = NAMES.iter().map(|name| self.world.disks.borrow().root(*name).to_owned()).collect();
+        if self.planted == Some(Planted::CutOffAgain) {
+            wrong_fact::cut_off_again(&self.places.session);
+        }
         let before = oracle::content_of(&folders);
         match OpenSession::open(&self.places.session) {
             Ok((mut store, mut session)) => {
@@ -389,26 +397,4 @@ fn ended_passes(folder: &Path) -> BTreeSet<u32> {
         session.takes().iter().filter(move |take| wanted(take)).map(|take| take.pass).collect::<BTreeSet<u32>>()
     };
     &passes(|_| true) - &passes(|take| take.state == TakeState::Recording)
-}
-
-/// `session` with the overflow folders of `file`. After the simulator has looked at the session in memory, one that opens
-/// while the program closes is listed in the file, and one that is refused is taken out, if no take lies there.
-fn with_folders_of(session: &Session, file: &Session) -> Session {
-    let mut session = session.clone();
-    for folder in file.overflow_folders() {
-        session.remember_overflow_folder(folder.clone());
-    }
-    let others: Vec<String> = session.overflow_folders().to_vec();
-    for folder in others.iter().filter(|folder| !file.overflow_folders().contains(folder)) {
-        session.forget_overflow_folder(folder);
-    }
-    session
-}
-
-/// The place where two sessions differ first, as both have it.
-fn first_difference(on_disk: &Session, in_memory: &Session) -> String {
-    let [on_disk, in_memory] = [on_disk, in_memory].map(|session| format!("{session:?}"));
-    let same = on_disk.bytes().zip(in_memory.bytes()).take_while(|(one, other)| one == other).count();
-    let part = |text: &str| text.chars().skip(same.saturating_sub(60)).take(140).collect::<String>();
-    format!("\"{}\" and \"{}\"", part(&on_disk), part(&in_memory))
 }

@@ -1,7 +1,7 @@
 //! Many seeds, in processes of their own: a life that is killed leaves its memory behind, and a seed that hangs or
 //! crashes must not end the others. Thread: test.
 
-use crate::plan::Allowed;
+use crate::plan::{Allowed, LARGE_DISK, Plan, RATE};
 use crate::run::{Options, Outcome, run};
 use crate::world::watch_panics;
 use std::io::{BufRead, BufReader};
@@ -28,7 +28,10 @@ const ONCE_FAILED: &str = include_str!("seeds.txt");
 /// Seeds whose runs fail because of a defect that is known.
 const KNOWN: &str = include_str!("open.txt");
 
-const ALL: Options = Options { allowed: Allowed::ALL, planted: None, prints: false };
+const ALL: Options = Options { allowed: Allowed::ALL, planted: None, prints: false, lead: None };
+
+/// The line of `seeds.txt` after which the seeds have the additions to their plans.
+const WITH_ADDITIONS: &str = "# With the additions:";
 
 /// A folder for the runs of this process, in memory. Its name has the same length in every process.
 pub(crate) struct Base(pub(crate) PathBuf);
@@ -315,6 +318,33 @@ pub(crate) fn once_failed() {
         assert_eq!(tally.seeds, 1, "seed {seed} did not run");
     }
     assert!(failures.is_empty(), "{failures:?}");
+}
+
+/// Whether a seed is in the first part of `seeds.txt`, so that its plan stays as it was.
+pub(crate) fn is_without_additions(seed: u64) -> bool {
+    let first = ONCE_FAILED.split_once(WITH_ADDITIONS).map_or(ONCE_FAILED, |(first, _)| first);
+    seeds_in(first).contains(&seed)
+}
+
+/// A run of 60 simulated seconds takes milliseconds.
+pub(crate) fn a_minute() {
+    const SECONDS: u64 = 60;
+    watch_panics();
+    let base = Base::new();
+    let lead = |plan: &mut Plan| {
+        plan.lives.truncate(1);
+        let life = &mut plan.lives[0];
+        (life.time, life.only_records) = (Duration::from_secs(SECONDS), true);
+        (plan.disk_bytes, plan.spool_bytes) = (LARGE_DISK, 64 << 20);
+    };
+    let began = Instant::now();
+    let outcome = run(0, base.path(), Options { allowed: Allowed::NOTHING, lead: Some(lead), ..ALL });
+    let real = began.elapsed();
+    println!("{SECONDS} simulated seconds of recording: {} ms of real time", real.as_millis());
+    assert!(outcome.offences.is_empty(), "{:?}", outcome.offences);
+    let seconds = outcome.frames / RATE;
+    assert!(SECONDS - 1 <= seconds, "{seconds} s were recorded");
+    assert!(real < Duration::from_secs(10), "{real:?}");
 }
 
 /// The seeds at the begins of the lines of a list.

@@ -1,10 +1,15 @@
 //! The user of the simulated program: opens a session, records, edits, and closes it, as the seed says. Thread: the
 //! simulated main thread.
 
+use crate::disk::Planted;
+use crate::edits::{later_edit, random_edit};
 use crate::oracle::SeenPass;
 use crate::plan::{Life, Plan, RATE};
 use crate::random::Random;
+use crate::saved;
+use crate::told::{Told, ended_takes};
 use crate::world::here;
+use crate::wrong_fact;
 use faultless::butler::capabilities::{Capabilities, CapturePath};
 use faultless::butler::spool::SpoolPlace;
 use faultless::control::edit::Edit;
@@ -12,18 +17,22 @@ use faultless::control::recording::PassReport;
 use faultless::control::{Control, ControlError, Notice, Purpose, SaveState, Setup, Severity};
 use faultless::device::DeviceSpec;
 use faultless::device::signal::Signal;
-use faultless::format::TakeFormat;
 use faultless::message::published::{NO_PASS, Published};
-use faultless::session::{Monitor, RegionId, Session, Take, TakeId, TrackId};
+use faultless::session::names::SESSION_FILE;
+use faultless::session::session_file::parse;
+use faultless::session::{Session, Take, TrackId};
 use faultless::threads::ThreadsSetup;
 use faultless::time::{FramePos, Frames, SampleRate};
 use faultless::window::map::Populate;
 use std::cell::RefCell;
+use std::collections::BTreeSet;
+use std::fs;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
+use uuid::Uuid;
 
 /// What the lives of a run have seen. It outlives the program.
 #[derive(Default)]
@@ -36,6 +45,8 @@ pub(crate) struct Story {
     pub(crate) offences: Vec<String>,
     /// The session in memory when the program was closed without a pass, if its last save did not fail.
     pub(crate) at_close: Option<Arc<Session>>,
+    /// What the program has told of each pass.
+    pub(crate) told: Told,
     /// Why the session could not be opened.
     pub(crate) refused: Option<String>,
     pub(crate) published: Option<Arc<Published>>,
@@ -78,6 +89,8 @@ struct Watch {
     root: String,
     /// Whether the frames of the device can be told from the clock.
     is_steady: bool,
+    /// Parts per million by which the clock of the device is faster than the one of the machine.
+    drift_ppm: i64,
 }
 
 /// The user's program with its session.
@@ -87,6 +100,8 @@ struct User {
     random: Random,
     /// For the new names of tracks.
     names: Option<Random>,
+    /// For the edits of kinds that the simulator has not drawn from its beginning on.
+    later: Option<Random>,
     plan: Rc<Plan>,
     places: Places,
 }
@@ -125,26 +140,53 @@ pub(crate) fn setup(plan: &Plan, life: &Life, places: &Places) -> Setup {
     }
 }
 
-/// The main thread of one life.
-pub(crate) fn live(plan: &Rc<Plan>, life: &Life, places: &Places, story: &Rc<RefCell<Story>>, random: Random) {
+/// The main thread of one life. The user may choose another device in it: he closes the session, and opens it with that device,
+/// as the window does it.
+pub(crate) fn live(plan: &Rc<Plan>, life: &Life, places: &Places, story: &Rc<RefCell<Story>>, mut random: Random) {
+    let Some(change) = &life.change else { return use_device(plan, life, places, story, random) };
+    let first = Life { time: change.after, later: life.later.clone(), ..life.clone() };
+    use_device(plan, &first, places, story, random.part());
+    let in_memory = {
+        let mut story = story.borrow_mut();
+        // A pass without a report has a refused file. A power cut may take what it has.
+        story.end_of_life(0);
+        story.at_close.take()
+    };
+    let offence = in_memory.and_then(|session| saved::difference(&here(), &places.session, &session));
+    story.borrow_mut().offences.extend(offence);
+    say(format_args!("another device"));
+    let time = life.time.saturating_sub(change.after);
+    let second = Life { time, device: change.device.clone(), change: None, ..life.clone() };
+    use_device(plan, &second, places, story, random);
+}
+
+/// Opens the session with the device of `life`, uses it, and closes it.
+fn use_device(plan: &Rc<Plan>, life: &Life, places: &Places, story: &Rc<RefCell<Story>>, random: Random) {
     let root = places.spool.parent().and_then(Path::parent).unwrap_or(Path::new("/")).display().to_string();
+    let is_steady = life.is_steady() && plan.stall_chance == 0;
+    let watch = Watch { story: Rc::clone(story), root, is_steady, drift_ppm: life.drift_ppm() };
+    let ended = ended_takes(&places.session);
     let control = match Control::open(setup(plan, life, places)) {
         Ok(control) => control,
         Err(error) => {
-            let reason = error.to_string().replace(&root, "");
+            let reason = error.to_string().replace(&watch.root, "");
             say(format_args!("open refused: {reason}"));
+            if let ControlError::Recovered { notices, .. } = error {
+                watch.recovered(&places.session, &ended, notices);
+            }
             story.borrow_mut().refused = Some(reason);
             return;
         }
     };
-    story.borrow_mut().refused = None;
-    story.borrow_mut().named_overflow = None;
-    story.borrow_mut().published = Some(Arc::clone(&control.running().published));
+    {
+        let mut story = story.borrow_mut();
+        story.told.opened(&ended, control.session());
+        (story.refused, story.named_overflow) = (None, None);
+        story.published = Some(Arc::clone(&control.running().published));
+    }
     here().watch_stored(Arc::clone(&control.running().published));
-    let is_steady = life.is_steady() && plan.stall_chance == 0;
-    let watch = Watch { story: Rc::clone(story), root, is_steady };
-    let names = plan.names.clone();
-    let mut user = User { control, watch, random, names, plan: Rc::clone(plan), places: places.clone() };
+    let (names, later) = (plan.names.clone(), life.later.clone());
+    let mut user = User { control, watch, random, names, later, plan: Rc::clone(plan), places: places.clone() };
     user.use_it(life);
     user.close();
 }
@@ -178,8 +220,8 @@ impl User {
         let mut first = true;
         while here().time() < until {
             self.look();
-            if life.activity > 0 && (first || self.random.chance(life.activity)) {
-                self.act(first);
+            if life.activity > 0 && (first || (!life.only_records && self.random.chance(life.activity))) {
+                self.act(first, life.only_records);
                 first = false;
             }
             self.rename();
@@ -194,6 +236,7 @@ impl User {
         while let Some(notice) = self.control.take_notice() {
             self.watch.noted(notice);
         }
+        self.watch.story.borrow_mut().told.looked();
         while let Some(report) = self.control.take_report() {
             self.watch.reported(&report);
         }
@@ -201,14 +244,14 @@ impl User {
         self.watch.pass(&self.control);
     }
 
-    fn act(&mut self, first: bool) {
+    fn act(&mut self, first: bool, without_end: bool) {
         if first {
-            self.record();
+            self.record(without_end);
             return;
         }
         let recording = self.control.is_recording();
         match self.random.below(100) {
-            0..25 if !recording => self.record(),
+            0..25 if !recording => self.record(false),
             0..12 | 40..44 => self.stop(),
             25..30 if !recording => self.punch(),
             30..36 => self.locate(),
@@ -230,9 +273,9 @@ impl User {
         }
     }
 
-    fn record(&mut self) {
+    fn record(&mut self, without_end: bool) {
         self.forget_refused_pass();
-        let length = if self.random.chance(800) { u64::MAX } else { self.random.between(1, 5 * RATE) };
+        let length = if without_end || self.random.chance(800) { u64::MAX } else { self.random.between(1, 5 * RATE) };
         let result = self.control.record(Frames(length));
         say(format_args!("record {length}: {}", text(&result)));
         self.watch.pass(&self.control);
@@ -283,7 +326,10 @@ impl User {
         if !self.plan.allowed.edits {
             return;
         }
-        let edit = random_edit(&mut self.random, self.control.session());
+        let edit = match self.later.as_mut().and_then(|later| later.chance(200).then_some(later)) {
+            Some(later) => later_edit(later, self.control.session()),
+            None => random_edit(&mut self.random, self.control.session()),
+        };
         let Some(edit) = edit else { return };
         let name = format!("{edit:?}");
         self.change(&name, |control| control.edit(edit));
@@ -317,7 +363,10 @@ impl User {
         let before = facts(self.control.session());
         let result = change(&mut self.control);
         say(format_args!("{name}: {}", text(&result)));
-        let after = facts(self.control.session());
+        let after = match here().disks.borrow().planted() {
+            Some(Planted::EditChangesTake) => facts(&wrong_fact::with_other_take(self.control.session())),
+            _ => facts(self.control.session()),
+        };
         if before != after {
             let mut story = self.watch.story.borrow_mut();
             story.offences.push(format!("{name}: it changed the takes from {before:?} to {after:?}"));
@@ -357,10 +406,21 @@ impl User {
 }
 
 impl Watch {
+    /// The session was recovered, and could not be opened after that.
+    fn recovered(&self, folder: &Path, ended: &BTreeSet<Uuid>, notices: Vec<Notice>) {
+        if let Some(session) = fs::read(folder.join(SESSION_FILE)).ok().and_then(|bytes| parse(&bytes).ok()) {
+            self.story.borrow_mut().told.opened(ended, &session);
+        }
+        notices.into_iter().for_each(|notice| self.noted(notice));
+        self.story.borrow_mut().told.looked();
+    }
+
     fn noted(&self, notice: Notice) {
         let text = notice.text.replace(&self.root, "");
         say(format_args!("{:?}: {text}", notice.severity));
         let mut story = self.story.borrow_mut();
+        let current = story.current.as_ref().map(|pass| pass.number);
+        story.told.notice(notice.severity, &notice.text, current);
         if let Some(inputs) = inputs_left(&notice.text) {
             story.inputs_min = Some(story.inputs_min.map_or(inputs, |least| least.min(inputs)));
         }
@@ -393,11 +453,21 @@ impl Watch {
             }
         }
         if self.is_steady && pass.first.is_none() {
-            pass.first = first_frame(control);
+            pass.first = self.first_frame(control);
         }
         if status.has_begun() {
             pass.frames_min = pass.frames_min.max(status.frames.0);
         }
+    }
+
+    /// The frame of the device at which the pass began, by the clock.
+    fn first_frame(&self, control: &Control) -> Option<i64> {
+        let recorded = control.running().published.pass_frames.load(Relaxed);
+        let world = here();
+        let micros = world.time().saturating_sub(world.audio_since.get()).as_micros() as i64;
+        let delivered =
+            micros * (RATE as i64) / 1_000_000 + micros * (RATE as i64) / 1_000_000 * self.drift_ppm / 1_000_000;
+        (recorded != NO_PASS && recorded > 0).then_some(delivered - recorded as i64)
     }
 
     fn reported(&self, report: &PassReport) {
@@ -413,14 +483,6 @@ impl Watch {
         pass.whole_mirror = report.mirror.as_ref().filter(|mirror| mirror.whole).map(|mirror| mirror.folder.clone());
         story.passes.push(pass);
     }
-}
-
-/// The frame of the device at which the pass began, by the clock.
-fn first_frame(control: &Control) -> Option<i64> {
-    let recorded = control.running().published.pass_frames.load(Relaxed);
-    let world = here();
-    let delivered = (world.time().saturating_sub(world.audio_since.get()).as_micros() as u64 * RATE / 1_000_000) as i64;
-    (recorded != NO_PASS && recorded > 0).then_some(delivered - recorded as i64)
 }
 
 fn text(result: &Result<(), ControlError>) -> String {
@@ -442,52 +504,4 @@ fn facts(session: &Session) -> Vec<(u64, u32, [u64; 4], u64, String)> {
         (take.id.0, take.pass, place, take.track.0, state)
     };
     session.takes().iter().map(fact).collect()
-}
-
-/// An edit of any kind. It may be one that the program refuses.
-fn random_edit(random: &mut Random, session: &Session) -> Option<Edit> {
-    let tracks: Vec<TrackId> = session.track_ids().collect();
-    let takes: Vec<TakeId> = session.takes().iter().map(|take| take.id).collect();
-    let regions: Vec<RegionId> =
-        session.tracks().iter().flat_map(|track| track.regions().iter().map(|region| region.id)).collect();
-    let markers: Vec<_> = session.markers().iter().map(|marker| marker.id).collect();
-    if tracks.is_empty() {
-        return Some(Edit::AddTrack(None));
-    }
-    let track = *random.pick(&tracks);
-    let place = FramePos(random.below(30 * RATE));
-    let on = random.chance(500);
-    let number = random.below(100);
-    let take = (!takes.is_empty()).then(|| *random.pick(&takes));
-    let region = (!regions.is_empty()).then(|| *random.pick(&regions));
-    let marker = (!markers.is_empty()).then(|| *random.pick(&markers));
-    Some(match random.below(28) {
-        0 => Edit::Arm(vec![track], on),
-        1 => Edit::Mute(vec![track], on),
-        2 => Edit::Solo(vec![track], on),
-        3 => Edit::Monitor(vec![track], *random.pick(&[Monitor::Auto, Monitor::Input, Monitor::Disk])),
-        4 => Edit::Inputs(track, (0..random.between(1, 3)).map(|at| (at + number) as u32 % 4).collect()),
-        5 => Edit::Gain(vec![(track, -(number as f32))]),
-        6 => Edit::Pan(vec![track], number as f32 / 100.0),
-        7 => Edit::Name(track, format!("Name {number}")),
-        8 => Edit::Colour(vec![track], number as u8),
-        9 => Edit::MoveTrack(track, number as usize % tracks.len()),
-        10 => Edit::AddTrack(None),
-        11 => Edit::DuplicateTracks(vec![track]),
-        12 | 13 => Edit::RemoveTracks(vec![track]),
-        14 => Edit::AddMarker(place, format!("Marker {number}")),
-        15 => Edit::RenameMarker(marker?, format!("Marker {number}")),
-        16 => Edit::MoveMarker(marker?, place),
-        17 => Edit::RemoveMarker(marker?),
-        18 => Edit::RenameSession(format!("Session {number}")),
-        19 => Edit::Format(*random.pick(&[TakeFormat::S16, TakeFormat::S24, TakeFormat::F32])),
-        20 => Edit::ChooseTake(take?),
-        21 => Edit::TrashTake(take?),
-        22 => Edit::UntrashTake(take?),
-        23 => Edit::MoveRegion(region?, track, place),
-        24 => Edit::TrimRegion(region?, place, FramePos(place.0 + 1 + number * 100)),
-        25 => Edit::SplitRegions(vec![region?], place),
-        26 => Edit::RemoveRegions(vec![region?]),
-        _ => Edit::MuteRegions(vec![region?], on),
-    })
 }

@@ -1,0 +1,82 @@
+//! Faults that the simulator has learned later: a disk that does not say how much room it has, calls that only ask and fail, a
+//! card whose clock drifts, another device within a life, more kinds of edits. Thread: the one of the run.
+//!
+//! They are drawn from a stream of their own, after everything else of the plan. So the plan of an earlier seed is what it was,
+//! and some seeds have such a fault beside it. The seeds in the first part of `seeds.txt` get none: each of them is the run that
+//! once failed, to the last call. A further addition needs a further part of `seeds.txt`.
+
+use crate::disk::{Fault, Name, Trouble};
+use crate::plan::{DeviceChange, Plan, device};
+use crate::random::Random;
+use crate::seeds;
+use std::time::Duration;
+
+/// Makes the stream of the additions another one than that of the plan.
+const ADDITIONS: u64 = 0x0ADD_1710_0000_0000;
+
+/// Calls that change nothing, by the names of [`crate::fault::Op::name`].
+const ASKS: [&str; 4] = ["open", "list", "stat", "lock"];
+
+/// Adds to the plan of a seed.
+pub(crate) fn add(plan: &mut Plan, seed: u64) {
+    if seeds::is_without_additions(seed) {
+        return;
+    }
+    let random = &mut Random::new(seed ^ ADDITIONS);
+    let (mut for_edits, mut for_devices, mut for_disks) = (random.part(), random.part(), random.part());
+    if plan.allowed.edits {
+        plan.lives.iter_mut().for_each(|life| life.later = Some(for_edits.part()));
+    }
+    if plan.allowed.devices {
+        add_to_devices(plan, seed, &mut for_devices);
+    }
+    // After a recovery by somebody else the oracle looks at the disks as the program finds them.
+    if plan.allowed.disks && plan.elsewhere.is_none() {
+        add_to_disks(plan, &mut for_disks);
+    }
+}
+
+fn add_to_devices(plan: &mut Plan, seed: u64, random: &mut Random) {
+    let ppm = random.chance(200).then(|| *random.pick(&[-300, -100, -20, 20, 100, 300]));
+    let allowed = plan.allowed;
+    for (number, life) in (100..).zip(&mut plan.lives) {
+        let millis = life.time.as_millis() as u64;
+        if random.chance(120) && 1_000 < millis {
+            let after = Duration::from_millis(random.between(500, millis - 200));
+            let device = device(random, seed, number, life.time.saturating_sub(after), allowed);
+            life.change = Some(DeviceChange { after, device: format!("{device},latency=128+64") });
+        }
+        if let Some(ppm) = ppm {
+            let devices =
+                std::iter::once(&mut life.device).chain(life.change.iter_mut().map(|change| &mut change.device));
+            devices.for_each(|device| device.push_str(&format!(",drift={ppm}")));
+        }
+    }
+}
+
+fn add_to_disks(plan: &mut Plan, random: &mut Random) {
+    if !random.chance(250) {
+        return;
+    }
+    for _ in 0..random.between(1, 4) {
+        let number = random.below(plan.lives.len() as u64) as usize;
+        let life = &mut plan.lives[number];
+        let from = match random.below(3) {
+            // When the session is opened and what was cut off is recovered.
+            0 => Duration::ZERO,
+            // When mirror and overflow folder are opened and the files of the first pass are made.
+            1 => Duration::from_micros(random.below(200_000)),
+            _ => Duration::from_micros(random.below(life.time.as_micros() as u64)),
+        };
+        let to = from + Duration::from_millis(*random.pick(&[6, 50, 500, 5_000]));
+        let name = *random.pick(&[Name::Session, Name::Session, Name::Mirror, Name::Overflow]);
+        let mut add = |trouble| life.faults.push((name, Fault { from, to, trouble }));
+        match random.below(7) {
+            0 => add(Trouble::RoomUnknown),
+            1 => add(Trouble::RoomSlow(Duration::from_millis(random.between(10, 3_000)))),
+            2 => add(Trouble::SaysFull),
+            3 => ASKS.iter().for_each(|name| add(Trouble::AskFails(name))),
+            _ => add(Trouble::AskFails(*random.pick(&ASKS))),
+        }
+    }
+}
