@@ -198,10 +198,11 @@ impl ReplicaPair {
     }
 
     /// The first gap at or after `from` in the file of `replica` that begins at `file`, as far as the other replica can
-    /// fill it now: at most `bytes_max` bytes.
+    /// fill it now: at most `bytes_max` bytes. A gap of the other replica has no sound there, only zeros.
     pub fn next_gap(&self, replica: Replica, file: FileStart, from: SpoolByte, bytes_max: u64) -> Option<Gap> {
         let there = SpoolByte(self.durable[replica.other().index()].load(Relaxed));
-        let found = self.gaps_in(replica, file).into_iter().map(|(start, end)| (start.max(from), end.min(there)));
+        let found = self.gaps_of_one_alone(replica, file);
+        let found = found.into_iter().map(|(start, end)| (start.max(from), end.min(there)));
         let (start, end) = found.filter(|(start, end)| start < end).min_by_key(|gap| gap.0)?;
         let files = lock(&self.files[replica.other().index()]);
         let (source_start, source) = files.iter().rev().find(|(first, _)| first.0 <= start)?;
@@ -211,6 +212,16 @@ impl ReplicaPair {
         Some(Gap { range, lies_in: file, source: Arc::clone(source), source_at: source_start.to_file(start) })
     }
 
+    /// Whether the file of `replica` that begins at `file` has gaps, and the other replica lacks the sound of all of them.
+    pub fn is_in_neither(&self, replica: Replica, file: FileStart) -> bool {
+        !self.gaps_in(replica, file).is_empty() && self.gaps_of_one_alone(replica, file).is_empty()
+    }
+
+    /// Whether `replica` lacks some of the bytes from `start` to `end`.
+    pub fn lacks(&self, replica: Replica, start: SpoolByte, end: SpoolByte) -> bool {
+        lock(&self.gaps[replica.index()]).iter().any(|gap| gap.0 < end && start < gap.1)
+    }
+
     /// The first byte that the file of `replica` lacks that begins at `file`.
     pub fn first_gap(&self, replica: Replica, file: FileStart) -> Option<SpoolByte> {
         self.gaps_in(replica, file).into_iter().map(|gap| gap.0).min()
@@ -218,18 +229,19 @@ impl ReplicaPair {
 
     /// The file in which `filled` lies is durable: the range is no gap of `replica` any more.
     pub fn gap_filled(&self, replica: Replica, filled: &FilledGap) {
-        let (from, to) = filled.range;
         let mut gaps = lock(&self.gaps[replica.index()]);
-        *gaps = gaps
-            .iter()
-            .flat_map(|&(start, end)| [(start, end.min(from)), (start.max(to), end)])
-            .filter(|(start, end)| start < end)
-            .collect();
+        *gaps = without(std::mem::take(&mut *gaps), filled.range);
     }
 
     /// Number of bytes that the file of `replica` lacks that begins at `file`.
     pub fn missing_bytes(&self, replica: Replica, file: FileStart) -> u64 {
         self.gaps_in(replica, file).into_iter().map(|(start, end)| end - start).sum()
+    }
+
+    /// The gaps of `replica` within the file that begins at `file`, without those of the other replica.
+    fn gaps_of_one_alone(&self, replica: Replica, file: FileStart) -> Vec<Range> {
+        let others = lock(&self.gaps[replica.other().index()]).clone();
+        others.into_iter().fold(self.gaps_in(replica, file), |gaps, gap| without(gaps, gap))
     }
 
     /// The gaps of `replica` within the file that begins at `file`.
@@ -238,5 +250,42 @@ impl ReplicaPair {
         let gaps = lock(&self.gaps[replica.index()]);
         let within = gaps.iter().map(|&(start, end)| (start.max(file.0), next.map_or(end, |next| end.min(next))));
         within.filter(|(start, end)| start < end).collect()
+    }
+}
+
+/// `ranges` without the bytes of `hole`.
+fn without(ranges: Vec<Range>, (from, to): Range) -> Vec<Range> {
+    let parts = ranges.into_iter().flat_map(|(start, end)| [(start, end.min(from)), (start.max(to), end)]);
+    parts.filter(|(start, end)| start < end).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Each file was filled with the zeros that the other one had in place of the sound.
+    #[test]
+    fn a_gap_is_filled_only_where_the_other_replica_has_the_sound() {
+        let pair = ReplicaPair::new("session.wav".into(), "mirror.wav".into());
+        let (start, byte) = (FileStart(SpoolByte::DATA), |at: u64| SpoolByte(SpoolByte::DATA.0 + at));
+        for replica in [Replica::Session, Replica::Mirror] {
+            pair.continue_in(replica, start, Arc::new(tempfile::tempfile().unwrap()));
+            pair.set_durable(replica, byte(900));
+        }
+        pair.add_gap(Replica::Session, byte(100), byte(300));
+        pair.add_gap(Replica::Mirror, byte(200), byte(400));
+        let next = |replica, from| pair.next_gap(replica, start, byte(from), 1 << 20).map(|gap| gap.range);
+        assert_eq!(next(Replica::Session, 0), Some((byte(100), byte(200))));
+        assert_eq!(next(Replica::Mirror, 0), Some((byte(300), byte(400))));
+        assert_eq!((next(Replica::Session, 200), pair.is_in_neither(Replica::Session, start)), (None, false));
+        pair.gap_filled(Replica::Session, &FilledGap { range: (byte(100), byte(200)) });
+        assert!(pair.is_in_neither(Replica::Session, start) && !pair.is_in_neither(Replica::Mirror, start));
+        assert!(
+            pair.lacks(Replica::Session, byte(250), byte(260)) && !pair.lacks(Replica::Session, byte(300), byte(400))
+        );
+        assert_eq!(
+            (pair.missing_bytes(Replica::Session, start), pair.missing_bytes(Replica::Mirror, start)),
+            (100, 200)
+        );
     }
 }

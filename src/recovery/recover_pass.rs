@@ -195,6 +195,7 @@ impl PassRecovery<'_> {
                     self.troubles.push(messages::not_continued(&unusable.reason));
                 }
                 self.never_made.has_withdrawn = true;
+                self.reopen_last_of(take);
                 return None;
             }
             let reason = messages::left_alone(&unusable.reason, spool.as_ref());
@@ -205,6 +206,17 @@ impl PassRecovery<'_> {
             }
         }
         Some((cut_takes, absent))
+    }
+
+    /// Opens the file before a withdrawn continuation again, if a recovery has ended it where the continuation began: it is
+    /// the last file of the take now, and may have more.
+    fn reopen_last_of(&mut self, withdrawn: &Take) {
+        let of_take =
+            self.session.takes().iter().filter(|take| (take.pass, take.track) == (withdrawn.pass, withdrawn.track));
+        let last = of_take.max_by_key(|take| (take.offset, take.id));
+        if let Some(last) = last.filter(|take| take.state == TakeState::Recovered).map(|take| take.id) {
+            self.session.reopen_take(last);
+        }
     }
 
     /// A take that was cut off, with what was found of it.

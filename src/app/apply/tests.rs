@@ -96,6 +96,8 @@ fn a_session_without_a_device_is_exported_and_what_cannot_be_done_is_answered() 
     let session = {
         let OpenState::Open(control) = &mut app.state else { panic!("it is open") };
         control.make_tracks(2).unwrap();
+        let tracks = control.session().track_ids().collect();
+        control.edit(Edit::Arm(tracks, true)).unwrap();
         control.record(Frames(4_800)).unwrap();
         while control.take_report().is_none() {
             control.poll();

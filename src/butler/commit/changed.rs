@@ -50,9 +50,13 @@ pub(super) fn enter_change(
     file.note_changed(source.is_none());
     let outcome = match source {
         Some((pair, replica)) => {
-            let start = file.start();
-            pair.add_gap(replica, start.0, start.to_spool(end));
-            "its sound is copied from the other replica"
+            let (start, end) = (file.start(), file.start().to_spool(end));
+            pair.add_gap(replica, start.0, end);
+            if pair.lacks(replica.other(), start.0, end) {
+                "its sound is copied from the other replica, which lacks a part of it: that part may be lost"
+            } else {
+                "its sound is copied from the other replica"
+            }
         }
         None => "sound that it had may be lost, and the recording continues behind it",
     };

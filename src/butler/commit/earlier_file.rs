@@ -78,7 +78,7 @@ impl EarlierFile {
             if self.file.is_header_due() {
                 self.file.write_header(FileByte::DATA)?;
             }
-            fill_gap(&mut self.file, pair, *replica, scratch)?;
+            fill_gap(&mut self.file, (pair, *replica), true, scratch)?;
             for filled in self.file.sync()? {
                 pair.gap_filled(*replica, &filled);
             }

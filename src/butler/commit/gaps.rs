@@ -74,15 +74,17 @@ impl Committer {
 }
 
 /// Fills a part of a gap in `file`, a file of `replica`, from the file of the other replica. Returns whether there was a
-/// gap to fill. The gap remains one until `file` is durable.
+/// gap to fill. The gap remains one until `file` is durable. `is_ending`: the take writes nothing more before its end. Then
+/// sound that neither replica has is an error.
 pub(super) fn fill_gap(
     file: &mut TakeFile,
-    pair: &ReplicaPair,
-    replica: Replica,
+    (pair, replica): (&ReplicaPair, Replica),
+    is_ending: bool,
     scratch: &mut MmapMut,
 ) -> io::Result<bool> {
     let Some(gap) = pair.next_gap(replica, file.start(), file.filled_end(), scratch.len() as u64) else {
-        let waits_for_ever = pair.has_ended(replica.other()) && file.filled_end() == file.start().0;
+        let nobody_has_it = pair.has_ended(replica.other()) || (is_ending && pair.is_in_neither(replica, file.start()));
+        let waits_for_ever = nobody_has_it && file.filled_end() == file.start().0;
         if waits_for_ever && pair.missing_bytes(replica, file.start()) > 0 {
             return Err(io::Error::other("parts of it are in neither copy"));
         }

@@ -321,7 +321,7 @@ impl OpenTake {
     /// fill.
     pub(super) fn fill_gaps(&mut self, scratch: &mut MmapMut) -> io::Result<bool> {
         match &self.pair {
-            Some(pair) => fill_gap(&mut self.file, pair, self.replica, scratch),
+            Some(pair) => fill_gap(&mut self.file, (pair, self.replica), self.end.is_some(), scratch),
             None => Ok(false),
         }
     }

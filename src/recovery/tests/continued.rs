@@ -302,15 +302,22 @@ fn a_mirror_that_is_opened_while_the_overflow_folder_is_away_keeps_the_sound_beh
     for index in 0..2 {
         scene.write_wav(index, Cut { committed: 3, claimed: 3 * WINDOW }, 3 * WINDOW);
     }
-    let away = scene.folder.path().join("away").display().to_string();
+    let away = scene.folder.path().join("away");
     let (mut store, mut session) = OpenSession::open(&scene.root()).unwrap();
     let (id, mut names) = (session.takes()[0].id, session.taken_names());
-    session.remember_overflow_folder(away.clone());
-    session.add_continuation(id, Uuid::new_v4(), Frames(SPLIT), Some(away), &mut names).unwrap();
+    session.remember_overflow_folder(away.display().to_string());
+    session.add_continuation(id, Uuid::new_v4(), Frames(SPLIT), Some(away.display().to_string()), &mut names).unwrap();
     store.save(&session).unwrap();
     drop(store);
     let (report, session) = scene.recover();
     assert_eq!((report.passes.len(), session.takes()[0].frames), (1, Frames(SPLIT)), "{:?}", report.troubles);
+    let file = fs::read(&scene.plans[0].path).unwrap();
+    assert!(file[at(0) as usize..] == sound(0, 0..3 * WINDOW), "{} bytes", file.len());
+    // The folder is back, and the continuation was never made there.
+    fs::create_dir_all(away.join("audio")).unwrap();
+    let (report, session) = scene.recover();
+    let parts: Vec<_> = session.takes().iter().map(|take| (take.state, take.offset.0, take.frames.0)).collect();
+    assert_eq!(parts, [(TakeState::Recovered, 0, 3 * WINDOW); 2], "{:?}", report.troubles);
     let file = fs::read(&scene.plans[0].path).unwrap();
     assert!(file[at(0) as usize..] == sound(0, 0..3 * WINDOW), "{} bytes", file.len());
 }
