@@ -76,7 +76,10 @@ fn add_to_disks(plan: &mut Plan, random: &mut Random) {
             1 => add(Trouble::RoomSlow(Duration::from_millis(random.between(10, 3_000)))),
             2 => add(Trouble::SaysFull),
             3 => ASKS.iter().for_each(|name| add(Trouble::AskFails(name))),
-            _ => add(Trouble::AskFails(*random.pick(&ASKS))),
+            _ => {
+                let name = *random.pick(&ASKS);
+                add(Trouble::AskFails(name));
+            }
         }
     }
 }

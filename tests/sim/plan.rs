@@ -45,6 +45,7 @@ pub(crate) enum Ending {
 
 /// One life of the program: from its start to its end.
 #[derive(Clone, Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a choice of the user")]
 pub(crate) struct Life {
     pub(crate) time: Duration,
     pub(crate) ending: Ending,

@@ -411,7 +411,9 @@ impl Watch {
         if let Some(session) = fs::read(folder.join(SESSION_FILE)).ok().and_then(|bytes| parse(&bytes).ok()) {
             self.story.borrow_mut().told.opened(ended, &session);
         }
-        notices.into_iter().for_each(|notice| self.noted(notice));
+        for notice in notices {
+            self.noted(notice);
+        }
         self.story.borrow_mut().told.looked();
     }
 
