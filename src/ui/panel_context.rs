@@ -89,7 +89,7 @@ pub mod test_panel {
     use std::cell::RefCell;
     use std::rc::Rc;
 
-    /// What a panel draws from, and what it asks for.
+    /// The state that a panel draws from, and the requests that it makes.
     pub struct Surroundings {
         pub snapshot: Snapshot,
         pub theme: Theme,

@@ -121,7 +121,9 @@ fn escape_cancels_a_range_a_marker_and_a_fader() {
 fn a_range_that_is_dragged_through_its_start_and_a_button_that_is_held_still_leave_loop_and_punch_on() {
     let mut rig = recorded();
     let lanes = rig.harness.get_by_label("Timeline").rect();
-    let at = |x: f32| pos2(lanes.left() + x, lanes.bottom() - 40.0);
+    // The card after the recording lies over the lower lanes.
+    let row = rig.harness.get_by_label("Track In 1").rect();
+    let at = |x: f32| pos2(lanes.left() + x, row.center().y);
     let position = rig.harness.state_mut().shell().view.position_at(200.0);
     rig.send(Command::Range(Some((FramePos(0), position))));
     rig.press(Key::L);

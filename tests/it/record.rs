@@ -102,7 +102,7 @@ fn the_last_line_is_one_object_with_the_promised_members() {
     let thread = "scheduling cycles minor_faults major_faults library_threads voluntary_switches cycle_us_mean \
                   cycle_us_p9999 cycle_us_max cpu_seconds signal_seconds frames_unheard frames_dropped";
     assert_eq!(keys(&found["audio_thread"]), thread.split_whitespace().collect());
-    let run = "page_faults xruns playback_xruns frames_lost frames_unheard frames_dropped";
+    let run = "page_faults xruns playback_xruns frames_lost frames_unheard frames_skipped frames_dropped";
     assert_eq!(keys(&found["run"]), run.split_whitespace().collect());
     let faults = ["attributed", "unattributed"].map(|key| found["page_faults"][key].as_u64().unwrap());
     let counted = ["minor_faults", "major_faults"].map(|key| found["audio_thread"][key].as_u64().unwrap());

@@ -129,10 +129,9 @@ impl AlsaDevice {
         let period = pacing.period_frames;
         let prefill = |side| prefill_of(side, spec.rate, period, capture.is_none());
         let prefill = playback.as_deref().map_or(Prefill::NONE, prefill);
-        let wake_frames = capture.as_deref().map_or(0, |side| {
-            let has_no_outputs = playback.is_none() && !outputs_may_follow;
-            if has_no_outputs { rest_frames(period, side.buffer_frames, spec.rate) } else { period }
-        });
+        let rests = playback.is_none() && !outputs_may_follow;
+        let rest = |side: &Side| if rests { rest_frames(period, side.buffer_frames, spec.rate) } else { period };
+        let wake_frames = capture.as_deref().map_or(0, rest);
         if let Some(side) = &capture {
             side.set_wake(&spec.name, wake_frames)?;
         }

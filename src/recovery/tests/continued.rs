@@ -307,6 +307,7 @@ fn a_mirror_that_is_opened_while_the_overflow_folder_is_away_keeps_the_sound_beh
     let (id, mut names) = (session.takes()[0].id, session.taken_names());
     session.remember_overflow_folder(away.display().to_string());
     session.add_continuation(id, Uuid::new_v4(), Frames(SPLIT), Some(away.display().to_string()), &mut names).unwrap();
+    let copy = session.copy_for_folder(&away.display().to_string(), &scene.root().display().to_string());
     store.save(&session).unwrap();
     drop(store);
     let (report, session) = scene.recover();
@@ -314,7 +315,7 @@ fn a_mirror_that_is_opened_while_the_overflow_folder_is_away_keeps_the_sound_beh
     let file = fs::read(&scene.plans[0].path).unwrap();
     assert!(file[at(0) as usize..] == sound(0, 0..3 * WINDOW), "{} bytes", file.len());
     // The folder is back, and the continuation was never made there.
-    fs::create_dir_all(away.join("audio")).unwrap();
+    drop(OpenSession::open_on_other_disk(&away, &copy).unwrap());
     let (report, session) = scene.recover();
     let parts: Vec<_> = session.takes().iter().map(|take| (take.state, take.offset.0, take.frames.0)).collect();
     assert_eq!(parts, [(TakeState::Recovered, 0, 3 * WINDOW); 2], "{:?}", report.troubles);

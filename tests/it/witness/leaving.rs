@@ -8,7 +8,7 @@ use super::rig::{Rig, input_24, plain};
 use faultless::engine::Next;
 use faultless::format::{DeviceFormat, TakeFormat};
 use faultless::message::{AudioCommand, Motion, PlayPath, Voice};
-use faultless::mixer::Mix;
+use faultless::mixer::{Mix, TrackGains};
 use faultless::time::{FramePos, Frames};
 use std::sync::atomic::Ordering::Relaxed;
 
@@ -82,7 +82,7 @@ fn a_track_without_windows_that_is_removed_comes_home_with_the_next_period() {
 fn a_monitored_input_fades_out_when_its_track_is_removed_rolling_and_stopped() {
     for rolls in [true, false] {
         let (mut rig, (disc, mut voice)) = (rig(), filled(0));
-        voice.mix = Mix { disk: false, input: true, ..plain(2) };
+        (voice.mix, voice.gains) = (Mix { disk: false, input: true, ..plain(2) }, TrackGains::SILENT);
         rig.send(AudioCommand::Install { slot: 0, voice });
         if rolls {
             rig.send(AudioCommand::Roll);
