@@ -64,8 +64,8 @@ impl AppHandle {
         self.apply_numbered(command).is_some()
     }
 
-    /// As [`AppHandle::apply`]. Returns the number of the command: it is carried out when as many are done. `None`: it is
-    /// not carried out.
+    /// Gives a command to the app, as [`AppHandle::apply`] does. Returns the number of the command: it is carried out when
+    /// as many are done. `None`: it is not carried out.
     pub fn apply_numbered(&self, command: Command) -> Option<u64> {
         // Queued and counted under one lock, so that the numbers are in the order of the queue. Nothing waits under it.
         let mut given = lock(&self.shared.given);

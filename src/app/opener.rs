@@ -29,8 +29,8 @@ use std::sync::Arc;
 pub(super) struct OpenRequest {
     /// The session's folder; `None`: make a new session.
     pub(super) folder: Option<PathBuf>,
-    /// Whether a new session is begun elsewhere if the folder is not there. So it is with the last session, which the
-    /// settings name.
+    /// Whether a new session is begun elsewhere if the folder is not there. The last session, which the settings name, is
+    /// opened in this way.
     pub(super) may_be_missing: bool,
     /// Whether a new session begins in the folder if it is not there.
     pub(super) may_begin: bool,

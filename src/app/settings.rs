@@ -208,9 +208,9 @@ const PROBLEMS_MAX: usize = 4;
 /// The treatment of a settings file that holds no settings.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum DamagedFile {
-    /// It is renamed, and the next save makes a new one. For a window, in which the user changes settings.
+    /// The file is renamed, and the next save makes a new one. Windows use this, because the user changes settings there.
     PutAside,
-    /// It stays. For a recording of the command line, which only reads it.
+    /// The file stays. `faultless record` uses this, because it only reads the file.
     Leave,
 }
 

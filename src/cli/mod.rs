@@ -165,8 +165,8 @@ pub fn print_stderr(line: &str) {
     output::write(Target::Messages, format!("{line}\n"), false);
 }
 
-/// Prints a line on standard output. An error of writing does not end a recording: the program tells it at its end. After
-/// [`output::start`] it does not wait.
+/// Prints a line on standard output. An error of writing does not end a recording: the program reports the error at
+/// its end. After [`output::start`] it does not wait.
 pub fn print(line: &str) {
     output::write(Target::Results, format!("{line}\n"), true);
 }

@@ -184,9 +184,9 @@ impl Outcome {
         })
     }
 
-    /// A failure if nothing was heard, if the outputs, or tracks whose takes were read too late, were silent for a time that a
-    /// listener notices, or if a track had no sound where the session lists some, or if the device has run at `wrong_rate`. `loss`: the text of the last notice of a
-    /// loss.
+    /// The failure of this playback: nothing was heard; the outputs were silent for a time that a listener notices; tracks
+    /// were silent for such a time because the disk was slow; a track had no sound where the session lists some; or the
+    /// device ran at `wrong_rate`. `loss`: the text of the last notice of a loss.
     fn verdict(&self, loss: Option<String>, wrong_rate: Option<String>) -> Result<(), Failure> {
         let (name, because) = (&self.device.name, loss.map_or_else(String::new, |text| format!(": {text}")));
         if self.audio_thread.cycles == 0 || self.frames <= self.silent {

@@ -42,7 +42,7 @@ pub(super) struct Client {
     /// Whether the app has changed since the last update.
     pub(super) is_changed: AtomicBool,
     wishes: Mutex<Wishes>,
-    /// The phase that the client was told last.
+    /// The phase that was sent to the client last.
     heard: AtomicU8,
     /// Whether the client is gone or goes.
     has_left: AtomicBool,

@@ -100,8 +100,8 @@ pub(super) fn health(input: &HealthInput<'_>) -> Health {
         return health;
     }
     let (inputs, disk, alarm) = (no_inputs(input, &make), disk(input, &make), alarm(input, &make));
-    // A condition that costs sound comes first. Tracks without inputs stay so to the end of a recording, and before it for as long as
-    // the device lacks the inputs. So they hide no trouble that grows and no loss that the user can acknowledge.
+    // A condition that costs sound comes first. The line about tracks without inputs does not go away during a recording, so
+    // it comes after trouble that grows and after losses that the user can acknowledge.
     let (urgent_disk, disk) = match disk {
         Some(health) if health.severity == Severity::Loss => (Some(health), None),
         disk => (None, disk),
@@ -422,7 +422,7 @@ fn safety(input: &HealthInput<'_>) -> Vec<String> {
         // Show the folder that the user chose. Its subfolder, where the mirror is, has the session's name.
         let named = folder.parent().and_then(Path::file_name).unwrap_or(folder.as_os_str());
         safety.push(match mirror_lag(input) {
-            Some(lag) => format!("mirrored in {}, but for the last {} s", named.display(), lag.as_secs()),
+            Some(lag) => format!("mirrored in {}, except the last {} s", named.display(), lag.as_secs()),
             None => format!("mirrored in {}", named.display()),
         });
     }

@@ -346,7 +346,7 @@ fn a_mirror_shows_its_folder_and_a_failed_one_its_reason() {
         })
     };
     assert_eq!(behind(3).safety.last().unwrap(), "mirrored in Backup");
-    assert_eq!(behind(9).safety.last().unwrap(), "mirrored in Backup, but for the last 9 s");
+    assert_eq!(behind(9).safety.last().unwrap(), "mirrored in Backup, except the last 9 s");
     assert_eq!((behind(9).severity, behind(60).head.as_str()), (Severity::Info, "The mirror is behind."));
     let lost = with(|input| input.mirror = Some(Err("/media/Backup: cannot write: the disk is full")));
     assert_eq!((lost.severity, lost.head.as_str()), (Severity::Caution, "No mirror."));

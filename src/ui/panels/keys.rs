@@ -58,7 +58,7 @@ pub fn show(ui: &mut Ui, state: &mut KeysState, context: &mut PanelContext<'_>) 
         let text = state
             .refusal
             .clone()
-            .unwrap_or_else(|| "Click a line and press other keys; Backspace takes them away".to_owned());
+            .unwrap_or_else(|| "Click a line, then press the new keys. Backspace removes the keys.".to_owned());
         ui.label(RichText::new(text).color(context.theme.quiet));
         if !context.snapshot.settings.keys.is_empty()
             && Button::text("Reset all keys", "Reset all").size(80.0, 26.0).show(ui, context.theme).clicked()

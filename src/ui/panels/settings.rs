@@ -157,7 +157,7 @@ fn recording(ui: &mut Ui, state: &mut SettingsState, settings: &mut Settings, co
         path_field(ui, &mut state.sessions, ("Folder for sessions", "", 420.0), shown, &mut settings.sessions);
         refusal(ui, &state.sessions, context);
     });
-    row(ui, "Format of takes", "Of new takes in new sessions and in this one", context, |ui| {
+    row(ui, "Format of takes", "For new takes, in this session and in new ones", context, |ui| {
         for (format, name) in
             [(TakeFormat::S16, "16 bit"), (TakeFormat::S24, "24 bit"), (TakeFormat::F32, "32-bit float")]
         {
@@ -177,7 +177,7 @@ fn recording(ui: &mut Ui, state: &mut SettingsState, settings: &mut Settings, co
     row(
         ui,
         "Hear armed inputs",
-        "Where a track says auto. Automatic: with more than two inputs, so that a laptop does not howl",
+        "For tracks set to auto. Automatic: on with more than two inputs, so that a laptop makes no feedback",
         context,
         |ui| {
             for (monitors, name) in [(None, "Automatic"), (Some(true), "Yes"), (Some(false), "No")] {
@@ -286,12 +286,18 @@ fn refusal(ui: &mut Ui, state: &PathField, context: &PanelContext<'_>) {
 }
 
 fn memory(ui: &mut Ui, settings: &mut Settings, context: &PanelContext<'_>) {
-    row(ui, "Lead", "Sound that is ready ahead of the heads, as far as locked memory allows", context, |ui| {
-        in_seconds(&mut settings.lead_ms, |seconds| {
-            let lead = Slider::new(seconds, 0.1..=10.0).logarithmic(true).max_decimals(2).suffix(" s");
-            ui.add(lead).accessible_name("Lead");
-        });
-    });
+    row(
+        ui,
+        "Lead",
+        "Memory that is ready ahead of the record and play positions, as far as locked memory allows",
+        context,
+        |ui| {
+            in_seconds(&mut settings.lead_ms, |seconds| {
+                let lead = Slider::new(seconds, 0.1..=10.0).logarithmic(true).max_decimals(2).suffix(" s");
+                ui.add(lead).accessible_name("Lead");
+            });
+        },
+    );
     limit_row(
         ui,
         "Locked memory",

@@ -406,7 +406,7 @@ fn trash_row(ui: &mut Ui, session: &Session, take: &Take, theme: &Theme) -> bool
     let y = rect.center().y;
     let stripe = Rect::from_min_size(rect.min + vec2(0.0, 4.0), vec2(4.0, CELL.y - 8.0));
     ui.painter().rect_filled(stripe, 2, track.map_or(theme.faint, |track| theme.track(track.colour)));
-    let name = track.map_or("A track taken out", Track::name);
+    let name = track.map_or("A removed track", Track::name);
     let badge = facts::badge(take, theme);
     let columns = [
         (16.0, name.to_owned(), Theme::medium(12.5), theme.text, NAMES - 24.0),
