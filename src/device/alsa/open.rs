@@ -127,11 +127,10 @@ impl AlsaDevice {
             return Err(DeviceError::Malformed { name: spec.name.clone(), reason });
         };
         let period = pacing.period_frames;
-        let prefill = |side| prefill_of(side, spec.rate, period, capture.is_none());
-        let prefill = playback.as_deref().map_or(Prefill::NONE, prefill);
+        let prefill =
+            playback.as_deref().map_or(Prefill::NONE, |side| prefill_of(side, spec.rate, period, capture.is_none()));
         let rests = playback.is_none() && !outputs_may_follow;
-        let rest = |side: &Side| if rests { rest_frames(period, side.buffer_frames, spec.rate) } else { period };
-        let wake_frames = capture.as_deref().map_or(0, rest);
+        let wake_frames = capture.as_deref().map_or(0, |side| capture_wake(side, period, rests, spec.rate));
         if let Some(side) = &capture {
             side.set_wake(&spec.name, wake_frames)?;
         }
@@ -213,6 +212,11 @@ impl AlsaDevice {
         self.source_watch = watched.and_then(SourceWatch::start);
         self.facts.source = self.source_watch.as_ref().map(|watch| Arc::clone(&watch.news));
     }
+}
+
+/// Frames after which the inputs wake the thread. `rests`: nobody hears anything, so it may sleep longer.
+fn capture_wake(side: &Side, period: usize, rests: bool, rate: SampleRate) -> usize {
+    if rests { rest_frames(period, side.buffer_frames, rate) } else { period }
 }
 
 /// Channels and format of a side that there may be.
