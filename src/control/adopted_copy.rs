@@ -186,7 +186,7 @@ mod tests {
                 }
                 Ok(None) => assert_eq!(claimed, 100),
                 Err(reason) => {
-                    assert!(remark.contains("recovered") && reason.contains("open it as a session"), "{reason}")
+                    assert!(remark.contains("recovered") && reason.contains("open it as a session"), "{reason}");
                 }
             }
         }

@@ -241,7 +241,7 @@ impl ReplicaPair {
     /// The gaps of `replica` within the file that begins at `file`, without those of the other replica.
     fn gaps_of_one_alone(&self, replica: Replica, file: FileStart) -> Vec<Range> {
         let others = lock(&self.gaps[replica.other().index()]).clone();
-        others.into_iter().fold(self.gaps_in(replica, file), |gaps, gap| without(gaps, gap))
+        others.into_iter().fold(self.gaps_in(replica, file), without)
     }
 
     /// The gaps of `replica` within the file that begins at `file`.

@@ -57,8 +57,8 @@ pub(crate) struct Evidence {
     pub(crate) inputs_min: Option<usize>,
     /// The notices of the program about takes whose files are gone.
     pub(crate) gone: Vec<String>,
-    /// Whether a notice told that a recovery could not use a mirror, or not all of it.
-    pub(crate) has_told_of_mirror: bool,
+    /// The number of notices that a recovery could not use a mirror, or not all of it.
+    pub(crate) mirror_troubles: usize,
     /// The number of messages about a recovered pass.
     pub(crate) recoveries: usize,
     /// Whether a notice told a loss.
@@ -534,7 +534,7 @@ fn check_pass(
     if let Some(mirror) = &pass.whole_mirror {
         // The memory had what the session's disk refused, and the power cut took it. The mirror still has it, and a recovery
         // takes it from there, unless it says that it could not use the mirror.
-        let may_lack = evidence.power_cut && pass.is_troubled && evidence.has_told_of_mirror;
+        let may_lack = evidence.power_cut && pass.is_troubled && 0 < evidence.mirror_troubles;
         check_mirror(number, mirror, (session, folder), may_lack, offences);
     }
 }

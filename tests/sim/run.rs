@@ -340,7 +340,8 @@ impl Run {
             self.evidence.passes.clone_from(&story.passes);
             // Only another program or a power cut can take a file away.
             let has_culprit = self.evidence.power_cut || self.plan.has_harm();
-            self.evidence.has_told_of_mirror = story.notices.iter().any(|(_, text)| text.contains("mirror: "));
+            let is_of_mirror = |text: &str| text.contains("mirror: ");
+            self.evidence.mirror_troubles = story.notices.iter().filter(|(_, text)| is_of_mirror(text)).count();
             let is_gone = |text: &&String| has_culprit && text.contains("the file of this take is gone");
             self.evidence.gone = story.notices.iter().map(|(_, text)| text).filter(is_gone).cloned().collect();
             self.evidence.recoveries = story.notices.iter().filter(|(_, text)| is_about_recovery(text)).count();

@@ -254,7 +254,7 @@ fn a_mirror_that_was_away_at_the_recovery_gives_its_sound_when_it_is_named_again
     assert_eq!(named_again(&scene, &mirror).0, Ok(None), "the takes name their mirror");
     let (report, session) = scene.recover();
     assert!(report.troubles.is_empty(), "{:?}", report.troubles);
-    assert_eq!(report.passes[0].from_mirrors, [mirror.clone()]);
+    assert_eq!(report.passes[0].from_mirrors, std::slice::from_ref(&mirror));
     // The regions are as long as the takes.
     scene.check(&session, 4 * WINDOW, whole);
     assert!(session.takes().iter().all(|take| take.losses.is_empty()));
