@@ -215,7 +215,7 @@ fn the_sheet_of_keys_says_that_a_key_is_taken_and_waits_no_longer_than_it_is_ope
     assert!(is_shown(&rig, "Enter means \u{201c}Name the selected track\u{201d} already"));
     rig.press(Key::F9);
     assert_eq!(rig.settings().keys.get("Marker").map(String::as_str), Some("F9"));
-    assert!(!is_shown(&rig, "means \u{201c}") && is_shown(&rig, "Click a line and press other keys"));
+    assert!(!is_shown(&rig, "means \u{201c}") && is_shown(&rig, "Click a line, then press the new keys"));
     rig.click("Keys of Drop a marker");
     for overlay in [Overlay::Nothing, Overlay::Keys] {
         show_overlay(&mut rig, overlay);
