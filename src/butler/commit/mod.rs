@@ -314,6 +314,9 @@ impl Committer {
         if let Some(folder) = plans.first().and_then(|plan| plan.path.parent())
             && let Err(error) = disk::sync_folder_at(folder)
         {
+            for take in &mut made {
+                take.file.note_volatile_name();
+            }
             notes.push(format!(
                 "{}: the names of the new files could not be made durable ({}); a power cut can cost these takes",
                 folder.display(),
@@ -410,8 +413,9 @@ impl Committer {
             .map_err(|error| format!("{}: cannot be made: {}", plan.path.display(), describe(&error)))?;
         let mut file = self.create(plan, start, self.ahead_in(&plan.path), &mut Vec::new())?;
         self.make_durable(&mut file, &mut Vec::new()).inspect_err(|_| drop(disk::remove(&plan.path)))?;
-        // A disk that fails here rejects the sound next, and the committer reports that.
-        disk::sync_folder_at(folder).ok();
+        if disk::sync_folder_at(folder).is_err() {
+            file.note_volatile_name();
+        }
         Ok(file)
     }
 

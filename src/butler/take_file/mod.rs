@@ -93,6 +93,8 @@ pub struct TakeFile {
     keeps_no_removed_name: bool,
     /// Whether the last call of [`TakeFile::find_change`] found that the file has a name.
     has_name: bool,
+    /// The folder could not be made durable after the file was made in it: a power cut may take the name.
+    has_volatile_name: bool,
     /// Whether the file had more than one name. Then a single name need not be the one that the session lists.
     was_linked: bool,
     /// Whether sound was written since the last successful sync.
@@ -148,6 +150,7 @@ impl TakeFile {
             header_is_due: false,
             is_in_repair: false,
             has_name: false,
+            has_volatile_name: false,
             was_linked: false,
             unsynced: false,
             start,
@@ -528,7 +531,17 @@ impl TakeFile {
         if let Some(put_back) = put_back {
             self.file = Arc::new(put_back.file);
         }
-        Ok(self.place.bring_back(&self.file)?.or(text))
+        let text = self.place.bring_back(&self.file)?.or(text);
+        if let Some(folder) = self.path.parent().filter(|_| self.has_volatile_name) {
+            disk::sync_folder_at(folder)?;
+            self.has_volatile_name = false;
+        }
+        Ok(text)
+    }
+
+    /// The folder of the file could not be made durable. [`TakeFile::finish`] does it.
+    pub fn note_volatile_name(&mut self) {
+        self.has_volatile_name = true;
     }
 }
 
