@@ -165,7 +165,7 @@ impl App {
         }
         self.notify(Severity::Caution, failed.reason.clone());
         if failed.session.is_some() {
-            // Of a session that cannot be read, what was known before stays true.
+            // If a session cannot be read, its entry stays as it was.
             self.unsaved.note(failed.folder.clone(), failed.unsaved);
         }
         self.session_info = SessionInfo::default();

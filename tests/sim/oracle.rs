@@ -63,7 +63,7 @@ pub(crate) struct Evidence {
     pub(crate) recoveries: usize,
     /// Whether a notice told a loss.
     pub(crate) has_told_loss: bool,
-    /// What the program has told of each pass.
+    /// The messages of the program about each pass.
     pub(crate) told: Told,
     /// Whether no disk, no other program and no busy machine disturbed the run.
     pub(crate) is_quiet: bool,

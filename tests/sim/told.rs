@@ -1,4 +1,4 @@
-//! What the program has told the user of each pass. Thread: the one of the run.
+//! The messages of the program about each pass, as the user has read them. Thread: the one of the run.
 //!
 //! The message about a recovery gives no number of its pass. The simulator finds the pass by what it saw when the session
 //! was opened: the passes that were recovered then, in the order of their numbers, and the length that the message gives.
@@ -13,7 +13,7 @@ use std::fs;
 use std::path::Path;
 use uuid::Uuid;
 
-/// What the program has told of the passes of a run.
+/// The messages of a run, sorted by pass: which passes have a message about a loss or about a recovery.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Told {
     /// Passes of which a notice told a loss while they were recorded.
@@ -66,7 +66,8 @@ impl Told {
         self.losses = self.losses.iter().map(|pass| pass + 1_000).collect();
     }
 
-    /// What the user knows of a pass that was cut off. `None`: he has not seen the messages about its recovery.
+    /// The losses that messages have named in a pass that was cut off. `None`: the user has not read the messages about its
+    /// recovery.
     pub(crate) fn of(&self, pass: u32) -> Option<Known> {
         let while_recorded = self.losses.contains(&pass);
         match self.recovered.get(&pass) {
@@ -79,11 +80,11 @@ impl Told {
     }
 }
 
-/// What the user knows of the silence in a pass that was cut off.
+/// The losses that messages have named in a pass that was cut off.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Known {
     Nothing,
-    /// That sound was lost while the pass was recorded. The message about its recovery told no loss.
+    /// A message named a loss while the pass was recorded. The message about its recovery named none.
     LossBefore,
     Loss,
 }

@@ -45,7 +45,7 @@ pub(crate) struct Story {
     pub(crate) offences: Vec<String>,
     /// The session in memory when the program was closed without a pass, if its last save did not fail.
     pub(crate) at_close: Option<Arc<Session>>,
-    /// What the program has told of each pass.
+    /// The messages of the program about each pass.
     pub(crate) told: Told,
     /// Why the session could not be opened.
     pub(crate) refused: Option<String>,

@@ -153,19 +153,25 @@ fn a_copy_in_an_overflow_folder_finds_the_file_of_the_mirror() {
     has_sound_up_to(4 * WINDOW, &scene, &overflow, &session);
 }
 
-/// The take of [`scene_without_memory`] with a mirror of four windows. It is recovered while the overflow folder is away.
-fn recovered_from_mirror_only() -> (Scene, PathBuf, PathBuf) {
-    let (scene, overflow) = scene_without_memory(SPLIT);
-    let mirror = add_mirror(&scene, &overflow, 4 * WINDOW);
+/// Recovers the session while its overflow folder is away, and brings the folder back. The one take then has `frames` frames.
+#[track_caller]
+fn recover_without(overflow: &Path, scene: &Scene, frames: u64) {
     let (mut store, mut session) = OpenSession::open(&scene.root()).unwrap();
     session.remember_overflow_folder(overflow.display().to_string());
     store.save(&session).unwrap();
     drop(store);
     let away = scene.folder.path().join("away");
-    fs::rename(&overflow, &away).unwrap();
+    fs::rename(overflow, &away).unwrap();
     let (_, session) = scene.recover();
-    assert_eq!((session.takes().len(), session.takes()[0].frames), (1, Frames(4 * WINDOW)));
-    fs::rename(&away, &overflow).unwrap();
+    assert_eq!((session.takes().len(), session.takes()[0].frames), (1, Frames(frames)));
+    fs::rename(&away, overflow).unwrap();
+}
+
+/// The take of [`scene_without_memory`] with a mirror of four windows. It is recovered while the overflow folder is away.
+fn recovered_from_mirror_only() -> (Scene, PathBuf, PathBuf) {
+    let (scene, overflow) = scene_without_memory(SPLIT);
+    let mirror = add_mirror(&scene, &overflow, 4 * WINDOW);
+    recover_without(&overflow, &scene, 4 * WINDOW);
     (scene, overflow, mirror)
 }
 
@@ -259,15 +265,7 @@ fn is_whole_but(scene: &Scene, overflow: &Path, session: &Session, gap: std::ops
 fn a_take_that_was_recovered_while_its_overflow_folder_was_away_is_whole_when_the_folder_is_back() {
     const CLAIMED: u64 = SPLIT - 1000;
     let (scene, overflow) = scene_without_memory(CLAIMED);
-    let (mut store, mut session) = OpenSession::open(&scene.root()).unwrap();
-    session.remember_overflow_folder(overflow.display().to_string());
-    store.save(&session).unwrap();
-    drop(store);
-    let away = scene.folder.path().join("away");
-    fs::rename(&overflow, &away).unwrap();
-    let (_, session) = scene.recover();
-    assert_eq!((session.takes().len(), session.takes()[0].frames), (1, Frames(CLAIMED)));
-    fs::rename(&away, &overflow).unwrap();
+    recover_without(&overflow, &scene, CLAIMED);
     let (report, session) = scene.recover();
     assert!(report.troubles.is_empty(), "{:?}", report.troubles);
     is_whole_but(&scene, &overflow, &session, CLAIMED..SPLIT);
