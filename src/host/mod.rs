@@ -52,8 +52,9 @@ pub trait Host {
     fn sleep(&self, time: Duration);
 
     /// Suspends the calling thread until another thread may have changed something, at most until `until`, a moment of
-    /// [`time`](Host::time). Returns `false` if the process was killed: the thread must end.
-    fn pause(&self, until: Option<Duration>) -> bool;
+    /// [`time`](Host::time). `has_looked`: since the last pause the thread has only seen that it must wait on. Returns `false`
+    /// if the process was killed: the thread must end.
+    fn pause(&self, until: Option<Duration>, has_looked: bool) -> bool;
 
     /// Starts a thread of the process that the calling thread belongs to.
     fn spawn(

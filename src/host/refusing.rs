@@ -32,7 +32,7 @@ impl<F: Fn(&DiskCall<'_>) -> Proceed> Host for Refusing<F> {
 
     fn sleep(&self, _: Duration) {}
 
-    fn pause(&self, _: Option<Duration>) -> bool {
+    fn pause(&self, _: Option<Duration>, _: bool) -> bool {
         false
     }
 

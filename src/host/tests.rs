@@ -44,7 +44,7 @@ impl Host for Alone {
         self.time.set(self.time.get() + time);
     }
 
-    fn pause(&self, until: Option<Duration>) -> bool {
+    fn pause(&self, until: Option<Duration>, _: bool) -> bool {
         self.time.set(until.unwrap_or(self.time.get()));
         until.is_some()
     }

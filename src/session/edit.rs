@@ -413,7 +413,7 @@ impl Session {
     /// Ends the losses of a take that last, before frame `at`.
     pub fn end_losses(&mut self, id: TakeId, at: FramePos) -> Result<(), EditError> {
         let take = self.take_mut(id)?;
-        for loss in take.losses.iter_mut().filter(|loss| loss.at + loss.frames == FramePos(POSITION_MAX)) {
+        for loss in take.losses.iter_mut().filter(|loss| loss.lasts()) {
             loss.frames = at.since(loss.at);
         }
         take.losses.retain(|loss| loss.frames > Frames(0));
@@ -462,7 +462,9 @@ impl Session {
             }
             if split < end {
                 let from = loss.at.max(split);
-                let moved = Loss { at: FramePos(from.since(split).0), frames: end.since(from), cause: loss.cause };
+                let at = FramePos(from.since(split).0);
+                let end = if loss.lasts() { FramePos(POSITION_MAX) } else { at + end.since(from) };
+                let moved = Loss { at, frames: end.since(at), cause: loss.cause };
                 self.take_mut(next)?.losses.push(moved);
             }
         }

@@ -315,6 +315,13 @@ pub struct Loss {
     pub cause: String,
 }
 
+impl Loss {
+    /// Whether its end is not known yet.
+    pub fn lasts(&self) -> bool {
+        self.at + self.frames == FramePos(POSITION_MAX)
+    }
+}
+
 /// The numbers behind a take's zero-fault badge.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]

@@ -491,6 +491,19 @@ fn losses_go_with_the_frames_to_the_take_that_continues_another() {
 }
 
 #[test]
+fn a_loss_that_lasts_can_be_ended_in_the_take_that_continues_another() {
+    let (mut session, track, _) = one_track_and_takes(&[]);
+    let mut names = session.taken_names();
+    let first = session.add_take(new_take(&session, track, FramePos(0)), &mut names).unwrap();
+    let next = session.add_continuation(first, Uuid::from_u128(1), Frames(100), None, &mut names).unwrap();
+    session.list_open_loss(first, FramePos(90), "the device is gone").unwrap();
+    session.move_losses(first, next, Frames(100)).unwrap();
+    session.end_losses(next, FramePos(30)).unwrap();
+    let of = |id| session.take(id).unwrap().losses.iter().map(|loss| (loss.at.0, loss.frames.0)).collect::<Vec<_>>();
+    assert_eq!((of(first), of(next)), (vec![(90, 10)], vec![(0, 30)]));
+}
+
+#[test]
 fn a_gain_or_pan_of_minus_zero_is_zero_so_that_equal_sessions_have_equal_bytes() {
     let mut session = empty_session();
     let id = session.add_track("Kick", &[0]).expect("room");

@@ -256,8 +256,8 @@ impl Host for World {
         self.sleep_about(time);
     }
 
-    fn pause(&self, until: Option<Duration>) -> bool {
-        self.wait_for_change(until);
+    fn pause(&self, until: Option<Duration>, has_looked: bool) -> bool {
+        self.wait_for_change(until, has_looked);
         true
     }
 

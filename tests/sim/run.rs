@@ -8,10 +8,11 @@ use crate::oracle::{self, Evidence};
 use crate::plan::{Allowed, BEGIN, Ending, Life, Plan, RATE};
 use crate::random::Random;
 use crate::saved;
+use crate::seeds;
 use crate::told::is_about_recovery;
 use crate::trace::Trace;
 use crate::user::{self, Places, Story};
-use crate::world::{End, Kill, World, enter};
+use crate::world::{End, Kill, Waiting, World, enter};
 use crate::wrong_fact;
 use faultless::control::Severity;
 use faultless::recovery::recover;
@@ -85,6 +86,9 @@ pub(crate) fn run(seed: u64, base: &Path, options: Options) -> Outcome {
         spool: root.join("memory").join(format!("faultless-{}", nix::unistd::getuid())),
     };
     let world = World::new(random.part(), disks, Trace::new(options.prints));
+    if seeds::waits_by_guess(seed) {
+        world.waiting.set(Waiting::Guessed);
+    }
     world.stall_chance.set(plan.stall_chance);
     world.deeds.borrow_mut().clone_from(&plan.deeds);
     world.ambushes.borrow_mut().clone_from(&plan.ambushes);

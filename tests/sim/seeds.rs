@@ -33,6 +33,9 @@ const ALL: Options = Options { allowed: Allowed::ALL, planted: None, prints: fal
 /// The line of `seeds.txt` after which the seeds have the additions to their plans.
 const WITH_ADDITIONS: &str = "# With the additions:";
 
+/// The line of `seeds.txt` after which coroutines tell whether they have only looked.
+const WITH_TOLD_WAITS: &str = "# With told waits:";
+
 /// A folder for the runs of this process, in memory. Its name has the same length in every process.
 pub(crate) struct Base(pub(crate) PathBuf);
 
@@ -322,8 +325,17 @@ pub(crate) fn once_failed() {
 
 /// Whether a seed is in the first part of `seeds.txt`, so that its plan stays as it was.
 pub(crate) fn is_without_additions(seed: u64) -> bool {
-    let first = ONCE_FAILED.split_once(WITH_ADDITIONS).map_or(ONCE_FAILED, |(first, _)| first);
-    seeds_in(first).contains(&seed)
+    is_listed_before(WITH_ADDITIONS, seed)
+}
+
+/// Whether a seed is in the part of `seeds.txt` whose runs depend on [`crate::world::Waiting::Guessed`].
+pub(crate) fn waits_by_guess(seed: u64) -> bool {
+    is_listed_before(WITH_TOLD_WAITS, seed)
+}
+
+fn is_listed_before(line: &str, seed: u64) -> bool {
+    let before = ONCE_FAILED.split_once(line).map_or(ONCE_FAILED, |(before, _)| before);
+    seeds_in(before).contains(&seed)
 }
 
 /// A run of 60 simulated seconds takes milliseconds.

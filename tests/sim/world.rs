@@ -30,7 +30,7 @@ use std::time::Duration;
 /// Bytes of the stack of a simulated thread.
 const STACK_BYTES: usize = 512 * 1024;
 
-/// Steps without a visible effect after which the scheduler lets time pass.
+/// Steps of each coroutine without a visible effect after which the scheduler lets time pass, see [`Waiting::Guessed`].
 const IDLE_STEPS: usize = 3;
 
 /// Looks of all threads at what they wait for, before they count as waiting for ever.
@@ -46,6 +46,16 @@ enum Wait {
     Until(u64),
     /// For something that another coroutine does, or for a moment.
     Change(u64),
+}
+
+/// How the scheduler finds out whether a coroutine that waited and waits again has done something in between. If it has, all
+/// others look again at what they wait for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Waiting {
+    /// It tells.
+    Told,
+    /// After [`IDLE_STEPS`] such steps of each coroutine nobody did anything. The runs of earlier seeds depend on it.
+    Guessed,
 }
 
 /// The moment of a coroutine that waits for no moment, or has ended.
@@ -87,8 +97,9 @@ impl HostThread for Handle {
     }
 
     fn join(self: Box<Self>) -> std::thread::Result<()> {
+        let mut has_looked = false;
         while !self.is_finished() {
-            here().wait_for_change(None);
+            here().wait_for_change(None, std::mem::replace(&mut has_looked, true));
         }
         if self.state.load(SeqCst) == ENDED { Ok(()) } else { Err(Box::new("it failed")) }
     }
@@ -126,6 +137,8 @@ pub(crate) struct World {
     now: Cell<Duration>,
     tasks: RefCell<Vec<Task>>,
     dues: RefCell<Vec<Due>>,
+    /// The tasks that have not ended, in order.
+    alive: RefCell<Vec<usize>>,
     /// The clock in nanoseconds.
     now_ns: Cell<u64>,
     current: Cell<Option<usize>>,
@@ -145,6 +158,10 @@ pub(crate) struct World {
     steps: Cell<u64>,
     /// How often a coroutine did something that others may wait for.
     changes: Cell<u64>,
+    /// How it is found out whether a coroutine that waited and waits again has done something.
+    pub(crate) waiting: Cell<Waiting>,
+    /// Whether the coroutine that ran last has only seen that it must wait on.
+    has_looked: Cell<bool>,
     /// The coroutines that can go on. Kept, so that a step needs no memory of its own.
     able: RefCell<Vec<usize>>,
     /// Per mille of the sleeps that take up to [`World::stall_max`] longer.
@@ -195,6 +212,7 @@ impl World {
             now: Cell::new(Duration::from_secs(1000)),
             tasks: RefCell::default(),
             dues: RefCell::default(),
+            alive: RefCell::default(),
             now_ns: Cell::new(nanoseconds(Duration::from_secs(1000))),
             current: Cell::new(None),
             stacks: RefCell::new(STACKS.take()),
@@ -209,6 +227,8 @@ impl World {
             since: Cell::new(None),
             steps: Cell::new(0),
             changes: Cell::new(0),
+            waiting: Cell::new(Waiting::Told),
+            has_looked: Cell::new(false),
             able: RefCell::default(),
             stall_chance: Cell::new(0),
             stall_max: Cell::new(Duration::ZERO),
@@ -325,12 +345,17 @@ impl World {
                 continue;
             };
             let was_waiting = matches!(self.tasks.borrow()[chosen].wait, Wait::Change(_));
+            self.has_looked.set(false);
             self.resume(chosen);
             let tasks = self.tasks.borrow();
             let task = &tasks[chosen];
             let waits_for_change = matches!(task.wait, Wait::Change(_)) && !task.has_ended;
             idle = if was_waiting && waits_for_change { idle + 1 } else { 0 };
-            if idle < IDLE_STEPS * tasks.len() {
+            let did_something = match self.waiting.get() {
+                Waiting::Told => !self.has_looked.get(),
+                Waiting::Guessed => idle < IDLE_STEPS * tasks.len(),
+            };
+            if did_something {
                 self.changes.set(self.changes.get() + 1);
             }
             if waits_for_change {
@@ -343,12 +368,13 @@ impl World {
     /// One of the coroutines that can go on now.
     fn choose(&self) -> Option<usize> {
         let (now, changes, mut able) = (self.now_ns.get(), self.changes.get(), self.able.borrow_mut());
-        let dues = self.dues.borrow();
+        let (dues, alive) = (self.dues.borrow(), self.alive.borrow());
         able.resize(dues.len(), 0);
         let mut count = 0;
-        for (index, due) in dues.iter().enumerate() {
+        for index in alive.iter() {
+            let due = dues[*index];
             // Without a branch: whether a coroutine can go on is hard to predict.
-            able[count] = index;
+            able[count] = *index;
             count += usize::from(due.at <= now || due.seen < changes);
         }
         let at = self.random.borrow_mut().below(count as u64) as usize;
@@ -400,6 +426,7 @@ impl World {
             CoroutineResult::Return(()) => {
                 task.has_ended = true;
                 *due = Due { at: NEVER, seen: u64::MAX };
+                self.alive.borrow_mut().retain(|alive| *alive != index);
                 self.stacks.borrow_mut().push(coroutine.into_stack());
             }
         }
@@ -427,12 +454,14 @@ impl World {
         let yielder = std::ptr::null();
         self.tasks.borrow_mut().push(Task { name, coroutine, yielder, wait: Wait::Until(0), has_ended: false });
         self.dues.borrow_mut().push(Due { at: 0, seen: u64::MAX });
+        self.alive.borrow_mut().push(index);
     }
 
     /// Drops the threads of a life without running anything of them. What they own stays in memory until the process of
     /// the simulator ends. Returns whether there were any.
     fn forget_tasks(&self) -> bool {
         self.dues.borrow_mut().clear();
+        self.alive.borrow_mut().clear();
         let mut were_left = false;
         for task in self.tasks.borrow_mut().drain(..) {
             let Some(mut coroutine) = task.coroutine else { continue };
@@ -466,8 +495,10 @@ impl World {
         self.random.borrow_mut()
     }
 
-    /// Suspends until another thread did something, or until a moment.
-    pub(crate) fn wait_for_change(&self, until: Option<Duration>) {
+    /// Suspends until another thread did something, or until a moment. `has_looked`: since it waited last, the coroutine has
+    /// only seen that it must wait on.
+    pub(crate) fn wait_for_change(&self, until: Option<Duration>, has_looked: bool) {
+        self.has_looked.set(has_looked);
         self.suspend(Wait::Change(until.map_or(NEVER, nanoseconds)));
     }
 

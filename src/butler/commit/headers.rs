@@ -80,9 +80,17 @@ impl Committer {
             self.reserve(at, ahead, &mut notes);
         }
         self.losses.values_mut().for_each(UnsavedLosses::headers_are_written);
-        if let Some(durable) = durable.filter(|_| in_spool && all_written) {
+        let have_names = self.make_names_durable();
+        if let Some(durable) = durable.filter(|_| in_spool && all_written && have_names) {
             self.setup.disk.durable_frames[self.setup.replica.index()].store(durable.0, Relaxed);
         }
+    }
+
+    /// Tries again to make the names of new files durable. Returns whether all are: nothing of a file without one is safe.
+    fn make_names_durable(&mut self) -> bool {
+        let rolling = self.takes.iter_mut().filter(|take| take.end.is_none());
+        let volatile = rolling.filter_map(|take| take.file.make_name_durable().err());
+        volatile.count() == 0
     }
 
     /// The claim of each take. These frames are durable in every take of its pass, and a session on a disk lists the losses

@@ -35,6 +35,27 @@ fn a_disk_that_refuses_every_take_leaves_as_durable_what_its_headers_have_claime
     assert_eq!(durable(&rig), 3 * WINDOW, "the disk takes sound again");
 }
 
+/// The line of the window said that sound was safe whose file a power cut would have taken.
+#[test]
+fn nothing_of_a_file_without_a_durable_name_counts_as_durable_until_a_later_sync_of_its_folder() {
+    let mut rig = Rig::new(4);
+    rig.captured(0);
+    rig.work();
+    let durable = |rig: &Rig| rig.committer.setup.disk.durable_frames[0].load(Relaxed);
+    assert_eq!(durable(&rig), WINDOW);
+    rig.committer.takes[0].file.note_volatile_name();
+    let folder = rig.plan.path.parent().unwrap().to_owned();
+    let elsewhere = folder.with_extension("away");
+    std::fs::rename(&folder, &elsewhere).unwrap();
+    rig.captured(1);
+    rig.work();
+    assert_eq!(durable(&rig), WINDOW, "the folder could not be made durable");
+    std::fs::rename(&elsewhere, &folder).unwrap();
+    rig.captured(2);
+    rig.work();
+    assert_eq!(durable(&rig), 3 * WINDOW);
+}
+
 #[test]
 fn a_take_that_is_given_up_names_the_file_of_the_mirror_that_alone_has_a_part_of_it() {
     let mut rig = Rig::new(3);

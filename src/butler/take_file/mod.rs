@@ -532,16 +532,22 @@ impl TakeFile {
             self.file = Arc::new(put_back.file);
         }
         let text = self.place.bring_back(&self.file)?.or(text);
+        self.make_name_durable()?;
+        Ok(text)
+    }
+
+    /// The folder of the file could not be made durable. [`TakeFile::make_name_durable`] does it.
+    pub fn note_volatile_name(&mut self) {
+        self.has_volatile_name = true;
+    }
+
+    /// Makes the folder of the file durable, if that has failed before. Until then a power cut can cost the whole file.
+    pub fn make_name_durable(&mut self) -> io::Result<()> {
         if let Some(folder) = self.path.parent().filter(|_| self.has_volatile_name) {
             disk::sync_folder_at(folder)?;
             self.has_volatile_name = false;
         }
-        Ok(text)
-    }
-
-    /// The folder of the file could not be made durable. [`TakeFile::finish`] does it.
-    pub fn note_volatile_name(&mut self) {
-        self.has_volatile_name = true;
+        Ok(())
     }
 }
 
