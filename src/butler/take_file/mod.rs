@@ -95,6 +95,8 @@ pub struct TakeFile {
     has_name: bool,
     /// The folder could not be made durable after the file was made in it: a power cut may take the name.
     has_volatile_name: bool,
+    /// Whether the end of the file has found that another program cut it. The next look reports it.
+    was_cut_at_end: bool,
     /// Whether the file had more than one name. Then a single name need not be the one that the session lists.
     was_linked: bool,
     /// Whether sound was written since the last successful sync.
@@ -151,6 +153,7 @@ impl TakeFile {
             is_in_repair: false,
             has_name: false,
             has_volatile_name: false,
+            was_cut_at_end: false,
             was_linked: false,
             unsynced: false,
             start,
@@ -343,7 +346,7 @@ impl TakeFile {
         // Other file systems can keep written zeros as a hole.
         let knows_holes = self.keeps_no_removed_name;
         let is_holed = knows_holes && self.looked_end < self.stored && !self.has_byte_before(self.looked_end);
-        let is_shorter = is_cut || length < had || is_holed;
+        let is_shorter = is_cut || std::mem::take(&mut self.was_cut_at_end) || length < had || is_holed;
         self.stored = self.stored.min(length);
         // The last page may have been written whole. Where more lies behind `written`, what is before it may be a gap.
         let is_known = self.stored.0 < self.written.0 + limits::PAGE_BYTES as u64;
@@ -365,8 +368,12 @@ impl TakeFile {
             return true;
         }
         let last = end.0 - 1;
-        // A file system without holes has data everywhere. An error of the disk says nothing about other programs.
-        disk::seek(&self.file, last, Whence::SeekData).map_or(true, |at| at == last)
+        match disk::seek(&self.file, last, Whence::SeekData) {
+            // A file system without holes has data everywhere.
+            Ok(at) => at == last,
+            // `ENXIO`: there is no data behind either. Another error of the disk says nothing about other programs.
+            Err(error) => error != Errno::ENXIO,
+        }
     }
 
     /// The number by which a recovery knows the file. `None`: on this file system it can be another one after some time.
@@ -520,6 +527,11 @@ impl TakeFile {
         // that the pad byte is 0 and not the first byte of the part that was cut off.
         file_system::set_length(&self.file, limits::DATA_OFFSET + self.header.data_bytes)?;
         file_system::set_length(&self.file, end)?;
+        // On a slow disk another program can cut the file between the last look and these calls, which then fill it with zeros.
+        if self.keeps_no_removed_name && !self.has_byte_before(self.looked_end.min(FileByte(end))) {
+            self.was_cut_at_end = true;
+            return Err(io::Error::other("another program cut it short"));
+        }
         self.stored = self.stored.min(FileByte(end));
         self.page.copy_from_slice(&*self.header.build());
         self.header_is_known = false;

@@ -48,6 +48,24 @@ fn a_take_is_readable_while_it_grows_and_exact_at_its_end_with_every_capability(
     }
 }
 
+/// The end of a file on a slow disk made silence of sound that another program had just cut off.
+#[test]
+fn a_file_that_is_cut_short_between_the_last_look_and_its_end_is_found_by_the_end() {
+    let folder = tempfile::tempdir().unwrap();
+    let (capabilities, ahead) = (Capabilities::probe(&[]), Duration::from_secs(1));
+    let mut take =
+        TakeFile::create(&plan(folder.path()), FileStart::FIRST, &capabilities, ahead, &mut Vec::new()).unwrap();
+    take.write_run(FileByte(4096), &mut [IoSlice::new(&[1; 12_288])]).unwrap();
+    take.note_written(FileByte(4096 + 12_288));
+    take.sync().unwrap();
+    assert_eq!(take.find_change(false), None);
+    OpenOptions::new().write(true).open(&take.path).unwrap().set_len(5000).unwrap();
+    let end = TakeEnd { frames: Frames(4096), began: FramePos(0), latency: Frames(0), history: String::new() };
+    assert!(take.finish(end.frames, &end).unwrap_err().to_string().contains("another program"));
+    assert_eq!(take.find_change(false), Some(Change { had: FileByte(4096 + 12_288), is_shorter: true }));
+    take.finish(end.frames, &end).unwrap();
+}
+
 #[test]
 fn a_file_that_another_program_cuts_short_or_writes_to_is_found_once_and_one_that_it_prolongs_is_none() {
     let folder = tempfile::tempdir().unwrap();
