@@ -407,6 +407,7 @@ fn device(control: &Control, title: &str) -> DeviceView {
         is_virtual: crate::device::is_virtual(&facts.name),
         gone: control.is_device_gone(),
         offset_key: control.offset_key(),
+        placing: facts.delays.advice(control.latency_offset()),
     }
 }
 

@@ -8,6 +8,7 @@
 
 pub mod alsa;
 
+mod delays;
 mod script;
 mod virtual_card;
 pub mod signal;
@@ -19,6 +20,7 @@ pub use alsa::{
     default_output, is_outputs_failure, jack_card, keep_cards, list, list_cards, server_default,
 };
 pub use alsa::{SourceNews, SourceNotice};
+pub use delays::{DelayReporter, DelayReporters};
 
 use crate::format::DeviceFormat;
 use crate::time::SampleRate;
@@ -242,6 +244,8 @@ pub struct DeviceFacts {
     pub pace: Pace,
     /// Whether the driver starts capture and playback together.
     pub linked: bool,
+    /// Who reports the delays of both directions.
+    pub delays: DelayReporters,
     /// Notes for the user that are not errors, for example fallbacks. Sentences for the screen.
     pub notes: Vec<String>,
     /// News of the source of the inputs, if a sound server can take it away.

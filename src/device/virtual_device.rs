@@ -29,8 +29,8 @@ use super::script::{Script, due_order};
 use super::signal::{Signal, Source};
 use super::virtual_card::{CardClock, Returned, VirtualCard};
 use super::{
-    Access, Device, DeviceError, DeviceFacts, DeviceSpec, Input, Latency, LossCause, Output, Pace, Reckoning,
-    StartError, Wake, monotonic, rest_frames,
+    Access, DelayReporter, DelayReporters, Device, DeviceError, DeviceFacts, DeviceSpec, Input, Latency, LossCause,
+    Output, Pace, Reckoning, StartError, Wake, monotonic, rest_frames,
 };
 use crate::format::DeviceFormat;
 use crate::host;
@@ -135,6 +135,7 @@ impl VirtualDevice {
             access: Access::Mapped,
             pace: if script.free { Pace::Free } else { Pace::RealTime },
             linked: true,
+            delays: DelayReporters { output: DelayReporter::BuiltIn, input: DelayReporter::BuiltIn },
             notes: Vec::new(),
             source: None,
         };

@@ -349,6 +349,7 @@ impl Session {
         take.accounts = accounts.map(|accounts| TakeAccounts {
             capture_path: clean_name(&accounts.capture_path),
             device: clean_name(&accounts.device),
+            placing: clean_name(&accounts.placing),
             source_losses: accounts.source_losses.iter().take(LOSS_COUNT_MAX).map(|text| clean_name(text)).collect(),
             ..accounts
         });

@@ -154,6 +154,7 @@ fn take_check(take: &Take) -> Result<(), String> {
     if let Some(accounts) = &take.accounts {
         name_check("capture_path", &accounts.capture_path)?;
         name_check("device", &accounts.device)?;
+        name_check("placing", &accounts.placing)?;
         count_check("source_losses", accounts.source_losses.len(), LOSS_COUNT_MAX)?;
         accounts.source_losses.iter().try_for_each(|text| name_check("source_losses", text))?;
     }

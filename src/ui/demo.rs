@@ -115,6 +115,7 @@ pub fn stopped(tracks: usize, seconds: u64) -> Snapshot {
         is_virtual: false,
         gone: false,
         offset_key: "alsa:hw:CARD=Scarlett, 48000 Hz, 64 frames".to_owned(),
+        placing: None,
     };
     snapshot.disk_space = Some(DiskSpace { free_bytes: 412_000_000_000, seconds: 33_120.0, disk: "Music".to_owned() });
     snapshot.health = Health {

@@ -77,7 +77,10 @@ fn an_overdub_lies_where_it_was_heard_in_the_session_and_in_its_exports() {
     let folder = place.path().join("session");
     two_sides_of_the_ramp(&folder, FRAMES);
     let told = overdub(&folder, LOOP, "--seconds 1.5");
-    let wanted = serde_json::json!({ "frames": 768, "output": 512, "input": 256, "offset": 0 });
+    let wanted = serde_json::json!({
+        "frames": 768, "output": 512, "input": 256, "offset": 0,
+        "output_from": "built-in device", "input_from": "built-in device", "complete": true,
+    });
     assert_eq!(told["latency"], wanted);
     let after = open_read_only(&folder).unwrap();
     for take in overdubs(&after) {
@@ -95,6 +98,7 @@ fn what_is_recorded_alone_stays_where_it_was_recorded() {
     let folder = place.path().join("session");
     let told = overdub(&folder, LOOP, "--seconds 0.5");
     assert_eq!(told["latency"]["frames"], 0, "the session had no sound");
+    assert!(told["latency"]["complete"].is_null(), "{told}");
     let session = open_read_only(&folder).unwrap();
     assert!(overdubs(&session).iter().all(|take| take.latency == Frames(0)));
 }

@@ -6,7 +6,7 @@ use crate::util::{DEEP, PATIENCE, edit, faultless, new_session, place, read_wav,
 use faultless::control::Control;
 use faultless::control::playback::Players;
 use faultless::device::signal::ramp;
-use faultless::device::{Access, Device, DeviceFacts, Input, Output, Pace, StartError, Wake};
+use faultless::device::{Access, DelayReporters, Device, DeviceFacts, Input, Output, Pace, StartError, Wake};
 use faultless::format::{DeviceFormat, TakeFormat};
 use faultless::limits::DECLICK_FRAMES;
 use faultless::message::disk::DiskEvent;
@@ -98,6 +98,7 @@ impl Player {
                 access: Access::Mapped,
                 pace: Pace::Free,
                 linked: true,
+                delays: DelayReporters::default(),
                 notes: Vec::new(),
                 source: None,
             },

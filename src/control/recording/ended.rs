@@ -45,6 +45,7 @@ impl Control {
         self.settle_latency();
         self.tell_of_parts_astray();
         self.tell_of_early_latency();
+        self.tell_of_missing_latency();
         let Some(run) = &self.pass else { return };
         let (audio_report, latency) = (run.audio_report.as_ref(), run.latency.frames());
         let mut ends = Vec::with_capacity(run.takes.len());
@@ -101,6 +102,7 @@ impl Control {
             capture_path: self.running.setup.capture_path.to_string(),
             device: self.running.device.name.clone(),
             source_losses,
+            placing: run.latency.flaw().unwrap_or_default().to_owned(),
             ..TakeAccounts::default()
         });
         // The losses without a known place count for the last file.

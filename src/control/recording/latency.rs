@@ -8,7 +8,7 @@
 
 use super::counted;
 use crate::control::Control;
-use crate::device::Latency;
+use crate::device::{DelayReporter, DelayReporters, Latency};
 use crate::message::PassRange;
 use crate::message::published::NO_PASS;
 use crate::session::LATENCY_MAX;
@@ -116,6 +116,7 @@ pub(in crate::control) struct PassLatency {
     /// Frames of the pass for which it is known whether something was played.
     known: Frames,
     offset: i64,
+    reporters: DelayReporters,
     rate: SampleRate,
     parts: Vec<Part>,
 }
@@ -131,6 +132,12 @@ pub struct LatencyReport {
     pub input: u64,
     /// The offset that the user has set for the device.
     pub offset: i64,
+    /// Who reports `output`; `None` (`null`) if nothing was heard.
+    pub output_from: Option<DelayReporter>,
+    /// Who reports `input`; `None` (`null`) if nothing was heard.
+    pub input_from: Option<DelayReporter>,
+    /// Whether `output` and `input` are the whole delay, as far as is known; `None` (`null`) if nothing was heard.
+    pub complete: Option<bool>,
     /// Frames of a second, for the sentence about it.
     #[serde(skip)]
     rate: u32,
@@ -139,7 +146,7 @@ pub struct LatencyReport {
 impl LatencyReport {
     /// The report as a part of a sentence; `None` if no take was moved.
     pub fn text(&self) -> Option<String> {
-        let LatencyReport { frames, output, input, offset, rate } = self;
+        let LatencyReport { frames, output, input, offset, rate, .. } = self;
         let set = if *offset == 0 { String::new() } else { format!(", {offset} by the offset of this device") };
         let time = frames_and_time(*frames, SampleRate(*rate));
         (0 < *frames).then(|| format!("placed {time} earlier: {output} of output, {input} of input{set}"))
@@ -153,8 +160,14 @@ pub fn frames_and_time(frames: u64, rate: SampleRate) -> String {
 
 impl PassLatency {
     /// The latency of a pass that begins now. `is_heard`: something is played while it records.
-    fn new(is_heard: bool, offset: i64, device: Option<Latency>, rate: SampleRate) -> PassLatency {
-        PassLatency { is_heard, known: Frames(0), offset, rate, parts: vec![Part::new(device, 0)] }
+    fn new(
+        is_heard: bool,
+        offset: i64,
+        device: Option<Latency>,
+        reporters: DelayReporters,
+        rate: SampleRate,
+    ) -> PassLatency {
+        PassLatency { is_heard, known: Frames(0), offset, reporters, rate, parts: vec![Part::new(device, 0)] }
     }
 
     /// Notes whether something was played from frame `known` of the pass up to frame `to`.
@@ -200,7 +213,21 @@ impl PassLatency {
         };
         let offset = self.offset;
         let frames = output.saturating_add(input).saturating_add_signed(offset).min(LATENCY_MAX);
-        LatencyReport { frames, output, input, offset, rate: self.rate.0 }
+        let (output_from, input_from) = (Some(self.reporters.output), Some(self.reporters.input));
+        let complete = Some(self.reporters.are_complete());
+        LatencyReport { frames, output, input, offset, output_from, input_from, complete, rate: self.rate.0 }
+    }
+
+    /// Why the takes may lie beside what was heard, in a few words; `None` if they lie where it was, or nothing was heard.
+    pub(super) fn flaw(&self) -> Option<&'static str> {
+        self.longest().filter(|_| self.is_heard)?;
+        self.reporters.reason(self.offset)
+    }
+
+    /// The same with what the user can do.
+    fn advice(&self) -> Option<String> {
+        self.longest().filter(|_| self.is_heard)?;
+        self.reporters.advice(self.offset)
     }
 
     /// Frames of the pass that had another latency than the one that counts, and the largest difference.
@@ -230,6 +257,11 @@ impl Control {
         self.latency_offset = offset.clamp(-LATENCY_OFFSET_MAX, LATENCY_OFFSET_MAX);
     }
 
+    /// The offset, see [`Control::set_latency_offset`].
+    pub fn latency_offset(&self) -> i64 {
+        self.latency_offset
+    }
+
     /// The latency of a pass that would begin now. `range` is what it records, `from` the position from which on
     /// something is played. For a pass without a range it is the guess that a recovery finds: see
     /// [`Control::observe_playing`].
@@ -241,7 +273,9 @@ impl Control {
         let has_pre_roll = matches!(range, PassRange::Punch { .. });
         let is_heard =
             0 < self.running.device.outputs && self.players.play_between(&self.session, from, end, has_pre_roll);
-        PassLatency::new(is_heard, self.latency_offset, self.published().latency_heard(), self.running.device.rate)
+        let device = &self.running.device;
+        let latency = self.published().latency_heard();
+        PassLatency::new(is_heard, self.latency_offset, latency, device.delays, device.rate)
     }
 
     /// Whether the latency that the device tells can be believed: a card's at once, that of a sound server when it has been
@@ -267,6 +301,13 @@ impl Control {
                  heard; wait some seconds after the device is opened, and record again"
                     .to_owned(),
             );
+        }
+    }
+
+    /// Tells that the takes may lie beside what was heard, because a sound server does not report all of its delay.
+    pub(super) fn tell_of_missing_latency(&mut self) {
+        if let Some(advice) = self.pass.as_ref().and_then(|run| run.latency.advice()) {
+            self.info(advice);
         }
     }
 
@@ -324,6 +365,7 @@ mod tests {
     use super::*;
 
     const RATE: SampleRate = SampleRate(48_000);
+    const EXACT: DelayReporters = DelayReporters { output: DelayReporter::Driver, input: DelayReporter::Driver };
 
     fn told(output: u64, input: u64, starts: u32) -> Latency {
         Latency { output, input, starts, skips: 0 }
@@ -332,7 +374,7 @@ mod tests {
     /// A pass that was recorded while the outputs were gone was placed earlier, although nobody had heard anything.
     #[test]
     fn a_pass_is_not_moved_if_its_outputs_were_gone_for_the_longest_part() {
-        let mut latency = PassLatency::new(true, 100, None, RATE);
+        let mut latency = PassLatency::new(true, 100, None, EXACT, RATE);
         assert_eq!((latency.frames(), latency.report().text()), (Frames(0), None));
         latency.observe(None, Frames(5_000));
         latency.observe(Some(told(128, 0, 2)), Frames(5_000));
@@ -345,7 +387,7 @@ mod tests {
 
     #[test]
     fn the_latency_of_the_longest_part_of_a_pass_counts() {
-        let mut latency = PassLatency::new(true, 0, Some(told(128, 0, 1)), RATE);
+        let mut latency = PassLatency::new(true, 0, Some(told(128, 0, 1)), EXACT, RATE);
         assert_eq!(latency.frames(), Frames(128));
         latency.observe(Some(told(140, 10, 1)), Frames(1_000));
         latency.observe(Some(told(256, 0, 2)), Frames(1_200));
@@ -361,7 +403,7 @@ mod tests {
     /// The last latency of the pass placed all of it.
     #[test]
     fn a_latency_that_grows_during_a_pass_places_it_by_its_middle() {
-        let mut latency = PassLatency::new(true, 0, Some(told(128, 64, 1)), RATE);
+        let mut latency = PassLatency::new(true, 0, Some(told(128, 64, 1)), EXACT, RATE);
         for step in 0..=300 {
             latency.observe(Some(told(128 + step, 64, 1)), Frames(1_000 * step));
         }
@@ -374,7 +416,7 @@ mod tests {
     /// In nearly every overdub with two cards a caution said that the outputs were restarted.
     #[test]
     fn output_that_is_skipped_again_and_again_leaves_one_part_with_the_mean_latency() {
-        let mut latency = PassLatency::new(true, 0, Some(told(128, 64, 1)), RATE);
+        let mut latency = PassLatency::new(true, 0, Some(told(128, 64, 1)), EXACT, RATE);
         for step in 0..4_000 {
             // The clock of the outputs is slower: they fall behind by up to 8 ms, and output is skipped.
             let (late, skips) = (step % 400, (step / 400) as u32);
@@ -402,7 +444,7 @@ mod tests {
 
     #[test]
     fn an_offset_is_added_and_what_was_recorded_alone_is_not_moved() {
-        let latency = |offset| PassLatency::new(true, offset, Some(told(128, 0, 1)), RATE);
+        let latency = |offset| PassLatency::new(true, offset, Some(told(128, 0, 1)), EXACT, RATE);
         assert_eq!(latency(700).frames(), Frames(828));
         assert_eq!(latency(-28).frames(), Frames(100));
         assert_eq!((latency(-700).frames(), latency(-700).report().text()), (Frames(0), None));
@@ -411,7 +453,7 @@ mod tests {
             text,
             "placed 100 frames (2.1 ms) earlier: 128 of output, 0 of input, -28 by the offset of this device"
         );
-        let alone = PassLatency::new(false, 700, Some(told(128, 0, 1)), RATE);
+        let alone = PassLatency::new(false, 700, Some(told(128, 0, 1)), EXACT, RATE);
         assert_eq!((alone.frames(), alone.report().text()), (Frames(0), None));
     }
 
@@ -420,7 +462,7 @@ mod tests {
         for (guess, played, moved) in
             [(true, [false, false], 0), (false, [false, true], 128), (false, [true, false], 128)]
         {
-            let mut latency = PassLatency::new(guess, 0, Some(told(128, 0, 1)), RATE);
+            let mut latency = PassLatency::new(guess, 0, Some(told(128, 0, 1)), EXACT, RATE);
             assert_eq!(latency.frames(), Frames(if guess { 128 } else { 0 }));
             for (is_heard, to) in played.into_iter().zip([1_000, 2_000]) {
                 latency.note_played(is_heard, Frames(to));
@@ -431,10 +473,39 @@ mod tests {
 
     #[test]
     fn a_device_that_never_rests_costs_no_memory() {
-        let mut latency = PassLatency::new(true, 0, Some(told(128, 0, 0)), RATE);
+        let mut latency = PassLatency::new(true, 0, Some(told(128, 0, 0)), EXACT, RATE);
         for start in 0..1_000 {
             latency.observe(Some(told(128, 0, start)), Frames(u64::from(start)));
         }
         assert_eq!(latency.parts.len(), PARTS_MAX);
+    }
+
+    /// Overdubs through a sound server lay beside what was heard, and nothing said so.
+    #[test]
+    fn a_report_that_lacks_a_delay_is_said_if_something_was_heard_and_no_offset_mends_it() {
+        let told = Some(told(128, 64, 1));
+        let by = |reporter| DelayReporters { output: reporter, input: reporter };
+        let of = |is_heard, offset, reporter| PassLatency::new(is_heard, offset, told, by(reporter), RATE);
+        for (reporter, is_exact) in [
+            (DelayReporter::Driver, true),
+            (DelayReporter::BuiltIn, true),
+            (DelayReporter::PipeWire, true),
+            (DelayReporter::Jack, true),
+            (DelayReporter::JackClient, false),
+            (DelayReporter::JackPlugin, false),
+            (DelayReporter::PulseAudio, false),
+        ] {
+            let latency = of(true, 0, reporter);
+            assert_eq!((latency.flaw().is_none(), latency.advice().is_none()), (is_exact, is_exact), "{reporter:?}");
+            let report = latency.report();
+            assert_eq!((report.output_from, report.input_from), (Some(reporter), Some(reporter)));
+            assert_eq!(report.complete, Some(is_exact), "{reporter:?}");
+            let alone = of(false, 0, reporter);
+            assert_eq!((alone.flaw(), alone.advice(), alone.report()), (None, None, LatencyReport::default()));
+        }
+        assert_eq!(of(true, 256, DelayReporter::JackPlugin).advice(), None);
+        assert!(of(true, 256, DelayReporter::PulseAudio).advice().is_some());
+        let gone = PassLatency::new(true, 0, None, by(DelayReporter::PulseAudio), RATE);
+        assert_eq!(gone.advice(), None, "the outputs were gone");
     }
 }

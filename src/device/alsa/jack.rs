@@ -31,6 +31,26 @@ struct Port {
     direction: Direction,
     /// The port is a connector of the card that JACK uses.
     physical: bool,
+    /// Frames between the port and the card in the direction of the sound, as JACK reports them.
+    delay: Option<u64>,
+}
+
+/// Where the sound of chosen ports comes from or goes to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Origin {
+    /// The card.
+    Card,
+    /// The client of the card, which returns what is played before the card plays it.
+    Monitor,
+    /// Another client.
+    Client,
+}
+
+/// The delay of chosen ports, as JACK reports it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct PortDelay {
+    pub(super) frames: u64,
+    pub(super) origin: Origin,
 }
 
 /// The ports that a device name asks for, as patterns.
@@ -47,6 +67,8 @@ pub(super) struct Ports {
     /// Full names, `CLIENT:PORT`, one for each channel.
     names: Vec<String>,
     direction: Direction,
+    /// `None`: JACK's program does not tell it.
+    delay: Option<PortDelay>,
     /// The name of this program's client.
     own: String,
 }
@@ -63,7 +85,8 @@ impl Ports {
         let Some(wanted) = Wanted::parse(pcm) else { return Ok(None) };
         let told = tell().ok_or_else(|| no_answer(device))?;
         let all = ports_in(&told);
-        let mut names: Vec<String> = find(&all, wanted, direction).into_iter().map(full_name).collect();
+        let found = find(&all, wanted, direction);
+        let mut names: Vec<String> = found.iter().copied().map(full_name).collect();
         if names.is_empty() {
             return Err(DeviceError::Unknown { name: device.to_owned(), hint: what_is_there(&all, direction) });
         }
@@ -75,7 +98,13 @@ impl Ports {
             });
         }
         names.truncate(channels.unwrap_or(CHANNEL_COUNT_MAX));
-        Ok(Some(Ports { names, direction, own: free_name(&told) }))
+        let delay = delay_of(&all, &found[..names.len()]);
+        Ok(Some(Ports { names, direction, delay, own: free_name(&told) }))
+    }
+
+    /// The delay of the ports; `None` if it is not known.
+    pub(super) fn delay(&self) -> Option<PortDelay> {
+        self.delay
     }
 
     /// The watch over the connections of this program's inputs.
@@ -174,7 +203,7 @@ fn ask() -> Option<Vec<Port>> {
 }
 
 fn tell() -> Option<String> {
-    answer("jack_lsp", &["-p", "-t"])
+    answer("jack_lsp", &["-l", "-p", "-t"])
 }
 
 /// A name for this program's client that no other client has. `told`: the answer of `jack_lsp`. JACK would find a free name
@@ -187,18 +216,24 @@ fn free_name(told: &str) -> String {
     names.find(|name| !is_taken(name)).unwrap_or_else(|| OWN_CLIENT.to_owned())
 }
 
-/// The answer of `jack_lsp -p -t`: a line for each port, and lines that begin with a blank for its properties and type.
+/// The answer of `jack_lsp -l -p -t`: a line for each port, and lines that begin with a blank for its delays, properties and
+/// type.
 fn ports_in(answer: &str) -> Vec<Port> {
     let mut ports = Vec::new();
     let mut name = None;
     let mut properties = "";
+    let mut delays = [None; 2];
     for line in answer.lines() {
         let Some(detail) = line.strip_prefix([' ', '\t']).map(str::trim) else {
-            (name, properties) = (line.split_once(':'), "");
+            (name, properties, delays) = (line.split_once(':'), "", [None; 2]);
             continue;
         };
         if let Some(found) = detail.strip_prefix("properties:") {
             properties = found;
+        } else if let Some(found) = detail.strip_prefix("port capture latency = [") {
+            delays[0] = longest(found);
+        } else if let Some(found) = detail.strip_prefix("port playback latency = [") {
+            delays[1] = longest(found);
         } else if let Some((client, name)) = name.filter(|_| detail.contains("audio"))
             && !is_own(client)
         {
@@ -208,10 +243,30 @@ fn ports_in(answer: &str) -> Vec<Port> {
                 name: name.to_owned(),
                 direction: if has("output") { Direction::Capture } else { Direction::Playback },
                 physical: has("physical"),
+                delay: delays[usize::from(!has("output"))],
             });
         }
     }
     ports
+}
+
+/// The second number of "256 512 ] frames".
+fn longest(range: &str) -> Option<u64> {
+    range.split_whitespace().nth(1)?.parse().ok()
+}
+
+/// The delay of `chosen` ports among `all`: the longest, because takes of one pass have one place.
+fn delay_of(all: &[Port], chosen: &[&Port]) -> Option<PortDelay> {
+    let has_card = |client: &str| all.iter().any(|port| port.physical && port.client == client);
+    let origin = if chosen.iter().all(|port| port.physical) {
+        Origin::Card
+    } else if chosen.iter().all(|port| !port.physical && has_card(&port.client)) {
+        Origin::Monitor
+    } else {
+        Origin::Client
+    };
+    let delays: Option<Vec<u64>> = chosen.iter().map(|port| port.delay).collect();
+    Some(PortDelay { frames: delays?.into_iter().max()?, origin })
 }
 
 fn is_own(client: &str) -> bool {
@@ -335,7 +390,7 @@ fn groups(ports: &[Port]) -> Vec<Group> {
     };
     let some = |ports: &[&Port], direction: Direction| {
         let names: Vec<String> = ports.iter().copied().map(full_name).collect();
-        (!names.is_empty()).then_some(Ports { names, direction, own: OWN_CLIENT.to_owned() })
+        (!names.is_empty()).then_some(Ports { names, direction, delay: None, own: OWN_CLIENT.to_owned() })
     };
     let heard = card(ports, Direction::Playback);
     let (mut cards, mut others) = (Vec::new(), Vec::new());
@@ -454,6 +509,35 @@ mod tests {
     }
 
     #[test]
+    fn the_delay_of_ports_is_that_of_their_direction_and_the_longest_of_several() {
+        let port = |name: &str, properties: &str, capture: u64, playback: u64| {
+            format!(
+                "{name}\n\tport playback latency = [ 0 {playback} ] frames\n\tport capture latency = [ {capture} {capture} ] \
+                 frames\n\tproperties: {properties},\n\t32 bit float mono audio\n"
+            )
+        };
+        let told = port("system:capture_1", "output,physical,terminal", 256, 0)
+            + &port("system:capture_2", "output,physical,terminal", 300, 0)
+            + &port("system:playback_1", "input,physical,terminal", 0, 768)
+            + &port("system:monitor_1", "output", 256, 0)
+            + &port("synth:out", "output", 7, 1_000);
+        let delay = |told: &str, pcm: &str, direction| {
+            let all = ports_in(told);
+            delay_of(&all, &find(&all, Wanted::parse(pcm).unwrap(), direction))
+        };
+        for (pcm, direction, frames, origin) in [
+            ("jack:CLIENT=system", Direction::Capture, 300, Origin::Card),
+            ("jack:CLIENT=system,PORTS=capture_1", Direction::Capture, 256, Origin::Card),
+            ("jack:CLIENT=system", Direction::Playback, 768, Origin::Card),
+            ("jack:CLIENT=system,PORTS=monitor_*", Direction::Capture, 256, Origin::Monitor),
+            ("jack:CLIENT=synth", Direction::Capture, 7, Origin::Client),
+        ] {
+            assert_eq!(delay(&told, pcm, direction), Some(PortDelay { frames, origin }), "{pcm}");
+        }
+        assert_eq!(delay(ANSWER, "jack:CLIENT=system", Direction::Capture), None, "the delays are not told");
+    }
+
+    #[test]
     fn chosen_ports_of_a_client_come_in_the_order_in_which_they_are_named() {
         assert_eq!(names("jack:CLIENT=system", Direction::Capture), ["system:capture_1", "system:capture_2"]);
         let chosen = names("jack:CLIENT=system,PORTS=monitor_1+capture_2", Direction::Capture);
@@ -467,7 +551,7 @@ mod tests {
     #[test]
     fn ports_become_a_configuration_of_alsa_lib() {
         let names = vec!["a:b\"c".to_owned(), "d\\:e f".to_owned()];
-        let odd = Ports { names, direction: Direction::Capture, own: free_name("") };
+        let odd = Ports { names, direction: Direction::Capture, delay: None, own: free_name("") };
         assert_eq!(
             odd.pcm(),
             "plug:{SLAVE={type jack name \"Faultless\" capture_ports {0 \"a:b\\\"c\" 1 \"d\\\\:e f\"}}}"

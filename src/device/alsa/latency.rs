@@ -34,10 +34,23 @@ pub(super) struct LatencyMeter {
     readings: [(i64, i64); READINGS],
     count: usize,
     due_ns: u64,
+    /// The latency by the readings alone.
     told: Latency,
+    /// Frames of output and of input that the readings lack, see [`super::delays::beyond`].
+    beyond: (u64, u64),
 }
 
 impl LatencyMeter {
+    /// `beyond`: frames of output and of input that the readings lack.
+    pub(super) fn new(beyond: (u64, u64)) -> LatencyMeter {
+        LatencyMeter { beyond, ..LatencyMeter::default() }
+    }
+
+    /// The outputs are others, so the readings lack other frames.
+    pub(super) fn set_beyond(&mut self, beyond: (u64, u64)) {
+        self.beyond = beyond;
+    }
+
     /// Playback was started. `prefill`: frames with which it was filled.
     pub(super) fn restart(&mut self, prefill: usize) {
         (self.count, self.due_ns) = (0, 0);
@@ -51,9 +64,10 @@ impl LatencyMeter {
         self.told = Latency { output, skips: self.told.skips.wrapping_add(1), ..self.told };
     }
 
-    /// The median of the last readings; the prefill before the first one.
+    /// The median of the last readings, with what they lack; the prefill before the first one.
     pub(super) fn told(&self) -> Latency {
-        self.told
+        let (output, input) = self.beyond;
+        Latency { output: self.told.output + output, input: self.told.input + input, ..self.told }
     }
 
     fn observe(&mut self, sum: i64, input: i64) {
@@ -129,6 +143,22 @@ mod tests {
         assert_eq!(meter.told(), Latency { output: 0, input: 900, starts: 1, skips: 0 });
         meter.restart(1024);
         assert_eq!(meter.told(), Latency { output: 1024, input: 0, starts: 2, skips: 0 });
+    }
+
+    /// An overdub through JACK was late by JACK's blocks.
+    #[test]
+    fn what_the_readings_lack_is_added_once_before_and_after_them() {
+        let mut meter = LatencyMeter::new((768, 256));
+        meter.restart(512);
+        assert_eq!(meter.told(), Latency { output: 512 + 768, input: 256, starts: 1, skips: 0 });
+        for _ in 0..READINGS {
+            meter.observe(600, 88);
+        }
+        assert_eq!(meter.told(), Latency { output: 512 + 768, input: 88 + 256, starts: 1, skips: 0 });
+        meter.skip(100);
+        assert_eq!(meter.told(), Latency { output: 412 + 768, input: 88 + 256, starts: 1, skips: 1 });
+        meter.set_beyond((0, 0));
+        assert_eq!(meter.told(), Latency { output: 412, input: 88, starts: 1, skips: 1 });
     }
 
     /// Outputs of a slower card were said to have been restarted each time that output was skipped.

@@ -22,6 +22,7 @@ mod jack_watch;
 mod jack;
 mod nodes;
 mod clock;
+mod delays;
 mod drift;
 mod blocks;
 mod gap;

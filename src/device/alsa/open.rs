@@ -2,6 +2,7 @@
 
 use super::blocks::Blocks;
 use super::clock::FrameClock;
+use super::delays::{beyond, reporters};
 use super::drift::Drift;
 use super::latency::LatencyMeter;
 use super::name::{are_outputs_apart, names};
@@ -142,6 +143,7 @@ impl AlsaDevice {
         let mapped = capture.iter().chain(&playback).all(|side| matches!(side.access, SampleAccess::Mapped));
         let ((inputs, input_format), (outputs, output_format)) =
             (layout(capture.as_deref()), layout(playback.as_deref()));
+        let delays = (capture.as_deref().map(|side| side.delay), playback.as_deref().map(|side| side.delay));
         let facts = DeviceFacts {
             name: spec.name.clone(),
             rate: spec.rate,
@@ -154,6 +156,7 @@ impl AlsaDevice {
             access: if mapped { Access::Mapped } else { Access::Copied },
             pace: Pace::RealTime,
             linked,
+            delays: reporters(delays.0, delays.1),
             notes: notes.clone(),
             source: None,
         };
@@ -170,7 +173,7 @@ impl AlsaDevice {
             prefill,
             drift: Drift::default(),
             blocks: Blocks::default(),
-            latency: LatencyMeter::default(),
+            latency: LatencyMeter::new(beyond(delays.0, delays.1)),
             origin: monotonic(),
             phase: Phase::Stopped,
             position: 0,

@@ -1,6 +1,7 @@
 //! One direction of an ALSA device: opens and configures a PCM, and transfers its samples. Thread: audio
 //! (opening: opener, reconnect, control).
 
+use super::delays::SideDelay;
 use super::graph::{SoundServer, missing_node, source_of};
 use super::jack::{Ports, note_unlisted};
 use super::list::{SERVERS, channels_of_elastic};
@@ -46,6 +47,8 @@ pub(super) struct Side {
     pub(super) block: Touched,
     /// The origin of its sound.
     pub(super) kind: Kind,
+    /// Who reports its delay, and the part that no reading has.
+    pub(super) delay: SideDelay,
     /// More than half of the capture ring is in use, so the card may overwrite what is being read.
     pub(super) is_near_full: bool,
     /// Frames that were taken out of the capture ring and not lent, because the card had overwritten some of them.
@@ -123,6 +126,7 @@ impl Side {
             access,
             block,
             kind,
+            delay: SideDelay::of(&description(&pcm).unwrap_or_default(), ports.as_ref().and_then(Ports::delay)),
             is_near_full: false,
             spoiled: 0,
             stamps: kind != Kind::Server && enable_stamps(&pcm).is_ok(),

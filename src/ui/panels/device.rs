@@ -227,6 +227,9 @@ fn offset_control(ui: &mut Ui, state: &mut DeviceState, context: &mut PanelConte
     let what =
         "Takes recorded to playback are placed this much earlier than the device tells; from the next recording on";
     ui.add(egui::Label::new(RichText::new(what).font(Theme::font(11.0)).color(theme.quiet)).wrap());
+    if let Some(advice) = &context.snapshot.device.placing {
+        ui.add(egui::Label::new(RichText::new(advice).font(Theme::font(11.0)).color(theme.caution)).wrap());
+    }
 }
 
 /// The controls for inputs, sample rate and period.

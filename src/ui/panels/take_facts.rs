@@ -61,13 +61,16 @@ fn counted(n: u64, thing: &str) -> String {
 }
 
 /// All facts, as name and value.
-fn lines(take: &Take) -> Vec<(&'static str, String)> {
+pub(super) fn lines(take: &Take) -> Vec<(&'static str, String)> {
     let (start, ms) = format::clock(take.place().start, take.rate);
     let mut lines = vec![("Begins at", start + &ms)];
     if take.latency.0 > 0 {
         lines.push(("Placed earlier by", frames_and_time(take.latency.0, take.rate)));
     }
     if let Some(accounts) = &take.accounts {
+        if !accounts.placing.is_empty() {
+            lines.push(("Placing", format!("inexact: {}", accounts.placing)));
+        }
         let (minor, major) = (format::grouped(accounts.minor_faults), format::grouped(accounts.major_faults));
         lines.push(("Page faults", format!("{minor} minor, {major} major")));
         lines.push(("Xruns", format::grouped(accounts.xruns)));

@@ -2,7 +2,6 @@
 //! tests starts four at most at one time. Thread: test.
 
 use super::evidence::recorder;
-use super::overdub::{lies_where_it_was_heard, lies_where_it_was_heard_with};
 use super::{Server, Service, all_is_heard, await_ready, installed, module, spawn};
 use crate::util::{PATIENCE, Started, faultless, is_root, place, read_wav, run, skip, start};
 use faultless::device::signal::{RAMP_CHANNEL_STEP, ramp};
@@ -18,7 +17,7 @@ use std::time::{Duration, Instant};
 use tempfile::TempDir;
 
 /// A server whose driver plays to nowhere and returns at its monitors what is played.
-struct Jack {
+pub(super) struct Jack {
     folder: TempDir,
     name: String,
     _service: Service,
@@ -54,7 +53,12 @@ impl Drop for Turn {
 static STARTED: AtomicU32 = AtomicU32::new(0);
 
 impl Jack {
-    fn start(period: usize) -> Result<Jack, String> {
+    pub(super) fn start(period: usize) -> Result<Jack, String> {
+        Jack::start_with(&["dummy", "-C", "2", "-P", "2"], period, "")
+    }
+
+    /// A server with the driver `driver`, whose first word is its name. `pcms`: more PCMs of the server and its clients.
+    pub(super) fn start_with(driver: &[&str], period: usize, pcms: &str) -> Result<Jack, String> {
         installed(&["jackd", "jack_lsp", "arecord"]).or_else(|_| installed(&["jackd", "arecord"]))?;
         module("jack")?;
         let turn = Turn::wait();
@@ -63,7 +67,7 @@ impl Jack {
         fs::write(
             folder.path().join("asound.conf"),
             format!(
-                "</usr/share/alsa/alsa.conf>\npcm.two {{ type jack playback_ports {} capture_ports {} }}\n{SYNTH}{}",
+                "</usr/share/alsa/alsa.conf>\n{pcms}pcm.two {{ type jack playback_ports {} capture_ports {} }}\n{SYNTH}{}",
                 ports("playback"),
                 ports("monitor"),
                 recorder("given", "two", folder.path())
@@ -75,11 +79,9 @@ impl Jack {
         let period = period.to_string();
         // A server without the real-time class skips blocks on a busy machine.
         let class: &[&str] = if is_root() { &["-R", "-P", "60"] } else { &["-r"] };
-        server
-            .args(["-n", &name])
-            .args(class)
-            .args(["-d", "dummy", "-r", "48000", "-p", &period, "-C", "2", "-P", "2", "-m"]);
+        server.args(["-n", &name]).args(class).arg("-d").args(driver).args(["-r", "48000", "-p", &period, "-m"]);
         server.env("JACK_NO_AUDIO_RESERVATION", "1").env_remove("DBUS_SESSION_BUS_ADDRESS");
+        server.env("ALSA_CONFIG_PATH", folder.path().join("asound.conf"));
         let log = folder.path().join("jackd.log");
         let service = spawn(&mut server, &log);
         let jack = Jack { folder, name, _service: service, _turn: turn };
@@ -123,27 +125,6 @@ impl Jack {
     }
 }
 
-/// JACK, whose ports the program finds by client.
-struct ByClient(Jack);
-
-impl Server for ByClient {
-    fn lead<'c>(&self, client: &'c mut Command) -> &'c mut Command {
-        self.0.lead(client)
-    }
-
-    fn folder(&self) -> &Path {
-        self.0.folder()
-    }
-
-    fn output(&self) -> &'static str {
-        "jack:CLIENT=system"
-    }
-
-    fn monitor(&self) -> (&'static str, usize, &'static str) {
-        ("jack:CLIENT=system,PORTS=monitor_*", 2, "FLOAT_LE")
-    }
-}
-
 /// A server, if the program that lists its ports is there too.
 fn with_ports() -> Result<Jack, String> {
     installed(&["jack_lsp"]).and_then(|()| Jack::start(256))
@@ -173,18 +154,6 @@ fn a_session_is_heard_through_jack() {
     match Jack::start(256) {
         Ok(server) => all_is_heard(&server, &[0, 64, 1024]),
         Err(reason) => skip("servers::jack::a_session_is_heard_through_jack", &reason),
-    }
-}
-
-#[test]
-fn an_overdub_through_jack_lies_where_it_was_heard() {
-    match Jack::start(256) {
-        Ok(server) => {
-            // The plugin does not tell that a block is heard by the monitors when the next one begins.
-            lies_where_it_was_heard(&server, &[0, 64, 1024], 256);
-            lies_where_it_was_heard_with(&server, 0, "--offset 256");
-        }
-        Err(reason) => skip("servers::jack::an_overdub_through_jack_lies_where_it_was_heard", &reason),
     }
 }
 
@@ -270,16 +239,6 @@ fn what_a_client_of_jack_plays_is_recorded_from_its_chosen_ports() {
         }
     }
     assert!(48_000 <= longest, "no round has a second without a hole: {longest}");
-}
-
-#[test]
-fn an_overdub_through_ports_that_are_chosen_by_client_lies_where_it_was_heard() {
-    match with_ports() {
-        Ok(server) => lies_where_it_was_heard(&ByClient(server), &[0], 256),
-        Err(reason) => {
-            skip("servers::jack::an_overdub_through_ports_that_are_chosen_by_client_lies_where_it_was_heard", &reason);
-        }
-    }
 }
 
 #[test]

@@ -5,6 +5,7 @@
 
 mod evidence;
 mod jack;
+mod jack_overdub;
 mod loopback;
 mod overdub;
 mod pipewire;

@@ -9,7 +9,7 @@ use std::path::Path;
 
 /// Where a sound lies that the session plays at its position 0, and what the program says.
 #[derive(Debug)]
-struct Found {
+pub(super) struct Found {
     /// Frames by which the recording was late, and is late after it was placed.
     before: i64,
     after: i64,
@@ -18,6 +18,29 @@ struct Found {
     compared: usize,
     /// Frames by which the program has placed the takes earlier.
     told: u64,
+    /// The member `latency` of the report.
+    report: serde_json::Value,
+    /// What the program printed beside the report.
+    pub(super) messages: String,
+    /// The reason in the account of the take.
+    placing: String,
+}
+
+/// The words of a report that is not the true delay.
+const BESIDE_WHAT_WAS_HEARD: [&str; 2] = ["the takes may lie ", "the takes lie "];
+
+impl Found {
+    /// The report names `reporter` for both sides. The program tells of a report that is not the true delay once, and is silent
+    /// about a true one. `says`: it tells of this one.
+    #[track_caller]
+    pub(super) fn tells(&self, reporter: &str, complete: bool, says: bool) {
+        let of = |name: &str| self.report[name].as_str().unwrap().to_owned();
+        assert_eq!([of("output_from"), of("input_from")], [reporter, reporter], "{self:?}");
+        assert_eq!(self.report["complete"], complete, "{self:?}");
+        let is_told = |line: &&str| BESIDE_WHAT_WAS_HEARD.iter().any(|words| line.contains(words));
+        let lines = self.messages.lines().filter(is_told).count();
+        assert_eq!((lines, self.placing.is_empty()), (usize::from(says), !says), "{self:?}");
+    }
 }
 
 /// Records two channels of the monitor while the session plays.
@@ -47,22 +70,22 @@ fn overdub(server: &dyn Server, folder: &Path, arguments: &str) -> Option<Found>
     let ((before, after), agree) = votes.into_iter().max_by_key(|(_, count)| *count)?;
     let told = ended.json()["latency"]["frames"].as_u64().unwrap();
     println!("{}{}", ended.out, ended.err);
-    Some(Found { before, after, agree, compared, told })
+    let placing = take.accounts.as_ref().map_or_else(String::new, |accounts| accounts.placing.clone());
+    let report = ended.json()["latency"].clone();
+    Some(Found { before, after, agree, compared, told, report, messages: ended.err, placing })
 }
 
 /// Overdubs at each of `periods` (0: the program's choice). The takes may lie `jitter` frames beside what was heard: what
 /// the server does not tell.
 #[track_caller]
-pub(super) fn lies_where_it_was_heard(server: &dyn Server, periods: &[usize], jitter: i64) {
-    for period in periods {
-        let arguments = if *period == 0 { String::new() } else { format!("--period {period}") };
-        lies_where_it_was_heard_with(server, jitter, &arguments);
-    }
+pub(super) fn lies_where_it_was_heard(server: &dyn Server, periods: &[usize], jitter: i64) -> Vec<Found> {
+    let arguments = |period: &usize| if *period == 0 { String::new() } else { format!("--period {period}") };
+    periods.iter().map(|period| lies_where_it_was_heard_with(server, jitter, &arguments(period))).collect()
 }
 
 /// The same with other arguments. A busy machine makes the server itself lose sound, so one of five rounds must be in place.
 #[track_caller]
-pub(super) fn lies_where_it_was_heard_with(server: &dyn Server, jitter: i64, arguments: &str) {
+pub(super) fn lies_where_it_was_heard_with(server: &dyn Server, jitter: i64, arguments: &str) -> Found {
     let mut rounds = Vec::new();
     for _ in 0..5 {
         let place = place();
@@ -75,7 +98,8 @@ pub(super) fn lies_where_it_was_heard_with(server: &dyn Server, jitter: i64, arg
             break;
         }
     }
-    let Some(last) = rounds.last().unwrap() else { panic!("{arguments}: {rounds:?}") };
+    let Some(Some(last)) = rounds.pop() else { panic!("{arguments}: {rounds:?}") };
     assert!(last.after.abs() <= jitter, "{arguments}: {rounds:?}");
     assert_eq!(last.before - last.after, last.told as i64, "{arguments}: what is told is what is done");
+    last
 }

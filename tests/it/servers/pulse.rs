@@ -126,7 +126,11 @@ fn a_source_of_the_list_is_opened_with_the_outputs_of_the_server() {
 fn an_overdub_through_pulseaudio_lies_where_it_was_heard() {
     match Pulse::start() {
         // The server does not tell the part of a block by which a sink is ahead of its monitor.
-        Ok(server) => lies_where_it_was_heard_with(&server, 1_024, ""),
+        Ok(server) => {
+            let found = lies_where_it_was_heard_with(&server, 1_024, "");
+            found.tells("PulseAudio", false, true);
+            assert!(found.messages.contains("up to a period beside what was heard: PulseAudio"), "{found:?}");
+        }
         Err(reason) => skip("servers::pulse::an_overdub_through_pulseaudio_lies_where_it_was_heard", &reason),
     }
 }

@@ -3,7 +3,7 @@
 use super::*;
 use crate::app::snapshot::Snapshot;
 use crate::format::TakeFormat;
-use crate::session::{NewTake, TakeAccounts};
+use crate::session::{NewTake, Take, TakeAccounts};
 use crate::time::{FramePos, Frames, SampleRate};
 use crate::ui::demo;
 use crate::ui::panel_context::test_panel::{self, Sent};
@@ -177,6 +177,18 @@ fn a_badge_names_the_loss_and_is_red_only_then() {
     let mut take = snapshot.session.take(take_of(&snapshot, 0, 3)).unwrap().clone();
     take.accounts.as_mut().unwrap().source_losses = vec!["0:03.000: the JACK client synth has ended".to_owned()];
     assert_eq!(facts::badge(&take, &theme), ("source lost".to_owned(), theme.caution));
+}
+
+/// Nothing in the window told that a take may lie beside what was heard.
+#[test]
+fn the_facts_of_a_take_tell_why_its_placing_is_inexact() {
+    let snapshot = passes(1, 1);
+    let mut take = snapshot.session.take(take_of(&snapshot, 0, 1)).unwrap().clone();
+    let placing = |take: &Take| facts::lines(take).into_iter().find(|(name, _)| *name == "Placing");
+    assert_eq!(placing(&take), None);
+    take.accounts.as_mut().unwrap().placing = "PulseAudio reports its delay only roughly".to_owned();
+    let text = "inexact: PulseAudio reports its delay only roughly".to_owned();
+    assert_eq!(placing(&take), Some(("Placing", text)));
 }
 
 #[test]

@@ -1,0 +1,92 @@
+//! Overdubs through JACK. The dummy driver returns at its monitors what is played. The simulated card of the ALSA tests returns it
+//! at its inputs, with all blocks that JACK and a card hold. Thread: test.
+
+use super::jack::Jack;
+use super::overdub::{lies_where_it_was_heard, lies_where_it_was_heard_with};
+use super::{Server, installed};
+use crate::alsa::plugin;
+use crate::util::skip;
+use std::path::Path;
+use std::process::Command;
+use tempfile::TempDir;
+
+/// JACK, whose ports the program finds by client. The inputs are `inputs`.
+struct ByClient(Jack, &'static str);
+
+const MONITORS: &str = "jack:CLIENT=system,PORTS=monitor_*";
+
+const CARD: &str = "jack:CLIENT=system";
+
+impl Server for ByClient {
+    fn lead<'c>(&self, client: &'c mut Command) -> &'c mut Command {
+        self.0.lead(client)
+    }
+
+    fn folder(&self) -> &Path {
+        self.0.folder()
+    }
+
+    fn output(&self) -> &'static str {
+        CARD
+    }
+
+    fn monitor(&self) -> (&'static str, usize, &'static str) {
+        (self.1, 2, "FLOAT_LE")
+    }
+}
+
+/// A server on a simulated card whose outputs are connected to its inputs. `periods`: blocks in the card's buffer.
+fn on_a_card(period: usize, periods: &str) -> Result<(Jack, TempDir), String> {
+    installed(&["jack_lsp"])?;
+    let (plugin, folder) = (plugin()?, tempfile::tempdir_in("/dev/shm").map_err(|e| e.to_string())?);
+    let bus = folder.path().join("bus");
+    let pcm = format!("type clk bus \"{}\" channels 2 rate 48000 kernel 1 latency 0 access \"m\"", bus.display());
+    let pcms = format!("pcm_type.clk {{ lib \"{}\" }}\npcm.card {{ {pcm} }}\n", plugin.display());
+    Ok((Jack::start_with(&["alsa", "-d", "card", "-n", periods], period, &pcms)?, folder))
+}
+
+#[test]
+fn an_overdub_through_jack_lies_where_it_was_heard() {
+    match Jack::start(256) {
+        Ok(server) => {
+            // The plugin does not tell that a block is heard by the monitors when the next one begins.
+            let found = lies_where_it_was_heard(&server, &[0, 64, 1024], 256);
+            found.iter().for_each(|found| found.tells("JACK's ALSA plugin", false, true));
+            let found = lies_where_it_was_heard_with(&server, 0, "--offset 256");
+            found.tells("JACK's ALSA plugin", false, false);
+        }
+        Err(reason) => skip("servers::jack_overdub::an_overdub_through_jack_lies_where_it_was_heard", &reason),
+    }
+}
+
+/// It was late by a block of JACK.
+#[test]
+fn an_overdub_through_ports_that_are_chosen_by_client_lies_where_it_was_heard() {
+    const NAME: &str =
+        "servers::jack_overdub::an_overdub_through_ports_that_are_chosen_by_client_lies_where_it_was_heard";
+    for period in [256, 1024] {
+        match installed(&["jack_lsp"]).and_then(|()| Jack::start(period)) {
+            Ok(server) => {
+                let found = lies_where_it_was_heard(&ByClient(server, MONITORS), &[0, 64], 0);
+                found.iter().for_each(|found| found.tells("JACK", true, false));
+            }
+            Err(reason) => return skip(NAME, &reason),
+        }
+    }
+}
+
+/// It was late by three or four blocks of JACK.
+#[test]
+fn an_overdub_through_the_card_of_jack_lies_where_it_was_heard() {
+    const NAME: &str = "servers::jack_overdub::an_overdub_through_the_card_of_jack_lies_where_it_was_heard";
+    for (period, periods) in [(256, "2"), (256, "3"), (1024, "2"), (1024, "3")] {
+        match on_a_card(period, periods) {
+            Ok((server, _folder)) => {
+                // JACK starts the two sides of the card one after the other.
+                let found = lies_where_it_was_heard(&ByClient(server, CARD), &[0], 16);
+                found.iter().for_each(|found| found.tells("JACK", true, false));
+            }
+            Err(reason) => return skip(NAME, &reason),
+        }
+    }
+}
