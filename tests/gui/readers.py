@@ -127,5 +127,5 @@ def main():
     print(f"a screen reader armed, set a gain, recorded and stopped; it heard {len(spoken)} sentences")
 
 
-if sys.argv[1:] != ["probe"]:
+if __name__ == "__main__" and sys.argv[1:] != ["probe"]:
     main()

@@ -2,7 +2,7 @@
 
 use super::layout::Layout;
 use super::menu;
-use crate::app::snapshot::{DiskSpace, Stage, THIS_DISK};
+use crate::app::snapshot::{DeviceView, DiskSpace, Stage, THIS_DISK};
 use crate::ui::action::Action;
 use crate::ui::format;
 use crate::ui::icon::Icon;
@@ -55,12 +55,24 @@ fn chip(ui: &Ui, rect: Rect, name: &str, spoken: &str, theme: &Theme, line: Colo
     response.on_hover_cursor(CursorIcon::PointingHand)
 }
 
-fn two_lines(ui: &Ui, rect: Rect, above: (&str, Color32), below: (&str, Color32)) {
+/// Two lines of text in a box. At the end of the upper one, `icon` points are kept for an icon.
+fn two_lines(ui: &Ui, rect: Rect, above: (&str, Color32), below: (&str, Color32), icon: f32) {
     let width = rect.width() - 22.0;
     let at = pos2(rect.left() + 11.0, rect.top() + 15.0);
-    text_at(ui, at, Align2::LEFT_CENTER, above.0, Theme::medium(12.5), above.1, width);
+    text_at(ui, at, Align2::LEFT_CENTER, above.0, Theme::medium(12.5), above.1, width - icon);
     let at = pos2(rect.left() + 11.0, rect.top() + 31.0);
     text_at(ui, at, Align2::LEFT_CENTER, below.0, Theme::font(11.0), below.1, width);
+}
+
+/// Inputs, period and latency of a device. Tenths of a latency of 10 ms and more do not fit beside a period of four digits.
+fn figures(device: &DeviceView, narrow: bool) -> String {
+    let decimals = usize::from(device.latency_ms < 10.0);
+    let latency = format!("{:.*} ms", decimals, device.latency_ms);
+    if narrow {
+        format!("{} in · {latency}", device.inputs)
+    } else {
+        format!("{} in · {} frames · {latency}", device.inputs, device.period)
+    }
 }
 
 fn device(ui: &Ui, rect: Rect, narrow: bool, context: &mut PanelContext<'_>) {
@@ -70,24 +82,12 @@ fn device(ui: &Ui, rect: Rect, narrow: bool, context: &mut PanelContext<'_>) {
         Stage::Opening => ("Opening".to_owned(), String::new(), false),
         Stage::Failed { .. } => ("No device".to_owned(), "closed".to_owned(), true),
         _ if device.gone => (device.title.clone(), "gone, waiting for it".to_owned(), true),
-        _ => {
-            let what = if narrow {
-                format!("{} in · {:.1} ms", device.inputs, device.latency_ms)
-            } else {
-                format!("{} in · {} frames · {:.1} ms", device.inputs, device.period, device.latency_ms)
-            };
-            (device.title.clone(), what, false)
-        }
+        _ => (device.title.clone(), figures(device, narrow), false),
     };
     let colour = if alarm { theme.record } else { theme.quiet };
     let response =
         chip(ui, rect, "Device", &format!("{title}, {below}"), theme, if alarm { theme.record } else { theme.line });
-    two_lines(
-        ui,
-        Rect::from_min_max(rect.min, pos2(rect.right() - 14.0, rect.bottom())),
-        (&title, theme.text),
-        (&below, colour),
-    );
+    two_lines(ui, rect, (&title, theme.text), (&below, colour), 14.0);
     Icon::Down.paint(ui.painter(), pos2(rect.right() - 14.0, rect.top() + 15.0), 8.0, theme.quiet);
     let what = format!(
         "{}\n{}, {} Hz\n{}",
@@ -117,7 +117,7 @@ fn disk_space(ui: &Ui, rect: Rect, narrow: bool, context: &mut PanelContext<'_>)
     let free = free_text(room, narrow);
     let line = if colour == theme.text { theme.line } else { colour };
     let response = chip(ui, rect, "Room", &format!("{left}, {free}"), theme, line);
-    two_lines(ui, rect, (&left, colour), (&free, theme.quiet));
+    two_lines(ui, rect, (&left, colour), (&free, theme.quiet), 0.0);
     let tip = context.tip("Recording time for the armed tracks. Opens the folder of the takes", Action::OpenFolder);
     if response.on_hover_text(tip).clicked() {
         context.act(Action::OpenFolder);
@@ -127,6 +127,32 @@ fn disk_space(ui: &Ui, rect: Rect, narrow: bool, context: &mut PanelContext<'_>)
 #[cfg(test)]
 mod tests {
     use super::*;
+    use egui::{RawInput, vec2};
+
+    /// "2 in · 1024 frames · 42.7..." was the device of a sound server in a window of the first start's size.
+    #[test]
+    fn the_figures_of_a_sound_servers_device_fit_into_their_box() {
+        let ctx = egui::Context::default();
+        crate::ui::theme::install_fonts(&ctx);
+        let width = |text: String| {
+            let mut wide = 0.0;
+            let _ = ctx.run_ui(RawInput::default(), |ui| {
+                wide = ui.painter().layout_no_wrap(text.clone(), Theme::font(11.0), Color32::WHITE).size().x;
+            });
+            wide
+        };
+        for (screen, narrow) in [(1440.0, false), (1280.0, true)] {
+            let bar = Rect::from_min_size(pos2(0.0, 0.0), vec2(screen, 68.0));
+            let device = Layout::new(bar).device.unwrap().width();
+            assert_eq!(device < 160.0, narrow, "{screen}");
+            for (inputs, period, latency_ms) in [(2, 1024, 42.667), (32, 1024, 42.667), (18, 8192, 341.3), (8, 64, 3.1)]
+            {
+                let view = DeviceView { inputs, period, latency_ms, ..DeviceView::default() };
+                let text = figures(&view, narrow);
+                assert!(width(text.clone()) <= device - 22.0, "{text} at {screen}");
+            }
+        }
+    }
 
     /// "73 GB free on this ..." was all that fitted into a window of the first start's size.
     #[test]

@@ -4,6 +4,8 @@
 #![allow(clippy::unwrap_used, reason = "a test may fail")]
 
 mod evidence;
+#[cfg(feature = "gui")]
+mod first_minute;
 mod jack;
 mod jack_overdub;
 mod loopback;
