@@ -26,8 +26,9 @@ impl AlsaDevice {
     /// Sleeps until `until_ns`, or with `on_device` until a descriptor of the device is ready.
     pub(super) fn sleep(&mut self, until_ns: u64, on_device: bool) {
         let left_ns = until_ns.saturating_sub(self.now_ns());
-        // Rounded up, because a timeout of 0 ms would spin for the last millisecond.
-        let ms = i32::try_from(left_ns.div_ceil(1_000_000)).unwrap_or(i32::MAX);
+        // Rounded up, and at least 1 ms also for a time that has passed: a timeout of 0 ms returns at once, and the caller's
+        // loop would spin.
+        let ms = i32::try_from(left_ns.div_ceil(1_000_000)).unwrap_or(i32::MAX).max(1);
         self.sleeps += 1;
         if !on_device || EMPTY_WAKE_COUNT_MAX <= self.empty_wakes {
             self.empty_wakes = 0;
@@ -52,6 +53,12 @@ impl AlsaDevice {
             }
             Err(e) => self.fault_suspected |= errno(&e) != libc::EINTR,
         }
+    }
+
+    /// Sleeps for a short time, whatever the device does.
+    pub(super) fn nap(&mut self) {
+        self.sleeps += 1;
+        poll(&mut [], self.nap_ms()).ok();
     }
 
     /// After a wait: if it slept, the frames that are ready beyond those at which the driver wakes the thread show how late
