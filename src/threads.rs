@@ -8,7 +8,7 @@ use crate::butler::capture_ahead::{Butler, ButlerSetup};
 use crate::butler::commit::{Committer, CommitterSetup};
 use crate::butler::plan;
 use crate::butler::read_ahead::{Reader, ReaderSetup};
-use crate::device::{Device, DeviceError, DeviceFacts, Pace};
+use crate::device::{Device, DeviceError, DeviceFacts, Pace, silence_this_thread};
 use crate::engine::{Engine, drive};
 use crate::host::{self, Thread};
 use crate::limits;
@@ -318,6 +318,7 @@ fn audio_thread(
     go: &Receiver<()>,
     started: &Sender<Result<(), DeviceError>>,
 ) {
+    silence_this_thread();
     published.thread_id.store(counters::this_thread_id(), Relaxed);
     published.stack_address.store(&raw const engine as usize, Relaxed);
     // A simulated machine has neither priorities nor a stack of the usual size.
