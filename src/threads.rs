@@ -339,7 +339,7 @@ fn audio_thread(
     // A panic in the engine must not lose takes: the windows go back, and control is informed.
     let driven = catch_unwind(AssertUnwindSafe(|| drive::drive(&mut engine, device, published)));
     if driven.is_err() {
-        engine.report(AudioEvent::EngineLost);
+        engine.send(AudioEvent::EngineLost);
         catch_unwind(AssertUnwindSafe(|| engine.give_everything_back())).ok();
     }
 }

@@ -207,7 +207,7 @@ impl DeviceSlot {
         let Some(mut device) = self.device.take() else { return };
         let reason = device.failure();
         self.keep_time_of(engine, &mut *device);
-        engine.hand_over(AudioEvent::DeviceGone { device, reason });
+        engine.send(AudioEvent::DeviceGone { device, reason });
     }
 
     /// Starts the clock that replaces `device`, and stops the device. A clock that runs already, because `device` never
@@ -227,7 +227,7 @@ impl DeviceSlot {
     fn take_over(&mut self, engine: &mut Engine, mut next: Box<dyn Device>) {
         if let Some(mut device) = self.device.take() {
             self.keep_time_of(engine, &mut *device);
-            engine.hand_over(AudioEvent::Replaced(device));
+            engine.send(AudioEvent::Replaced(device));
         }
         self.fill_with_silence(engine);
         if next.start().is_ok() {
@@ -236,7 +236,7 @@ impl DeviceSlot {
             self.has_waited = false;
         } else {
             let reason = Some(next.failure().unwrap_or("the device did not start"));
-            engine.hand_over(AudioEvent::DeviceGone { device: next, reason });
+            engine.send(AudioEvent::DeviceGone { device: next, reason });
         }
     }
 
@@ -257,7 +257,7 @@ impl DeviceSlot {
         lose(engine, lost);
         self.fraction = lost - frames;
         self.allow_time_for_windows();
-        engine.report(AudioEvent::DeviceBack);
+        engine.send(AudioEvent::DeviceBack);
         true
     }
 
@@ -279,10 +279,10 @@ impl DeviceSlot {
         }
         let of_outputs = |failure: Option<&str>| failure.is_some_and(is_outputs_failure);
         if of_outputs(self.failure) && !of_outputs(failure) {
-            engine.report(AudioEvent::OutputsBack { silent: Frames(device.outage_frames()) });
+            engine.send(AudioEvent::OutputsBack { silent: Frames(device.outage_frames()) });
         }
         if let Some(reason) = failure {
-            engine.report(AudioEvent::DeviceFailed { reason });
+            engine.send(AudioEvent::DeviceFailed { reason });
         }
         self.failure = failure;
     }
@@ -291,7 +291,7 @@ impl DeviceSlot {
     fn report_rate(&mut self, engine: &mut Engine) {
         let wrong = self.device.as_ref().and_then(|device| device.wrong_rate());
         if wrong != self.wrong_rate {
-            engine.report(AudioEvent::RateChanged { wrong });
+            engine.send(AudioEvent::RateChanged { wrong });
         }
         self.wrong_rate = wrong;
     }
