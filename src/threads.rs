@@ -8,7 +8,7 @@ use crate::butler::capture_ahead::{Butler, ButlerSetup};
 use crate::butler::commit::{Committer, CommitterSetup};
 use crate::butler::plan;
 use crate::butler::read_ahead::{Reader, ReaderSetup};
-use crate::device::{Device, DeviceError, DeviceFacts, Pace};
+use crate::device::{Device, DeviceError, DeviceFacts, Pace, silence_this_thread};
 use crate::engine::{Engine, drive};
 use crate::host::{self, Thread};
 use crate::limits;
@@ -136,6 +136,9 @@ const MIRROR_PATIENCE: Duration = Duration::from_secs(10);
 
 /// Pause between two looks at a thread that is being joined.
 const JOIN_PAUSE: Duration = Duration::from_millis(2);
+
+/// Pause between two tries of an audio thread that has failed to send its last events.
+const FLUSH_PAUSE: Duration = Duration::from_millis(2);
 
 /// Starts all threads except the mirror's. On return the device runs, and the transport is stopped at 0.
 pub fn start(device: Box<dyn Device>, setup: ThreadsSetup) -> Result<Threads, ThreadsError> {
@@ -318,6 +321,7 @@ fn audio_thread(
     go: &Receiver<()>,
     started: &Sender<Result<(), DeviceError>>,
 ) {
+    silence_this_thread();
     published.thread_id.store(counters::this_thread_id(), Relaxed);
     published.stack_address.store(&raw const engine as usize, Relaxed);
     // A simulated machine has neither priorities nor a stack of the usual size.
@@ -336,10 +340,18 @@ fn audio_thread(
         return;
     }
     // A panic in the engine must not lose takes: the windows go back, and control is informed.
-    let driven = catch_unwind(AssertUnwindSafe(|| drive::drive(&mut engine, device, published)));
+    let mut device = Some(device);
+    let driven = catch_unwind(AssertUnwindSafe(|| drive::drive(&mut engine, &mut device, published)));
     if driven.is_err() {
-        engine.report(AudioEvent::EngineLost);
+        engine.send(AudioEvent::EngineLost);
         catch_unwind(AssertUnwindSafe(|| engine.give_everything_back())).ok();
+        // Last: control closes the device, because a driver may wait.
+        if let Some(device) = device {
+            engine.send(AudioEvent::Replaced(device));
+        }
+        while !engine.flush_events() {
+            host::sleep(FLUSH_PAUSE);
+        }
     }
 }
 
@@ -472,8 +484,70 @@ mod tests {
     use super::*;
     use crate::control::Control;
     use crate::control::setup::test_setup;
+    use crate::device::{self, DeviceSpec, Input, Output, StartError, Wake};
     use crate::rt::schedule::FAVOURED_NICE;
+    use std::sync::atomic::AtomicBool;
     use std::time::Instant;
+
+    /// A device whose wait panics, and which notes that it was closed.
+    struct Failing {
+        device: Box<dyn Device>,
+        waits: u32,
+        closed: Arc<AtomicBool>,
+    }
+
+    impl Drop for Failing {
+        fn drop(&mut self) {
+            self.closed.store(true, Relaxed);
+        }
+    }
+
+    impl Device for Failing {
+        fn facts(&self) -> &DeviceFacts {
+            self.device.facts()
+        }
+
+        fn start(&mut self) -> Result<(), StartError> {
+            self.device.start()
+        }
+
+        fn wait(&mut self, timeout: Duration) -> Wake {
+            self.waits += 1;
+            assert!(self.waits < 10, "it fails, as was ordered");
+            self.device.wait(timeout)
+        }
+
+        fn cycle(&mut self, process: &mut dyn FnMut(Input<'_>, Output<'_>)) -> usize {
+            self.device.cycle(process)
+        }
+
+        fn sleeps(&self) -> u64 {
+            self.device.sleeps()
+        }
+
+        fn stop(&mut self) {
+            self.device.stop();
+        }
+    }
+
+    /// Unwinding closed the device before anything else. A driver that waits there kept the windows, and nobody noticed.
+    #[test]
+    fn after_a_panic_control_is_told_before_anybody_closes_the_device() {
+        let place = tempfile::tempdir().unwrap();
+        let setup = test_setup(&place.path().join("evening"));
+        let spec = DeviceSpec { name: "virtual".to_owned(), ..setup.device };
+        let closed = Arc::new(AtomicBool::new(false));
+        let device = Failing { device: device::open(&spec).unwrap(), waits: 0, closed: Arc::clone(&closed) };
+        let mut threads = start(Box::new(device), setup.run).unwrap();
+        let until = Instant::now() + Duration::from_secs(10);
+        while threads.is_alive() {
+            assert!(Instant::now() < until, "the audio thread still runs");
+            std::thread::sleep(Duration::from_millis(2));
+        }
+        let events: Vec<AudioEvent> = std::iter::from_fn(|| threads.next_audio_event()).collect();
+        assert!(matches!(events[..], [AudioEvent::EngineLost, AudioEvent::Replaced(_)]), "{} events", events.len());
+        assert!(!closed.load(Relaxed), "the audio thread has closed it");
+    }
 
     /// The threads of this process with the name `butler`, and their nice values.
     fn butlers() -> Vec<(String, i32)> {

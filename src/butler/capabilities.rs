@@ -2,11 +2,10 @@
 
 use super::spool::SpoolPlace;
 use crate::io_ring::IoRing;
-use crate::window::map::{Mapping, Populate};
-use nix::sys::memfd::{MFdFlags, memfd_create};
+use crate::window::map::Populate;
+use crate::window::process::can_populate;
 use serde::{Deserialize, Serialize};
 use std::fmt;
-use std::fs::File;
 use std::str::FromStr;
 
 /// Where the audio thread stores captured sound.
@@ -78,8 +77,15 @@ impl Capabilities {
     pub fn probe(without: &[String]) -> Capabilities {
         let lacks = |part: &str| without.iter().any(|name| name == part);
         let mut notes = Vec::new();
-        let populate = if lacks("populate") || !populate_works() {
-            notes.push("no MADV_POPULATE (before Linux 5.14): pages are touched one by one".to_owned());
+        let populate = if !can_populate() {
+            notes.push(
+                "no MADV_POPULATE (before Linux 5.14): windows are touched page by page, and code and heap of the program are not \
+                 brought into memory: the audio thread may take page faults when it uses them for the first time"
+                    .to_owned(),
+            );
+            Populate::Touch
+        } else if lacks("populate") {
+            notes.push("MADV_POPULATE is switched off: windows are touched page by page".to_owned());
             Populate::Touch
         } else {
             Populate::Advise
@@ -112,14 +118,6 @@ impl Capabilities {
         let value = std::env::var("FAULTLESS_WITHOUT").unwrap_or_default();
         value.split(',').filter(|part| !part.is_empty()).map(str::to_owned).collect()
     }
-}
-
-fn populate_works() -> bool {
-    let Ok(file) = memfd_create(c"faultless-probe", MFdFlags::MFD_CLOEXEC).map(File::from) else { return false };
-    file.set_len(crate::limits::PAGE_BYTES as u64).is_ok()
-        && Mapping::writable(&file, 0, crate::limits::PAGE_BYTES)
-            .and_then(|mut map| map.populate(Populate::Advise))
-            .is_ok()
 }
 
 #[cfg(test)]

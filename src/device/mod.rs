@@ -17,7 +17,7 @@ pub mod virtual_device;
 pub use crate::host::monotonic;
 pub use alsa::{
     Abilities, Attempts, Cards, Listed, Listing, NO_PLAYBACK, are_outputs_gone, cards, configuration_fault,
-    default_output, is_outputs_failure, jack_card, keep_cards, list, list_cards, server_default,
+    default_output, is_outputs_failure, jack_card, keep_cards, list, list_cards, server_default, silence_this_thread,
 };
 pub use alsa::{SourceNews, SourceNotice};
 pub use delays::{DelayReporter, DelayReporters};

@@ -39,14 +39,15 @@ const NO_DEVICE_PAUSE: Duration = Duration::from_millis(5);
 
 /// Runs the engine on `device`, which must have been started, until the control side sends [`AudioCommand::Quit`].
 ///
-/// Returns the device, stopped, for the caller to close; `None` if there is no device at that moment. This is not
-/// realtime-safe: it is the loop itself, which waits.
+/// Leaves the device there, stopped, for the caller to close; `None` if there is no device at that moment. A panic leaves the
+/// device there too, so that unwinding does not close it: a driver may wait. This is not realtime-safe: it is the loop
+/// itself, which waits.
 ///
 /// [`AudioCommand::Quit`]: crate::message::AudioCommand::Quit
-pub fn drive(engine: &mut Engine, device: Box<dyn Device>, published: &Arc<Published>) -> Option<Box<dyn Device>> {
+pub fn drive(engine: &mut Engine, device: &mut Option<Box<dyn Device>>, published: &Arc<Published>) {
     let mut slot = DeviceSlot {
-        has_outputs: 0 < device.facts().outputs,
-        device: Some(device),
+        has_outputs: device.as_ref().is_some_and(|device| 0 < device.facts().outputs),
+        device,
         gap_clock: None,
         fraction: 0.0,
         windows_until: None,
@@ -60,10 +61,10 @@ pub fn drive(engine: &mut Engine, device: Box<dyn Device>, published: &Arc<Publi
     };
     loop {
         if engine.apply_commands() == Next::Leave {
-            if let Some(device) = &mut slot.device {
+            if let Some(device) = slot.device {
                 device.stop();
             }
-            return slot.device;
+            return;
         }
         if let Some(next) = engine.take_device() {
             slot.take_over(engine, next);
@@ -78,9 +79,9 @@ pub fn drive(engine: &mut Engine, device: Box<dyn Device>, published: &Arc<Publi
 }
 
 /// The device, and the clock that replaces it while there is none.
-struct DeviceSlot {
+struct DeviceSlot<'d> {
     /// `None` while the device is gone.
-    device: Option<Box<dyn Device>>,
+    device: &'d mut Option<Box<dyn Device>>,
     /// The first device had outputs. Nobody hears the output of a device that takes over without them.
     has_outputs: bool,
     /// Clock of the timeline from the loss of one device to the first period of the next.
@@ -123,7 +124,7 @@ impl GapClock {
     }
 }
 
-impl DeviceSlot {
+impl DeviceSlot<'_> {
     /// Publishes the counters of the device.
     fn publish(&self, published: &Published) {
         let device = self.device.as_ref();
@@ -142,7 +143,7 @@ impl DeviceSlot {
 
     /// Moves one period, or waits for one.
     fn run_one_period(&mut self, engine: &mut Engine, published: &Published) {
-        let Some(device) = &mut self.device else {
+        let Some(device) = self.device.as_mut() else {
             self.fill_with_silence(engine);
             pause(NO_DEVICE_PAUSE);
             self.slept += 1;
@@ -168,7 +169,7 @@ impl DeviceSlot {
         match device.wait(DEVICE_WAIT) {
             Wake::Ready if self.place_on_timeline(engine) => {}
             Wake::Ready => {
-                let Some(device) = &mut self.device else { return };
+                let Some(device) = self.device.as_mut() else { return };
                 let (from, late, signal_time) = (host::now(), device.lateness(), device.signal_time());
                 let moved = device.cycle(&mut |input, mut output| engine.process(&input, &mut output));
                 self.has_waited &= moved == 0;
@@ -207,7 +208,7 @@ impl DeviceSlot {
         let Some(mut device) = self.device.take() else { return };
         let reason = device.failure();
         self.keep_time_of(engine, &mut *device);
-        engine.hand_over(AudioEvent::DeviceGone { device, reason });
+        engine.send(AudioEvent::DeviceGone { device, reason });
     }
 
     /// Starts the clock that replaces `device`, and stops the device. A clock that runs already, because `device` never
@@ -227,16 +228,16 @@ impl DeviceSlot {
     fn take_over(&mut self, engine: &mut Engine, mut next: Box<dyn Device>) {
         if let Some(mut device) = self.device.take() {
             self.keep_time_of(engine, &mut *device);
-            engine.hand_over(AudioEvent::Replaced(device));
+            engine.send(AudioEvent::Replaced(device));
         }
         self.fill_with_silence(engine);
         if next.start().is_ok() {
             self.openings = self.openings.wrapping_add(1);
-            self.device = Some(next);
+            *self.device = Some(next);
             self.has_waited = false;
         } else {
             let reason = Some(next.failure().unwrap_or("the device did not start"));
-            engine.hand_over(AudioEvent::DeviceGone { device: next, reason });
+            engine.send(AudioEvent::DeviceGone { device: next, reason });
         }
     }
 
@@ -250,14 +251,15 @@ impl DeviceSlot {
     /// Before the first period of a new device: counts silence up to the frame that the period begins with. Returns
     /// whether the device is new.
     fn place_on_timeline(&mut self, engine: &mut Engine) -> bool {
-        let (Some(device), Some(gap_clock)) = (&self.device, self.gap_clock.take()) else { return false };
+        let Some(device) = self.device.as_ref() else { return false };
+        let Some(gap_clock) = self.gap_clock.take() else { return false };
         let Reckoning { at, ahead, .. } = device.reckoning();
         let frames = gap_clock.frames_to(engine.device_frames(), at, ahead);
         let lost = frames.round().max(0.0);
         lose(engine, lost);
         self.fraction = lost - frames;
         self.allow_time_for_windows();
-        engine.report(AudioEvent::DeviceBack);
+        engine.send(AudioEvent::DeviceBack);
         true
     }
 
@@ -272,17 +274,17 @@ impl DeviceSlot {
 
     /// Reports the failure of a device that continues, once per failure, and the end of a failure of the outputs.
     fn report_failure(&mut self, engine: &mut Engine) {
-        let Some(device) = &self.device else { return };
+        let Some(device) = self.device.as_ref() else { return };
         let failure = device.failure();
         if failure == self.failure {
             return;
         }
         let of_outputs = |failure: Option<&str>| failure.is_some_and(is_outputs_failure);
         if of_outputs(self.failure) && !of_outputs(failure) {
-            engine.report(AudioEvent::OutputsBack { silent: Frames(device.outage_frames()) });
+            engine.send(AudioEvent::OutputsBack { silent: Frames(device.outage_frames()) });
         }
         if let Some(reason) = failure {
-            engine.report(AudioEvent::DeviceFailed { reason });
+            engine.send(AudioEvent::DeviceFailed { reason });
         }
         self.failure = failure;
     }
@@ -291,7 +293,7 @@ impl DeviceSlot {
     fn report_rate(&mut self, engine: &mut Engine) {
         let wrong = self.device.as_ref().and_then(|device| device.wrong_rate());
         if wrong != self.wrong_rate {
-            engine.report(AudioEvent::RateChanged { wrong });
+            engine.send(AudioEvent::RateChanged { wrong });
         }
         self.wrong_rate = wrong;
     }

@@ -165,7 +165,7 @@ impl Engine {
                 AudioCommand::Mix { slot, mix } => self.voices.set_mix(slot, mix),
                 AudioCommand::Device(device) => {
                     if let Some(unused) = self.next_device.replace(device) {
-                        self.hand_over(AudioEvent::Replaced(unused));
+                        self.send(AudioEvent::Replaced(unused));
                     }
                 }
                 AudioCommand::ReleaseDevice => self.release_due = !self.recorder.is_recording(),
@@ -206,12 +206,19 @@ impl Engine {
         self.device_frames
     }
 
-    /// Sends an event that owns memory to the control side, which frees it. This is realtime-safe.
-    pub fn hand_over(&mut self, event: AudioEvent) {
-        self.outbox.hand_over(event);
+    /// Sends an event that must arrive. This is realtime-safe.
+    pub fn send(&mut self, event: AudioEvent) {
+        self.outbox.send(event);
     }
 
-    /// Sends an event that owns no memory; a full ring drops it. This is realtime-safe.
+    /// Sends the events that found the ring full. Returns whether none is left, or nobody would receive them. This is
+    /// realtime-safe.
+    pub fn flush_events(&mut self) -> bool {
+        self.outbox.retry();
+        self.outbox.is_empty() || self.outbox.is_abandoned()
+    }
+
+    /// Sends an event that a full ring may drop. This is realtime-safe.
     pub fn report(&mut self, event: AudioEvent) {
         self.outbox.report(event);
     }

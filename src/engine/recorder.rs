@@ -115,7 +115,7 @@ impl Recorder {
             if let Some(progress_page) = &pass.progress_page {
                 progress_page.begin(position);
             }
-            outbox.report(AudioEvent::PassBegan { at: position, device_frame });
+            outbox.send(AudioEvent::PassBegan { at: position, device_frame });
         }
     }
 
@@ -202,7 +202,7 @@ impl Recorder {
         self.begun = false;
         self.open_losses = OpenLosses::default();
         outbox.publish_no_pass();
-        outbox.hand_over(AudioEvent::PassEnded(pass));
+        outbox.send(AudioEvent::PassEnded(pass));
         stop
     }
 

@@ -40,7 +40,7 @@ impl Voices {
     /// once. `is_rolling`: whether takes play now. This is realtime-safe.
     pub fn replace(&mut self, slot: usize, mut voice: Box<Voice>, is_rolling: bool, outbox: &mut Outbox) {
         let Some(installed) = self.slots.get_mut(slot) else {
-            outbox.hand_over(AudioEvent::Removed(voice));
+            outbox.send(AudioEvent::Removed(voice));
             return;
         };
         self.end = self.end.max(slot + 1);
@@ -149,7 +149,7 @@ impl Voices {
             }
             if voice.cut && !voice.cut_told {
                 voice.cut_told = true;
-                outbox.report(AudioEvent::CutShort { slot, at: playhead.position() });
+                outbox.send(AudioEvent::CutShort { slot, at: playhead.position() });
             }
             if let Some(cell) = published.tracks.get(slot) {
                 cell.publish(measured.peak, smoothed_mean_square(cell.mean_square(), measured, weight));
@@ -200,7 +200,7 @@ fn give_back_with_replaced(slot: usize, mut voice: Box<Voice>, outbox: &mut Outb
 
 fn give_back(mut voice: Box<Voice>, outbox: &mut Outbox) {
     voice.windows.end();
-    outbox.hand_over(AudioEvent::Removed(voice));
+    outbox.send(AudioEvent::Removed(voice));
 }
 
 impl Voice {

@@ -153,8 +153,32 @@ pub enum AudioEvent {
     },
     /// The playback of a track, removed from its slot. Control drops it.
     Removed(Box<Voice>),
-    /// A device that another one replaced. Control closes it. Closing can wait, and the audio thread must not.
+    /// A device that another one replaced, or that the audio thread leaves after a panic. Control closes it. Closing can wait, and the audio thread must not.
     Replaced(Box<dyn Device>),
     /// The engine panicked. The audio thread ends; every window is on its way back.
     EngineLost,
+}
+
+impl AudioEvent {
+    /// Whether a full ring may drop the event: it owns no memory, and [`Published`] or the pass has the sum of such events. Every
+    /// other event arrives: control's picture of the device or of a pass would stay wrong without it.
+    ///
+    /// [`Published`]: super::published::Published
+    pub fn may_be_dropped(&self) -> bool {
+        use AudioEvent as Event;
+        match self {
+            Event::Lost { .. } | Event::PlaybackXrun { .. } | Event::Overrun { .. } | Event::Dropout { .. } => true,
+            Event::PassBegan { .. }
+            | Event::PassEnded(_)
+            | Event::CutShort { .. }
+            | Event::DeviceGone { .. }
+            | Event::DeviceBack
+            | Event::DeviceFailed { .. }
+            | Event::RateChanged { .. }
+            | Event::OutputsBack { .. }
+            | Event::Removed(_)
+            | Event::Replaced(_)
+            | Event::EngineLost => false,
+        }
+    }
 }

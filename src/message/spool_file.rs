@@ -27,7 +27,8 @@ use std::sync::{Arc, Mutex};
 
 /// Bytes that are read through a view until its pages are dropped from the page tables. Without this, the slots of a take
 /// would be there twice, as windows and in the view, and the process would seem to have twice the memory of its sound. The
-/// drop costs a system call and page faults of the committer, so it is not done after each read.
+/// drop costs a system call, page faults of the committer, and an interrupt on each processor that runs a thread of the program,
+/// which the audio thread notices as some microseconds. So it is not done after each read.
 const VIEWED_BYTES_MAX: u64 = 128 * 1024;
 
 /// Bytes of a word of the index.

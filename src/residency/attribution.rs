@@ -67,7 +67,8 @@ impl Attributor {
             let Some((span, byte)) = take.window_at(fault.address, at) else { continue };
             let file = take.path.display().to_string();
             let place = FaultPlace::Capture { take: take.identity, file, page: page(byte), byte, locked: span.locked };
-            // A window is populated before it is handed over. The kernel never write-protects memory of the spool.
+            // A window is populated before it is handed over. The kernel never write-protects memory of the spool for
+            // writeback. A program that writes 4 to `/proc/PID/clear_refs`, as CRIU does, is not looked for.
             let cause = if take.spool().is_none() { FaultCause::WriteProtected } else { FaultCause::NotPresent };
             return Some((place, cause));
         }

@@ -69,7 +69,8 @@ pub fn has_cachestat() -> bool {
 }
 
 /// Stores for each page from `address` on whether it is mapped or in the page cache, in bit 0 of a byte of `pages`.
-/// `address` must begin a page. A range that is not mapped is an error and nothing worse.
+/// `address` must begin a page. A range that is not mapped is an error and nothing worse. Every page of a file that the user
+/// neither owns nor may write counts as in the page cache (from Linux 5.2 on).
 pub fn mincore(address: usize, pages: &mut [u8]) -> io::Result<()> {
     if pages.is_empty() {
         return Ok(());

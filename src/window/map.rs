@@ -27,7 +27,9 @@ pub enum Populate {
 ///
 /// Holding one tells you: the memory stays mapped; if it is writable, nobody else in this program has a writable mapping
 /// of the same span; and if [`Mapping::is_locked`], the kernel keeps the pages in memory. It does *not* tell you that a store takes no
-/// fault: the kernel write-protects pages of a file on a disk whenever it writes them back. It never does so on tmpfs.
+/// fault: the kernel write-protects pages of a file on a disk whenever it writes them back. It never does so on tmpfs. It may
+/// also move a locked page to another place in memory (compaction, memory that is taken out), and an access meanwhile takes a
+/// fault.
 ///
 /// # Other processes
 ///
@@ -94,7 +96,8 @@ impl Mapping {
         }
     }
 
-    /// Starts to read the span from the disk. Does not wait.
+    /// Starts to read the span from the disk. Does not wait for the end of the read. May wait for a place in the disk's queue,
+    /// and for the file system to find the blocks.
     pub fn will_need(&self) -> io::Result<()> {
         self.raw.advise(Advice::WillNeed)
     }
@@ -177,7 +180,9 @@ impl Mapping {
     pub fn bytes_mut(&mut self) -> &mut [u8] {
         assert!(self.writable, "a playback window is never written");
         // SAFETY: the mapping is alive, writable and `len` bytes long; any byte is a valid `u8`; `&mut self` is the
-        // only access to it in this program; no other process writes to the file (see the type).
+        // only writable access to it in this program; no other process writes to the file (see the type). The committer
+        // may have a view of the same pages at another address (`captured`). It reads only bytes that lie before the
+        // record position, and nobody stores to those through this slice any more.
         unsafe { std::slice::from_raw_parts_mut(self.raw.as_mut_ptr(), self.raw.len()) }
     }
 
@@ -190,8 +195,9 @@ impl Mapping {
     pub fn bytes(&self) -> &[u8] {
         assert!(self.guard.is_none(), "bytes of a playback window are copied out");
         // SAFETY: the mapping is alive, readable and `len` bytes long; any byte is a valid `u8`. No thread of this
-        // program stores to the span: `&self` excludes a writer if this mapping is writable, and `of_captured` is called
-        // after the writable mapping is gone. The slot of a spool is not used again while a committer holds it.
+        // program stores to the span: `&self` excludes a writer if this mapping is writable, and a mapping of
+        // `of_captured` whose windows are still out is read through `captured` only. The slot of a spool is not used
+        // again while a committer holds it.
         unsafe { std::slice::from_raw_parts(self.raw.as_ptr(), self.raw.len()) }
     }
 
@@ -200,8 +206,9 @@ impl Mapping {
         assert!(self.guard.is_none() && !self.writable, "only a mapping that was made of captured sound");
         assert!(at <= self.raw.len() && bytes <= self.raw.len() - at, "inside the mapping");
         // SAFETY: in bounds by the assertion; the mapping is alive and readable; any byte is a valid `u8`. No thread
-        // stores to the part: it lies before the record position, and its slot is not used again while the committer
-        // holds it.
+        // stores to the part, although the audio thread may have the window of the same pages at another address: the
+        // part lies before the record position, which the audio thread published (Release) after its stores and the
+        // caller has read (Acquire), and its slot is not used again while the committer holds it.
         unsafe { std::slice::from_raw_parts(self.raw.as_ptr().add(at), bytes) }
     }
 
@@ -226,7 +233,8 @@ impl Mapping {
         unsafe { std::ptr::copy_nonoverlapping(self.raw.as_ptr().add(at), out.as_mut_ptr(), out.len()) }
     }
 
-    /// Whether every page is in the page cache, so that [`Mapping::populate`] would not wait for the disk.
+    /// Whether every page is in the page cache, so that [`Mapping::populate`] would not wait for the disk. Of a file that the
+    /// user neither owns nor may write, the kernel (from 5.2 on) answers for every page that it is there.
     pub fn is_cached(&self) -> io::Result<bool> {
         let mut pages = [0_u8; 64];
         for at in (0..self.raw.len()).step_by(pages.len() * PAGE_BYTES) {
@@ -252,7 +260,8 @@ fn check_span(offset: u64, bytes: usize) -> io::Result<()> {
     Err(io::Error::new(io::ErrorKind::InvalidInput, format!("{bytes} bytes from byte {offset} are not whole pages")))
 }
 
-/// Starts to write a range of a file to the disk (`sync_file_range` with `SYNC_FILE_RANGE_WRITE`). Does not wait.
+/// Starts to write a range of a file to the disk (`sync_file_range` with `SYNC_FILE_RANGE_WRITE`). Does not wait for the
+/// end of the write. May wait for a place in the disk's queue.
 pub fn write_behind(file: &File, offset: u64, bytes: u64) -> io::Result<()> {
     // SAFETY: a system call on an open descriptor with plain numbers.
     let done =

@@ -8,7 +8,10 @@
 
 use crate::host;
 use crate::limits::{AUDIO_STACK_BYTES, PAGE_BYTES};
-use std::sync::{Arc, Mutex, PoisonError};
+use crate::window::map::{Mapping, Populate};
+use nix::sys::memfd::{MFdFlags, memfd_create};
+use std::fs::File;
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 /// Larger mappings are not populated: they are reserved address space, not working memory. A heap that glibc gives to a
 /// thread grows up to this size. The main heap is populated whatever its size.
@@ -176,17 +179,31 @@ fn is_stack_of_helper(below: &Region<'_>, region: &Region<'_>) -> bool {
     is_guarded && is_anonymous && region.without_huge_pages && AUDIO_STACK_BYTES < region.end - region.start
 }
 
-/// Brings the pages of `bytes` bytes from address `start` into memory. Returns whether they are there now. `EINVAL`
-/// counts as success: the kernel has nothing to populate there (for example DMA memory of a card, which is mapped
-/// whole).
+/// Brings the pages of `bytes` bytes from address `start` into memory, for writing where they can be written. Returns whether
+/// they are there now. The kernel answers `EINVAL` to an advice that the pages do not permit, to one that it does not know, and
+/// for the memory of a device, which is mapped whole. Only the last one counts as success.
 pub fn populate_range(start: usize, bytes: usize) -> bool {
     let first = start & !(PAGE_BYTES - 1);
     let length = (start + bytes).next_multiple_of(PAGE_BYTES) - first;
-    [libc::MADV_POPULATE_WRITE, libc::MADV_POPULATE_READ].into_iter().any(|advice| {
+    let advise = |advice| {
         // SAFETY: populating changes no byte, whatever the pages are; the kernel refuses a range that is not mapped
         // with ENOMEM.
         let done = unsafe { libc::madvise(first as *mut libc::c_void, length, advice) };
-        done == 0 || std::io::Error::last_os_error().raw_os_error() == Some(libc::EINVAL)
+        if done == 0 { Ok(()) } else { Err(std::io::Error::last_os_error().raw_os_error()) }
+    };
+    match advise(libc::MADV_POPULATE_WRITE).or_else(|_| advise(libc::MADV_POPULATE_READ)) {
+        Ok(()) => true,
+        Err(errno) => errno == Some(libc::EINVAL) && can_populate(),
+    }
+}
+
+/// Whether the kernel knows `MADV_POPULATE` (Linux 5.14). It is tried once, on a page of a file in memory.
+pub fn can_populate() -> bool {
+    static TRIED: OnceLock<bool> = OnceLock::new();
+    *TRIED.get_or_init(|| {
+        let Ok(file) = memfd_create(c"faultless-probe", MFdFlags::MFD_CLOEXEC).map(File::from) else { return false };
+        let page = file.set_len(PAGE_BYTES as u64).and_then(|()| Mapping::writable(&file, 0, PAGE_BYTES));
+        page.and_then(|mut page| page.populate(Populate::Advise)).is_ok()
     })
 }
 
@@ -232,9 +249,8 @@ pub fn prepare_stack(budget: &Arc<super::budget::LockBudget>) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::window::kernel_pages::Pagemap;
     use memmap2::MmapOptions;
-    use nix::sys::memfd::{MFdFlags, memfd_create};
-    use std::fs::File;
     use std::os::unix::fs::MetadataExt;
 
     #[test]
@@ -293,6 +309,21 @@ mod tests {
         } else {
             eprintln!("PART SKIPPED the stack of a helper: the kernel does not mark stacks");
         }
+    }
+
+    /// The kernel's answer to the advice for writing counted as success, and the advice for reading was not tried.
+    #[test]
+    fn a_range_that_can_only_be_read_is_brought_in_and_one_that_is_not_mapped_is_none() {
+        const PAGES: usize = 16;
+        let file = tempfile::tempfile().unwrap();
+        file.set_len((PAGES * PAGE_BYTES) as u64).unwrap();
+        // SAFETY: nobody else has the file.
+        let map = unsafe { MmapOptions::new().map(&file) }.unwrap();
+        let address = map.as_ptr() as usize;
+        assert_eq!(populate_range(address, map.len()), can_populate());
+        let present: Vec<bool> = Pagemap::open().unwrap().present(address, PAGES).unwrap().collect();
+        assert_eq!(present, [can_populate(); PAGES]);
+        assert!(!populate_range(PAGE_BYTES, PAGE_BYTES));
     }
 
     #[test]

@@ -13,6 +13,7 @@
 use super::process;
 use crate::limits;
 use rtrb::{Consumer, Producer, RingBuffer};
+use std::mem::MaybeUninit;
 
 /// Slots of the done ring.
 const DONE_SLOTS: usize = 2 * limits::RING_WINDOWS;
@@ -41,9 +42,17 @@ pub fn resident_ring<T>(slots: usize) -> (Producer<T>, Consumer<T>) {
     let (mut producer, consumer) = RingBuffer::new(slots);
     if let Ok(mut all) = producer.write_chunk_uninit(slots) {
         let (slots, _) = all.as_mut_slices();
-        process::populate_range(slots.as_ptr() as usize, size_of_val(slots));
+        if !process::populate_range(slots.as_ptr() as usize, size_of_val(slots)) {
+            touch(slots);
+        }
     }
     (producer, consumer)
+}
+
+/// Writes to every slot, for kernels without `MADV_POPULATE`. No slot holds an element yet.
+fn touch<T>(slots: &mut [MaybeUninit<T>]) {
+    slots.fill_with(MaybeUninit::zeroed);
+    std::hint::black_box(slots);
 }
 
 /// Makes both ends.
@@ -135,5 +144,25 @@ impl<W> DiskEnd<W> {
     /// Whether the audio thread's end was dropped.
     pub fn is_abandoned(&self) -> bool {
         self.done.is_abandoned()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::limits::PAGE_BYTES;
+    use crate::window::kernel_pages::Pagemap;
+
+    #[test]
+    fn slots_that_were_touched_are_in_memory_as_those_that_the_kernel_brought_in() {
+        const PAGES: usize = 64;
+        // Larger than what the allocator has ready, so that no page was touched before.
+        let (mut producer, _consumer) = RingBuffer::<[u8; PAGE_BYTES]>::new(PAGES);
+        let mut all = producer.write_chunk_uninit(PAGES).unwrap();
+        let (slots, _) = all.as_mut_slices();
+        touch(slots);
+        let first = (slots.as_ptr() as usize).next_multiple_of(PAGE_BYTES);
+        let present: Vec<bool> = Pagemap::open().unwrap().present(first, PAGES - 1).unwrap().collect();
+        assert_eq!(present, [true; PAGES - 1]);
     }
 }

@@ -23,6 +23,7 @@
  * More fields that tests write:
  *   48 u32 plug number: a PCM that was opened under another number is unplugged   52 u32 channels, 0: as configured
  *   56 u32 rate, 0: as configured   60 u32 frames of the only period that the card accepts, 0: any
+ *   64 u32 not 0: the plugin tells each preparation as an error message of alsa-lib
  */
 #include <alsa/asoundlib.h>
 #include <alsa/pcm_external.h>
@@ -38,14 +39,14 @@
 #define LOOP_FRAMES 65536u
 #define LOOP_AT 4096u
 
-enum fault { NONE, UNPLUGGED, STUCK, CAPTURE_XRUN, PLAYBACK_XRUN, UNPLUGGED_FOR_GOOD, SILENT_LOSS, BUSY, SUSPEND };
+enum fault { NONE, UNPLUGGED, STUCK, CAPTURE_XRUN, PLAYBACK_XRUN, UNPLUGGED_FOR_GOOD, SILENT_LOSS, BUSY, SUSPEND, BROKEN };
 
 struct bus {
 	volatile uint32_t magic, fault;
 	volatile int32_t ppm;
 	volatile uint32_t argument;
 	volatile uint64_t epoch_ns, lost, xruns, stopped_ns;
-	volatile uint32_t plugged, channels, rate, period, spare, open, starts, ppm_seen;
+	volatile uint32_t plugged, channels, rate, period, talks, open, starts, ppm_seen;
 	volatile double ppm_from_frames; /* frame of the last change of the clock error */
 	volatile uint64_t ppm_from_ns;
 };
@@ -200,6 +201,8 @@ static int card_prepare(snd_pcm_ioplug_t *io)
 {
 	struct card *card = io->private_data;
 	card->running = 0;
+	if (card->bus->talks)
+		SNDERR("%s", "prepared");
 	return is_gone(card) ? -ENODEV : 0;
 }
 
@@ -283,6 +286,8 @@ static snd_pcm_sframes_t card_transfer(snd_pcm_ioplug_t *io, const snd_pcm_chann
 	unsigned channels = io->channels;
 	if (is_gone(card))
 		return -ENODEV;
+	if (card->bus->fault == BROKEN) /* while the counter goes on and the state is that of a card that runs */
+		return -EIO;
 	uint64_t newest = card->endless && card->running ? moved(card) : 0;
 	/* A mapped capture ring is updated more than once, so the position must follow from appl_ptr alone. */
 	for (snd_pcm_uframes_t k = 0; k < size; k++) {

@@ -9,6 +9,7 @@ mod name;
 mod pcm;
 mod configuration;
 mod libjack;
+mod messages;
 mod open_error;
 mod planar;
 mod prefill;
@@ -44,6 +45,7 @@ pub use configuration::configuration_fault;
 pub use jack::jack_card;
 use list::offer_server;
 pub use list::{Abilities, Listed, Listing, default_output, list_cards, server_default};
+pub use messages::silence_this_thread;
 pub use name::lasting;
 pub use nodes::{is_free, is_present, list};
 pub use open::NO_PLAYBACK;
@@ -71,7 +73,7 @@ use reserve::Reservation;
 use side::Side;
 use source_watch::SourceWatch;
 use std::time::Duration;
-use transfer::{Sink, Skip};
+use transfer::{Lent, Sink, Skip};
 
 /// A device without a new frame for this long, plus four periods, counts as stuck.
 const STUCK_NS: u64 = 1_000_000_000;
@@ -141,6 +143,10 @@ pub struct AlsaDevice {
     outage_frames: u64,
     /// A call failed or a descriptor reported an error, so the next check asks the driver.
     fault_suspected: bool,
+    /// Error number of the last transfer of samples, until the next check has judged it.
+    transfer_error: Option<i32>,
+    /// The last cycle moved no frame, although a period was ready.
+    has_moved_nothing: bool,
     restart_attempts: RestartAttempts,
     playback_restart_attempts: RestartAttempts,
     started_ns: u64,
@@ -247,15 +253,18 @@ impl AlsaDevice {
         let suspect = moved.is_err() || self.fault_suspected || (quiet && self.pacing_state() != state::RUNNING);
         if suspect {
             self.fault_suspected = false;
-            if let Some(fault) = self.pacing().and_then(|side| diagnose(&side.pcm)) {
+            let transfer_error = self.transfer_error.take();
+            if let Some(fault) = self.pacing().and_then(|side| diagnose(&side.pcm, transfer_error)) {
                 return self.fail(fault);
             }
         }
         let Ok(moved) = moved else { return Check::Nothing(None) };
         let now_ns = self.now_ns();
-        if self.progress_count < self.position + moved {
+        // A ring without a clock that offers a period is not stuck, however long nobody has taken the period.
+        let is_offering = self.unclocked && period <= moved;
+        if is_offering || self.progress_count < self.position + moved {
             (self.progress_ns, self.progress_count) = (now_ns, self.position + moved);
-        } else if !self.unclocked && self.stuck_after_ns() < now_ns.saturating_sub(self.progress_ns) {
+        } else if self.stuck_after_ns() < now_ns.saturating_sub(self.progress_ns) {
             return self.give_up(Gone::Stuck);
         }
         if let Some(cause) = self.unmeasured {
@@ -281,11 +290,11 @@ impl AlsaDevice {
         if self.unclocked {
             let due_ns =
                 self.started_ns + ((self.position + period) as f64 * 1e9 / f64::from(self.facts.rate.0)) as u64;
-            return if due_ns <= now_ns && period <= moved {
-                Check::Report(Wake::Ready)
-            } else {
-                Check::Nothing(Some(due_ns))
-            };
+            if due_ns <= now_ns && period <= moved {
+                return Check::Report(Wake::Ready);
+            }
+            // A device that is slower than the system's clock is behind `due_ns`: the thread sleeps for what is missing.
+            return Check::Nothing(Some(due_ns.max(now_ns + self.time_to(period.saturating_sub(moved)))));
         }
         if 0 < self.position {
             self.measure_latency(now_ns);
@@ -348,6 +357,7 @@ impl Device for AlsaDevice {
         (self.exact_due_ns, self.wrong_rate) = (0, None);
         (self.unmeasured, self.gap_reading) = (None, None);
         (self.skip, self.fault_suspected) = (Skip::default(), false);
+        (self.transfer_error, self.has_moved_nothing) = (None, false);
         // Outputs that are to follow are away before the start.
         let are_away = self.playback.is_none() && self.outputs.is_some();
         self.playback_failed = started == Started::CaptureAlone || are_away;
@@ -373,6 +383,11 @@ impl Device for AlsaDevice {
             }
             let until_ns = match self.check() {
                 Check::Report(wake) => {
+                    let has_moved_nothing = std::mem::take(&mut self.has_moved_nothing);
+                    if has_moved_nothing && wake == Wake::Ready {
+                        // The driver offers frames and moves none. The thread would spin between the two answers.
+                        self.nap();
+                    }
                     self.measure_lateness(wake == Wake::Ready && self.sleeps != sleeps);
                     return wake;
                 }
@@ -397,13 +412,14 @@ impl Device for AlsaDevice {
             playback_failed: &mut self.playback_failed,
             unheard_frames: &mut self.unheard_frames,
             skipped_frames: &mut self.skipped_frames,
+            error: None,
         };
-        let lent = transfer::lend(self.capture.as_mut(), &mut sink, period, process);
+        let Lent { frames: lent, error } = transfer::lend(self.capture.as_mut(), &mut sink, period, process);
         self.position += lent as u64;
+        (self.transfer_error, self.has_moved_nothing) = (error, lent == 0);
+        self.fault_suspected |= lent != period || error.is_some();
         if lent == period {
             self.restart_attempts.reset();
-        } else {
-            self.fault_suspected = true;
         }
         if !self.playback_failed && self.skip.is_over() {
             self.playback_restart_attempts.reset();

@@ -191,6 +191,8 @@ impl AlsaDevice {
             unheard_before: 0,
             outage_frames: 0,
             fault_suspected: false,
+            transfer_error: None,
+            has_moved_nothing: false,
             restart_attempts: RestartAttempts::default(),
             playback_restart_attempts: RestartAttempts::default(),
             wake_frames: wake_frames as u64,

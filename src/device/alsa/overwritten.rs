@@ -7,7 +7,7 @@
 //! Frames near the overwritten ones may be overwritten while they are read. So while the ring is more than half full,
 //! input is copied first, and lent only if the counter shows afterwards that the copy was in time.
 
-use super::pcm::Kind;
+use super::pcm::{Kind, errno};
 use super::side::{SampleAccess, Side};
 use super::{AlsaDevice, Check};
 use crate::device::{LossCause, Wake};
@@ -30,22 +30,25 @@ impl Side {
         }
     }
 
-    /// Takes `frames` frames out of the ring unread. Returns how many.
-    fn discard(&mut self, frames: usize) -> usize {
+    /// Takes `frames` frames out of the ring unread. Returns how many, and the error number of a call that failed.
+    fn discard(&mut self, frames: usize) -> (usize, Option<i32>) {
         let frame_bytes = self.frame_bytes();
         let mut discarded = 0;
         while discarded < frames {
             let left = frames - discarded;
             let moved = match self.access {
-                SampleAccess::Mapped => self.pcm.io_bytes().mmap(left, |ring| ring.len() / frame_bytes).unwrap_or(0),
-                _ => self.read_block(left.min(BLOCK_FRAMES_MAX)).unwrap_or(0),
+                SampleAccess::Mapped => {
+                    self.pcm.io_bytes().mmap(left, |ring| ring.len() / frame_bytes).map_err(|e| errno(&e))
+                }
+                _ => self.read_block(left.min(BLOCK_FRAMES_MAX)),
             };
-            if moved == 0 {
-                break;
+            match moved {
+                Ok(0) => break,
+                Ok(moved) => discarded += moved,
+                Err(error) => return (discarded, Some(error)),
             }
-            discarded += moved;
         }
-        discarded
+        (discarded, None)
     }
 
     /// Whether the `frames` frames that were read last were still in the ring when they had been copied. Otherwise they
@@ -83,10 +86,11 @@ impl AlsaDevice {
         if over == 0 {
             return None;
         }
-        let discarded = side.discard(over);
+        let (discarded, error) = side.discard(over);
+        (self.transfer_error, self.fault_suspected) = (error, discarded < over);
         if discarded == 0 {
-            self.fault_suspected = true;
-            return None;
+            // The overwritten frames are still the next ones, so no period is lent.
+            return Some(Check::Nothing(Some(self.now_ns() + self.time_to(0))));
         }
         Some(self.lose_overwritten(discarded))
     }

@@ -71,7 +71,7 @@ impl AlsaDevice {
             self.skip_late(frames);
             return Some(Check::Report(Wake::PlaybackXrun));
         }
-        let fault = diagnose(&side.pcm);
+        let fault = diagnose(&side.pcm, None);
         // A side that had failed before is restarted alone: a restart of both would cost a gap in the recording each time.
         if fault == Some(Fault::Suspend) && !self.playback_failed && self.outputs.is_none() {
             self.phase = Phase::Broken(LossCause::Suspend);

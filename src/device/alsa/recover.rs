@@ -65,11 +65,17 @@ pub(super) enum Fault {
     Gone(Gone),
 }
 
-/// The fault of `pcm`, or `None` if it runs. Asks the driver by `avail`, because `avail_update` may not reach it.
-pub(super) fn diagnose(pcm: &PCM) -> Option<Fault> {
+/// The fault of `pcm`, or `None` if it runs. Asks the driver by `avail`, because `avail_update` may not reach it. A driver
+/// that answers as if nothing were wrong is judged by `transfer_error`, the error of the last transfer of samples.
+pub(super) fn diagnose(pcm: &PCM, transfer_error: Option<i32>) -> Option<Fault> {
     let avail = pcm.avail().map_err(|e| errno(&e));
     let state = pcm.state_raw();
-    match (state, avail) {
+    fault_of(state, avail).or_else(|| fault_of(state, Err(transfer_error?)))
+}
+
+/// The fault of a PCM in `state` whose last call gave `answer`: frames, or an error number.
+fn fault_of(state: i32, answer: Result<i64, i32>) -> Option<Fault> {
+    match (state, answer) {
         (state::DISCONNECTED, _) | (_, Err(libc::ENODEV | libc::ENXIO | libc::EBADF)) => {
             Some(Fault::Gone(Gone::Unplugged))
         }
@@ -307,6 +313,16 @@ pub(super) fn start(pcm: &PCM) -> Result<(), CallError> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_driver_that_answers_as_if_it_ran_is_judged_by_the_error_of_its_transfer() {
+        assert_eq!(fault_of(state::RUNNING, Ok(64)), None);
+        let judged = |errno| fault_of(state::RUNNING, Err(errno));
+        assert_eq!(judged(libc::EIO), Some(Fault::Gone(Gone::Failed(libc::EIO))));
+        assert_eq!(judged(libc::ENODEV), Some(Fault::Gone(Gone::Unplugged)));
+        assert_eq!((judged(libc::EPIPE), judged(libc::ESTRPIPE)), (Some(Fault::Xrun), Some(Fault::Suspend)));
+        assert_eq!((judged(libc::EAGAIN), judged(libc::EINTR)), (None, None));
+    }
 
     #[test]
     fn restarts_are_limited_and_a_delivered_period_allows_them_again() {

@@ -4,11 +4,23 @@ use super::pcm::{Kind, errno};
 use super::{AlsaDevice, NEVER_BEGAN_NS, STUCK_NS};
 use crate::time::Frames;
 use ::alsa::poll::{Descriptors, Flags, poll};
+use nix::poll::ppoll;
+use nix::sys::time::TimeSpec;
 use std::time::Duration;
 
 /// Polls in a row that may return without a period. After that the thread sleeps, because a descriptor that is always
 /// ready would make it spin.
 const EMPTY_WAKE_COUNT_MAX: u32 = 4;
+
+/// Shortest sleep in nanoseconds. A sleep until a time that has passed must not return at once: the caller's loop would spin.
+const PAUSE_NS_MIN: u64 = 250_000;
+
+/// Sleeps for `ns` nanoseconds. `poll` would round them up to whole milliseconds.
+fn pause(ns: u64) {
+    let time = TimeSpec::from_duration(Duration::from_nanos(ns.max(PAUSE_NS_MIN)));
+    // A signal may end the sleep early. The caller looks at the clock again.
+    ppoll(&mut [], Some(time), None).ok();
+}
 
 impl AlsaDevice {
     /// Whether the device is waited for by the clock: playback without capture, where the wake threshold does not fit the
@@ -26,15 +38,15 @@ impl AlsaDevice {
     /// Sleeps until `until_ns`, or with `on_device` until a descriptor of the device is ready.
     pub(super) fn sleep(&mut self, until_ns: u64, on_device: bool) {
         let left_ns = until_ns.saturating_sub(self.now_ns());
-        // Rounded up, because a timeout of 0 ms would spin for the last millisecond.
-        let ms = i32::try_from(left_ns.div_ceil(1_000_000)).unwrap_or(i32::MAX);
         self.sleeps += 1;
         if !on_device || EMPTY_WAKE_COUNT_MAX <= self.empty_wakes {
             self.empty_wakes = 0;
-            let nap_ms = if on_device { ms.min(self.nap_ms()) } else { ms };
-            poll(&mut [], nap_ms).ok();
+            pause(if on_device { left_ns.min(self.nap_ns()) } else { left_ns });
             return;
         }
+        // Rounded up, and at least 1 ms also for a time that has passed: a timeout of 0 ms returns at once, and the caller's
+        // loop would spin.
+        let ms = i32::try_from(left_ns.div_ceil(1_000_000)).unwrap_or(i32::MAX).max(1);
         let Some(side) = self.capture.as_ref().or(self.playback.as_deref()) else { return };
         if side.pcm.fill(&mut self.fds).is_err() {
             self.fault_suspected = true;
@@ -54,6 +66,12 @@ impl AlsaDevice {
         }
     }
 
+    /// Sleeps for a short time, whatever the device does.
+    pub(super) fn nap(&mut self) {
+        self.sleeps += 1;
+        pause(self.nap_ns());
+    }
+
     /// After a wait: if it slept, the frames that are ready beyond those at which the driver wakes the thread show how late
     /// it ran.
     pub(super) fn measure_lateness(&mut self, has_slept: bool) {
@@ -62,9 +80,9 @@ impl AlsaDevice {
         self.late = if is_known { Frames(frames).duration(self.facts.rate) } else { Duration::ZERO };
     }
 
-    /// Length of a short sleep: a quarter of a period, 1 to 5 ms.
-    fn nap_ms(&self) -> i32 {
-        (self.period_ns() / 4_000_000).clamp(1, 5) as i32
+    /// Nanoseconds of a short sleep: a quarter of a period, 1 to 5 ms.
+    fn nap_ns(&self) -> u64 {
+        (self.period_ns() / 4).clamp(1_000_000, 5_000_000)
     }
 
     pub(super) fn frames_since_start(&self, now_ns: u64) -> f64 {

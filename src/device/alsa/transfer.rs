@@ -1,5 +1,6 @@
 //! Lends one period of the sound card's memory to the engine, piece by piece. Thread: audio.
 
+use super::pcm::errno;
 use super::side::{SampleAccess, Side};
 use crate::device::{Input, Output};
 use crate::limits::BLOCK_FRAMES_MAX;
@@ -46,31 +47,45 @@ pub(super) struct Sink<'s> {
     pub(super) skipped_frames: &'s mut u64,
     /// There is no capture side. When playback fails then, the cycle ends, because there is no input to save.
     pub(super) alone: bool,
+    /// Error number of the last output that the device did not take.
+    pub(super) error: Option<i32>,
 }
 
-/// Lends `frames` frames. Returns how many were lent: fewer only if the device failed.
-pub(super) fn lend(capture: Option<&mut Side>, sink: &mut Sink<'_>, frames: usize, process: &mut Process<'_>) -> usize {
+/// Result of a transfer.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Lent {
+    /// Frames that were lent: fewer than wanted only if the device failed.
+    pub(super) frames: usize,
+    /// Error number of a call on the side that paces the device.
+    pub(super) error: Option<i32>,
+}
+
+/// Lends `frames` frames.
+pub(super) fn lend(capture: Option<&mut Side>, sink: &mut Sink<'_>, frames: usize, process: &mut Process<'_>) -> Lent {
     let mut capture = capture;
-    let mut lent = 0;
-    while lent < frames {
-        let piece = (frames - lent).min(BLOCK_FRAMES_MAX);
+    let mut lent = Lent::default();
+    while lent.frames < frames && lent.error.is_none() {
+        let piece = (frames - lent.frames).min(BLOCK_FRAMES_MAX);
         let moved = match capture.as_deref_mut() {
             Some(side) => lend_captured(side, sink, piece, process),
-            None => hand_over(Input::none(piece), sink, process),
+            None => Lent { frames: hand_over(Input::none(piece), sink, process), error: sink.error },
         };
-        if moved == 0 {
+        lent = Lent { frames: lent.frames + moved.frames, error: moved.error };
+        if moved.frames == 0 {
             break;
         }
-        lent += moved;
     }
     lent
 }
 
-fn lend_captured(side: &mut Side, sink: &mut Sink<'_>, piece: usize, process: &mut Process<'_>) -> usize {
+fn lend_captured(side: &mut Side, sink: &mut Sink<'_>, piece: usize, process: &mut Process<'_>) -> Lent {
     let (format, channels, frame_bytes) = (side.format, side.channels, side.frame_bytes());
+    let failed = |e: ::alsa::Error| Lent { frames: 0, error: Some(errno(&e)) };
     // A plugin updates its ring in this call, and only up to the ring's end.
-    if matches!(side.access, SampleAccess::Mapped) && side.pcm.avail_update().is_err() {
-        return 0;
+    if matches!(side.access, SampleAccess::Mapped)
+        && let Err(e) = side.pcm.avail_update()
+    {
+        return failed(e);
     }
     if matches!(side.access, SampleAccess::Mapped) && !(side.is_endless() && side.is_near_full) {
         let mut lent = 0;
@@ -80,12 +95,15 @@ fn lend_captured(side: &mut Side, sink: &mut Sink<'_>, piece: usize, process: &m
             lent = hand_over(Input::interleaved(&ring[..whole], format, channels), sink, process);
             lent
         });
-        // The frames were lent even if returning them to the ring failed. The next wait finds the fault.
-        return if moved.is_ok() || 0 < lent { lent } else { 0 };
+        // The frames were lent even if returning them to the ring failed. The next wait judges the error.
+        return Lent { frames: lent, error: moved.err().map(|e| errno(&e)) };
     }
-    let frames = side.read_block(piece).unwrap_or(0);
+    let frames = match side.read_block(piece) {
+        Ok(frames) => frames,
+        Err(error) => return Lent { frames: 0, error: Some(error) },
+    };
     if !side.was_in_time(frames) {
-        return 0;
+        return Lent::default();
     }
     let input = match &side.access {
         SampleAccess::Planar(planar) => Input {
@@ -98,7 +116,7 @@ fn lend_captured(side: &mut Side, sink: &mut Sink<'_>, piece: usize, process: &m
         },
         _ => Input::interleaved(&side.block[..frames * frame_bytes], format, channels),
     };
-    hand_over(input, sink, process)
+    Lent { frames: hand_over(input, sink, process), error: None }
 }
 
 /// Passes all of `input` to the engine, in as many parts as the playback ring needs.
@@ -133,7 +151,8 @@ impl Sink<'_> {
         if !*self.playback_failed && self.skip.is_over() {
             let (produced, taken) = play(side, &input, process);
             side.written += produced as u64;
-            *self.playback_failed = !taken;
+            self.error = taken.err();
+            *self.playback_failed = taken.is_err();
             if 0 < produced {
                 return produced;
             }
@@ -152,8 +171,8 @@ impl Sink<'_> {
 }
 
 /// Lets the engine compute output for frames from the start of `input`, and plays it. Returns the number of frames, and
-/// whether the device took them.
-fn play(side: &mut Side, input: &Input<'_>, process: &mut Process<'_>) -> (usize, bool) {
+/// the error number if the device did not take them: `EAGAIN` for a ring without room.
+fn play(side: &mut Side, input: &Input<'_>, process: &mut Process<'_>) -> (usize, Result<(), i32>) {
     let (format, channels, frame_bytes, frames) = (side.format, side.channels, side.frame_bytes(), input.frames);
     if matches!(side.access, SampleAccess::Mapped) {
         let mut produced = 0;
@@ -165,7 +184,8 @@ fn play(side: &mut Side, input: &Input<'_>, process: &mut Process<'_>) -> (usize
             }
             produced
         });
-        return (produced, moved.is_ok_and(|moved| 0 < moved));
+        let taken = moved.map_err(|e| errno(&e)).and_then(|moved| if 0 < moved { Ok(()) } else { Err(libc::EAGAIN) });
+        return (produced, taken);
     }
     let output = match &mut side.access {
         SampleAccess::Planar(planar) => {
@@ -175,5 +195,5 @@ fn play(side: &mut Side, input: &Input<'_>, process: &mut Process<'_>) -> (usize
         _ => Output::interleaved(&mut side.block[..frames * frame_bytes], format, channels),
     };
     process(sub_input(input, 0, frames), output);
-    (frames, side.write_block(frames).is_ok())
+    (frames, side.write_block(frames))
 }

@@ -23,6 +23,7 @@ pub(super) enum Fault {
     SilentLoss = 6,
     Busy = 7,
     Suspend = 8,
+    Broken = 9,
 }
 
 /// The card's shared file.

@@ -2,8 +2,10 @@
 
 use super::card::{Bus, Fault, on_a_test_card};
 use super::{Listener, capture_spec, listen, open};
+use faultless::device::alsa::{AlsaDevice, Gone};
 use faultless::device::{Device, LossCause, Wake};
-use std::time::Duration;
+use nix::time::{ClockId, clock_gettime};
+use std::time::{Duration, Instant};
 
 /// The sum of reported losses, all of which have the cause `cause`.
 pub(super) fn lost(wakes: &[Wake], cause: LossCause) -> u64 {
@@ -102,6 +104,76 @@ fn minute_a_card_whose_rate_changes_is_still_recorded_and_the_change_is_reported
                 listen(&mut device, &mut listener, 500_000);
                 assert_eq!((device.wrong_rate(), listener.wrong), (None, 0), "and it is over");
             }
+        },
+    );
+}
+
+/// The error number was dropped: such a device counted as stuck after a second, and a card never did.
+#[test]
+fn a_card_whose_samples_cannot_be_read_is_gone_at_once_and_nothing_spins() {
+    on_a_test_card("alsa::faults::a_card_whose_samples_cannot_be_read_is_gone_at_once_and_nothing_spins", || {
+        for name in ["ramp_r", "ramp_n", "hw_r"] {
+            let bus = Bus::of(if name == "hw_r" { "hw" } else { "ramp" });
+            let mut device = open(&capture_spec(name));
+            device.start().unwrap();
+            assert_eq!(listen(&mut device, &mut Listener::default(), 4_000), []);
+            bus.inject(Fault::Broken, 0);
+            let (since, mut waits) = (Instant::now(), 0);
+            let wake = loop {
+                waits += 1;
+                match device.wait(Duration::from_millis(100)) {
+                    Wake::Ready => drop(device.cycle(&mut |_, _| {})),
+                    Wake::Timeout if since.elapsed() < Duration::from_secs(3) => {}
+                    wake => break wake,
+                }
+            };
+            assert_eq!((wake, device.gone()), (Wake::Gone, Some(Gone::Failed(libc::EIO))), "{name}");
+            assert!(waits < 50, "{name}: {waits} waits in {:?}", since.elapsed());
+            bus.inject(Fault::None, 0);
+        }
+    });
+}
+
+/// Processor time of the calling thread.
+fn thread_time() -> Duration {
+    Duration::from(clock_gettime(ClockId::CLOCK_THREAD_CPUTIME_ID).unwrap())
+}
+
+/// A device that once ran many times too fast counts as one without a clock. When it was slower than the system's clock later,
+/// the thread spun, and when it stopped, nobody noticed.
+#[test]
+fn a_device_without_a_clock_that_becomes_slow_is_waited_for_and_one_that_stops_is_gone() {
+    on_a_test_card(
+        "alsa::faults::a_device_without_a_clock_that_becomes_slow_is_waited_for_and_one_that_stops_is_gone",
+        || {
+            let bus = Bus::of("hw");
+            bus.set(8, 9_000_000);
+            let mut device = open(&capture_spec("hw_m"));
+            device.start().unwrap();
+            let cycle = |device: &mut AlsaDevice, until: Duration, has: &mut dyn FnMut(&AlsaDevice) -> bool| {
+                let since = Instant::now();
+                while since.elapsed() < until && !has(device) {
+                    match device.wait(Duration::from_millis(20)) {
+                        Wake::Ready => drop(device.cycle(&mut |_, _| {})),
+                        Wake::Gone => return,
+                        _ => {}
+                    }
+                }
+            };
+            let has_no_clock = |device: &AlsaDevice| device.facts().notes.iter().any(|note| note.contains("no clock"));
+            cycle(&mut device, Duration::from_secs(2), &mut |device| has_no_clock(device));
+            bus.set(8, -500_000);
+            assert!(has_no_clock(&device), "{:?}", device.facts().notes);
+            // What it was ahead of the system's clock is used up after less than a second.
+            cycle(&mut device, Duration::from_secs(2), &mut |_| false);
+            let (cpu, sleeps) = (thread_time(), device.sleeps());
+            cycle(&mut device, Duration::from_secs(1), &mut |_| false);
+            let (cpu, sleeps) = (thread_time() - cpu, device.sleeps() - sleeps);
+            println!("{cpu:?} of processor time and {sleeps} sleeps in a second");
+            assert!(cpu < Duration::from_millis(300) && sleeps < 1_100, "{cpu:?}, {sleeps} sleeps");
+            bus.inject(Fault::Stuck, 0);
+            cycle(&mut device, Duration::from_secs(3), &mut |device| device.gone().is_some());
+            assert_eq!(device.gone(), Some(Gone::Stuck));
         },
     );
 }

@@ -310,6 +310,27 @@ fn a_gap_is_measured_to_some_frames_on_a_card_that_counts_in_steps() {
     });
 }
 
+/// The pauses between the readings were rounded up to whole milliseconds, so there were 35 in the time of 45 ms.
+#[test]
+fn the_counter_is_read_many_times_while_a_gap_is_measured() {
+    on_a_test_card("alsa::the_counter_is_read_many_times_while_a_gap_is_measured", || {
+        let bus = Bus::of("step");
+        let mut device = open(&capture_spec("step"));
+        device.start().unwrap();
+        let mut most = 0;
+        for _ in 0..8 {
+            assert_eq!(listen(&mut device, &mut Listener::default(), 8_000), []);
+            bus.inject(Fault::CaptureXrun, 0);
+            let sleeps = device.sleeps();
+            while !matches!(device.wait(Duration::from_millis(200)), Wake::Lost { .. }) {}
+            most = most.max(device.sleeps() - sleeps);
+        }
+        println!("{most} pauses");
+        // A busy machine wakes the thread late.
+        assert!(60 < most, "{most} pauses");
+    });
+}
+
 #[test]
 fn a_playback_xrun_loses_no_captured_frame_and_shifts_nothing() {
     on_a_test_card("alsa::a_playback_xrun_loses_no_captured_frame_and_shifts_nothing", || {

@@ -170,9 +170,9 @@ fn after_the_card_has_overwritten_its_ring_every_take_with_windows_gets_each_fra
             assert!(control.push(AudioCommand::Record(Box::new(pass))).is_ok());
             let mut late = Late { device: open(&capture_spec("hw_m")), control, moved: 0, losses: 0 };
             late.start().unwrap();
-            let device = Box::new(late);
+            let mut device: Option<Box<dyn Device>> = Some(Box::new(late));
             prepare();
-            let (device, cost) = account(Calls::LetThrough, || drive::drive(&mut engine, device, &published));
+            let ((), cost) = account(Calls::LetThrough, || drive::drive(&mut engine, &mut device, &published));
             assert!(device.is_some());
             assert_eq!((cost.allocations, cost.minor_faults, cost.major_faults), (0, 0, 0), "{cost:?}");
             let pass = std::iter::from_fn(|| reports.pop().ok()).find_map(|event| match event {

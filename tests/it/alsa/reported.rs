@@ -9,6 +9,9 @@ use std::time::{Duration, Instant};
 /// Offset of the card's speed in its file, in parts per million.
 pub(super) const SPEED_AT: u64 = 8;
 
+/// Offset of the switch that lets the plugin tell each preparation as an error message.
+const TALKS_AT: u64 = 64;
+
 #[track_caller]
 pub(super) fn await_words(program: &Started, words: &str) {
     let until = Instant::now() + Duration::from_secs(40);
@@ -37,6 +40,31 @@ fn a_recording_at_a_wrong_rate_fails_although_its_takes_are_whole() {
         assert_eq!(report["frames_lost"], 0);
         let said = report["source_losses"].as_array().unwrap();
         assert!(said.len() == 1 && said[0].as_str().unwrap().contains("plays at the wrong speed"), "{said:?}");
+    });
+}
+
+/// alsa-lib printed the messages of plugins on the terminal, from the audio thread. A terminal that takes no text at that moment
+/// would have blocked it.
+#[test]
+fn a_plugin_that_tells_errors_while_the_card_is_restarted_prints_nothing() {
+    on_a_test_card("alsa::reported::a_plugin_that_tells_errors_while_the_card_is_restarted_prints_nothing", || {
+        let (place, bus) = (place(), Bus::of("ramp"));
+        let folder = place.path().join("session");
+        let program = start(record(&folder, "--device alsa:ramp_m,- --inputs 2 --period 256 --buffer 32768"));
+        crate::record::await_sound(&folder.join("audio/In 1-1.wav"));
+        bus.set(TALKS_AT, 1);
+        let starts = bus.starts();
+        bus.inject(Fault::CaptureXrun, 2);
+        let until = Instant::now() + Duration::from_secs(20);
+        while bus.starts() < starts + 3 {
+            assert!(Instant::now() < until, "it was not restarted");
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        bus.set(TALKS_AT, 0);
+        program.signal("INT");
+        let ended = program.wait(PATIENCE);
+        assert!(!ended.err.contains("ALSA lib") && !ended.err.contains("prepared"), "{}", ended.err);
+        assert!(0 < ended.json()["xruns"].as_u64().unwrap(), "{}", ended.err);
     });
 }
 

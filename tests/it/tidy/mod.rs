@@ -27,6 +27,7 @@ const UNSAFE_ALLOWED: &[&str] = &[
     "src/window/",
     "src/device/alsa/planar.rs",
     "src/device/alsa/libjack.rs",
+    "src/device/alsa/messages.rs",
     "src/instructions.rs",
     "src/io_ring.rs",
     "src/cli/x11.rs",

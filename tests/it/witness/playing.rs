@@ -397,7 +397,7 @@ fn voices_come_and_go_while_rolling_and_nothing_is_freed() {
 fn a_full_event_ring_loses_no_voice_and_counts_dropped_reports() {
     let mut rig = Rig::with_events(interleaved("", 0, DeviceFormat::S32, 64), 2);
     for _ in 0..3 {
-        rig.engine.report(AudioEvent::DeviceBack);
+        rig.engine.report(AudioEvent::PlaybackXrun { at: FramePos(0) });
     }
     rig.send(AudioCommand::Roll);
     for _ in 0..10 {

@@ -4,7 +4,7 @@ use super::account::{Calls, account, prepare};
 use super::driving::{Control, Scripted};
 use super::reel::Reel;
 use super::rig::RATE;
-use faultless::device::{LossCause, Wake};
+use faultless::device::{Device, LossCause, Wake};
 use faultless::engine::{Engine, drive};
 use faultless::format::{DeviceFormat, TakeFormat};
 use faultless::limits;
@@ -67,7 +67,8 @@ impl Desk {
     /// pauses and the pass.
     fn drive(&mut self, device: Box<Scripted>) -> (u64, Box<Pass>) {
         prepare();
-        let (device, cost) = account(Calls::LetThrough, || drive::drive(&mut self.engine, device, &self.published));
+        let mut device: Option<Box<dyn Device>> = Some(device);
+        let ((), cost) = account(Calls::LetThrough, || drive::drive(&mut self.engine, &mut device, &self.published));
         assert!(device.is_some());
         assert_eq!((cost.allocations, cost.minor_faults, cost.major_faults), (0, 0, 0), "{cost:?}");
         let pauses = self.published.counted_sleeps.load(Relaxed);
