@@ -241,8 +241,8 @@ pub enum DiskEvent {
         take: TakeKey,
         /// First frame of the pass that may not be in the file.
         from: Frames,
-        /// The system's error number, if there is one.
-        code: Option<i32>,
+        /// Whether no file may become larger there, so that another file on the same disk helps.
+        is_too_large: bool,
     },
     /// The answer to [`CommitCommand::Continue`].
     Continued {

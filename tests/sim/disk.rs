@@ -59,6 +59,9 @@ impl NameChange {
     }
 }
 
+/// Bytes of a block of a disk: a write with `O_DIRECT` has a whole number of them.
+const BLOCK: u64 = 512;
+
 /// Marks a folder among the durable names.
 const IS_FOLDER: u64 = 0;
 
@@ -100,6 +103,8 @@ pub(crate) struct Disks {
     in_memory: HashSet<u64>,
     /// Bytes of the largest file of a take.
     pub(crate) file_bytes_max: u64,
+    /// Whether sound is written with `O_DIRECT`.
+    pub(crate) o_direct: bool,
 }
 
 impl Disks {
@@ -263,13 +268,20 @@ impl Disks {
         if let Some(code) = fails {
             return Verdict::Fail(code);
         }
-        if let Op::Write { offset, bytes } | Op::Reserve { offset, bytes } = op
-            && is_take
-            && self.file_bytes_max < offset + bytes
-        {
-            let fits = self.file_bytes_max.saturating_sub(*offset) / PAGE * PAGE;
-            let is_write = matches!(op, Op::Write { .. });
-            return if is_write && 0 < fits { Verdict::Short(fits) } else { Verdict::Fail(libc::EFBIG) };
+        let length = match op {
+            Op::Write { offset, bytes } | Op::Reserve { offset, bytes } => offset + bytes,
+            Op::SetLength(length) => *length,
+            _ => 0,
+        };
+        if is_take && self.file_bytes_max < length {
+            // The kernel cuts a write at the largest size, and `O_DIRECT` refuses a rest that is no whole number of blocks.
+            return match op {
+                Op::Write { offset, .. } if *offset < self.file_bytes_max => match self.file_bytes_max - offset {
+                    rest if self.o_direct && !rest.is_multiple_of(BLOCK) => Verdict::Fail(libc::EINVAL),
+                    rest => Verdict::Short(rest),
+                },
+                _ => Verdict::Fail(libc::EFBIG),
+            };
         }
         let image = number.and_then(|number| self.images.get(&number)).map(|(_, image)| image);
         let needed = match (op, image) {

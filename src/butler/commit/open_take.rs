@@ -84,6 +84,8 @@ pub(super) struct OpenTake {
     pub(super) trouble: Option<String>,
     /// The position at which the failure was last reported.
     pub(super) stuck_reported_at: Option<SpoolByte>,
+    /// Whether the report said that no file may become larger.
+    pub(super) is_too_large: bool,
     /// Until this moment nothing is written to the file, so that the position at which the take is stuck remains the
     /// one that control was sent.
     held_until: Option<Instant>,
@@ -142,6 +144,7 @@ impl OpenTake {
             failures: 0,
             trouble: None,
             stuck_reported_at: None,
+            is_too_large: false,
             held_until: None,
             is_nameless: false,
             unreserved: false,
@@ -436,8 +439,8 @@ impl OpenTake {
         self.earlier.push(EarlierFile::new(self.earlier_count, before, end, pair, changes));
         self.earlier_count += 1;
         (self.trouble, self.stuck_reported_at, self.failures, self.held_until) = (None, None, 0, None);
-        // The file before had no name. The next one is new and has one.
-        self.is_nameless = false;
+        // The file before had no name, or the largest size. The next one is new.
+        (self.is_nameless, self.is_too_large) = (false, false);
     }
 
     /// Puts the file back if another program has removed it. Returns the message for the user. In `in-place` the windows

@@ -35,6 +35,25 @@ fn a_disk_that_refuses_every_take_leaves_as_durable_what_its_headers_have_claime
     assert_eq!(durable(&rig), 3 * WINDOW, "the disk takes sound again");
 }
 
+/// An error that was over soon hid the one that lasted, and the take did not continue in a second file.
+#[test]
+fn a_file_that_may_not_become_larger_is_reported_although_another_error_was_reported_at_the_same_place() {
+    let mut rig = Rig::new(2);
+    rig.captured(0);
+    let mut reported = |code| {
+        rig.committer.on_write_failure(0, &io::Error::from_raw_os_error(code));
+        let is_too_large = |event| match event {
+            DiskEvent::Stuck { is_too_large, .. } => Some(is_too_large),
+            _ => None,
+        };
+        rig.events.try_iter().filter_map(is_too_large).collect::<Vec<_>>()
+    };
+    assert_eq!(
+        [libc::EIO, libc::EIO, libc::EFBIG, libc::EIO, libc::EFBIG].map(&mut reported),
+        [vec![false], vec![], vec![true], vec![], vec![]]
+    );
+}
+
 /// The line of the window said that sound was safe whose file a power cut would have taken.
 #[test]
 fn nothing_of_a_file_without_a_durable_name_counts_as_durable_until_a_later_sync_of_its_folder() {

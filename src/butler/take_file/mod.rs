@@ -280,16 +280,29 @@ impl TakeFile {
         self.unsynced = true;
     }
 
-    /// The number of bytes of a write of sound that count. 0: write them again.
-    pub fn accepted(&self, result: Result<usize, Errno>) -> io::Result<u64> {
-        let bytes = match result {
+    /// The number of bytes of a write of sound that count. 0: write them again. `end`: the end of the bytes that were to be
+    /// written. The error is `EFBIG` if no file may become that large.
+    pub fn accepted(&self, result: Result<usize, Errno>, end: FileByte) -> io::Result<u64> {
+        let is_o_direct = self.o_direct_file.is_some();
+        match result {
             // Count whole pages only: a write with O_DIRECT that was cut short continues at the start of a page.
-            Ok(bytes) if self.o_direct_file.is_some() => bytes / limits::PAGE_BYTES * limits::PAGE_BYTES,
-            Ok(bytes) => bytes,
-            Err(Errno::EINTR) => return Ok(0),
-            Err(error) => return Err(error.into()),
-        };
-        if bytes == 0 { Err(io::ErrorKind::WriteZero.into()) } else { Ok(bytes as u64) }
+            Ok(bytes) if is_o_direct && limits::PAGE_BYTES <= bytes => {
+                Ok((bytes / limits::PAGE_BYTES * limits::PAGE_BYTES) as u64)
+            }
+            Ok(bytes) if !is_o_direct && bytes > 0 => Ok(bytes as u64),
+            Ok(_) => Err(self.size_refusal(end).unwrap_or_else(|| io::ErrorKind::WriteZero.into())),
+            Err(Errno::EINTR) => Ok(0),
+            Err(error @ Errno::EINVAL) => Err(self.size_refusal(end).unwrap_or_else(|| error.into())),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// `EFBIG`, if the file may not have `end` bytes. The largest size on FAT is one byte less than whole pages, and that of a
+    /// process (`ulimit -f`) can be any. The kernel cuts a write there, and refuses the rest with `EINVAL` if `O_DIRECT` does
+    /// not allow its length. So the error of the write does not tell the cause. To make the file longer does.
+    fn size_refusal(&self, end: FileByte) -> Option<io::Error> {
+        self.file.metadata().ok().filter(|found| found.len() < end.0)?;
+        disk::set_length(&self.file, end.0).err().filter(|error| error.raw_os_error() == Some(libc::EFBIG))
     }
 
     /// The sound before `end` was stored through a mapping of the file, in `in-place`.
@@ -308,13 +321,13 @@ impl TakeFile {
 
     /// Writes `parts` one after the other from `offset` on: whole pages.
     pub fn write_run(&mut self, offset: FileByte, mut parts: &mut [IoSlice]) -> io::Result<()> {
-        let mut at = offset;
+        let (mut at, end) = (offset, offset + parts.iter().map(|part| part.len() as u64).sum::<u64>());
         debug_assert!(at.0.is_multiple_of(limits::PAGE_BYTES as u64));
         self.begin_write();
         // This also removes empty slices at the end.
         IoSlice::advance_slices(&mut parts, 0);
         while !parts.is_empty() {
-            let bytes = self.accepted(disk::write_parts_at(self.sound_file(), parts, at.0))?;
+            let bytes = self.accepted(disk::write_parts_at(self.sound_file(), parts, at.0), end)?;
             at = at + bytes;
             IoSlice::advance_slices(&mut parts, bytes as usize);
         }

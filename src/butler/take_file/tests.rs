@@ -2,6 +2,8 @@
 
 use super::*;
 use crate::format::TakeFormat;
+use crate::host::disk::{DiskCall, Proceed};
+use crate::host::refusing::refusing;
 use crate::message::take::TakeKey;
 use crate::time::FramePos;
 use uuid::Uuid;
@@ -176,4 +178,40 @@ fn a_cut_that_falls_into_a_write_behind_it_is_found_although_the_length_and_the_
     let change = take.find_change(false).unwrap();
     assert!(change.is_shorter && change.had == FileByte(4096 + 90_112), "{change:?}");
     assert_eq!(take.find_change(false), None, "once only");
+}
+
+/// A take on FAT did not continue in a second file: the error of its write named no cause.
+#[test]
+fn a_write_that_the_largest_size_of_a_file_cuts_within_a_page_says_that_no_file_may_become_that_large() {
+    let limit: u64 = 4096 * 4 - 1;
+    for without in [vec![], vec!["o_direct".to_owned()]] {
+        let folder = tempfile::tempdir().unwrap();
+        let (capabilities, ahead) = (Capabilities::probe(&without), Duration::ZERO);
+        let mut take =
+            TakeFile::create(&plan(folder.path()), FileStart::FIRST, &capabilities, ahead, &mut Vec::new()).unwrap();
+        take.make_durable(&capabilities, true, &mut Vec::new()).unwrap();
+        let is_direct = take.o_direct_file.is_some();
+        let as_on_fat = refusing(move |call| match call {
+            DiskCall::Write { offset, parts, .. } => {
+                let bytes: u64 = parts.iter().map(|part| part.len() as u64).sum();
+                match limit.saturating_sub(*offset) {
+                    0 => Proceed::Fail(Errno::EFBIG),
+                    room if bytes <= room => Proceed::Go,
+                    _ if is_direct => Proceed::Fail(Errno::EINVAL),
+                    room => Proceed::Short(room as usize),
+                }
+            }
+            DiskCall::SetLength { bytes, .. } if limit < *bytes => Proceed::Fail(Errno::EFBIG),
+            _ => Proceed::Go,
+        });
+        let error = take.write_run(FileByte(4096), &mut [IoSlice::new(&[1; 3 * 4096])]).unwrap_err();
+        assert_eq!(error.raw_os_error(), Some(libc::EFBIG), "without {without:?}");
+        let cut = |bytes| take.accepted(Ok(bytes), FileByte(4 * 4096));
+        let of_last_page = cut(4095).map_err(|error| error.raw_os_error());
+        assert_eq!(of_last_page, if is_direct { Err(Some(libc::EFBIG)) } else { Ok(4095) });
+        assert_eq!(cut(9000).unwrap(), if is_direct { 8192 } else { 9000 });
+        drop(as_on_fat);
+        let refused = take.accepted(Err(Errno::EINVAL), FileByte(4 * 4096)).unwrap_err();
+        assert_eq!(refused.raw_os_error(), Some(libc::EINVAL), "the size is not the cause");
+    }
 }

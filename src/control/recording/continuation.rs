@@ -18,8 +18,8 @@ use crate::time::Frames;
 pub(in crate::control) struct Refusal {
     /// First frame of the pass that may not be in the file.
     pub(in crate::control) from: Frames,
-    /// The system's error number, if there is one.
-    pub(in crate::control) code: Option<i32>,
+    /// Whether no file may become larger there.
+    pub(in crate::control) is_too_large: bool,
 }
 
 /// Where the sound of a take goes.
@@ -137,10 +137,8 @@ mod tests {
 
     type Effects = Vec<PlacementEffect<u8>>;
 
-    const NO_SPACE: Option<i32> = Some(28);
-
     fn refusal(from: u64) -> Refusal {
-        Refusal { from: Frames(from), code: NO_SPACE }
+        Refusal { from: Frames(from), is_too_large: false }
     }
 
     fn state(name: &str) -> Placement<u8> {
