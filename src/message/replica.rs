@@ -136,9 +136,9 @@ impl ReplicaPair {
     /// From `start` on, the sound of `replica` is in `file`: the take begins or continues there. Sound of the file before
     /// that lies behind `start` counts no longer, because the new file does not contain it yet.
     pub fn continue_in(&self, replica: Replica, start: FileStart, file: Arc<File>) {
-        // First, so that the other committer does not look for that sound in the new file.
-        self.durable[replica.index()].fetch_min(start.0.0, Relaxed);
+        // Under the lock, so that the other committer does not look for that sound in the new file.
         let mut files = lock(&self.files[replica.index()]);
+        self.durable[replica.index()].fetch_min(start.0.0, Relaxed);
         if files.last().is_none_or(|(last, _)| last.0 < start.0) {
             files.push((start, file));
         } else if let Some(last) = files.last_mut() {
@@ -200,11 +200,15 @@ impl ReplicaPair {
     /// The first gap at or after `from` in the file of `replica` that begins at `file`, as far as the other replica can
     /// fill it now: at most `bytes_max` bytes. A gap of the other replica has no sound there, only zeros.
     pub fn next_gap(&self, replica: Replica, file: FileStart, from: SpoolByte, bytes_max: u64) -> Option<Gap> {
-        let there = SpoolByte(self.durable[replica.other().index()].load(Relaxed));
+        // Together: a file that is added between the two does not have the sound that was durable before.
+        let (files, there) = {
+            let files = lock(&self.files[replica.other().index()]);
+            (files.clone(), SpoolByte(self.durable[replica.other().index()].load(Relaxed)))
+        };
+        // Afterwards: a gap of the other replica is added before the sound behind it is durable.
         let found = self.gaps_of_one_alone(replica, file);
         let found = found.into_iter().map(|(start, end)| (start.max(from), end.min(there)));
         let (start, end) = found.filter(|(start, end)| start < end).min_by_key(|gap| gap.0)?;
-        let files = lock(&self.files[replica.other().index()]);
         let (source_start, source) = files.iter().rev().find(|(first, _)| first.0 <= start)?;
         // The range must not reach past the end of the file that contains its beginning.
         let source_end = files.iter().map(|file| file.0.0).find(|first| start < *first).unwrap_or(end);
@@ -262,6 +266,43 @@ fn without(ranges: Vec<Range>, (from, to): Range) -> Vec<Range> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// The gap was filled with the zeros of blocks that were reserved for the new file.
+    #[test]
+    fn a_gap_is_never_filled_from_a_file_that_began_a_moment_ago_and_has_no_sound_there_yet() {
+        const TRIALS: usize = 3_000;
+        let byte = |at: u64| SpoolByte(SpoolByte::DATA.0 + at);
+        let [before, next, mirror] = [(); 3].map(|()| Arc::new(tempfile::tempfile().unwrap()));
+        let pair = || {
+            let pair = ReplicaPair::new("session.wav".into(), "mirror.wav".into());
+            pair.continue_in(Replica::Session, FileStart::FIRST, Arc::clone(&before));
+            pair.continue_in(Replica::Mirror, FileStart::FIRST, Arc::clone(&mirror));
+            pair.set_durable(Replica::Session, byte(1000));
+            pair.add_gap(Replica::Mirror, byte(600), byte(900));
+            pair
+        };
+        let pairs: Vec<ReplicaPair> = (0..TRIALS).map(|_| pair()).collect();
+        let looks_at = AtomicU64::new(0);
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                for (at, pair) in pairs.iter().enumerate() {
+                    while looks_at.load(Relaxed) <= at as u64 {
+                        std::thread::yield_now();
+                    }
+                    for _ in 0..at % 50 {
+                        std::hint::spin_loop();
+                    }
+                    pair.continue_in(Replica::Session, FileStart(byte(500)), Arc::clone(&next));
+                }
+            });
+            for (at, pair) in pairs.iter().enumerate() {
+                looks_at.store(at as u64 + 1, Relaxed);
+                while let Some(gap) = pair.next_gap(Replica::Mirror, FileStart::FIRST, byte(0), 1 << 20) {
+                    assert!(Arc::ptr_eq(&gap.source, &before), "trial {at}: {:?}", gap.range);
+                }
+            }
+        });
+    }
 
     /// Each file was filled with the zeros that the other one had in place of the sound.
     #[test]
