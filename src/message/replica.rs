@@ -60,6 +60,19 @@ pub struct ReplicaPair {
     ended: [AtomicBool; 2],
     /// Whether another program has cut a file of the replica short or written to it.
     changed: [AtomicBool; 2],
+    /// Whether the replica may have copied from a file of the other one after another program had changed it.
+    copied_change: [AtomicBool; 2],
+    /// What the other replica copies from the files of the replica.
+    copies: [Mutex<Copies>; 2],
+}
+
+/// Copies from the files of a replica, each file by the position of its sound in the take.
+#[derive(Debug, Default)]
+struct Copies {
+    /// The file that the other replica reads now.
+    in_progress: Option<FileStart>,
+    /// The files that it has read since the last look for changes found none.
+    unchecked: Vec<FileStart>,
 }
 
 /// The first byte of a range, and the byte after the last one.
@@ -72,6 +85,8 @@ pub struct Gap {
     /// The file of its own replica that it lies in.
     lies_in: FileStart,
     source: Arc<File>,
+    /// Where the sound of the source begins in the take.
+    source_start: FileStart,
     source_at: FileByte,
 }
 
@@ -86,11 +101,6 @@ impl Gap {
     /// Number of bytes that are missing.
     pub fn bytes(&self) -> u64 {
         self.range.1 - self.range.0
-    }
-
-    /// The other replica's file that contains the sound, and the offset there.
-    pub fn source(&self) -> (&File, FileByte) {
-        (&self.source, self.source_at)
     }
 
     /// Calls `write` with the offset in the file that begins at `file`. Fails if the gap does not lie in that file.
@@ -125,6 +135,8 @@ impl ReplicaPair {
             gaps: Default::default(),
             ended: Default::default(),
             changed: Default::default(),
+            copied_change: Default::default(),
+            copies: Default::default(),
         }
     }
 
@@ -209,11 +221,50 @@ impl ReplicaPair {
         let found = self.gaps_of_one_alone(replica, file);
         let found = found.into_iter().map(|(start, end)| (start.max(from), end.min(there)));
         let (start, end) = found.filter(|(start, end)| start < end).min_by_key(|gap| gap.0)?;
-        let (source_start, source) = files.iter().rev().find(|(first, _)| first.0 <= start)?;
+        let (source_start, source) = files.iter().rev().find(|(first, _)| first.0 <= start)?.clone();
         // The range must not reach past the end of the file that contains its beginning.
         let source_end = files.iter().map(|file| file.0.0).find(|first| start < *first).unwrap_or(end);
         let range = (start, end.min(start + bytes_max).min(source_end));
-        Some(Gap { range, lies_in: file, source: Arc::clone(source), source_at: source_start.to_file(start) })
+        Some(Gap { range, lies_in: file, source, source_start, source_at: source_start.to_file(start) })
+    }
+
+    /// Calls `read` with the other replica's file that contains the sound of a gap of `replica`, and with the offset there.
+    /// The next look for changes of that file learns of it.
+    pub fn read_source(
+        &self,
+        replica: Replica,
+        gap: &Gap,
+        read: impl FnOnce(&File, FileByte) -> io::Result<()>,
+    ) -> io::Result<()> {
+        let copies = &self.copies[replica.other().index()];
+        lock(copies).in_progress = Some(gap.source_start);
+        let result = read(&gap.source, gap.source_at);
+        let mut copies = lock(copies);
+        copies.in_progress = None;
+        if result.is_ok() && !copies.unchecked.contains(&gap.source_start) {
+            copies.unchecked.push(gap.source_start);
+        }
+        result
+    }
+
+    /// Calls `look`, which looks whether another program has changed the file of `replica` that begins at `file`. Returns what
+    /// it has found, and whether the other replica may have copied from the file since the change.
+    pub fn look_at<T>(&self, replica: Replica, file: FileStart, look: impl FnOnce() -> Option<T>) -> Option<(T, bool)> {
+        let copies = &self.copies[replica.index()];
+        // A copy that ends during the look is left for the next one.
+        let was_copied = lock(copies).unchecked.extract_if(.., |copied| *copied == file).count() > 0;
+        let found = look()?;
+        let copies = lock(copies);
+        let is_copied = was_copied || copies.in_progress == Some(file) || copies.unchecked.contains(&file);
+        if is_copied {
+            self.copied_change[replica.other().index()].store(true, Relaxed);
+        }
+        Some((found, is_copied))
+    }
+
+    /// Whether `replica` may have copied from a file of the other one that another program had changed.
+    pub fn has_copied_change(&self, replica: Replica) -> bool {
+        self.copied_change[replica.index()].load(Relaxed)
     }
 
     /// Whether the file of `replica` that begins at `file` has gaps, and the other replica lacks the sound of all of them.

@@ -3,7 +3,7 @@
 //! A take whose disk refuses sound continues in another file. The file before may still have gaps, which only the other
 //! replica can fill. It stays open until they are filled, because a finished header claims every frame.
 
-use super::changed::{Changes, enter_change, trouble_text};
+use super::changed::{Changes, enter_change, look_for_change, trouble_text};
 use super::disk_error::describe;
 use super::end::RETRIES_AT_END;
 use super::gaps::fill_gap;
@@ -51,7 +51,7 @@ impl EarlierFile {
     }
 
     fn may_lack_sound(&self) -> bool {
-        self.changes.may_lack_sound(self.pair.as_ref().map(|(pair, _)| &**pair))
+        self.changes.may_lack_sound(self.pair.as_ref().map(|(pair, replica)| (&**pair, *replica)))
     }
 
     /// The first byte that the file lacks.
@@ -63,9 +63,9 @@ impl EarlierFile {
     /// user if another program had removed or changed the file.
     fn advance(&mut self, scratch: &mut MmapMut, messages: &mut Vec<String>) -> io::Result<bool> {
         // The end gives the file its length, and would make silence of a part that was cut off.
-        if let Some(change) = self.file.find_change(false) {
-            let pair = self.pair.as_ref().map(|(pair, replica)| (&**pair, *replica));
-            let found = enter_change(&mut self.file, pair, change.had, change);
+        let pair = self.pair.as_ref().map(|(pair, replica)| (&**pair, *replica));
+        if let Some(change) = look_for_change(&mut self.file, pair, false) {
+            let found = enter_change(&mut self.file, pair, change.0.had, change);
             self.changes.add(&found);
             messages.push(found.text);
         }

@@ -92,9 +92,8 @@ pub(super) fn fill_gap(
     };
     let missing = gap.bytes() as usize;
     let bytes = &mut scratch[..missing.next_multiple_of(limits::PAGE_BYTES)];
-    let (source, at) = gap.source();
     // A source that is too short is an error: zeros in its place would count as sound.
-    disk::read_exact_at(source, &mut bytes[..missing], at.0)?;
+    pair.read_source(replica, &gap, |source, at| disk::read_exact_at(source, &mut bytes[..missing], at.0))?;
     bytes[missing..].fill(0);
     file.fill(gap, bytes)?;
     Ok(true)

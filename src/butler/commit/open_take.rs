@@ -11,7 +11,7 @@
 //! fills. It reads that part through a second mapping of the slot. `round` has the writes.
 
 use super::SpoolUse;
-use super::changed::{Changes, enter_change};
+use super::changed::{Changes, enter_change, look_for_change};
 use super::earlier_file::EarlierFile;
 use super::gaps::fill_gap;
 use crate::butler::spool;
@@ -472,7 +472,8 @@ impl OpenTake {
     /// a gap, because nobody knows which part that program has changed. Returns the message for the user.
     pub(super) fn find_change(&mut self) -> Option<String> {
         let met_cut = std::mem::take(&mut self.met_cut);
-        let change = self.file.find_change(met_cut)?;
+        let pair = self.pair.as_deref().map(|pair| (pair, self.replica));
+        let change = look_for_change(&mut self.file, pair, met_cut)?;
         if let Some(pair) = self.pair.as_ref().filter(|_| met_cut) {
             // Sound that was to be copied from this file is in no file.
             pair.note_changed(self.replica.other());
@@ -480,8 +481,8 @@ impl OpenTake {
         // A gap is filled in whole pages. The take writes the page of the record position again when it is complete, so
         // only the last page of the take belongs to the gap.
         let (page, is_last) = (limits::PAGE_BYTES as u64, self.end.is_some() && self.pending.is_empty());
-        let end = if is_last { change.had } else { FileByte(change.had.0 / page * page) };
-        let pair = self.pair.as_deref().map(|pair| (pair, self.replica));
+        let had = change.0.had;
+        let end = if is_last { had } else { FileByte(had.0 / page * page) };
         let found = enter_change(&mut self.file, pair, end, change);
         self.changes.add(&found);
         Some(found.text)
@@ -491,7 +492,7 @@ impl OpenTake {
     pub(super) fn may_lack_sound(&self) -> bool {
         // A file that gets all of its sound from the session's file lacks what that file has lost.
         let lacks_too = || self.copies_from_session() && self.pair.as_ref().is_some_and(|pair| pair.are_both_changed());
-        self.changes.may_lack_sound(self.pair.as_deref()) || lacks_too()
+        self.changes.may_lack_sound(self.pair.as_deref().map(|pair| (pair, self.replica))) || lacks_too()
     }
 
     /// Ends the file of a take that has all its spans. Returns the message for the user if the file was put back.
