@@ -425,7 +425,10 @@ impl Disks {
             }
             (Op::SyncFile, Some((file, number)), _) if !self.is_sync_idle() => self.synced(file, number),
             (Op::SyncFolder, _, Some(folder)) => {
-                let is_save = self.each[disk].name == Name::Session && folder.ends_with("song");
+                let is_rename = |it: &NameChange| matches!(it, NameChange::Rename(..)) && it.touches(folder);
+                let is_save = self.each[disk].name == Name::Session
+                    && folder.ends_with("song")
+                    && self.each[disk].changes.iter().any(is_rename);
                 self.session_saves += u64::from(is_save);
                 self.sync_names(disk, folder);
             }

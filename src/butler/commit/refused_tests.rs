@@ -3,7 +3,18 @@
 use super::tests::{FRAME_BYTES, Rig, WINDOW, claimed};
 use super::*;
 use crate::butler::spool::{self, SpoolPlace};
+use crate::host::disk::{DiskCall, Proceed};
+use crate::host::refusing::refusing;
 use crate::time::Frames;
+use nix::errno::Errno;
+
+/// The disk makes no names durable.
+fn no_folder_is_durable(call: &DiskCall<'_>) -> Proceed {
+    match call {
+        DiskCall::SyncFolder { .. } => Proceed::Fail(Errno::EIO),
+        _ => Proceed::Go,
+    }
+}
 
 impl Rig {
     /// The trouble of the take if it is given up now, at the end of a pass of so many windows.
@@ -63,13 +74,12 @@ fn nothing_of_a_file_without_a_durable_name_counts_as_durable_until_a_later_sync
     let durable = |rig: &Rig| rig.committer.setup.disk.durable_frames[0].load(Relaxed);
     assert_eq!(durable(&rig), WINDOW);
     rig.committer.takes[0].file.note_volatile_name();
-    let folder = rig.plan.path.parent().unwrap().to_owned();
-    let elsewhere = folder.with_extension("away");
-    std::fs::rename(&folder, &elsewhere).unwrap();
+    let refused = refusing(no_folder_is_durable);
     rig.captured(1);
-    rig.work();
+    rig.committer.write_some(true);
+    rig.committer.sync();
     assert_eq!(durable(&rig), WINDOW, "the folder could not be made durable");
-    std::fs::rename(&elsewhere, &folder).unwrap();
+    drop(refused);
     rig.captured(2);
     rig.work();
     assert_eq!(durable(&rig), 3 * WINDOW);

@@ -493,6 +493,7 @@ impl TakeFile {
         let end = self.written.0.max(limits::DATA_OFFSET);
         let Some(put_back) = put_back::put_back(&self.file, &self.path, end, false)? else { return Ok(None) };
         let text = put_back.text();
+        self.has_volatile_name = !put_back.has_durable_name;
         self.path = put_back.path;
         self.file = Arc::new(put_back.file);
         self.o_direct_file = self.o_direct_file.take().and_then(|_| open_o_direct(&self.file, &self.page));
@@ -543,8 +544,11 @@ impl TakeFile {
         let text = put_back.as_ref().map(put_back::PutBack::text);
         if let Some(put_back) = put_back {
             self.file = Arc::new(put_back.file);
+            self.has_volatile_name |= !put_back.has_durable_name;
         }
-        let text = self.place.bring_back(&self.file)?.or(text);
+        let (moved_back, has_durable_name) = self.place.bring_back(&self.file)?;
+        self.has_volatile_name |= !has_durable_name;
+        let text = moved_back.or(text);
         self.make_name_durable()?;
         Ok(text)
     }
@@ -556,7 +560,10 @@ impl TakeFile {
 
     /// Makes the folder of the file durable, if that has failed before. Until then a power cut can cost the whole file.
     pub fn make_name_durable(&mut self) -> io::Result<()> {
-        if let Some(folder) = self.path.parent().filter(|_| self.has_volatile_name) {
+        if self.has_volatile_name {
+            // Another program may have moved the folder.
+            let now = file_system::path_of(&self.file);
+            let folder = now.as_deref().unwrap_or(&self.path).parent().ok_or(io::ErrorKind::NotFound)?;
             disk::sync_folder_at(folder)?;
             self.has_volatile_name = false;
         }

@@ -215,3 +215,42 @@ fn a_write_that_the_largest_size_of_a_file_cuts_within_a_page_says_that_no_file_
         assert_eq!(refused.raw_os_error(), Some(libc::EINVAL), "the size is not the cause");
     }
 }
+
+/// A power cut after the next sync took the only name of a file that was reported as put back.
+#[test]
+fn a_file_that_is_put_back_or_moved_back_into_a_folder_that_cannot_be_made_durable_has_a_volatile_name() {
+    let place = tempfile::tempdir().unwrap();
+    let folder = place.path().join("session/audio");
+    std::fs::create_dir_all(&folder).unwrap();
+    let (capabilities, ahead) = (Capabilities::probe(&[]), Duration::ZERO);
+    let create =
+        |plan: &TakePlan| TakeFile::create(plan, FileStart::FIRST, &capabilities, ahead, &mut Vec::new()).unwrap();
+    let refused = || {
+        refusing(|call| match call {
+            DiskCall::SyncFolder { .. } => Proceed::Fail(Errno::EIO),
+            _ => Proceed::Go,
+        })
+    };
+    let mut removed = create(&plan(&folder));
+    std::fs::remove_file(&removed.path).unwrap();
+    let installed = refused();
+    assert!(removed.put_back_if_removed().unwrap().is_some_and(|text| text.contains("put back")));
+    assert!(removed.make_name_durable().is_err());
+    drop(installed);
+    removed.make_name_durable().unwrap();
+    assert!(!removed.has_volatile_name);
+    let mut moved = create(&TakePlan { path: folder.join("t-2.wav"), ..plan(&folder) });
+    for name in ["session/t-2.wav", "removed"] {
+        let now = place.path().join(name);
+        match name {
+            "removed" => std::fs::remove_file(&moved.path).unwrap(),
+            _ => std::fs::rename(&moved.path, now).unwrap(),
+        }
+        let installed = refused();
+        assert!(moved.finish(Frames(0), &TakeEnd::default()).is_err(), "{name}");
+        drop(installed);
+        assert!(moved.has_volatile_name, "{name}");
+        moved.finish(Frames(0), &TakeEnd::default()).unwrap();
+        assert!(moved.path.exists() && !moved.has_volatile_name, "{name}");
+    }
+}

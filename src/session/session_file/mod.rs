@@ -293,9 +293,11 @@ impl OpenSession {
     pub fn save_only(&mut self, session: &Session) -> Result<(), SessionError> {
         // If the takes alone cannot be saved, the whole file is tried, which also frees blocks of a full disk.
         if self.save_takes_only(session).is_ok_and(|is_saved| is_saved) {
-            return Ok(());
+            return self.folder.sync_new_names();
         }
         self.save_whole(session)?;
+        // A file that has the right bytes may have its name from a save whose last sync failed.
+        self.folder.sync_new_names()?;
         if !matches!(self.added, added::OnDisk::Missing) {
             let removed = self.folder.remove(ADDED_TAKES_FILE);
             self.added = removed.map_or(added::OnDisk::Unknown, |()| added::OnDisk::Missing);
