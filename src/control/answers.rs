@@ -78,7 +78,7 @@ impl Control {
                 self.takes_opened(pass, files, notes);
             }
             DiskEvent::TakesOpened { replica: Replica::Mirror, pass, files, .. } => {
-                self.mirror_opened(pass, files.err().map(|refused| refused.reason));
+                self.mirror_opened(pass, files.err());
             }
             DiskEvent::PassReady { pass, windows, notes } => self.pass_ready(pass, windows, notes),
             DiskEvent::TakeFinished { replica: Replica::Session, take, frames, trouble, memory } => {

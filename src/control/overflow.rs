@@ -17,10 +17,10 @@
 
 use super::Control;
 use super::companion::Companion;
-use super::recording::{Placement, PlacementEffect, PlacementEvent, RecordingTake, Refusal};
+use super::recording::{Placement, PlacementEffect, PlacementEvent, RecordingTake, Refusal, has_name_of};
 use crate::butler::capabilities::CapturePath;
 use crate::host;
-use crate::message::disk::{CommitCommand, Continuation};
+use crate::message::disk::{CommitCommand, Continuation, FilesRefused};
 use crate::message::take::{ContinuationPlan, TakeKey, TakePlan};
 use crate::session::names::SESSION_FILE;
 use crate::session::{Session, TakeId};
@@ -244,9 +244,18 @@ impl Control {
         }
     }
 
-    /// The committer has answered `Continue`.
+    /// The committer has answered `Continue`. A file of the same name can be one of an older copy of the session. It says
+    /// nothing about the folder: the take gets another name.
     pub(super) fn take_continued(&mut self, key: TakeKey, outcome: Continuation) {
-        self.on_placement_event(key, PlacementEvent::Answered(outcome));
+        let is_taken = if let Continuation::Refused(FilesRefused { names, .. }) = &outcome {
+            let found = self.learn_file_names(names.clone());
+            let listing = self.pass_take(key).and_then(|take| take.placement.sent());
+            listing.is_some_and(|listing| has_name_of(&found, &listing.plan.take))
+        } else {
+            false
+        };
+        let event = if is_taken { PlacementEvent::NameTaken } else { PlacementEvent::Answered(outcome) };
+        self.on_placement_event(key, event);
     }
 
     fn take_is_in_next_file(&mut self, key: TakeKey, Listing { id, plan }: Listing) {

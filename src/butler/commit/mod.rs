@@ -391,7 +391,7 @@ impl Committer {
         }
         take.stuck_reported_at = None;
         match self.create_continuation(plan, FileStart(at)) {
-            Err(reason) => Continuation::Refused(reason),
+            Err(reason) => Continuation::Refused(FilesRefused { reason, names: names_beside(&plan.take) }),
             Ok(file) => {
                 self.retry_at = None;
                 if let Some(take) = self.take(plan.take.key) {
