@@ -13,7 +13,7 @@
 use super::SpoolUse;
 use super::changed::{Changes, enter_change, look_for_change};
 use super::earlier_file::EarlierFile;
-use super::gaps::fill_gap;
+use super::gaps::{GapWait, fill_gap};
 use crate::butler::spool;
 use crate::butler::take_file::TakeFile;
 use crate::host::{self, disk};
@@ -101,6 +101,8 @@ pub(super) struct OpenTake {
     changes: Changes,
     /// When a sync has found a gap, if each later one has found one too.
     gap_since: Option<Instant>,
+    /// How long the end of the take waits for the other replica.
+    gap_wait: GapWait,
     /// Whether a window in the file met a page that is gone, because another program has cut the file short.
     met_cut: bool,
     pub(super) behind: WriteBehind,
@@ -151,6 +153,7 @@ impl OpenTake {
             damaged: false,
             changes: Changes::default(),
             gap_since: None,
+            gap_wait: GapWait::default(),
             met_cut: false,
             behind: WriteBehind { from: FileByte::DATA },
         }
@@ -196,6 +199,14 @@ impl OpenTake {
     pub(super) fn only_in_mirror(&self) -> Option<&Path> {
         let pair = self.pair.as_ref().filter(|_| self.replica == Replica::Session && self.first_gap().is_some())?;
         Some(pair.first_path(Replica::Mirror))
+    }
+
+    /// Whether memory has sound that the file lacks: what waits for a write, and what the mirror has not written yet.
+    pub(super) fn is_in_memory(&self) -> bool {
+        let lacks = |span: &SpanToCommit| {
+            self.pair.as_ref().is_some_and(|pair| pair.lacks(self.replica, span.offset, span.recorded_end()))
+        };
+        self.has_pending() || self.lent.iter().any(|span| span.is_wanted(self.replica.other()) && lacks(span))
     }
 
     /// End of the sound that is in the file after the first `run` spans; in `in-place`, whose writeback was started.
@@ -324,7 +335,11 @@ impl OpenTake {
     /// fill.
     pub(super) fn fill_gaps(&mut self, scratch: &mut MmapMut) -> io::Result<bool> {
         match &self.pair {
-            Some(pair) => fill_gap(&mut self.file, (pair, self.replica), self.end.is_some(), scratch),
+            Some(pair) => {
+                let has_ended = self.end.is_some();
+                let wait = has_ended.then_some(&mut self.gap_wait);
+                fill_gap(&mut self.file, (pair, self.replica), has_ended, wait, scratch)
+            }
             None => Ok(false),
         }
     }
@@ -429,6 +444,7 @@ impl OpenTake {
                 pair.add_gap(self.replica, start, end);
             }
         }
+        self.gap_wait = GapWait::default();
         let before = std::mem::replace(&mut self.file, file);
         self.note_target();
         let frames = self.frame_of(at) - self.frame_of(before.start().0);
@@ -563,5 +579,11 @@ impl OpenTake {
     /// Lets time pass for a gap.
     pub(super) fn make_gap_older(&mut self) {
         self.gap_since = self.gap_since.and_then(|since| since.checked_sub(GAP_HOLD));
+    }
+
+    /// Lets time pass for an end that waits for the mirror.
+    pub(super) fn make_gap_wait_older(&mut self) {
+        let waits = self.earlier.iter_mut().map(EarlierFile::gap_wait);
+        waits.chain([&mut self.gap_wait]).for_each(GapWait::make_older);
     }
 }

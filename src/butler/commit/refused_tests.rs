@@ -1,10 +1,11 @@
 //! Takes that their disk refuses: what counts as durable meanwhile, and what their end says. Thread: test.
 
-use super::tests::{FRAME_BYTES, Rig, WINDOW, claimed};
+use super::tests::{FRAME_BYTES, Rig, TAKE, WINDOW, byte_of, claimed};
 use super::*;
 use crate::butler::spool::{self, SpoolPlace};
 use crate::host::disk::{DiskCall, Proceed};
 use crate::host::refusing::refusing;
+use crate::message::take::TakeEnd;
 use crate::time::Frames;
 use nix::errno::Errno;
 
@@ -118,4 +119,40 @@ fn a_take_that_is_given_up_names_its_memory_only_if_a_recovery_finds_there_what_
     assert_eq!(given_up(true, true), (true, true));
     assert_eq!(given_up(false, true), (false, true), "the memory does not have it");
     assert_eq!(given_up(false, false), (true, false), "only the end of the file is missing, which memory knows");
+}
+
+/// Stop and the end of the session waited for the disk of the mirror without a limit.
+#[test]
+fn an_ended_take_whose_gap_a_mirror_does_not_fill_is_given_up_and_names_where_its_sound_is() {
+    for is_in_earlier_file in [false, true] {
+        let mut rig = Rig::new(4);
+        rig.captured(0);
+        rig.captured(1);
+        rig.work();
+        // The disk of the mirror stands still behind the first window.
+        rig.pair.continue_in(Replica::Mirror, FileStart(byte_of(WINDOW)), Arc::clone(&rig.mirror));
+        rig.gave_up(1);
+        if is_in_earlier_file {
+            rig.committer.on_write_failure(0, &io::Error::from_raw_os_error(libc::ENOSPC));
+            assert!(matches!(rig.go_on(2 * WINDOW), Continuation::Done));
+        }
+        rig.captured(2);
+        rig.work();
+        let end = TakeEnd { frames: Frames(3 * WINDOW), ..TakeEnd::default() };
+        rig.committer.apply(CommitCommand::Finish { take: TAKE, end });
+        let troubles = |rig: &mut Rig| {
+            let trouble_of = |event| match event {
+                DiskEvent::EarlierFileFinished { trouble, .. } | DiskEvent::TakeFinished { trouble, .. } => trouble,
+                _ => None,
+            };
+            (0..4).flat_map(|_| rig.work()).filter_map(trouble_of).collect::<Vec<String>>()
+        };
+        assert_eq!(troubles(&mut rig), [] as [String; 0], "the mirror may come back");
+        assert_eq!(rig.committer.takes.len(), 1);
+        rig.committer.takes[0].make_gap_wait_older();
+        let troubles = troubles(&mut rig);
+        assert!(rig.committer.takes.is_empty(), "Stop ends");
+        let [trouble] = &troubles[..] else { panic!("{troubles:?}") };
+        assert!(trouble.contains("t-1.wav") && trouble.contains("mirror"), "{trouble}");
+    }
 }
