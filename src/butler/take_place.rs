@@ -70,7 +70,7 @@ impl TakePlace {
         let names = (self.planned.parent().and_then(Path::file_name), self.planned.file_name());
         let (Some(folder), Some(name)) = names else { return Err(io::ErrorKind::InvalidInput.into()) };
         let folder = session.join(folder);
-        disk::make_folders(&folder)?;
+        file_system::make_folders(&folder)?;
         // A session with a link in place of this folder is refused.
         if !disk::link_metadata(&folder)?.is_dir() {
             return Err(io::Error::other(format!("{} is a link", folder.display())));

@@ -49,10 +49,11 @@ enum NameChange {
 }
 
 impl NameChange {
-    /// Whether a sync of `folder` makes the change durable. It makes the folder itself durable too.
+    /// Whether a sync of `folder` makes the change durable. It makes the name of the folder itself durable too, and that of no
+    /// folder above it.
     fn touches(&self, folder: &Path) -> bool {
         match self {
-            NameChange::Add(path, IS_FOLDER) if folder.starts_with(path) => true,
+            NameChange::Add(path, IS_FOLDER) if folder == path => true,
             NameChange::Add(path, _) | NameChange::Remove(path) => path.parent() == Some(folder),
             NameChange::Rename(from, to) => from.parent() == Some(folder) || to.parent() == Some(folder),
         }

@@ -409,7 +409,7 @@ impl Committer {
         copy_is_there(plan)?;
         let plan = &plan.take;
         let folder = plan.path.parent().unwrap_or(Path::new("."));
-        disk::make_folders(folder)
+        file_system::make_folders(folder)
             .map_err(|error| format!("{}: cannot be made: {}", plan.path.display(), describe(&error)))?;
         let mut file = self.create(plan, start, self.ahead_in(&plan.path), &mut Vec::new())?;
         self.make_durable(&mut file, &mut Vec::new()).inspect_err(|_| drop(disk::remove(&plan.path)))?;
