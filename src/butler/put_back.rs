@@ -29,6 +29,8 @@ pub(super) struct PutBack {
     pub(super) path: PathBuf,
     /// The path that the file of the other program has now, if it had taken the name.
     pub(super) moved_aside: Option<PathBuf>,
+    /// Whether the folder was made durable. Otherwise a power cut can take the name.
+    pub(super) has_durable_name: bool,
 }
 
 impl PutBack {
@@ -74,7 +76,7 @@ pub(super) fn renamed_text(file: &File, name: &Path) -> Option<String> {
 }
 
 /// Copies the first `bytes` bytes of a removed file to a file of the name that it had; `name` if the kernel does not
-/// say. The copy is durable. `None`: the file still has a name, or its folder was removed as well and `make_folder` is
+/// say. The copy is durable; its name need not be. `None`: the file still has a name, or its folder was removed as well and `make_folder` is
 /// false.
 pub(super) fn put_back(file: &File, name: &Path, bytes: u64, make_folder: bool) -> io::Result<Option<PutBack>> {
     if !is_removed(file) {
@@ -86,7 +88,7 @@ pub(super) fn put_back(file: &File, name: &Path, bytes: u64, make_folder: bool) 
     let folder = known.ok_or(io::ErrorKind::NotFound)?.to_owned();
     let name = name.file_name().ok_or(io::ErrorKind::NotFound)?;
     if make_folder {
-        disk::make_folders(&folder)?;
+        file_system::make_folders(&folder)?;
     } else if !disk::metadata(&folder).is_ok_and(|found| found.is_dir()) {
         return Ok(None);
     }
@@ -101,8 +103,8 @@ pub(super) fn put_back(file: &File, name: &Path, bytes: u64, make_folder: bool) 
             // An incomplete copy must not take blocks of a disk that may be full.
             disk::remove(&part).ok();
         })?;
-    disk::sync_folder_at(&folder).ok();
-    Ok(Some(PutBack { file: copy, path: folder.join(name), moved_aside: named }))
+    let has_durable_name = disk::sync_folder_at(&folder).is_ok();
+    Ok(Some(PutBack { file: copy, path: folder.join(name), moved_aside: named, has_durable_name }))
 }
 
 /// The path without the suffix that the kernel adds for a removed file. Unlike for a folder, another file may have the

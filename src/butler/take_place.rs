@@ -28,19 +28,19 @@ impl TakePlace {
     }
 
     /// Moves an open file back to its place if another program has moved it elsewhere. A file that has another name in its
-    /// folder stays there, because the session finds it by its identity. Returns the message for the user. Fails if the
-    /// file is elsewhere and cannot be moved.
-    pub(super) fn bring_back(&self, file: &File) -> io::Result<Option<String>> {
-        let Some(now) = file_system::path_of(file).filter(|now| *now != self.planned) else { return Ok(None) };
+    /// folder stays there, because the session finds it by its identity. Returns the message for the user, and whether the
+    /// name is surely durable. Fails if the file is elsewhere and cannot be moved.
+    pub(super) fn bring_back(&self, file: &File) -> io::Result<(Option<String>, bool)> {
+        let Some(now) = file_system::path_of(file).filter(|now| *now != self.planned) else { return Ok((None, true)) };
         if self.session.is_none() || self.is_in_place(&now) {
-            return Ok(renamed_text(file, &self.planned));
+            return Ok((renamed_text(file, &self.planned), true));
         }
         match self.move_back(&now) {
-            Ok(path) => Ok(Some(format!(
-                "{}: another program moved it to {}; it is moved back, whole",
-                path.display(),
-                now.display()
-            ))),
+            Ok((path, has_durable_name)) => {
+                let (path, now) = (path.display(), now.display());
+                let text = format!("{path}: another program moved it to {now}; it is moved back, whole");
+                Ok((Some(text), has_durable_name))
+            }
             Err(error) => Err(io::Error::other(format!(
                 "another program moved it to {}, where the session does not find it, and it cannot be moved back ({error}); \
                  move it to {}",
@@ -62,22 +62,22 @@ impl TakePlace {
     }
 
     /// Moves the file at `now` to its name in the folder of the takes, which is made again if it is gone. A file of that
-    /// name gets another one. Returns the new path.
-    fn move_back(&self, now: &Path) -> io::Result<PathBuf> {
+    /// name gets another one. Returns the new path, and whether it is durable.
+    fn move_back(&self, now: &Path) -> io::Result<(PathBuf, bool)> {
         // Another program may have moved the session too.
         let mut folders = session_folder(&self.planned).into_iter().chain(now.ancestors().skip(1));
         let session = folders.find(|folder| self.is_session(folder)).ok_or(io::ErrorKind::NotFound)?;
         let names = (self.planned.parent().and_then(Path::file_name), self.planned.file_name());
         let (Some(folder), Some(name)) = names else { return Err(io::ErrorKind::InvalidInput.into()) };
         let folder = session.join(folder);
-        disk::make_folders(&folder)?;
+        file_system::make_folders(&folder)?;
         // A session with a link in place of this folder is refused.
         if !disk::link_metadata(&folder)?.is_dir() {
             return Err(io::Error::other(format!("{} is a link", folder.display())));
         }
         take_name(&folder, now, name)?;
-        disk::sync_folder_at(&folder).ok();
-        Ok(folder.join(name))
+        let has_durable_name = disk::sync_folder_at(&folder).is_ok();
+        Ok((folder.join(name), has_durable_name))
     }
 }
 
@@ -116,7 +116,7 @@ mod tests {
         }
 
         fn bring_back(&self) -> Option<String> {
-            self.place.bring_back(&self.file).unwrap()
+            self.place.bring_back(&self.file).unwrap().0
         }
 
         fn has(&self, path: &str) -> bool {

@@ -78,7 +78,7 @@ impl Control {
                 self.takes_opened(pass, files, notes);
             }
             DiskEvent::TakesOpened { replica: Replica::Mirror, pass, files, .. } => {
-                self.mirror_opened(pass, files.err().map(|refused| refused.reason));
+                self.mirror_opened(pass, files.err());
             }
             DiskEvent::PassReady { pass, windows, notes } => self.pass_ready(pass, windows, notes),
             DiskEvent::TakeFinished { replica: Replica::Session, take, frames, trouble, memory } => {
@@ -87,7 +87,7 @@ impl Control {
             DiskEvent::TakeFinished { replica: Replica::Mirror, take, trouble, .. } => {
                 self.mirror_finished(take, trouble);
             }
-            DiskEvent::Stuck { take, from, code } => self.take_refused(take, from, code),
+            DiskEvent::Stuck { take, from, is_too_large } => self.take_refused(take, from, is_too_large),
             DiskEvent::PutBack { replica: Replica::Session, text } => self.caution(text),
             DiskEvent::PutBack { replica: Replica::Mirror, text } => self.caution(format!("mirror: {text}")),
             DiskEvent::EarlierFileFinished { take, index, trouble } => self.earlier_file_finished(take, index, trouble),

@@ -8,13 +8,14 @@
 use super::Control;
 use super::adopted_copy::{AdoptedCopy, adopt};
 use super::companion_place::{Role, folder_name, place_check};
+use super::saving::RETRY_PAUSE;
 use super::session_saver::{Problem, SessionSaver};
 use crate::host;
 use crate::session::Session;
 use crate::session::session_file::{FoundCopy, OpenSession, SessionError, other_name};
 use crossbeam_channel::{Receiver, bounded};
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// The companions of the open session.
 #[derive(Default)]
@@ -43,6 +44,10 @@ pub(super) struct Companion {
     pub(super) listed_by: u64,
     /// Whether the copy is behind: the folder is not open yet, or the mirror is opening.
     save_due: bool,
+    /// When the saver got the session last.
+    offered: Instant,
+    /// The last problem of the saver that was shown. A save that keeps failing is shown once.
+    shown_problem: Option<String>,
     /// The copy that the folder had when it was opened, if it lists more than the session. It arrives before the saver's
     /// answer that the folder is open.
     adopted: Receiver<AdoptedCopy>,
@@ -87,6 +92,8 @@ impl Companion {
             saver: saver.ok()?,
             listed_by: u64::MAX,
             save_due: true,
+            offered: host::now(),
+            shown_problem: None,
             adopted,
             expected: None,
         })
@@ -105,6 +112,31 @@ impl Companion {
     /// The last revision that its saver has tried to save, or will never try.
     pub(super) fn tried_revision(&self) -> u64 {
         if self.saver.has_ended() { u64::MAX } else { self.saver.handled() }
+    }
+
+    /// Whether the last save failed and it is time to try it again. Nothing else offers the same revision once more.
+    fn is_retry_due(&self) -> bool {
+        self.saver.is_failing() && !self.saver.has_ended() && RETRY_PAUSE <= host::elapsed(self.offered)
+    }
+
+    /// The problems of the saver that were not shown before.
+    fn new_problems(&mut self) -> Vec<String> {
+        // Before the problems are read: a problem is sent before the save counts as handled.
+        if !self.saver.is_failing() {
+            self.shown_problem = None;
+        }
+        let mut texts = Vec::new();
+        for problem in self.saver.problems() {
+            if let Problem::Moved(reason) = &problem {
+                self.folder = Some(Err(reason.clone()));
+            }
+            let text = problem.text();
+            if self.shown_problem.as_ref() != Some(&text) {
+                self.shown_problem = Some(text.clone());
+                texts.push(text);
+            }
+        }
+        texts
     }
 
     pub(super) fn open_folder(&self) -> Option<&Path> {
@@ -195,18 +227,21 @@ impl Companions {
     pub(super) fn save(&mut self, own: &Path, session: &Session, revision: u64, mirror_waits: bool) {
         if let Some(mirror) = &mut self.mirror {
             mirror.save_due = mirror_waits || mirror.open_folder().is_none() || !mirror.saver.save(session, revision);
+            mirror.offered = host::now();
         }
         let own = own.display().to_string();
         for companion in self.overflow.iter_mut().chain(&mut self.earlier_overflows) {
             companion.save_due =
                 companion.open_folder().is_none() || !companion.saver.save_copy(session, revision, &own);
+            companion.offered = host::now();
         }
     }
 
-    /// Whether the copy of a folder that is open is behind.
+    /// Whether the copy of a folder that is open is behind, or must be saved again.
     fn is_due(&self, mirror_waits: bool) -> bool {
         let mut all = self.mirror.iter().filter(|_| !mirror_waits).chain(&self.overflow).chain(&self.earlier_overflows);
-        all.any(|companion| companion.save_due && companion.open_folder().is_some())
+        let is_due = |companion: &Companion| companion.save_due || companion.is_retry_due();
+        all.any(|companion| is_due(companion) && companion.open_folder().is_some())
     }
 
     /// Writes nothing more to the folder that the user named as `requested`, because its copy cannot be taken over.
@@ -271,12 +306,7 @@ impl Control {
                 unexpected.extend(companion.expected.take().filter(|expected| path != Some(expected)));
                 companion.folder = Some(opened);
             }
-            for problem in companion.saver.problems() {
-                if let Problem::Moved(reason) = &problem {
-                    companion.folder = Some(Err(reason.clone()));
-                }
-                problems.push(problem.text());
-            }
+            problems.extend(companion.new_problems());
         }
         self.companions.ending.retain(|companion| !companion.saver.has_ended());
         for (requested, copy) in adopted {
@@ -347,6 +377,8 @@ mod tests {
             saver: hangs.unwrap(),
             listed_by: u64::MAX,
             save_due: true,
+            offered: host::now(),
+            shown_problem: None,
             adopted: bounded(1).1,
             expected: None,
         };
@@ -358,6 +390,45 @@ mod tests {
         assert!(began.elapsed() < Duration::from_secs(2), "nothing waits for the disk");
         assert!(matches!(&problems[..], [text] if text.contains("/frozen") && text.contains("not up to date")));
         drop(thaw);
+    }
+
+    /// The mirror counted as whole, and its copy did not list the last pass until something else changed.
+    #[test]
+    fn a_copy_whose_save_failed_is_due_again_after_a_pause_and_its_problem_is_shown_once() {
+        let (place, mut session) = (tempfile::tempdir().unwrap(), session());
+        let (dir, own) = (place.path().join("other"), place.path().join("song"));
+        let mut companions = Companions::default();
+        companions.set_mirror(Some(&dir), &own, &session);
+        let until = |is_so: &mut dyn FnMut() -> bool| {
+            let until = Instant::now() + Duration::from_secs(10);
+            while !is_so() {
+                assert!(Instant::now() < until, "it takes too long");
+                std::thread::sleep(Duration::from_millis(2));
+            }
+        };
+        let mirror = companions.mirror.as_mut().unwrap();
+        until(&mut || {
+            mirror.folder = mirror.folder.take().or_else(|| mirror.saver.opened());
+            mirror.folder.is_some()
+        });
+        // A file in place of the folder of kept versions: session.json cannot be replaced.
+        let history = dir.join("song/history");
+        std::fs::remove_dir_all(&history).unwrap();
+        std::fs::write(&history, "").unwrap();
+        session.add_track("Kick", &[0]).unwrap();
+        let mut shown = Vec::new();
+        for _ in 0..2 {
+            companions.save(&own, &session, 7, false);
+            assert!(!companions.is_due(false), "not at once");
+            until(&mut || companions.is_due(false));
+            shown.extend(companions.mirror.as_mut().unwrap().new_problems());
+        }
+        assert_eq!(shown.len(), 1, "{shown:?}");
+        std::fs::remove_file(&history).unwrap();
+        companions.save(&own, &session, 7, false);
+        until(&mut || companions.mirror.as_ref().unwrap().saver.durable() == 7);
+        std::thread::sleep(RETRY_PAUSE);
+        assert!(!companions.is_due(false) && companions.mirror.as_mut().unwrap().new_problems().is_empty());
     }
 
     #[test]

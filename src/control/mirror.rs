@@ -8,7 +8,7 @@ use super::Control;
 use super::companion::Companion;
 use super::recording::{Event, RecordingTake, counted};
 use crate::butler::capabilities::CapturePath;
-use crate::message::disk::CommitCommand;
+use crate::message::disk::{CommitCommand, FilesRefused};
 use crate::message::published::NO_PASS;
 use crate::message::replica::{Replica, ReplicaPair};
 use crate::message::take::{PassKey, TakeKey, TakePlan};
@@ -112,7 +112,7 @@ impl Control {
     }
 
     /// The mirror's committer has created the files of the pass, or could not.
-    pub(super) fn mirror_opened(&mut self, pass: PassKey, failed: Option<String>) {
+    pub(super) fn mirror_opened(&mut self, pass: PassKey, failed: Option<FilesRefused>) {
         let opening = self.pass.as_mut().filter(|run| run.key == pass && matches!(run.mirror, PassMirror::Opening(_)));
         let Some(run) = opening else {
             // The answer came after the pass had begun without the mirror. No sound was sent there: the empty files can
@@ -132,7 +132,11 @@ impl Control {
                     disk_error: None,
                 });
             }
-            Some(reason) => self.loss(format!("mirror: {reason}; recording continues without it")),
+            Some(FilesRefused { reason, names }) => {
+                // So that the next pass has a name that is free in the mirror too.
+                self.learn_file_names(names);
+                self.loss(format!("mirror: {reason}; recording continues without it"));
+            }
         }
         self.on_pass_event(Event::MirrorSettled);
     }

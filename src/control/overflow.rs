@@ -17,21 +17,21 @@
 
 use super::Control;
 use super::companion::Companion;
-use super::recording::{Placement, PlacementEffect, PlacementEvent, RecordingTake, Refusal};
+use super::recording::{Placement, PlacementEffect, PlacementEvent, RecordingTake, Refusal, has_name_of};
 use crate::butler::capabilities::CapturePath;
 use crate::host;
-use crate::message::disk::{CommitCommand, Continuation};
+use crate::message::disk::{CommitCommand, Continuation, FilesRefused};
 use crate::message::take::{ContinuationPlan, TakeKey, TakePlan};
 use crate::session::names::SESSION_FILE;
 use crate::session::{Session, TakeId};
 use crate::time::{FramePos, Frames};
 use std::path::Path;
 
-/// `EFBIG` for a file of at least this size is the limit of the file system (4 GiB on FAT), and another file on the
-/// same disk helps. For a smaller file it is a limit of the process (`ulimit -f`), and another file would end as early.
+/// The largest size of a file, if it is at least this, is that of the file system (4 GiB on FAT), and another file on the
+/// same disk helps. A smaller one is a limit of the process (`ulimit -f`), and another file would end as early.
 /// A simulated recording is short, and so are the largest files there.
 fn large_file_bytes() -> u64 {
-    if host::is_simulated() { 1 << 13 } else { 1 << 30 }
+    if host::is_simulated() { 1 << 13 } else { 1_000_000_000 }
 }
 
 /// Files of one take that are tried in one folder without a frame in any of them. Another one would be refused too, whatever
@@ -120,8 +120,8 @@ impl Control {
     }
 
     /// The disk of a take refuses it from frame `from` of the pass on.
-    pub(super) fn take_refused(&mut self, key: TakeKey, from: Frames, code: Option<i32>) {
-        self.on_placement_event(key, PlacementEvent::Stuck(Refusal { from, code }));
+    pub(super) fn take_refused(&mut self, key: TakeKey, from: Frames, is_too_large: bool) {
+        self.on_placement_event(key, PlacementEvent::Stuck(Refusal { from, is_too_large }));
     }
 
     /// The session's disk takes sound again.
@@ -200,7 +200,7 @@ impl Control {
         let refused = |take: &RecordingTake| {
             let refusal = take.placement.unlisted()?;
             let bytes = (refusal.from - take.offset()).0.saturating_mul(take.plan.frame_bytes() as u64);
-            let is_too_large = refusal.code == Some(libc::EFBIG) && large_file_bytes() <= bytes;
+            let is_too_large = refusal.is_too_large && large_file_bytes() <= bytes;
             let tried = take.empty_files(refusal.from, folder.as_deref(), &self.session);
             (overflow.is_some() || is_too_large).then_some((take.plan.key, take.id, refusal.from, tried))
         };
@@ -244,9 +244,18 @@ impl Control {
         }
     }
 
-    /// The committer has answered `Continue`.
+    /// The committer has answered `Continue`. A file of the same name can be one of an older copy of the session. It says
+    /// nothing about the folder: the take gets another name.
     pub(super) fn take_continued(&mut self, key: TakeKey, outcome: Continuation) {
-        self.on_placement_event(key, PlacementEvent::Answered(outcome));
+        let is_taken = if let Continuation::Refused(FilesRefused { names, .. }) = &outcome {
+            let found = self.learn_file_names(names.clone());
+            let listing = self.pass_take(key).and_then(|take| take.placement.sent());
+            listing.is_some_and(|listing| has_name_of(&found, &listing.plan.take))
+        } else {
+            false
+        };
+        let event = if is_taken { PlacementEvent::NameTaken } else { PlacementEvent::Answered(outcome) };
+        self.on_placement_event(key, event);
     }
 
     fn take_is_in_next_file(&mut self, key: TakeKey, Listing { id, plan }: Listing) {

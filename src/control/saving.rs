@@ -14,7 +14,7 @@ use crate::session::names::SESSION_FILE;
 use std::time::{Duration, Instant};
 
 /// Pause between two tries of a save that fails.
-const RETRY_PAUSE: Duration = Duration::from_millis(500);
+pub(super) const RETRY_PAUSE: Duration = Duration::from_millis(500);
 
 /// Pause from one save to the next while changes go on.
 const SAVE_INTERVAL: Duration = Duration::from_secs(1);

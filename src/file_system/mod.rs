@@ -279,6 +279,31 @@ pub fn free_bytes(path: &Path) -> Option<u64> {
     Some(stat.blocks_available() * stat.fragment_size())
 }
 
+/// Makes a folder and the missing folders above it, and makes their names durable: on a file system without a journal a power
+/// cut could cost a new folder with everything in it. After an error no folder was made.
+pub fn make_folders(path: &Path) -> io::Result<()> {
+    let is_missing = |folder: &&Path| {
+        !folder.as_os_str().is_empty()
+            && disk::link_metadata(folder).is_err_and(|error| error.kind() == io::ErrorKind::NotFound)
+    };
+    let missing: Vec<&Path> = path.ancestors().take_while(is_missing).collect();
+    let made = disk::make_folders(path).and_then(|()| missing.iter().rev().try_for_each(|folder| sync_name(folder)));
+    made.inspect_err(|_| {
+        for folder in &missing {
+            disk::remove_folder(folder).ok();
+        }
+    })
+}
+
+/// Makes the name of a folder durable. Where the folder above cannot be opened, its file system does that in its own time.
+fn sync_name(folder: &Path) -> io::Result<()> {
+    let above = folder.parent().filter(|above| !above.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    match disk::open_folder(above) {
+        Ok(above) => Ok(disk::sync_folder(above)?),
+        Err(_) => Ok(()),
+    }
+}
+
 /// Whether the error means that the file system cannot extend a file without writing to it.
 pub fn is_growth_refused(error: &io::Error) -> bool {
     matches!(
@@ -311,6 +336,10 @@ pub fn set_length(file: &File, end: u64) -> io::Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::host::disk::{DiskCall, Proceed};
+    use crate::host::refusing::refusing;
+    use std::cell::{Cell, RefCell};
+    use std::rc::Rc;
 
     #[test]
     fn the_kernel_names_the_file_system_of_any_folder() {
@@ -349,6 +378,33 @@ mod tests {
         assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0);
         // Where no file can be made, the trial finds no flaw.
         trial(File::open("/proc/self").unwrap()).unwrap();
+    }
+
+    /// A sync inside a new mirror made the names of its files durable, and not its own.
+    #[test]
+    fn the_names_of_folders_that_are_made_are_durable_or_no_folder_is_made() {
+        let place = tempfile::tempdir().unwrap();
+        let place = place.path().canonicalize().unwrap();
+        let (fails, synced) = (Rc::new(Cell::new(true)), Rc::new(RefCell::new(Vec::new())));
+        let (judged_fails, judged_synced) = (Rc::clone(&fails), Rc::clone(&synced));
+        let installed = refusing(move |call| {
+            let DiskCall::SyncFolder { folder } = call else { return Proceed::Go };
+            if judged_fails.get() {
+                return Proceed::Fail(Errno::EIO);
+            }
+            judged_synced.borrow_mut().extend(path_of(folder));
+            Proceed::Go
+        });
+        let path = place.join("a/b/c");
+        assert!(make_folders(&path).is_err());
+        assert!(!place.join("a").exists());
+        fails.set(false);
+        make_folders(&path).unwrap();
+        assert_eq!(*synced.borrow(), [place.clone(), place.join("a"), place.join("a/b")]);
+        make_folders(&path).unwrap();
+        assert_eq!(synced.borrow().len(), 3, "nothing is new");
+        assert!(path.is_dir());
+        drop(installed);
     }
 
     #[test]

@@ -173,7 +173,7 @@ impl Message for DiskEvent {
 /// Makes the list of a track's regions: in order, without overlap.
 pub type PlayRegions = Box<dyn FnOnce() -> Vec<PlayRegion> + Send>;
 
-/// Why the files of a pass could not be created.
+/// Why the files of a pass, or the next file of a take, could not be created.
 #[derive(Debug)]
 pub struct FilesRefused {
     /// The reason, path first.
@@ -241,8 +241,8 @@ pub enum DiskEvent {
         take: TakeKey,
         /// First frame of the pass that may not be in the file.
         from: Frames,
-        /// The system's error number, if there is one.
-        code: Option<i32>,
+        /// Whether no file may become larger there, so that another file on the same disk helps.
+        is_too_large: bool,
     },
     /// The answer to [`CommitCommand::Continue`].
     Continued {
@@ -296,8 +296,8 @@ pub enum Continuation {
     /// The disk has accepted sound since, and refuses the take from this frame of the pass on. The plan is for another
     /// frame, so its file was not created. The take waits some seconds for a plan for this frame.
     Moved(Frames),
-    /// The new file could not be created: the reason, path first.
-    Refused(String),
+    /// The new file could not be created.
+    Refused(FilesRefused),
 }
 
 /// The windows and the progress page of a pass, for the audio thread.

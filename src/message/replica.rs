@@ -60,6 +60,19 @@ pub struct ReplicaPair {
     ended: [AtomicBool; 2],
     /// Whether another program has cut a file of the replica short or written to it.
     changed: [AtomicBool; 2],
+    /// Whether the replica may have copied from a file of the other one after another program had changed it.
+    copied_change: [AtomicBool; 2],
+    /// What the other replica copies from the files of the replica.
+    copies: [Mutex<Copies>; 2],
+}
+
+/// Copies from the files of a replica, each file by the position of its sound in the take.
+#[derive(Debug, Default)]
+struct Copies {
+    /// The file that the other replica reads now.
+    in_progress: Option<FileStart>,
+    /// The files that it has read since the last look for changes found none.
+    unchecked: Vec<FileStart>,
 }
 
 /// The first byte of a range, and the byte after the last one.
@@ -72,6 +85,8 @@ pub struct Gap {
     /// The file of its own replica that it lies in.
     lies_in: FileStart,
     source: Arc<File>,
+    /// Where the sound of the source begins in the take.
+    source_start: FileStart,
     source_at: FileByte,
 }
 
@@ -86,11 +101,6 @@ impl Gap {
     /// Number of bytes that are missing.
     pub fn bytes(&self) -> u64 {
         self.range.1 - self.range.0
-    }
-
-    /// The other replica's file that contains the sound, and the offset there.
-    pub fn source(&self) -> (&File, FileByte) {
-        (&self.source, self.source_at)
     }
 
     /// Calls `write` with the offset in the file that begins at `file`. Fails if the gap does not lie in that file.
@@ -125,6 +135,8 @@ impl ReplicaPair {
             gaps: Default::default(),
             ended: Default::default(),
             changed: Default::default(),
+            copied_change: Default::default(),
+            copies: Default::default(),
         }
     }
 
@@ -136,9 +148,9 @@ impl ReplicaPair {
     /// From `start` on, the sound of `replica` is in `file`: the take begins or continues there. Sound of the file before
     /// that lies behind `start` counts no longer, because the new file does not contain it yet.
     pub fn continue_in(&self, replica: Replica, start: FileStart, file: Arc<File>) {
-        // First, so that the other committer does not look for that sound in the new file.
-        self.durable[replica.index()].fetch_min(start.0.0, Relaxed);
+        // Under the lock, so that the other committer does not look for that sound in the new file.
         let mut files = lock(&self.files[replica.index()]);
+        self.durable[replica.index()].fetch_min(start.0.0, Relaxed);
         if files.last().is_none_or(|(last, _)| last.0 < start.0) {
             files.push((start, file));
         } else if let Some(last) = files.last_mut() {
@@ -200,16 +212,59 @@ impl ReplicaPair {
     /// The first gap at or after `from` in the file of `replica` that begins at `file`, as far as the other replica can
     /// fill it now: at most `bytes_max` bytes. A gap of the other replica has no sound there, only zeros.
     pub fn next_gap(&self, replica: Replica, file: FileStart, from: SpoolByte, bytes_max: u64) -> Option<Gap> {
-        let there = SpoolByte(self.durable[replica.other().index()].load(Relaxed));
+        // Together: a file that is added between the two does not have the sound that was durable before.
+        let (files, there) = {
+            let files = lock(&self.files[replica.other().index()]);
+            (files.clone(), SpoolByte(self.durable[replica.other().index()].load(Relaxed)))
+        };
+        // Afterwards: a gap of the other replica is added before the sound behind it is durable.
         let found = self.gaps_of_one_alone(replica, file);
         let found = found.into_iter().map(|(start, end)| (start.max(from), end.min(there)));
         let (start, end) = found.filter(|(start, end)| start < end).min_by_key(|gap| gap.0)?;
-        let files = lock(&self.files[replica.other().index()]);
-        let (source_start, source) = files.iter().rev().find(|(first, _)| first.0 <= start)?;
+        let (source_start, source) = files.iter().rev().find(|(first, _)| first.0 <= start)?.clone();
         // The range must not reach past the end of the file that contains its beginning.
         let source_end = files.iter().map(|file| file.0.0).find(|first| start < *first).unwrap_or(end);
         let range = (start, end.min(start + bytes_max).min(source_end));
-        Some(Gap { range, lies_in: file, source: Arc::clone(source), source_at: source_start.to_file(start) })
+        Some(Gap { range, lies_in: file, source, source_start, source_at: source_start.to_file(start) })
+    }
+
+    /// Calls `read` with the other replica's file that contains the sound of a gap of `replica`, and with the offset there.
+    /// The next look for changes of that file learns of it.
+    pub fn read_source(
+        &self,
+        replica: Replica,
+        gap: &Gap,
+        read: impl FnOnce(&File, FileByte) -> io::Result<()>,
+    ) -> io::Result<()> {
+        let copies = &self.copies[replica.other().index()];
+        lock(copies).in_progress = Some(gap.source_start);
+        let result = read(&gap.source, gap.source_at);
+        let mut copies = lock(copies);
+        copies.in_progress = None;
+        if result.is_ok() && !copies.unchecked.contains(&gap.source_start) {
+            copies.unchecked.push(gap.source_start);
+        }
+        result
+    }
+
+    /// Calls `look`, which looks whether another program has changed the file of `replica` that begins at `file`. Returns what
+    /// it has found, and whether the other replica may have copied from the file since the change.
+    pub fn look_at<T>(&self, replica: Replica, file: FileStart, look: impl FnOnce() -> Option<T>) -> Option<(T, bool)> {
+        let copies = &self.copies[replica.index()];
+        // A copy that ends during the look is left for the next one.
+        let was_copied = lock(copies).unchecked.extract_if(.., |copied| *copied == file).count() > 0;
+        let found = look()?;
+        let copies = lock(copies);
+        let is_copied = was_copied || copies.in_progress == Some(file) || copies.unchecked.contains(&file);
+        if is_copied {
+            self.copied_change[replica.other().index()].store(true, Relaxed);
+        }
+        Some((found, is_copied))
+    }
+
+    /// Whether `replica` may have copied from a file of the other one that another program had changed.
+    pub fn has_copied_change(&self, replica: Replica) -> bool {
+        self.copied_change[replica.index()].load(Relaxed)
     }
 
     /// Whether the file of `replica` that begins at `file` has gaps, and the other replica lacks the sound of all of them.
@@ -262,6 +317,43 @@ fn without(ranges: Vec<Range>, (from, to): Range) -> Vec<Range> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// The gap was filled with the zeros of blocks that were reserved for the new file.
+    #[test]
+    fn a_gap_is_never_filled_from_a_file_that_began_a_moment_ago_and_has_no_sound_there_yet() {
+        const TRIALS: usize = 3_000;
+        let byte = |at: u64| SpoolByte(SpoolByte::DATA.0 + at);
+        let [before, next, mirror] = [(); 3].map(|()| Arc::new(tempfile::tempfile().unwrap()));
+        let pair = || {
+            let pair = ReplicaPair::new("session.wav".into(), "mirror.wav".into());
+            pair.continue_in(Replica::Session, FileStart::FIRST, Arc::clone(&before));
+            pair.continue_in(Replica::Mirror, FileStart::FIRST, Arc::clone(&mirror));
+            pair.set_durable(Replica::Session, byte(1000));
+            pair.add_gap(Replica::Mirror, byte(600), byte(900));
+            pair
+        };
+        let pairs: Vec<ReplicaPair> = (0..TRIALS).map(|_| pair()).collect();
+        let looks_at = AtomicU64::new(0);
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                for (at, pair) in pairs.iter().enumerate() {
+                    while looks_at.load(Relaxed) <= at as u64 {
+                        std::thread::yield_now();
+                    }
+                    for _ in 0..at % 50 {
+                        std::hint::spin_loop();
+                    }
+                    pair.continue_in(Replica::Session, FileStart(byte(500)), Arc::clone(&next));
+                }
+            });
+            for (at, pair) in pairs.iter().enumerate() {
+                looks_at.store(at as u64 + 1, Relaxed);
+                while let Some(gap) = pair.next_gap(Replica::Mirror, FileStart::FIRST, byte(0), 1 << 20) {
+                    assert!(Arc::ptr_eq(&gap.source, &before), "trial {at}: {:?}", gap.range);
+                }
+            }
+        });
+    }
 
     /// Each file was filled with the zeros that the other one had in place of the sound.
     #[test]

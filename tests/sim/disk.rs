@@ -49,15 +49,19 @@ enum NameChange {
 }
 
 impl NameChange {
-    /// Whether a sync of `folder` makes the change durable. It makes the folder itself durable too.
+    /// Whether a sync of `folder` makes the change durable. It makes the name of the folder itself durable too, and that of no
+    /// folder above it.
     fn touches(&self, folder: &Path) -> bool {
         match self {
-            NameChange::Add(path, IS_FOLDER) if folder.starts_with(path) => true,
+            NameChange::Add(path, IS_FOLDER) if folder == path => true,
             NameChange::Add(path, _) | NameChange::Remove(path) => path.parent() == Some(folder),
             NameChange::Rename(from, to) => from.parent() == Some(folder) || to.parent() == Some(folder),
         }
     }
 }
+
+/// Bytes of a block of a disk: a write with `O_DIRECT` has a whole number of them.
+const BLOCK: u64 = 512;
 
 /// Marks a folder among the durable names.
 const IS_FOLDER: u64 = 0;
@@ -100,6 +104,8 @@ pub(crate) struct Disks {
     in_memory: HashSet<u64>,
     /// Bytes of the largest file of a take.
     pub(crate) file_bytes_max: u64,
+    /// Whether sound is written with `O_DIRECT`.
+    pub(crate) o_direct: bool,
 }
 
 impl Disks {
@@ -263,13 +269,20 @@ impl Disks {
         if let Some(code) = fails {
             return Verdict::Fail(code);
         }
-        if let Op::Write { offset, bytes } | Op::Reserve { offset, bytes } = op
-            && is_take
-            && self.file_bytes_max < offset + bytes
-        {
-            let fits = self.file_bytes_max.saturating_sub(*offset) / PAGE * PAGE;
-            let is_write = matches!(op, Op::Write { .. });
-            return if is_write && 0 < fits { Verdict::Short(fits) } else { Verdict::Fail(libc::EFBIG) };
+        let length = match op {
+            Op::Write { offset, bytes } | Op::Reserve { offset, bytes } => offset + bytes,
+            Op::SetLength(length) => *length,
+            _ => 0,
+        };
+        if is_take && self.file_bytes_max < length {
+            // The kernel cuts a write at the largest size, and `O_DIRECT` refuses a rest that is no whole number of blocks.
+            return match op {
+                Op::Write { offset, .. } if *offset < self.file_bytes_max => match self.file_bytes_max - offset {
+                    rest if self.o_direct && !rest.is_multiple_of(BLOCK) => Verdict::Fail(libc::EINVAL),
+                    rest => Verdict::Short(rest),
+                },
+                _ => Verdict::Fail(libc::EFBIG),
+            };
         }
         let image = number.and_then(|number| self.images.get(&number)).map(|(_, image)| image);
         let needed = match (op, image) {
@@ -413,7 +426,10 @@ impl Disks {
             }
             (Op::SyncFile, Some((file, number)), _) if !self.is_sync_idle() => self.synced(file, number),
             (Op::SyncFolder, _, Some(folder)) => {
-                let is_save = self.each[disk].name == Name::Session && folder.ends_with("song");
+                let is_rename = |it: &NameChange| matches!(it, NameChange::Rename(..)) && it.touches(folder);
+                let is_save = self.each[disk].name == Name::Session
+                    && folder.ends_with("song")
+                    && self.each[disk].changes.iter().any(is_rename);
                 self.session_saves += u64::from(is_save);
                 self.sync_names(disk, folder);
             }

@@ -112,7 +112,8 @@ fn unsaved(plan: &mut Plan, random: &mut Random) {
         }
         // The same in the own folder, because the file is too large.
         _ => {
-            (plan.file_bytes_max, plan.reserve) = (random.between(12, 40) * 4096, false);
+            // As on FAT: one byte less than whole pages.
+            (plan.file_bytes_max, plan.reserve) = (random.between(12, 40) * 4096 - 1, false);
             first.overflow = false;
             plan.faults.push((Name::Session, fault(Trouble::KeepsNames)));
             first.ending = Ending::Killed(Kill::At(ms(after + random.between(2_500, 6_000))));

@@ -78,7 +78,7 @@ pub(crate) fn run(seed: u64, base: &Path, options: Options) -> Outcome {
     if let Some(planted) = options.planted {
         disks.plant(planted);
     }
-    disks.file_bytes_max = plan.file_bytes_max;
+    (disks.file_bytes_max, disks.o_direct) = (plan.file_bytes_max, plan.o_direct);
     let places = Places {
         session: disks.root(Name::Session).join("song"),
         mirror: disks.root(Name::Mirror).to_owned(),

@@ -30,29 +30,50 @@ impl Changes {
 
     /// Whether the file may lack sound, or have sound that is not the take's: its sound was in no other replica, or was copied
     /// from one that another program has changed too.
-    pub(super) fn may_lack_sound(self, pair: Option<&ReplicaPair>) -> bool {
-        self.is_lost || (self.is_changed && pair.is_some_and(ReplicaPair::are_both_changed))
+    pub(super) fn may_lack_sound(self, pair: Option<(&ReplicaPair, Replica)>) -> bool {
+        let is_from_changed = |(pair, replica): (&ReplicaPair, Replica)| {
+            pair.has_copied_change(replica) || (self.is_changed && pair.are_both_changed())
+        };
+        self.is_lost || pair.is_some_and(is_from_changed)
+    }
+}
+
+/// Looks whether another program has changed `file`, a file of one of the replicas of `pair`. Returns the change, and whether
+/// the other replica may have copied from the file since. `is_cut`: see [`TakeFile::find_change`].
+pub(super) fn look_for_change(
+    file: &mut TakeFile,
+    pair: Option<(&ReplicaPair, Replica)>,
+    is_cut: bool,
+) -> Option<(Change, bool)> {
+    match pair {
+        Some((pair, replica)) => pair.look_at(replica, file.start(), || file.find_change(is_cut)),
+        None => file.find_change(is_cut).map(|change| (change, false)),
     }
 }
 
 /// Enters that another program has changed `file`, a file of one of the replicas of `pair`. All of its sound up to `end` is a
-/// gap, if the other replica has it, because nobody knows which part that program has changed.
+/// gap, if the other replica has it, because nobody knows which part that program has changed. `is_copied`: the other replica
+/// may have a part of its sound from the changed file.
 pub(super) fn enter_change(
     file: &mut TakeFile,
     pair: Option<(&ReplicaPair, Replica)>,
     end: FileByte,
-    change: Change,
+    (change, is_copied): (Change, bool),
 ) -> FoundChange {
     if let Some((pair, replica)) = pair {
         pair.note_changed(replica);
     }
     let source = pair.filter(|(pair, replica)| pair.has_sound(replica.other()) && !pair.are_both_changed());
-    file.note_changed(source.is_none());
+    let is_lost = source.is_none() || is_copied;
+    file.note_changed(is_lost);
     let outcome = match source {
         Some((pair, replica)) => {
             let (start, end) = (file.start(), file.start().to_spool(end));
             pair.add_gap(replica, start.0, end);
-            if pair.lacks(replica.other(), start.0, end) {
+            if is_copied {
+                "its sound is copied from the other replica, which may have copied a part of it after the change: that part \
+                 may be lost in both"
+            } else if pair.lacks(replica.other(), start.0, end) {
                 "its sound is copied from the other replica, which lacks a part of it: that part may be lost"
             } else {
                 "its sound is copied from the other replica"
@@ -64,7 +85,7 @@ pub(super) fn enter_change(
     let text = format!(
         "{name}: another program {deed}; {outcome}; do not save takes in other programs while they are recorded"
     );
-    FoundChange { text, is_lost: source.is_none() }
+    FoundChange { text, is_lost }
 }
 
 /// The trouble of a file that has ended and may lack sound, because another program has changed it.

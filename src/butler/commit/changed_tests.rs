@@ -2,6 +2,7 @@
 
 use super::tests::{FRAME_BYTES, Rig, TAKE, WINDOW, byte_of, claimed, sound};
 use super::*;
+use crate::message::offset::FileByte;
 use crate::message::take::TakeEnd;
 use crate::time::Frames;
 use crate::wav::bext::CHANGED_BY_OTHERS;
@@ -223,4 +224,43 @@ fn a_file_of_the_mirror_that_copies_from_the_session_lacks_what_that_file_has_lo
     assert!(!rig.committer.takes[0].may_lack_sound(), "the session's file can have it");
     rig.pair.note_changed(Replica::Mirror);
     assert!(rig.committer.takes[0].may_lack_sound());
+}
+
+/// Both files were wrong, and both counted as whole.
+#[test]
+fn a_gap_of_the_mirror_that_is_filled_from_a_file_that_was_just_changed_makes_both_files_doubtful() {
+    for is_looked_at_between in [false, true] {
+        let mut rig = Rig::new(2);
+        rig.captured(0);
+        rig.captured(1);
+        rig.work();
+        let change = |rig: &Rig| {
+            let other = File::options().write(true).open(&rig.plan.path).unwrap();
+            other.write_all_at(&[7; 4096 + 30_000], 0).unwrap();
+        };
+        rig.pair.add_gap(Replica::Mirror, byte_of(WINDOW), byte_of(2 * WINDOW));
+        let copy = |rig: &Rig| {
+            let gap = rig.pair.next_gap(Replica::Mirror, FileStart::FIRST, byte_of(0), 1 << 20).unwrap();
+            let mut bytes = vec![0; gap.bytes() as usize];
+            let read = |file: &File, at: FileByte| file.read_exact_at(&mut bytes, at.0);
+            rig.pair.read_source(Replica::Mirror, &gap, read).unwrap();
+            let write = |at: FileByte| rig.mirror.write_all_at(&bytes, at.0);
+            let filled = gap.write_to(FileStart::FIRST, write).unwrap();
+            rig.pair.gap_filled(Replica::Mirror, &filled);
+        };
+        if is_looked_at_between {
+            copy(&rig);
+            rig.work();
+            change(&rig);
+        } else {
+            change(&rig);
+            copy(&rig);
+        }
+        let (_, trouble) = rig.finish(2);
+        let may_lack_sound = rig.pair.has_copied_change(Replica::Mirror);
+        assert_eq!((trouble.is_none(), may_lack_sound), (is_looked_at_between, !is_looked_at_between));
+        if is_looked_at_between {
+            assert!(claimed(&rig.plan.path) == sound(0, 2 * WINDOW), "it is copied back");
+        }
+    }
 }

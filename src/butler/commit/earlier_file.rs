@@ -3,10 +3,10 @@
 //! A take whose disk refuses sound continues in another file. The file before may still have gaps, which only the other
 //! replica can fill. It stays open until they are filled, because a finished header claims every frame.
 
-use super::changed::{Changes, enter_change, trouble_text};
+use super::changed::{Changes, enter_change, look_for_change, trouble_text};
 use super::disk_error::describe;
 use super::end::RETRIES_AT_END;
-use super::gaps::fill_gap;
+use super::gaps::{GapWait, fill_gap};
 use super::{OpenTake, RETRY};
 use crate::butler::take_file::TakeFile;
 use crate::host;
@@ -31,6 +31,7 @@ pub(super) struct EarlierFile {
     trouble: Option<String>,
     retry_at: Option<Instant>,
     changes: Changes,
+    gap_wait: GapWait,
 }
 
 impl EarlierFile {
@@ -42,7 +43,8 @@ impl EarlierFile {
         pair: Option<(Arc<ReplicaPair>, Replica)>,
         changes: Changes,
     ) -> EarlierFile {
-        EarlierFile { index, file, end, pair, failures: 0, trouble: None, retry_at: None, changes }
+        let gap_wait = GapWait::default();
+        EarlierFile { index, file, end, pair, failures: 0, trouble: None, retry_at: None, changes, gap_wait }
     }
 
     /// Whether the last attempt to fill or to finish it failed.
@@ -50,8 +52,13 @@ impl EarlierFile {
         self.trouble.is_some()
     }
 
+    #[cfg(test)]
+    pub(super) fn gap_wait(&mut self) -> &mut GapWait {
+        &mut self.gap_wait
+    }
+
     fn may_lack_sound(&self) -> bool {
-        self.changes.may_lack_sound(self.pair.as_ref().map(|(pair, _)| &**pair))
+        self.changes.may_lack_sound(self.pair.as_ref().map(|(pair, replica)| (&**pair, *replica)))
     }
 
     /// The first byte that the file lacks.
@@ -60,12 +67,12 @@ impl EarlierFile {
     }
 
     /// Fills a part of a gap, or finishes a file without gaps. Returns whether it is finished. Adds the messages for the
-    /// user if another program had removed or changed the file.
-    fn advance(&mut self, scratch: &mut MmapMut, messages: &mut Vec<String>) -> io::Result<bool> {
+    /// user if another program had removed or changed the file. `has_ended`: the take has ended.
+    fn advance(&mut self, has_ended: bool, scratch: &mut MmapMut, messages: &mut Vec<String>) -> io::Result<bool> {
         // The end gives the file its length, and would make silence of a part that was cut off.
-        if let Some(change) = self.file.find_change(false) {
-            let pair = self.pair.as_ref().map(|(pair, replica)| (&**pair, *replica));
-            let found = enter_change(&mut self.file, pair, change.had, change);
+        let pair = self.pair.as_ref().map(|(pair, replica)| (&**pair, *replica));
+        if let Some(change) = look_for_change(&mut self.file, pair, false) {
+            let found = enter_change(&mut self.file, pair, change.0.had, change);
             self.changes.add(&found);
             messages.push(found.text);
         }
@@ -78,7 +85,8 @@ impl EarlierFile {
             if self.file.is_header_due() {
                 self.file.write_header(FileByte::DATA)?;
             }
-            fill_gap(&mut self.file, (pair, *replica), true, scratch)?;
+            let wait = has_ended.then_some(&mut self.gap_wait);
+            fill_gap(&mut self.file, (pair, *replica), true, wait, scratch)?;
             for filled in self.file.sync()? {
                 pair.gap_filled(*replica, &filled);
             }
@@ -104,7 +112,7 @@ impl OpenTake {
         while at < self.earlier.len() {
             let earlier = &mut self.earlier[at];
             let finished = earlier.retry_at.is_none_or(|until| until <= host::now()) && {
-                let result = earlier.advance(scratch, &mut messages);
+                let result = earlier.advance(self.end.is_some(), scratch, &mut messages);
                 let path = earlier.file.path.display();
                 let error = result.as_ref().err().map(|error| format!("{path}: {}", describe(error)));
                 earlier.trouble = error.or_else(|| earlier.may_lack_sound().then(|| trouble_text(&earlier.file)));

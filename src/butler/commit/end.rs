@@ -102,9 +102,9 @@ impl Committer {
                     failure = format!("{failure}; {place}");
                 }
                 let in_mirror = take.only_in_mirror().map(|path| format!("{} of the mirror", path.display()));
-                // Memory has what waits for a write, and what only the end of the file lacks. A part that only the mirror has
-                // is not in memory any more.
-                let is_in_spool = take.has_pending() || in_mirror.is_none();
+                // Memory has what waits for a write, what the mirror has not written yet, and what only the end of the file
+                // lacks. A part that only the mirror's file has is not in memory any more.
+                let is_in_spool = take.is_in_memory() || in_mirror.is_none();
                 let in_spool = spool.filter(|_| is_in_spool).map(|path| path.display().to_string());
                 let places: Vec<String> = in_spool.into_iter().chain(in_mirror).collect();
                 Some(match places.join(" and in ") {

@@ -37,11 +37,31 @@ mod tests {
         assert_eq!(rig.stuck(), Some(WINDOW));
         let copy = rig.folder.path().join("over/session.json");
         let path = rig.folder.path().join("over/audio/t-2.wav");
-        let Continuation::Refused(reason) = rig.go_on_in(&path, Some(&copy), WINDOW) else { panic!("it continues") };
-        assert!(reason.contains("over/session.json: it is gone"), "{reason}");
+        let Continuation::Refused(refused) = rig.go_on_in(&path, Some(&copy), WINDOW) else { panic!("it continues") };
+        assert!(refused.reason.contains("over/session.json: it is gone"), "{}", refused.reason);
         assert!(!rig.folder.path().join("over").exists(), "no folder is made");
         std::fs::create_dir(rig.folder.path().join("over")).unwrap();
         std::fs::write(&copy, "{}").unwrap();
         assert!(matches!(rig.go_on_in(&path, Some(&copy), WINDOW), Continuation::Done) && path.exists());
+    }
+
+    /// The folder counted as one that cannot be used, for all takes, and its next name stayed the one that was taken.
+    #[test]
+    fn a_take_that_does_not_continue_because_the_name_is_taken_gives_the_names_that_are_there() {
+        let mut rig = Rig::new(2);
+        rig.accept_up_to(WINDOW);
+        rig.captured(0);
+        rig.work();
+        rig.captured(1);
+        assert_eq!(rig.stuck(), Some(WINDOW));
+        let folder = rig.folder.path().join("over");
+        std::fs::create_dir(&folder).unwrap();
+        std::fs::write(folder.join("t-2.wav"), "of an older session").unwrap();
+        let refused = rig.go_on_in(&folder.join("t-2.wav"), None, WINDOW);
+        let Continuation::Refused(refused) = refused else { panic!("it continues") };
+        assert_eq!(refused.names, ["t-2.wav"]);
+        assert_eq!(std::fs::read(folder.join("t-2.wav")).unwrap(), b"of an older session");
+        assert_eq!(rig.stuck(), Some(WINDOW), "it is reported again");
+        assert!(matches!(rig.go_on_in(&folder.join("t-3.wav"), None, WINDOW), Continuation::Done));
     }
 }

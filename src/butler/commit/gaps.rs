@@ -7,7 +7,7 @@ use crate::limits;
 use crate::message::replica::{Replica, ReplicaPair};
 use memmap2::MmapMut;
 use std::io;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// The time of a tick after which no further run of each take is filled. Sound that arrives meanwhile waits, and gaps must
 /// not keep it waiting.
@@ -15,6 +15,9 @@ const FILL_TIME: Duration = Duration::from_millis(40);
 
 /// Runs of each take that are filled in one tick. The next sync makes them durable, so more of them would make it slow.
 const FILL_RUNS_MAX: usize = 8;
+
+/// The longest that an ended take waits for a mirror that does not fill its gap. Control waits as long for a mirror.
+const GAP_WAIT_MAX: Duration = Duration::from_secs(20);
 
 impl Committer {
     /// Fills gaps of this replica from the other one, for takes that have no span to write. Finishes the files before
@@ -73,28 +76,60 @@ impl Committer {
     }
 }
 
+/// The time for which the gaps of a file of an ended take have not become smaller.
+#[derive(Default)]
+pub(super) struct GapWait {
+    /// The missing bytes, and since when they are as many.
+    missing: Option<(u64, Instant)>,
+}
+
+impl GapWait {
+    /// Whether a file has lacked these bytes for longer than [`GAP_WAIT_MAX`].
+    fn is_too_long(&mut self, missing_bytes: u64) -> bool {
+        let (_, since) = self.missing.filter(|(before, _)| *before == missing_bytes).unwrap_or_else(|| {
+            let begins = (missing_bytes, host::now());
+            self.missing = Some(begins);
+            begins
+        });
+        GAP_WAIT_MAX < host::elapsed(since)
+    }
+
+    /// Lets time pass.
+    #[cfg(test)]
+    pub(super) fn make_older(&mut self) {
+        self.missing = self.missing.map(|(missing, since)| (missing, since - GAP_WAIT_MAX - Duration::from_secs(1)));
+    }
+}
+
 /// Fills a part of a gap in `file`, a file of `replica`, from the file of the other replica. Returns whether there was a
 /// gap to fill. The gap remains one until `file` is durable. `is_ending`: the take writes nothing more before its end. Then
-/// sound that neither replica has is an error.
+/// sound that neither replica has is an error. `wait`: that of the file, if its take has ended. Then a gap of the session's
+/// file that the mirror does not fill for a long time is an error: Stop waits for the file, and the mirror's disk may hang.
 pub(super) fn fill_gap(
     file: &mut TakeFile,
     (pair, replica): (&ReplicaPair, Replica),
     is_ending: bool,
+    wait: Option<&mut GapWait>,
     scratch: &mut MmapMut,
 ) -> io::Result<bool> {
     let Some(gap) = pair.next_gap(replica, file.start(), file.filled_end(), scratch.len() as u64) else {
-        let nobody_has_it = pair.has_ended(replica.other()) || (is_ending && pair.is_in_neither(replica, file.start()));
-        let waits_for_ever = nobody_has_it && file.filled_end() == file.start().0;
-        if waits_for_ever && pair.missing_bytes(replica, file.start()) > 0 {
+        let missing_bytes = pair.missing_bytes(replica, file.start());
+        // What is filled counts after the next sync.
+        if missing_bytes == 0 || file.filled_end() != file.start().0 {
+            return Ok(false);
+        }
+        if pair.has_ended(replica.other()) || (is_ending && pair.is_in_neither(replica, file.start())) {
             return Err(io::Error::other("parts of it are in neither copy"));
+        }
+        if wait.filter(|_| replica == Replica::Session).is_some_and(|wait| wait.is_too_long(missing_bytes)) {
+            return Err(io::Error::other("a part of it is in the mirror, whose disk does not answer"));
         }
         return Ok(false);
     };
     let missing = gap.bytes() as usize;
     let bytes = &mut scratch[..missing.next_multiple_of(limits::PAGE_BYTES)];
-    let (source, at) = gap.source();
     // A source that is too short is an error: zeros in its place would count as sound.
-    disk::read_exact_at(source, &mut bytes[..missing], at.0)?;
+    pair.read_source(replica, &gap, |source, at| disk::read_exact_at(source, &mut bytes[..missing], at.0))?;
     bytes[missing..].fill(0);
     file.fill(gap, bytes)?;
     Ok(true)

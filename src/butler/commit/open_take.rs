@@ -11,9 +11,9 @@
 //! fills. It reads that part through a second mapping of the slot. `round` has the writes.
 
 use super::SpoolUse;
-use super::changed::{Changes, enter_change};
+use super::changed::{Changes, enter_change, look_for_change};
 use super::earlier_file::EarlierFile;
-use super::gaps::fill_gap;
+use super::gaps::{GapWait, fill_gap};
 use crate::butler::spool;
 use crate::butler::take_file::TakeFile;
 use crate::host::{self, disk};
@@ -84,6 +84,8 @@ pub(super) struct OpenTake {
     pub(super) trouble: Option<String>,
     /// The position at which the failure was last reported.
     pub(super) stuck_reported_at: Option<SpoolByte>,
+    /// Whether the report said that no file may become larger.
+    pub(super) is_too_large: bool,
     /// Until this moment nothing is written to the file, so that the position at which the take is stuck remains the
     /// one that control was sent.
     held_until: Option<Instant>,
@@ -99,6 +101,8 @@ pub(super) struct OpenTake {
     changes: Changes,
     /// When a sync has found a gap, if each later one has found one too.
     gap_since: Option<Instant>,
+    /// How long the end of the take waits for the other replica.
+    gap_wait: GapWait,
     /// Whether a window in the file met a page that is gone, because another program has cut the file short.
     met_cut: bool,
     pub(super) behind: WriteBehind,
@@ -142,12 +146,14 @@ impl OpenTake {
             failures: 0,
             trouble: None,
             stuck_reported_at: None,
+            is_too_large: false,
             held_until: None,
             is_nameless: false,
             unreserved: false,
             damaged: false,
             changes: Changes::default(),
             gap_since: None,
+            gap_wait: GapWait::default(),
             met_cut: false,
             behind: WriteBehind { from: FileByte::DATA },
         }
@@ -193,6 +199,14 @@ impl OpenTake {
     pub(super) fn only_in_mirror(&self) -> Option<&Path> {
         let pair = self.pair.as_ref().filter(|_| self.replica == Replica::Session && self.first_gap().is_some())?;
         Some(pair.first_path(Replica::Mirror))
+    }
+
+    /// Whether memory has sound that the file lacks: what waits for a write, and what the mirror has not written yet.
+    pub(super) fn is_in_memory(&self) -> bool {
+        let lacks = |span: &SpanToCommit| {
+            self.pair.as_ref().is_some_and(|pair| pair.lacks(self.replica, span.offset, span.recorded_end()))
+        };
+        self.has_pending() || self.lent.iter().any(|span| span.is_wanted(self.replica.other()) && lacks(span))
     }
 
     /// End of the sound that is in the file after the first `run` spans; in `in-place`, whose writeback was started.
@@ -321,7 +335,11 @@ impl OpenTake {
     /// fill.
     pub(super) fn fill_gaps(&mut self, scratch: &mut MmapMut) -> io::Result<bool> {
         match &self.pair {
-            Some(pair) => fill_gap(&mut self.file, (pair, self.replica), self.end.is_some(), scratch),
+            Some(pair) => {
+                let has_ended = self.end.is_some();
+                let wait = has_ended.then_some(&mut self.gap_wait);
+                fill_gap(&mut self.file, (pair, self.replica), has_ended, wait, scratch)
+            }
             None => Ok(false),
         }
     }
@@ -426,6 +444,7 @@ impl OpenTake {
                 pair.add_gap(self.replica, start, end);
             }
         }
+        self.gap_wait = GapWait::default();
         let before = std::mem::replace(&mut self.file, file);
         self.note_target();
         let frames = self.frame_of(at) - self.frame_of(before.start().0);
@@ -436,8 +455,8 @@ impl OpenTake {
         self.earlier.push(EarlierFile::new(self.earlier_count, before, end, pair, changes));
         self.earlier_count += 1;
         (self.trouble, self.stuck_reported_at, self.failures, self.held_until) = (None, None, 0, None);
-        // The file before had no name. The next one is new and has one.
-        self.is_nameless = false;
+        // The file before had no name, or the largest size. The next one is new.
+        (self.is_nameless, self.is_too_large) = (false, false);
     }
 
     /// Puts the file back if another program has removed it. Returns the message for the user. In `in-place` the windows
@@ -469,7 +488,8 @@ impl OpenTake {
     /// a gap, because nobody knows which part that program has changed. Returns the message for the user.
     pub(super) fn find_change(&mut self) -> Option<String> {
         let met_cut = std::mem::take(&mut self.met_cut);
-        let change = self.file.find_change(met_cut)?;
+        let pair = self.pair.as_deref().map(|pair| (pair, self.replica));
+        let change = look_for_change(&mut self.file, pair, met_cut)?;
         if let Some(pair) = self.pair.as_ref().filter(|_| met_cut) {
             // Sound that was to be copied from this file is in no file.
             pair.note_changed(self.replica.other());
@@ -477,8 +497,8 @@ impl OpenTake {
         // A gap is filled in whole pages. The take writes the page of the record position again when it is complete, so
         // only the last page of the take belongs to the gap.
         let (page, is_last) = (limits::PAGE_BYTES as u64, self.end.is_some() && self.pending.is_empty());
-        let end = if is_last { change.had } else { FileByte(change.had.0 / page * page) };
-        let pair = self.pair.as_deref().map(|pair| (pair, self.replica));
+        let had = change.0.had;
+        let end = if is_last { had } else { FileByte(had.0 / page * page) };
         let found = enter_change(&mut self.file, pair, end, change);
         self.changes.add(&found);
         Some(found.text)
@@ -488,7 +508,7 @@ impl OpenTake {
     pub(super) fn may_lack_sound(&self) -> bool {
         // A file that gets all of its sound from the session's file lacks what that file has lost.
         let lacks_too = || self.copies_from_session() && self.pair.as_ref().is_some_and(|pair| pair.are_both_changed());
-        self.changes.may_lack_sound(self.pair.as_deref()) || lacks_too()
+        self.changes.may_lack_sound(self.pair.as_deref().map(|pair| (pair, self.replica))) || lacks_too()
     }
 
     /// Ends the file of a take that has all its spans. Returns the message for the user if the file was put back.
@@ -559,5 +579,11 @@ impl OpenTake {
     /// Lets time pass for a gap.
     pub(super) fn make_gap_older(&mut self) {
         self.gap_since = self.gap_since.and_then(|since| since.checked_sub(GAP_HOLD));
+    }
+
+    /// Lets time pass for an end that waits for the mirror.
+    pub(super) fn make_gap_wait_older(&mut self) {
+        let waits = self.earlier.iter_mut().map(EarlierFile::gap_wait);
+        waits.chain([&mut self.gap_wait]).for_each(GapWait::make_older);
     }
 }

@@ -148,7 +148,8 @@ impl OpenTake {
 
     /// The next write of a round has ended.
     pub(super) fn advance(&mut self, round: &mut Round, result: Result<usize, Errno>) {
-        match self.file.accepted(result) {
+        let end = self.file.start().to_file(round.at) + round.bytes();
+        match self.file.accepted(result, end) {
             Ok(bytes) => round.done += bytes,
             // The disk may have no space for both. Write the spans first.
             Err(_) if round.span_bytes > 0 && round.ahead.is_some() => {

@@ -283,16 +283,29 @@ impl TakeFile {
         self.unsynced = true;
     }
 
-    /// The number of bytes of a write of sound that count. 0: write them again.
-    pub fn accepted(&self, result: Result<usize, Errno>) -> io::Result<u64> {
-        let bytes = match result {
+    /// The number of bytes of a write of sound that count. 0: write them again. `end`: the end of the bytes that were to be
+    /// written. The error is `EFBIG` if no file may become that large.
+    pub fn accepted(&self, result: Result<usize, Errno>, end: FileByte) -> io::Result<u64> {
+        let is_o_direct = self.o_direct_file.is_some();
+        match result {
             // Count whole pages only: a write with O_DIRECT that was cut short continues at the start of a page.
-            Ok(bytes) if self.o_direct_file.is_some() => bytes / limits::PAGE_BYTES * limits::PAGE_BYTES,
-            Ok(bytes) => bytes,
-            Err(Errno::EINTR) => return Ok(0),
-            Err(error) => return Err(error.into()),
-        };
-        if bytes == 0 { Err(io::ErrorKind::WriteZero.into()) } else { Ok(bytes as u64) }
+            Ok(bytes) if is_o_direct && limits::PAGE_BYTES <= bytes => {
+                Ok((bytes / limits::PAGE_BYTES * limits::PAGE_BYTES) as u64)
+            }
+            Ok(bytes) if !is_o_direct && bytes > 0 => Ok(bytes as u64),
+            Ok(_) => Err(self.size_refusal(end).unwrap_or_else(|| io::ErrorKind::WriteZero.into())),
+            Err(Errno::EINTR) => Ok(0),
+            Err(error @ Errno::EINVAL) => Err(self.size_refusal(end).unwrap_or_else(|| error.into())),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// `EFBIG`, if the file may not have `end` bytes. The largest size on FAT is one byte less than whole pages, and that of a
+    /// process (`ulimit -f`) can be any. The kernel cuts a write there, and refuses the rest with `EINVAL` if `O_DIRECT` does
+    /// not allow its length. So the error of the write does not tell the cause. To make the file longer does.
+    fn size_refusal(&self, end: FileByte) -> Option<io::Error> {
+        self.file.metadata().ok().filter(|found| found.len() < end.0)?;
+        disk::set_length(&self.file, end.0).err().filter(|error| error.raw_os_error() == Some(libc::EFBIG))
     }
 
     /// The sound before `end` was stored through a mapping of the file, in `in-place`.
@@ -311,13 +324,13 @@ impl TakeFile {
 
     /// Writes `parts` one after the other from `offset` on: whole pages.
     pub fn write_run(&mut self, offset: FileByte, mut parts: &mut [IoSlice]) -> io::Result<()> {
-        let mut at = offset;
+        let (mut at, end) = (offset, offset + parts.iter().map(|part| part.len() as u64).sum::<u64>());
         debug_assert!(at.0.is_multiple_of(limits::PAGE_BYTES as u64));
         self.begin_write();
         // This also removes empty slices at the end.
         IoSlice::advance_slices(&mut parts, 0);
         while !parts.is_empty() {
-            let bytes = self.accepted(disk::write_parts_at(self.sound_file(), parts, at.0))?;
+            let bytes = self.accepted(disk::write_parts_at(self.sound_file(), parts, at.0), end)?;
             at = at + bytes;
             IoSlice::advance_slices(&mut parts, bytes as usize);
         }
@@ -487,6 +500,7 @@ impl TakeFile {
         let end = self.written.0.max(limits::DATA_OFFSET);
         let Some(put_back) = put_back::put_back(&self.file, &self.path, end, false)? else { return Ok(None) };
         let text = put_back.text();
+        self.has_volatile_name = !put_back.has_durable_name;
         self.path = put_back.path;
         self.file = Arc::new(put_back.file);
         self.o_direct_file = self.o_direct_file.take().and_then(|_| open_o_direct(&self.file, &self.page));
@@ -542,8 +556,11 @@ impl TakeFile {
         let text = put_back.as_ref().map(put_back::PutBack::text);
         if let Some(put_back) = put_back {
             self.file = Arc::new(put_back.file);
+            self.has_volatile_name |= !put_back.has_durable_name;
         }
-        let text = self.place.bring_back(&self.file)?.or(text);
+        let (moved_back, has_durable_name) = self.place.bring_back(&self.file)?;
+        self.has_volatile_name |= !has_durable_name;
+        let text = moved_back.or(text);
         self.make_name_durable()?;
         Ok(text)
     }
@@ -555,7 +572,10 @@ impl TakeFile {
 
     /// Makes the folder of the file durable, if that has failed before. Until then a power cut can cost the whole file.
     pub fn make_name_durable(&mut self) -> io::Result<()> {
-        if let Some(folder) = self.path.parent().filter(|_| self.has_volatile_name) {
+        if self.has_volatile_name {
+            // Another program may have moved the folder.
+            let now = file_system::path_of(&self.file);
+            let folder = now.as_deref().unwrap_or(&self.path).parent().ok_or(io::ErrorKind::NotFound)?;
             disk::sync_folder_at(folder)?;
             self.has_volatile_name = false;
         }

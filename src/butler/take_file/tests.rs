@@ -2,6 +2,8 @@
 
 use super::*;
 use crate::format::TakeFormat;
+use crate::host::disk::{DiskCall, Proceed};
+use crate::host::refusing::refusing;
 use crate::message::take::TakeKey;
 use crate::time::FramePos;
 use uuid::Uuid;
@@ -194,4 +196,79 @@ fn a_cut_that_falls_into_a_write_behind_it_is_found_although_the_length_and_the_
     let change = take.find_change(false).unwrap();
     assert!(change.is_shorter && change.had == FileByte(4096 + 90_112), "{change:?}");
     assert_eq!(take.find_change(false), None, "once only");
+}
+
+/// A take on FAT did not continue in a second file: the error of its write named no cause.
+#[test]
+fn a_write_that_the_largest_size_of_a_file_cuts_within_a_page_says_that_no_file_may_become_that_large() {
+    let limit: u64 = 4096 * 4 - 1;
+    for without in [vec![], vec!["o_direct".to_owned()]] {
+        let folder = tempfile::tempdir().unwrap();
+        let (capabilities, ahead) = (Capabilities::probe(&without), Duration::ZERO);
+        let mut take =
+            TakeFile::create(&plan(folder.path()), FileStart::FIRST, &capabilities, ahead, &mut Vec::new()).unwrap();
+        take.make_durable(&capabilities, true, &mut Vec::new()).unwrap();
+        let is_direct = take.o_direct_file.is_some();
+        let as_on_fat = refusing(move |call| match call {
+            DiskCall::Write { offset, parts, .. } => {
+                let bytes: u64 = parts.iter().map(|part| part.len() as u64).sum();
+                match limit.saturating_sub(*offset) {
+                    0 => Proceed::Fail(Errno::EFBIG),
+                    room if bytes <= room => Proceed::Go,
+                    _ if is_direct => Proceed::Fail(Errno::EINVAL),
+                    room => Proceed::Short(room as usize),
+                }
+            }
+            DiskCall::SetLength { bytes, .. } if limit < *bytes => Proceed::Fail(Errno::EFBIG),
+            _ => Proceed::Go,
+        });
+        let error = take.write_run(FileByte(4096), &mut [IoSlice::new(&[1; 3 * 4096])]).unwrap_err();
+        assert_eq!(error.raw_os_error(), Some(libc::EFBIG), "without {without:?}");
+        let cut = |bytes| take.accepted(Ok(bytes), FileByte(4 * 4096));
+        let of_last_page = cut(4095).map_err(|error| error.raw_os_error());
+        assert_eq!(of_last_page, if is_direct { Err(Some(libc::EFBIG)) } else { Ok(4095) });
+        assert_eq!(cut(9000).unwrap(), if is_direct { 8192 } else { 9000 });
+        drop(as_on_fat);
+        let refused = take.accepted(Err(Errno::EINVAL), FileByte(4 * 4096)).unwrap_err();
+        assert_eq!(refused.raw_os_error(), Some(libc::EINVAL), "the size is not the cause");
+    }
+}
+
+/// A power cut after the next sync took the only name of a file that was reported as put back.
+#[test]
+fn a_file_that_is_put_back_or_moved_back_into_a_folder_that_cannot_be_made_durable_has_a_volatile_name() {
+    let place = tempfile::tempdir().unwrap();
+    let folder = place.path().join("session/audio");
+    std::fs::create_dir_all(&folder).unwrap();
+    let (capabilities, ahead) = (Capabilities::probe(&[]), Duration::ZERO);
+    let create =
+        |plan: &TakePlan| TakeFile::create(plan, FileStart::FIRST, &capabilities, ahead, &mut Vec::new()).unwrap();
+    let refused = || {
+        refusing(|call| match call {
+            DiskCall::SyncFolder { .. } => Proceed::Fail(Errno::EIO),
+            _ => Proceed::Go,
+        })
+    };
+    let mut removed = create(&plan(&folder));
+    std::fs::remove_file(&removed.path).unwrap();
+    let installed = refused();
+    assert!(removed.put_back_if_removed().unwrap().is_some_and(|text| text.contains("put back")));
+    assert!(removed.make_name_durable().is_err());
+    drop(installed);
+    removed.make_name_durable().unwrap();
+    assert!(!removed.has_volatile_name);
+    let mut moved = create(&TakePlan { path: folder.join("t-2.wav"), ..plan(&folder) });
+    for name in ["session/t-2.wav", "removed"] {
+        let now = place.path().join(name);
+        match name {
+            "removed" => std::fs::remove_file(&moved.path).unwrap(),
+            _ => std::fs::rename(&moved.path, now).unwrap(),
+        }
+        let installed = refused();
+        assert!(moved.finish(Frames(0), &TakeEnd::default()).is_err(), "{name}");
+        drop(installed);
+        assert!(moved.has_volatile_name, "{name}");
+        moved.finish(Frames(0), &TakeEnd::default()).unwrap();
+        assert!(moved.path.exists() && !moved.has_volatile_name, "{name}");
+    }
 }

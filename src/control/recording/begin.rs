@@ -311,7 +311,10 @@ impl Control {
         let event = match files {
             Ok(files) => Event::FilesCreated(files),
             Err(FilesRefused { reason, names }) => {
-                Event::FilesRefused { reason, names_taken: self.learn_file_names(names) }
+                let found = self.learn_file_names(names);
+                let takes = self.pass.iter().flat_map(|run| &run.takes);
+                let names_taken = takes.into_iter().any(|take| has_name_of(&found, &take.plan));
+                Event::FilesRefused { reason, names_taken }
             }
         };
         self.on_pass_event(event);
@@ -324,15 +327,19 @@ impl Control {
         self.running.mirror.send(CommitCommand::Forget { pass: run.key }).ok();
     }
 
-    /// Remembers the names of files in the folder of the takes. Returns whether one of them is the name of a planned take.
-    fn learn_file_names(&mut self, names: Vec<String>) -> bool {
+    /// Remembers the names of files in a folder of takes, so that no new take gets one of them.
+    pub(in crate::control) fn learn_file_names(&mut self, names: Vec<String>) -> TakenNames {
         let found: TakenNames = names.iter().map(String::as_str).collect();
         self.file_names_found.extend(names);
         self.file_names_found.sort_unstable();
         self.file_names_found.dedup();
-        let name_of = |take: &RecordingTake| take.plan.path.file_name().map(|name| name.to_string_lossy().into_owned());
-        self.pass.iter().flat_map(|run| &run.takes).filter_map(name_of).any(|name| found.contains(&name))
+        found
     }
+}
+
+/// Whether the name of a planned file is among names that were found.
+pub(in crate::control) fn has_name_of(found: &TakenNames, plan: &TakePlan) -> bool {
+    plan.path.file_name().is_some_and(|name| found.contains(&name.to_string_lossy()))
 }
 
 /// The remark in the headers of takes that are being recorded by this path. Without a spool, a recovery after a power cut knows

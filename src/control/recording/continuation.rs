@@ -5,12 +5,13 @@
 //!   InFile --- Stuck ---> Refused --- Listed ---> Listed --- Saved ---> Sent --- Done ---> InFile (the next file)
 //!      ^                    |  ^                    |                    |
 //!      +---- DiskWorks -----+  +--- Stuck, moved ---+--------------------+
-//!                              +-- FolderChanged ---+
+//!                              +-- FolderChanged ---+                    |
+//!                              +-- NameTaken ----------------------------+
 //! ```
 //!
 //! `L` is the listed file with its plan: the machine hands it on and does not look into it.
 
-use crate::message::disk::Continuation;
+use crate::message::disk::{Continuation, FilesRefused};
 use crate::time::Frames;
 
 /// The disk of a take rejects its sound.
@@ -18,8 +19,8 @@ use crate::time::Frames;
 pub(in crate::control) struct Refusal {
     /// First frame of the pass that may not be in the file.
     pub(in crate::control) from: Frames,
-    /// The system's error number, if there is one.
-    pub(in crate::control) code: Option<i32>,
+    /// Whether no file may become larger there.
+    pub(in crate::control) is_too_large: bool,
 }
 
 /// Where the sound of a take goes.
@@ -51,6 +52,8 @@ pub(in crate::control) enum PlacementEvent<L> {
     Saved(u64),
     /// The committer has answered.
     Answered(Continuation),
+    /// The committer has answered that there is a file of the name of the next file.
+    NameTaken,
 }
 
 /// Something that control is to do.
@@ -83,6 +86,14 @@ impl<L: Clone> Placement<L> {
         }
     }
 
+    /// The next file that the committer was asked to make.
+    pub(in crate::control) fn sent(&self) -> Option<&L> {
+        match self {
+            Placement::Sent { listing, .. } => Some(listing),
+            _ => None,
+        }
+    }
+
     /// Takes an event, and returns what is to be done, in order.
     pub(in crate::control) fn on(&mut self, event: PlacementEvent<L>) -> Vec<PlacementEffect<L>> {
         let (next, effects) = std::mem::take(self).next(event);
@@ -92,7 +103,7 @@ impl<L: Clone> Placement<L> {
 
     fn next(self, event: PlacementEvent<L>) -> (Placement<L>, Vec<PlacementEffect<L>>) {
         use PlacementEffect::{Continued, Forget, RefuseFolder, Send};
-        use PlacementEvent::{Answered, DiskWorks, FolderChanged, Saved, Stuck};
+        use PlacementEvent::{Answered, DiskWorks, FolderChanged, NameTaken, Saved, Stuck};
         match (self, event) {
             (Placement::InFile | Placement::Refused(_), Stuck(refusal)) => (Placement::Refused(refusal), Vec::new()),
             (Placement::Refused(_), DiskWorks) => (Placement::InFile, Vec::new()),
@@ -117,13 +128,15 @@ impl<L: Clone> Placement<L> {
                 Continuation::Needless => (Placement::InFile, vec![Forget(listing)]),
                 Continuation::Moved(from) => (Placement::Refused(Refusal { from, ..refusal }), vec![Forget(listing)]),
                 // The committer reports the take again if its disk still refuses it.
-                Continuation::Refused(reason) => {
+                Continuation::Refused(FilesRefused { reason, .. }) => {
                     (Placement::InFile, vec![Forget(listing.clone()), RefuseFolder { listing, reason }])
                 }
             },
+            // The next listing has another name.
+            (Placement::Sent { refusal, listing }, NameTaken) => (Placement::Refused(refusal), vec![Forget(listing)]),
             // A listed take keeps its refusal when the disk works again: the committer decides whether the next file is
             // still needed.
-            (state, DiskWorks | FolderChanged | PlacementEvent::Listed { .. } | Saved(_) | Answered(_)) => {
+            (state, DiskWorks | FolderChanged | PlacementEvent::Listed { .. } | Saved(_) | Answered(_) | NameTaken) => {
                 (state, Vec::new())
             }
         }
@@ -137,10 +150,8 @@ mod tests {
 
     type Effects = Vec<PlacementEffect<u8>>;
 
-    const NO_SPACE: Option<i32> = Some(28);
-
     fn refusal(from: u64) -> Refusal {
-        Refusal { from: Frames(from), code: NO_SPACE }
+        Refusal { from: Frames(from), is_too_large: false }
     }
 
     fn state(name: &str) -> Placement<u8> {
@@ -167,7 +178,11 @@ mod tests {
             "done" => PlacementEvent::Answered(Continuation::Done),
             "needless" => PlacementEvent::Answered(Continuation::Needless),
             "moved" => PlacementEvent::Answered(Continuation::Moved(Frames(150))),
-            "not made" => PlacementEvent::Answered(Continuation::Refused("reason".to_owned())),
+            "not made" => PlacementEvent::Answered(Continuation::Refused(FilesRefused {
+                reason: "reason".to_owned(),
+                names: Vec::new(),
+            })),
+            "name taken" => PlacementEvent::NameTaken,
             other => panic!("no event {other}"),
         }
     }
@@ -190,6 +205,7 @@ mod tests {
             ("sent", "needless") => (vec![Forget(3)], "in file"),
             ("sent", "moved") => (vec![Forget(3)], "refused later"),
             ("sent", "not made") => (vec![Forget(3), RefuseFolder { listing: 3, reason: "reason".to_owned() }], "in file"),
+            ("sent", "name taken") => (vec![Forget(3)], "refused"),
             _ => return None,
         })
     }
@@ -208,6 +224,7 @@ mod tests {
             "needless",
             "moved",
             "not made",
+            "name taken",
         ];
         for name in ["in file", "refused", "listed", "sent"] {
             for input in events {

@@ -39,6 +39,7 @@ pub use machine::PassPhase;
 pub use pass::{PassStatus, RecordingPass};
 pub use pass_report::{PassReport, TakeReport, counted};
 
+pub(super) use begin::has_name_of;
 pub(super) use continuation::{Placement, PlacementEffect, PlacementEvent, Refusal};
 pub(super) use latency::LatencyRest;
 pub(super) use machine::Event;

@@ -13,6 +13,7 @@ use nix::sys::stat::{Mode, SFlag};
 use std::fs::File;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::time::{Duration, SystemTime};
 
 /// An open folder. It was a folder when it was opened and remains the same one, even if its path changes.
@@ -20,6 +21,8 @@ use std::time::{Duration, SystemTime};
 pub(super) struct Folder {
     path: PathBuf,
     dir: OwnedFd,
+    /// Whether a power cut can take names of files in it back to what they were before.
+    has_volatile_names: AtomicBool,
 }
 
 /// Device, inode, size and time of the last write of a file.
@@ -41,10 +44,15 @@ pub(super) enum Moved {
 }
 
 impl Folder {
+    /// A program that had the folder before may have been killed before it made its names durable.
+    fn of(path: PathBuf, dir: OwnedFd) -> Folder {
+        Folder { path, dir, has_volatile_names: AtomicBool::new(true) }
+    }
+
     /// Opens the folder of a session. The path may go through links.
     pub(super) fn open(path: &Path) -> Result<Folder, SessionError> {
         match disk::open_folder(path) {
-            Ok(dir) => Ok(Folder { path: path.into(), dir }),
+            Ok(dir) => Ok(Folder::of(path.into(), dir)),
             Err(Errno::ENOENT) => Err(SessionError::Missing { path: path.into() }),
             Err(Errno::ENOTDIR) => {
                 Err(SessionError::NotASession { path: path.into(), reason: "it is not a folder".into() })
@@ -57,14 +65,14 @@ impl Folder {
     /// store only such a path.
     pub(super) fn resolved(self) -> Folder {
         let path = file_system::path_of(&self.dir).unwrap_or(self.path);
-        Folder { path, dir: self.dir }
+        Folder { path, ..self }
     }
 
     /// Opens a folder in this one. A link is refused.
     pub(super) fn subfolder(&self, name: &str) -> Result<Option<Folder>, SessionError> {
         let flags = OFlag::O_RDONLY | OFlag::O_DIRECTORY | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
         match disk::open_at(&self.dir, name, flags, Mode::empty()) {
-            Ok(dir) => Ok(Some(Folder { path: self.path.join(name), dir })),
+            Ok(dir) => Ok(Some(Folder::of(self.path.join(name), dir))),
             Err(Errno::ENOENT) => Ok(None),
             Err(Errno::ENOTDIR | Errno::ELOOP) => {
                 Err(self.not_a_session(format!("{name} is a link or a file, not a folder")))
@@ -230,6 +238,7 @@ impl Folder {
 
     /// Renames a file in this folder. A file that has the new name is replaced.
     pub(super) fn replace(&self, from: &str, to: &str) -> Result<(), SessionError> {
+        self.has_volatile_names.store(true, Relaxed);
         disk::rename_at((&self.dir, from), (&self.dir, to), true).map_err(|errno| self.io(to, "rename", errno))
     }
 
@@ -279,7 +288,14 @@ impl Folder {
     /// Waits until the names in this folder are durable.
     pub(super) fn sync(&self) -> Result<(), SessionError> {
         let failed = |errno: Errno| SessionError::Io { path: self.path.clone(), call: "fsync", error: errno.into() };
-        disk::sync_folder(&self.dir).map_err(failed)
+        disk::sync_folder(&self.dir).map_err(failed)?;
+        self.has_volatile_names.store(false, Relaxed);
+        Ok(())
+    }
+
+    /// Waits until the names in this folder are durable, if no sync has succeeded since a file got its name.
+    pub(super) fn sync_new_names(&self) -> Result<(), SessionError> {
+        if self.has_volatile_names.load(Relaxed) { self.sync() } else { Ok(()) }
     }
 
     /// The error for a link, a special file, or a folder that is no session's.

@@ -130,7 +130,7 @@ impl OpenSession {
         format: TakeFormat,
     ) -> Result<(OpenSession, Session), SessionError> {
         let was_there = disk::link_metadata(path).is_ok();
-        disk::make_folders(path).map_err(|error| match error.kind() {
+        file_system::make_folders(path).map_err(|error| match error.kind() {
             io::ErrorKind::AlreadyExists => SessionError::Exists { path: path.into() },
             io::ErrorKind::ReadOnlyFilesystem => SessionError::ReadOnly { path: path.into() },
             _ => SessionError::Io { path: path.into(), call: "mkdir", error },
@@ -166,7 +166,7 @@ impl OpenSession {
     /// folder the session is saved.
     pub fn open_on_other_disk(path: &Path, session: &Session) -> Result<(OpenSession, FoundCopy), SessionError> {
         let io = |error| SessionError::Io { path: path.into(), call: "mkdir", error };
-        disk::make_folders(path).map_err(io)?;
+        file_system::make_folders(path).map_err(io)?;
         let folder = Folder::open(path)?.resolved();
         let is_new = folder.kind(SESSION_FILE)?.is_none();
         if is_new {
@@ -293,9 +293,11 @@ impl OpenSession {
     pub fn save_only(&mut self, session: &Session) -> Result<(), SessionError> {
         // If the takes alone cannot be saved, the whole file is tried, which also frees blocks of a full disk.
         if self.save_takes_only(session).is_ok_and(|is_saved| is_saved) {
-            return Ok(());
+            return self.folder.sync_new_names();
         }
         self.save_whole(session)?;
+        // A file that has the right bytes may have its name from a save whose last sync failed.
+        self.folder.sync_new_names()?;
         if !matches!(self.added, added::OnDisk::Missing) {
             let removed = self.folder.remove(ADDED_TAKES_FILE);
             self.added = removed.map_or(added::OnDisk::Unknown, |()| added::OnDisk::Missing);
@@ -404,7 +406,7 @@ impl OpenSession {
         };
         if makes_it {
             let io = |error| SessionError::Io { path: path.clone(), call: "mkdir", error };
-            disk::make_folders(&path).map_err(io)?;
+            file_system::make_folders(&path).map_err(io)?;
         }
         let folder = Folder::open(&path)?;
         if folder.kind(SESSION_FILE)?.is_some() {

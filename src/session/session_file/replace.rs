@@ -73,3 +73,44 @@ pub(super) fn free_blocks(folder: &Folder, bytes: u64) -> Result<bool, SessionEr
     history.remove(&version_name(oldest))?;
     Ok(true)
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::format::TakeFormat;
+    use crate::host::disk::{DiskCall, Proceed};
+    use crate::host::refusing::refusing;
+    use crate::session::session_file::OpenSession;
+    use crate::time::{FramePos, SampleRate};
+    use nix::errno::Errno;
+    use std::cell::Cell;
+    use std::rc::Rc;
+
+    /// The second attempt found the file with the right bytes and called it durable. A power cut brought the one before back.
+    #[test]
+    fn a_save_whose_last_sync_failed_counts_only_after_a_sync_of_the_folder_that_succeeds() {
+        let dir = tempfile::tempdir().expect("a folder");
+        let path = dir.path().join("Gig");
+        let (mut open, mut session) =
+            OpenSession::create(&path, "Gig", SampleRate(48_000), TakeFormat::S24).expect("made");
+        session.add_marker(FramePos(7), "").expect("room");
+        let (fails, synced) = (Rc::new(Cell::new(true)), Rc::new(Cell::new(0)));
+        let (judged_fails, judged_synced) = (Rc::clone(&fails), Rc::clone(&synced));
+        let installed = refusing(move |call| match call {
+            DiskCall::SyncFolder { .. } if judged_fails.get() => Proceed::Fail(Errno::EIO),
+            DiskCall::SyncFolder { .. } => {
+                judged_synced.set(judged_synced.get() + 1);
+                Proceed::Go
+            }
+            _ => Proceed::Go,
+        });
+        for _ in 0..3 {
+            assert!(open.save(&session).is_err(), "the name is not durable");
+        }
+        fails.set(false);
+        open.save(&session).expect("the disk works again");
+        assert_eq!(synced.get(), 1);
+        open.save(&session).expect("it is there already");
+        assert_eq!(synced.get(), 1, "once only");
+        drop(installed);
+    }
+}
