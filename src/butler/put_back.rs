@@ -76,8 +76,8 @@ pub(super) fn renamed_text(file: &File, name: &Path) -> Option<String> {
 }
 
 /// Copies the first `bytes` bytes of a removed file to a file of the name that it had; `name` if the kernel does not
-/// say. The copy is durable; its name need not be. `None`: the file still has a name, or its folder was removed as well and `make_folder` is
-/// false.
+/// say. The copy is durable; its name need not be. `None`: the file still has a name, or its folder was removed as well
+/// and `make_folder` is false.
 pub(super) fn put_back(file: &File, name: &Path, bytes: u64, make_folder: bool) -> io::Result<Option<PutBack>> {
     if !is_removed(file) {
         return Ok(None);

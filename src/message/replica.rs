@@ -62,7 +62,7 @@ pub struct ReplicaPair {
     changed: [AtomicBool; 2],
     /// Whether the replica may have copied from a file of the other one after another program had changed it.
     copied_change: [AtomicBool; 2],
-    /// What the other replica copies from the files of the replica.
+    /// The copies that the other replica makes from the files of the replica.
     copies: [Mutex<Copies>; 2],
 }
 

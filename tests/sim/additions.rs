@@ -1,18 +1,24 @@
 //! Faults that the simulator has learned later: a disk that does not say how much room it has, calls that only ask and fail, a
-//! card whose clock drifts, another device within a life, more kinds of edits. Thread: the one of the run.
+//! card whose clock drifts, another device within a life, more kinds of edits, a disk that makes no folder durable. Thread: the
+//! one of the run.
 //!
 //! They are drawn from a stream of their own, after everything else of the plan. So the plan of an earlier seed is what it was,
 //! and some seeds have such a fault beside it. The seeds in the first part of `seeds.txt` get none: each of them is the run that
 //! once failed, to the last call. A further addition needs a further part of `seeds.txt`.
 
 use crate::disk::{Fault, Name, Trouble};
-use crate::plan::{DeviceChange, Plan, device};
+use crate::plan::{DeviceChange, Ending, Plan, device};
 use crate::random::Random;
 use crate::seeds;
+use crate::world::Kill;
+use nix::libc;
 use std::time::Duration;
 
 /// Makes the stream of the additions another one than that of the plan.
 const ADDITIONS: u64 = 0x0ADD_1710_0000_0000;
+
+/// The same for the folders that cannot be made durable, which the simulator has learned last.
+const FOLDER_SYNCS: u64 = 0x0ADD_1711_0000_0000;
 
 /// Calls that change nothing, by the names of [`crate::fault::Op::name`].
 const ASKS: [&str; 4] = ["open", "list", "stat", "lock"];
@@ -33,6 +39,30 @@ pub(crate) fn add(plan: &mut Plan, seed: u64) {
     // After a recovery by somebody else the oracle looks at the disks as the program finds them.
     if plan.allowed.disks && plan.elsewhere.is_none() {
         add_to_disks(plan, &mut for_disks);
+        if !seeds::is_without_folder_syncs(seed) {
+            add_folder_syncs(plan, &mut Random::new(seed ^ FOLDER_SYNCS));
+        }
+    }
+}
+
+/// A disk makes no folder durable for a moment, and in half of the runs the power goes soon afterwards.
+fn add_folder_syncs(plan: &mut Plan, random: &mut Random) {
+    if !random.chance(80) {
+        return;
+    }
+    // A simulated file does not know when it was made: after a power cut nothing tells a copy of another program.
+    let may_cut = plan.allowed.power_cuts && !plan.has_harm();
+    let number = random.below(plan.lives.len() as u64) as usize;
+    let life = &mut plan.lives[number];
+    let whole = life.time.as_micros() as u64;
+    // Half of the time when the session is opened and the files of the first pass are made.
+    let end = if random.chance(500) { 300_000 } else { whole };
+    let from = Duration::from_micros(random.below(end));
+    let to = from + Duration::from_millis(random.between(100, 1_000));
+    let name = *random.pick(&[Name::Session, Name::Session, Name::Mirror, Name::Overflow]);
+    life.faults.push((name, Fault { from, to, trouble: Trouble::FolderSyncs(libc::EIO) }));
+    if may_cut && random.chance(500) {
+        life.ending = Ending::PowerCut(Kill::At(to + Duration::from_millis(random.below(2_500))));
     }
 }
 

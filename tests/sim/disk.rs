@@ -258,6 +258,7 @@ impl Disks {
                 Trouble::NoNewFiles if matches!(op, Op::Create | Op::MakeFolder) => fails = Some(libc::EACCES),
                 Trouble::KeepsNames if matches!(op, Op::Rename(_)) => fails = Some(libc::EPERM),
                 Trouble::Headers(code) if is_header => fails = Some(code),
+                Trouble::FolderSyncs(code) if matches!(op, Op::SyncFolder) => fails = Some(code),
                 Trouble::AskFails(name) if name == op.name() => fails = Some(libc::EIO),
                 _ => {}
             }

@@ -28,6 +28,8 @@ pub(crate) enum Trouble {
     KeepsNames,
     /// The first page of no take can be written.
     Headers(i32),
+    /// No folder can be made durable.
+    FolderSyncs(i32),
     /// A call of this name fails, which changes nothing: open, list, stat or lock.
     AskFails(&'static str),
     /// The disk does not say how much room it has.

@@ -36,6 +36,9 @@ const WITH_ADDITIONS: &str = "# With the additions:";
 /// The line of `seeds.txt` after which coroutines tell whether they have only looked.
 const WITH_TOLD_WAITS: &str = "# With told waits:";
 
+/// The line of `seeds.txt` after which plans can have a disk that makes no folder durable.
+const WITH_FOLDER_SYNCS: &str = "# With folder syncs:";
+
 /// A folder for the runs of this process, in memory. Its name has the same length in every process.
 pub(crate) struct Base(pub(crate) PathBuf);
 
@@ -331,6 +334,11 @@ pub(crate) fn is_without_additions(seed: u64) -> bool {
 /// Whether a seed is in the part of `seeds.txt` whose runs depend on [`crate::world::Waiting::Guessed`].
 pub(crate) fn waits_by_guess(seed: u64) -> bool {
     is_listed_before(WITH_TOLD_WAITS, seed)
+}
+
+/// Whether a seed is in the part of `seeds.txt` whose plans have no disk that makes no folder durable.
+pub(crate) fn is_without_folder_syncs(seed: u64) -> bool {
+    is_listed_before(WITH_FOLDER_SYNCS, seed)
 }
 
 fn is_listed_before(line: &str, seed: u64) -> bool {
