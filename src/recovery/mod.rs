@@ -36,6 +36,7 @@ mod take_wav;
 mod next_file;
 pub mod page_losses;
 mod listed_losses;
+mod lost_ranges;
 mod recover_pass;
 mod replica;
 #[cfg(test)]

@@ -111,7 +111,7 @@ impl PassRecovery<'_> {
                 let trouble = match (spool.is_some(), is_there(&folder)) {
                     // The mirror did not get this pass.
                     (false, true) if !is_there(&path) => return None,
-                    (false, false) => messages::mirror_not_seen(&folder),
+                    (_, false) => messages::mirror_not_seen(&folder),
                     _ if found == AtPlace::Unknown => messages::of_replica(&messages::replica_not_opened(&reason)),
                     _ => messages::of_replica(&messages::stays_short(&reason)),
                 };

@@ -7,6 +7,7 @@ mod copied;
 mod elsewhere;
 mod extracting;
 mod foreign;
+mod gaps;
 mod hostile;
 mod killed;
 mod messages;
