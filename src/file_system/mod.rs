@@ -90,6 +90,14 @@ pub fn name_for_other(stem: &OsStr, number: u32) -> OsString {
     name
 }
 
+/// The name of the file in which a copy of the file `name` grows until it takes that name.
+pub fn name_of_part(name: &OsStr) -> OsString {
+    let mut part = OsString::from(".");
+    part.push(name);
+    part.push(".part");
+    part
+}
+
 /// Whether a file name is one of [`name_for_other`].
 pub fn is_name_for_other(name: &str) -> bool {
     name.contains(OF_ANOTHER_PROGRAM)

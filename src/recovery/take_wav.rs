@@ -170,6 +170,14 @@ impl TakeWav {
         })
     }
 
+    /// Writes into the header that another program has changed the file, so that a recovery does not rely on its claim.
+    pub(super) fn mark_changed(&mut self) -> io::Result<()> {
+        self.header.data_bytes = self.claimed.0 * self.header.frame_bytes() as u64;
+        self.header.bext.note(CHANGED_BY_OTHERS);
+        disk::write_all_at(&self.file, &*self.header.build(), 0)?;
+        disk::sync_all(&self.file)
+    }
+
     /// Device and inode number, equal for two names of the same file.
     pub(super) fn file_id(&self) -> Option<(u64, u64)> {
         self.file.metadata().ok().map(|found| (found.dev(), found.ino()))

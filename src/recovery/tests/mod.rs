@@ -14,6 +14,7 @@ mod messages;
 mod mirrored;
 mod moved;
 mod overruns;
+mod parts;
 mod renamed;
 mod slots;
 
