@@ -3,12 +3,15 @@
 //! An editor saves, and a sync client updates, by renaming a new file over the old one. The old file then has no name,
 //! and the kernel frees it when it is closed. The open file is copied, and the copy takes the name that the session
 //! lists. A file that has that name meanwhile keeps its content and gets another name.
+//!
+//! A program that is killed during the copy leaves it under its own name, as the only file with the sound:
+//! `recovery::part_files` finds it.
 
 use crate::file_system;
 use crate::host::disk;
 use nix::errno::Errno;
 use nix::unistd::Whence;
-use std::ffi::{OsStr, OsString};
+use std::ffi::OsStr;
 use std::fs::{File, OpenOptions};
 use std::io;
 use std::os::unix::ffi::OsStrExt;
@@ -92,7 +95,7 @@ pub(super) fn put_back(file: &File, name: &Path, bytes: u64, make_folder: bool) 
     } else if !disk::metadata(&folder).is_ok_and(|found| found.is_dir()) {
         return Ok(None);
     }
-    let part = folder.join(with_suffix(".", name, ".part"));
+    let part = folder.join(file_system::name_of_part(name));
     // The copy of a program that was killed.
     disk::remove(&part).ok();
     let copy = disk::create(OpenOptions::new().read(true).write(true).mode(0o666), &part)?;
@@ -112,13 +115,6 @@ pub(super) fn put_back(file: &File, name: &Path, bytes: u64, make_folder: bool) 
 fn without_removed_suffix(path: &Path) -> PathBuf {
     let bytes = path.as_os_str().as_bytes();
     PathBuf::from(OsStr::from_bytes(bytes.strip_suffix(b" (deleted)").unwrap_or(bytes)))
-}
-
-fn with_suffix(before: &str, name: &OsStr, after: &str) -> OsString {
-    let mut text = OsString::from(before);
-    text.push(name);
-    text.push(after);
-    text
 }
 
 /// Gives `part` the name `name` in `folder`. A file that has the name gets another one. Returns its path.

@@ -16,6 +16,7 @@ use nix::fcntl::{AT_FDCWD, OFlag};
 use nix::sys::stat::Mode;
 use nix::sys::statfs::{TMPFS_MAGIC, statfs};
 use nix::sys::statvfs::statvfs;
+use nix::unistd::Whence;
 use std::ffi::{OsStr, OsString};
 use std::fmt;
 use std::fs::{self, File};
@@ -89,6 +90,14 @@ pub fn name_for_other(stem: &OsStr, number: u32) -> OsString {
     name
 }
 
+/// The name of the file in which a copy of the file `name` grows until it takes that name.
+pub fn name_of_part(name: &OsStr) -> OsString {
+    let mut part = OsString::from(".");
+    part.push(name);
+    part.push(".part");
+    part
+}
+
 /// Whether a file name is one of [`name_for_other`].
 pub fn is_name_for_other(name: &str) -> bool {
     name.contains(OF_ANOTHER_PROGRAM)
@@ -97,6 +106,15 @@ pub fn is_name_for_other(name: &str) -> bool {
 /// Whether a file that is removed while it is open has no name any more. NFS and FUSE rename it instead.
 pub fn keeps_no_removed_name(file: impl AsFd) -> bool {
     matches!(by_magic(file).as_deref(), Some("ext4" | "xfs" | "btrfs" | "f2fs" | "tmpfs"))
+}
+
+/// Whether the file system says of this file which parts were never written. `false` if that is not known: the file has no hole
+/// that proves it, and the file system is none of those that are known to track holes.
+pub fn knows_holes(file: &File) -> bool {
+    let Ok(found) = file.metadata() else { return false };
+    let has_hole = || disk::seek(file, 0, Whence::SeekHole).is_ok_and(|hole| hole < found.len());
+    disk::may_have_holes(file)
+        && (has_hole() || matches!(by_magic(file).as_deref(), Some("ext4" | "xfs" | "btrfs" | "f2fs" | "tmpfs")))
 }
 
 /// The name of the file system that a path is on.
@@ -345,6 +363,25 @@ mod tests {
     fn the_kernel_names_the_file_system_of_any_folder() {
         assert_eq!(name_at(Path::new("/proc")).as_deref(), Some("proc"));
         assert_eq!(name_at(Path::new("/nowhere/at/all")), None);
+    }
+
+    #[test]
+    fn a_file_knows_its_holes_by_its_file_system_or_by_a_hole_and_not_where_the_disk_has_none() {
+        let file = tempfile::tempfile().unwrap();
+        disk::write_all_at(&file, &[1; PAGE_BYTES], 0).unwrap();
+        assert!(knows_holes(&file) || !keeps_no_removed_name(&file));
+        file.set_len(1 << 20).unwrap();
+        assert!(knows_holes(&file));
+        let without_holes = |call: &disk::DiskCall<'_>| match call {
+            disk::DiskCall::Read { bytes: 0, .. } => disk::Proceed::Short(0),
+            _ => disk::Proceed::Go,
+        };
+        let installed = host::refusing::refusing(without_holes);
+        assert!(!knows_holes(&file));
+        assert_eq!(disk::seek(&file, 5, Whence::SeekHole), Ok(1 << 20));
+        assert_eq!(disk::seek(&file, 5, Whence::SeekData), Ok(5));
+        assert_eq!(disk::seek(&file, 1 << 20, Whence::SeekData), Err(Errno::ENXIO));
+        drop(installed);
     }
 
     #[test]

@@ -128,7 +128,7 @@ pub enum DiskCall<'a> {
 pub enum Proceed {
     /// The call goes to the system.
     Go,
-    /// A write or a read goes to the system with so many bytes at most.
+    /// A write or a read goes to the system with so many bytes at most. Of a look for a hole, 0 says that the disk has none.
     Short(usize),
     /// The call fails and has no effect.
     Fail(Errno),
@@ -368,10 +368,27 @@ pub fn will_read(file: &File, offset: u64, bytes: u64) -> io::Result<()> {
     ask(&DiskCall::Read { file: file.as_fd(), offset, bytes }).map(drop)
 }
 
-/// The next data or the next hole from `offset` on.
+/// The next data or the next hole from `offset` on. A simulated disk without holes answers as the kernel does for such a file
+/// system: the whole file is data.
 pub fn seek(file: &File, offset: u64, whence: Whence) -> Result<u64, Errno> {
     let call = DiskCall::Read { file: file.as_fd(), offset, bytes: 0 };
-    simple(&call, || Ok(nix::unistd::lseek(file, offset as i64, whence)? as u64)).map_err(|error| errno(&error))
+    let seek = |bytes_max: usize| {
+        if bytes_max > 0 {
+            return Ok(nix::unistd::lseek(file, offset as i64, whence)? as u64);
+        }
+        let end = file.metadata()?.len();
+        match whence {
+            _ if end <= offset => Err(Errno::ENXIO.into()),
+            Whence::SeekHole => Ok(end),
+            _ => Ok(offset),
+        }
+    };
+    make(&call, seek, |_| Outcome::Done).map_err(|error| errno(&error))
+}
+
+/// Whether the disk of a file can have holes. Only a simulated disk says no.
+pub fn may_have_holes(file: &File) -> bool {
+    !is_simulated() || ask(&DiskCall::Read { file: file.as_fd(), offset: 0, bytes: 0 }).is_ok_and(|(_, max)| max > 0)
 }
 
 /// Makes the bytes of a file durable.

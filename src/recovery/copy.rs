@@ -7,23 +7,28 @@
 use super::found_files::find_files;
 use super::take_wav::{AtPlace, TakeWav};
 use super::viewpoint::Viewpoint;
-use super::{Report, StepHook, recover_passes};
+use super::{Report, StepHook, part_files, recover_passes};
 use crate::session::session_file::OpenSession;
 use crate::session::{Session, Take, TakeState};
 use crate::time::Frames;
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::path::PathBuf;
 use uuid::Uuid;
 
 /// Recovers the passes of `copy` of which the session `own` does not list all takes, and saves the copy. Leaves a pass
 /// alone that is cut off in the session too: it may be the one that is being recorded now.
 pub fn recover_copy(store: &mut OpenSession, copy: &mut Session, own: &Session, folders: &[PathBuf]) -> Report {
+    let hook: StepHook<'_> = &mut |_| Ok(());
+    let live: HashSet<Uuid> =
+        own.takes().iter().filter(|take| take.state == TakeState::Recording).map(|take| take.uuid).collect();
+    let is_live = |take: &Take| live.contains(&take.uuid);
+    let parts = part_files::take_over_all(store.path(), copy, &is_live, hook);
     let searched = find_files(store.path(), copy);
     let mut report = Report { found: searched.found, troubles: searched.troubles, ..Report::default() };
+    report.add_parts(parts);
     let passes = passes_to_recover(store, copy, own);
     if !passes.is_empty() {
         let view = Viewpoint::here(folders);
-        let hook: StepHook<'_> = &mut |_| Ok(());
         recover_passes(store, copy, &view, passes, hook, &mut report);
     }
     report

@@ -41,7 +41,8 @@ pub(super) fn zero_runs(file: &File, from: u64, end: u64, least: u64) -> io::Res
             match (is_zero, begin) {
                 (true, None) => begin = Some(start),
                 (false, Some(first)) => {
-                    runs.push((first, start));
+                    // Short runs are many: most sound has a byte of zero now and then.
+                    runs.extend((least <= start - first).then_some((first, start)));
                     begin = None;
                 }
                 _ => {}
@@ -50,8 +51,7 @@ pub(super) fn zero_runs(file: &File, from: u64, end: u64, least: u64) -> io::Res
         }
         at += read as u64;
     }
-    runs.extend(begin.map(|first| (first, end)));
-    runs.retain(|(first, last)| least <= last - first);
+    runs.extend(begin.map(|first| (first, end)).filter(|(first, last)| least <= last - first));
     Ok(runs)
 }
 

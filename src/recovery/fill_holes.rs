@@ -2,7 +2,7 @@
 
 use super::Step;
 use super::damage::restored_pages;
-use super::ranges::holes;
+use super::ranges::{holes, read_as_far_as_possible};
 use super::take_wav::{PIECE_BYTES, TakeWav, piece_for};
 use crate::host::disk;
 use crate::limits::{DATA_OFFSET, PAGE_BYTES};
@@ -72,26 +72,14 @@ impl TakeWav {
         hook: &mut dyn FnMut(Step) -> io::Result<()>,
     ) -> io::Result<bool> {
         let ours = &mut ours[..theirs.len()];
-        self.read_as_far_as_possible(ours, at);
+        // The sound of the other replica takes the place of what cannot be read. An error here would stop the recovery at every
+        // start.
+        read_as_far_as_possible(&self.file, ours, at);
         let restored = restored_pages(ours, theirs);
         for pages in &restored {
             hook(Step::Sound)?;
             disk::write_all_at(&self.file, &theirs[pages.clone()], at + pages.start as u64)?;
         }
         Ok(!restored.is_empty())
-    }
-
-    /// Fills `ours` with the bytes of this file at `at`. A page that cannot be read, and what lies beyond the end of the file,
-    /// is zeros: the sound of the other replica takes its place. An error here would stop the recovery at every start.
-    fn read_as_far_as_possible(&self, ours: &mut [u8], at: u64) {
-        ours.fill(0);
-        if disk::read_available(&self.file, ours, at).is_ok() {
-            return;
-        }
-        for (at, page) in (at..).step_by(PAGE_BYTES).zip(ours.chunks_mut(PAGE_BYTES)) {
-            if disk::read_available(&self.file, page, at).is_err() {
-                page.fill(0);
-            }
-        }
     }
 }

@@ -1,12 +1,69 @@
 //! Lists the losses of a pass that was cut off in the session. Thread: any that may wait for the disk.
 
 use super::CutTake;
+use super::damage::zero_runs;
 use super::messages::cause_of_absence;
 use super::page_losses::losses_of;
+use super::ranges::without;
 use super::recover_pass::PassOutcome;
 use super::replica::Replica;
-use crate::session::Session;
+use super::take_wav::TakeWav;
+use crate::limits::DATA_OFFSET;
+use crate::session::{Loss, Session};
 use crate::time::{FramePos, Frames};
+
+/// The cause of a loss in a file that another program has changed.
+const CHANGED: &str = "another program changed the file";
+
+/// The cause of a loss of which the memory of the take is there, and has nothing.
+const MISSING: &str = "neither on the disk nor in memory";
+
+/// The cause of a loss of which the memory is gone.
+const MEMORY_GONE: &str = "what was in memory is gone";
+
+/// Frames of zeros, so many in a row, are what is left of a loss. Fewer are sound.
+const ZERO_FRAMES_LEAST: u64 = 64;
+
+/// Whether a recovery has listed a loss because it did not find the sound. A mirror that was away then may have it.
+pub(super) fn is_not_found(loss: &Loss) -> bool {
+    [CHANGED, MISSING, MEMORY_GONE].contains(&loss.cause.as_str())
+}
+
+/// Removes the losses of an earlier recovery from a take as far as the mirror has given their sound back since. What is zeros in
+/// the file stays listed, unless the mirror vouches for that silence.
+pub(super) fn forget_filled_losses(session: &mut Session, cut: &CutTake) {
+    let Some(mirror) = cut.mirror.as_ref().and_then(Replica::copied) else { return };
+    let Some(take) = session.take(cut.take.id).filter(|take| take.losses.iter().any(is_not_found)) else { return };
+    let (id, losses, unlisted) = (take.id, take.losses.clone(), take.losses_unlisted);
+    let rest: Vec<Loss> = losses.into_iter().flat_map(|loss| rest_of(loss, &cut.wav, mirror)).collect();
+    session.clear_losses(id).ok();
+    for loss in rest {
+        session.list_loss(id, loss.at, loss.frames, &loss.cause).ok();
+    }
+    session.raise_unlisted_losses(id, unlisted).ok();
+}
+
+/// The parts of a loss that the file still lacks. A file that cannot be read lacks all of it.
+fn rest_of(loss: Loss, wav: &TakeWav, mirror: &TakeWav) -> Vec<Loss> {
+    if !is_not_found(&loss) {
+        return vec![loss];
+    }
+    let byte = |frame: Frames| DATA_OFFSET + wav.bytes_of(frame);
+    let (at, end) = (Frames(loss.at.0), Frames(loss.at.0) + loss.frames);
+    let least = wav.bytes_of(Frames(ZERO_FRAMES_LEAST.min(loss.frames.0)));
+    let Ok(zeros) = zero_runs(&wav.file, byte(at), byte(end), least) else { return vec![loss] };
+    let vouched = wav.part_of(mirror.vouched()).clamp(at, end);
+    let theirs = |frame: Frames| byte(frame) + wav.offset_bytes();
+    let silence = zero_runs(&mirror.file, theirs(at), theirs(vouched), wav.frame_bytes()).unwrap_or_default();
+    let silence = silence.into_iter().map(|(from, to)| (from - wav.offset_bytes(), to - wav.offset_bytes()));
+    // The bytes of zeros at the edges belong to sound.
+    let (first, last) = (|at: u64| at.div_ceil(wav.frame_bytes()), |at: u64| at / wav.frame_bytes());
+    let rest = without(zeros, silence).into_iter();
+    let rest = rest.map(|(from, to)| (first(from - DATA_OFFSET), last(to - DATA_OFFSET)));
+    rest.filter(|(from, to)| from < to)
+        .map(|(from, to)| Loss { at: FramePos(from), frames: Frames(to - from), cause: loss.cause.clone() })
+        .collect()
+}
 
 /// Writes the silence of inputs that the device did not have any more into a take. Returns its frames, without those that
 /// were listed already.
@@ -61,15 +118,13 @@ pub(super) fn note_missing(session: &mut Session, cut: &CutTake, outcome: &PassO
     let before = session.frames_lost_of(id);
     let listed = session.take(id).map(|take| take.losses.clone()).unwrap_or_default();
     for (at, frames) in cut.wav.lost_by_others(frames, cut.spool.as_ref()).unwrap_or_default() {
-        session.list_loss(id, FramePos(at.0), frames, "another program changed the file").ok();
+        session.list_loss(id, FramePos(at.0), frames, CHANGED).ok();
     }
+    let mirror = cut.mirror.as_ref().and_then(Replica::copied);
     let (lost, cause) = match &cut.spool {
-        Some(spool) => (
-            cut.wav.missing(frames, spool, cut.mirror.as_ref().and_then(Replica::copied)),
-            "neither on the disk nor in memory",
-        ),
+        Some(spool) => (cut.wav.missing(frames, spool, mirror), MISSING),
         None if outcome.all_on_disk => return session.frames_lost_of(id) - before,
-        None => (cut.wav.lost_without_memory(frames, &listed), "what was in memory is gone"),
+        None => (cut.wav.lost_without_memory(frames, &listed, mirror), MEMORY_GONE),
     };
     for (at, frames) in lost.unwrap_or_default() {
         session.list_loss(id, FramePos(at.0), frames, cause).ok();

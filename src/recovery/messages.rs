@@ -244,6 +244,24 @@ pub(super) fn not_continued(reason: &str) -> String {
     format!("{reason}; the take does not continue in it")
 }
 
+/// The message for the copy of a take that a killed program was putting back, and that has the take's name now. `aside`: the name
+/// that the file of another program has now, which had the take's name.
+pub(super) fn part_taken(part: &Path, take: &Take, aside: Option<&str>) -> String {
+    let other =
+        aside.map_or_else(String::new, |name| format!("; the file that another program had put there is '{name}' now"));
+    format!("{}: it has the sound of the take, and is '{}' again{other}", part.display(), take.file)
+}
+
+/// The message for the copy of a take that a killed program was putting back, and that has no more than the file of the take.
+pub(super) fn part_left(part: &Path, take: &Take) -> String {
+    format!("{}: kept; it has no more sound than '{}', which another program had replaced", part.display(), take.file)
+}
+
+/// The message for the copy of a take that cannot be used.
+pub(super) fn part_not_taken(part: &Path, take: &Take, reason: &str) -> String {
+    format!("{}: kept; it may have more sound than '{}': {reason}", part.display(), take.file)
+}
+
 /// An error with the path before it.
 pub(super) fn at(path: &Path, error: &io::Error) -> String {
     format!("{}: {error}", path.display())

@@ -3,12 +3,20 @@
 //!
 //! The copy of the session in such a mirror lists the takes as being recorded, or as longer. If the session's list took the
 //! place of that copy, nothing would lead to the sound any more.
+//!
+//! The sound lies behind the end of the session's take, or inside the take, where the session lists a loss.
 
-use super::take_wav::TakeWav;
+use super::damage::restored_pages;
+use super::listed_losses::is_not_found;
+use super::ranges::read_as_far_as_possible;
+use super::take_wav::{PIECE_BYTES, TakeWav};
 use super::viewpoint::spool_record;
 use crate::butler::spool::SpoolPlace;
+use crate::file_system::open_regular;
 use crate::host::disk;
-use crate::session::{Session, Take, TakeState, TrackId};
+use crate::limits::{DATA_OFFSET, PAGE_BYTES};
+use crate::session::{Loss, Session, Take, TakeState, TrackId};
+use crate::time::Frames;
 use std::collections::{BTreeSet, HashMap};
 use std::path::{Path, PathBuf};
 use uuid::Uuid;
@@ -37,15 +45,16 @@ pub fn gain_of(folder: &Path, copy: &Session, session: &Session, own: &Path) -> 
         let mine = known.get(&first.uuid).filter(|mine| mine.state != TakeState::Recording && !mine.trashed);
         let Some(mine) = mine else { continue };
         let end = here[&place(mine)];
-        if !cut_off.contains(&place(first)) && there[&place(first)] <= end {
+        let losses = losses_not_found(session, mine);
+        if losses.is_empty() && !cut_off.contains(&place(first)) && there[&place(first)] <= end {
             continue;
         }
-        match TakeWav::read_mirror(&folder.join(&first.file), copy, first) {
-            Some(wav) if end < wav.recorded_claim().0 && is_recoverable(session, mine, own) => {
-                passes.insert(mine.pass);
-            }
-            Some(wav) if end < wav.claimed.0 => left.push(first),
-            _ => {}
+        let Some(wav) = TakeWav::read_mirror(&folder.join(&first.file), copy, first) else { continue };
+        let has_more = |claim: Frames| end < claim.0 || losses.iter().any(|loss| fills(&wav, claim, own, loss));
+        if has_more(wav.recorded_claim()) && is_recoverable(session, mine, own) {
+            passes.insert(mine.pass);
+        } else if has_more(wav.claimed) {
+            left.push(first);
         }
     }
     if let Some(first) = left.first() {
@@ -89,6 +98,35 @@ fn refusal(folder: &Path, takes: usize, first: &Take) -> String {
 
 fn place(take: &Take) -> (u32, TrackId) {
     (take.pass, take.track)
+}
+
+/// The losses of the track of `take` in its pass that a recovery has listed because it did not find the sound, each with the
+/// take that lists it.
+fn losses_not_found<'a>(session: &'a Session, take: &Take) -> Vec<(&'a Take, &'a Loss)> {
+    let files = session.takes().iter().filter(|other| place(other) == place(take));
+    files.flat_map(|file| file.losses.iter().filter(|loss| is_not_found(loss)).map(move |loss| (file, loss))).collect()
+}
+
+/// Whether the file of the mirror, as far as it claims sound, has sound at a loss where the session's file has zeros. This is what
+/// a recovery would copy. A file of the session that cannot be read has zeros.
+fn fills(mirror: &TakeWav, claim: Frames, own: &Path, (take, loss): &(&Take, &Loss)) -> bool {
+    let begin = Frames(loss.at.0);
+    let end = (begin + loss.frames).min(Frames(claim.0.saturating_sub(take.offset.0)));
+    let page = PAGE_BYTES as u64;
+    // A recovery compares whole pages.
+    let from = (DATA_OFFSET + mirror.bytes_of(begin)) / page * page;
+    let until = DATA_OFFSET + mirror.bytes_of(end);
+    let file = open_regular(&own.join(take.path())).ok();
+    let mut pieces = (from..until).step_by(PIECE_BYTES);
+    pieces.any(|at| {
+        let bytes = (until - at).min(PIECE_BYTES as u64) as usize;
+        let (mut ours, mut theirs) = (vec![0; bytes], vec![0; bytes]);
+        if let Some(file) = &file {
+            read_as_far_as_possible(file, &mut ours, at);
+        }
+        read_as_far_as_possible(&mirror.file, &mut theirs, at + mirror.bytes_of(take.offset));
+        !restored_pages(&ours, &theirs).is_empty()
+    })
 }
 
 /// The end of each track in each pass, in frames of the pass.

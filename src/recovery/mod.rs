@@ -34,8 +34,10 @@ mod fill_holes;
 mod ranges;
 mod take_wav;
 mod next_file;
+mod part_files;
 pub mod page_losses;
 mod listed_losses;
+mod lost_ranges;
 mod recover_pass;
 mod replica;
 #[cfg(test)]
@@ -85,8 +87,8 @@ pub type StepHook<'a> = &'a mut dyn FnMut(Step) -> io::Result<()>;
 pub struct Report {
     /// Passes that are whole now, by their number in the session.
     pub passes: Vec<RecoveredPass>,
-    /// Takes whose files have other names than the session listed, and takes that had no track, a sentence each. The session
-    /// lists the present names and the tracks now.
+    /// Takes whose files have other names than the session listed, takes whose copies got their names, and takes that had no
+    /// track, a sentence each. The session lists the present names and the tracks now.
     pub found: Vec<String>,
     /// Problems, path first. The files that they name were kept.
     pub troubles: Vec<String>,
@@ -152,6 +154,17 @@ struct CutTake {
     from_memory: Frames,
 }
 
+impl Report {
+    fn add_parts(&mut self, parts: Vec<part_files::Part>) {
+        for part in parts {
+            match part {
+                part_files::Part::Taken(text) => self.found.push(text),
+                part_files::Part::Left(text) => self.troubles.push(text),
+            }
+        }
+    }
+}
+
 /// Whether the session has a take that was cut off or is being recorded.
 pub fn is_needed(session: &Session) -> bool {
     session.takes().iter().any(|take| take.state == TakeState::Recording)
@@ -179,6 +192,9 @@ pub fn recover_from(store: &mut OpenSession, session: &mut Session, view: &Viewp
     let mut merged = session.clone();
     next_file::list_folders(&mut merged, &view.folders_of(session));
     let mut is_changed = merge_copies(store, &mut merged, may_have_file);
+    let folders = view.folders_of(&merged);
+    let is_live = |take: &Take| part_files::is_in_use(&merged, take, &folders);
+    let parts = part_files::take_over_all(store.path(), &merged, &is_live, hook);
     let searched = find_files(store.path(), &mut merged);
     let placed = merged.add_missing_tracks();
     is_changed |= !searched.found.is_empty() || 0 < placed;
@@ -193,6 +209,7 @@ pub fn recover_from(store: &mut OpenSession, session: &mut Session, view: &Viewp
         report.troubles.extend(moved.err().into_iter().flatten().map(|error| error.to_string()));
     }
     report.found = searched.found;
+    report.add_parts(parts);
     report.found.extend((0 < placed).then(|| messages::have_tracks_again(store.path(), placed)));
     let folders = view.folders_of(session);
     let cut_off = session.takes().iter().filter(|take| take.state == TakeState::Recording);

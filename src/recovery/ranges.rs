@@ -1,7 +1,14 @@
 //! Ranges of bytes of a file: those that were never written, and the difference of two lists. Thread: any that may wait for the
 //! disk.
+//!
+//! exFAT, FAT, NTFS, sshfs and other file systems have no holes: a range that was never written reads as zeros, and nothing says
+//! that it is no sound. There, pages of zeros count as never written. The alternative is a list of the gaps in the spool. It would
+//! tell gaps from silence. But it ends with the memory, and the gaps of a file must be found also when its spool is gone or
+//! rejected. And it would need the same order of writes in two committers and the butler, where a mistake is a loss that nobody
+//! sees. A mistake of the zeros is silence that is listed as a loss.
 
 use super::evidence::Extent;
+use crate::file_system::knows_holes;
 use crate::host::disk;
 use crate::limits::PAGE_BYTES;
 use nix::errno::Errno;
@@ -32,6 +39,49 @@ pub(super) fn holes(file: &File, from: u64, end: u64) -> io::Result<Vec<Extent>>
     }
     found.retain(|(start, until)| start < until);
     Ok(found)
+}
+
+/// Bytes that are read at once.
+const PIECE_BYTES: usize = 1 << 18;
+
+/// Ranges of a file from byte `from` to byte `end` that were never written, in whole pages. Where the file system does not track
+/// holes, these are the pages of zeros.
+pub(super) fn never_written(file: &File, from: u64, end: u64) -> io::Result<Vec<Extent>> {
+    if knows_holes(file) { holes(file, from, end) } else { Ok(pages_of_zeros(file, from, end)) }
+}
+
+/// The whole pages of a file from byte `from` to byte `end` that have zeros only. Pages that cannot be read, and bytes beyond the
+/// end of the file, count as zeros: nobody can hear them.
+fn pages_of_zeros(file: &File, from: u64, end: u64) -> Vec<Extent> {
+    let from = from.next_multiple_of(PAGE_BYTES as u64);
+    let mut found: Vec<Extent> = Vec::new();
+    let mut piece = vec![0; PIECE_BYTES.min(end.saturating_sub(from) as usize)];
+    for at in (from..end).step_by(PIECE_BYTES) {
+        let piece = &mut piece[..((end - at) as usize).min(PIECE_BYTES)];
+        read_as_far_as_possible(file, piece, at);
+        for (start, page) in (at..).step_by(PAGE_BYTES).zip(piece.chunks(PAGE_BYTES)) {
+            let until = start + page.len() as u64;
+            match found.last_mut() {
+                _ if page.iter().any(|byte| *byte != 0) => {}
+                Some(last) if last.1 == start => last.1 = until,
+                _ => found.push((start, until)),
+            }
+        }
+    }
+    found
+}
+
+/// Fills `bytes` with the bytes of a file at `at`. A page that cannot be read, and what lies beyond the end of the file, is zeros.
+pub(super) fn read_as_far_as_possible(file: &File, bytes: &mut [u8], at: u64) {
+    bytes.fill(0);
+    if disk::read_available(file, bytes, at).is_ok() {
+        return;
+    }
+    for (at, page) in (at..).step_by(PAGE_BYTES).zip(bytes.chunks_mut(PAGE_BYTES)) {
+        if disk::read_available(file, page, at).is_err() {
+            page.fill(0);
+        }
+    }
 }
 
 /// The parts of `ranges` that are in none of `others`.

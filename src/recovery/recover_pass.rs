@@ -6,7 +6,9 @@ use super::evidence::{FoundProgress, FoundSpool, Rejected, SpoolFolder};
 use super::fill_holes::FillError;
 use super::leftover::{has_spool, is_in_takes};
 use super::length::{Basis, PassKnown, TakeKnown, length};
-use super::listed_losses::{note_absent_inputs, note_known_losses, note_losses_of_earlier, note_missing};
+use super::listed_losses::{
+    forget_filled_losses, note_absent_inputs, note_known_losses, note_losses_of_earlier, note_missing,
+};
 use super::replica::{Replica, mirrors_that_added, note_losses_of_mirrors};
 use super::take_wav::{AtPlace, TakeWav};
 use super::viewpoint::{Absence, Viewpoint};
@@ -323,6 +325,7 @@ impl PassRecovery<'_> {
         let mut missing = Frames(0);
         for cut in cut_takes {
             mark_recovered(&mut recovered, cut, outcome).map_err(|error| error.to_string())?;
+            forget_filled_losses(&mut recovered, cut);
             missing = missing.max(note_missing(&mut recovered, cut, outcome));
             recovered.account_for_listed_losses(cut.take.id).map_err(|error| error.to_string())?;
         }

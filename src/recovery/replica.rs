@@ -5,6 +5,7 @@ use super::evidence::FoundSpool;
 use super::fill_holes::FillError;
 use super::found_files::find_replica;
 use super::mirror_gain::gain_of;
+use super::part_files::{self, Part};
 use super::recover_pass::{PassOutcome, PassRecovery};
 use super::take_wav::{AtPlace, TakeWav, Unusable};
 use super::{CutTake, StepHook, messages};
@@ -99,6 +100,9 @@ impl PassRecovery<'_> {
             None => Path::new(named?).join(&first.file),
         };
         let folder = path.parent()?.parent()?.to_owned();
+        let files = TakeFiles::with_copy_of(&folder, self.session.id).ok();
+        let part = files.and_then(|files| part_files::take_over(&files, self.session, first, &|_| false, self.hook));
+        self.troubles.extend(part.map(|(Part::Taken(text) | Part::Left(text))| messages::of_replica(&text)));
         match TakeWav::open_mirror(&path, self.session, first) {
             Ok((wav, unwritable)) => {
                 let claimed = if spool.is_some() { Frames(0) } else { wav.recorded_claim() };
@@ -111,7 +115,7 @@ impl PassRecovery<'_> {
                 let trouble = match (spool.is_some(), is_there(&folder)) {
                     // The mirror did not get this pass.
                     (false, true) if !is_there(&path) => return None,
-                    (false, false) => messages::mirror_not_seen(&folder),
+                    (_, false) => messages::mirror_not_seen(&folder),
                     _ if found == AtPlace::Unknown => messages::of_replica(&messages::replica_not_opened(&reason)),
                     _ => messages::of_replica(&messages::stays_short(&reason)),
                 };

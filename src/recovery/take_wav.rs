@@ -6,12 +6,12 @@
 use super::Step;
 use super::damage::{is_copy, zero_runs};
 use super::evidence::{BEYOND_ANY_FILE, Extent, FoundSpool};
-use super::ranges::{holes, without};
+use super::ranges::without;
 use crate::file_system::{OpenError, open_regular, set_length};
 use crate::host::disk;
 use crate::limits::{DATA_OFFSET, PAGE_BYTES};
 use crate::session::session_file::{OpenSession, SessionError};
-use crate::session::{Loss, Session, Take, TakeState};
+use crate::session::{Session, Take, TakeState};
 use crate::time::{FramePos, Frames};
 use crate::wav::bext::{Bext, CHANGED_BY_OTHERS, EXPORT_REMARK, UNFINISHED, UNFINISHED_IN_PLACE, coding_history_line};
 use crate::wav::header::{HEADER_BYTES, Header, has_reference, header_data_bytes, reference_in};
@@ -170,6 +170,14 @@ impl TakeWav {
         })
     }
 
+    /// Writes into the header that another program has changed the file, so that a recovery does not rely on its claim.
+    pub(super) fn mark_changed(&mut self) -> io::Result<()> {
+        self.header.data_bytes = self.claimed.0 * self.header.frame_bytes() as u64;
+        self.header.bext.note(CHANGED_BY_OTHERS);
+        disk::write_all_at(&self.file, &*self.header.build(), 0)?;
+        disk::sync_all(&self.file)
+    }
+
     /// Device and inode number, equal for two names of the same file.
     pub(super) fn file_id(&self) -> Option<(u64, u64)> {
         self.file.metadata().ok().map(|found| (found.dev(), found.ino()))
@@ -301,7 +309,7 @@ impl TakeWav {
     }
 
     /// The end of the file as it was opened, if it had fewer than `frames` frames.
-    fn short_of(&self, frames: Frames) -> Option<Frames> {
+    pub(super) fn short_of(&self, frames: Frames) -> Option<Frames> {
         Some(self.there).filter(|there| *there < frames)
     }
 
@@ -314,56 +322,6 @@ impl TakeWav {
     /// file.
     pub(super) fn recorded_claim(&self) -> Frames {
         if self.is_of_recording { self.claimed } else { Frames(0) }
-    }
-
-    /// The ranges of this file up to frame `frames` that are lost if no memory is left: first frame and length. Behind the
-    /// header's claim, everything from the first block on that was never written is lost. If an earlier recovery wrote the
-    /// claim, or the take was recorded in place, each block before it that was never written is lost, too.
-    ///
-    /// Nothing writes the silence of a loss, so its blocks are not the end of the sound. `listed`: the losses that the session
-    /// lists for the take.
-    pub(super) fn lost_without_memory(&self, frames: Frames, listed: &[Loss]) -> io::Result<Vec<(Frames, Frames)>> {
-        let byte = |frame: Frames| DATA_OFFSET + self.bytes_of(frame.min(frames));
-        let claimed = self.claimed.min(frames);
-        let never_written = holes(&self.file, byte(self.vouched().min(claimed)), byte(claimed))?;
-        let mut lost = self.in_frames(never_written);
-        if claimed < frames {
-            let frame = |at: u64| Frames((at - DATA_OFFSET) / self.header.frame_bytes() as u64).max(claimed);
-            let begin = |loss: &Loss| Frames(loss.at.0);
-            let listed = listed.iter().map(|loss| (byte(begin(loss)), byte(begin(loss) + loss.frames)));
-            let holes = without(holes(&self.file, byte(claimed), byte(frames))?, listed);
-            let hole = holes.first().map(|(start, _)| frame(*start));
-            let first = hole.into_iter().chain(self.short_of(frames)).min();
-            lost.extend(first.map(|first| (first, frames - first)));
-        }
-        Ok(lost)
-    }
-
-    /// The ranges of this file from its header's claim up to frame `frames` that were never written, and of which neither
-    /// the spool nor the other replica has anything: first frame and length.
-    pub(super) fn missing(
-        &self,
-        frames: Frames,
-        spool: &FoundSpool,
-        mirror: Option<&TakeWav>,
-    ) -> io::Result<Vec<(Frames, Frames)>> {
-        let (from, end) = (DATA_OFFSET + self.bytes_of(self.vouched()), DATA_OFFSET + self.bytes_of(frames));
-        let mut missing = holes(&self.file, from, end)?;
-        missing = without(missing, self.in_memory(frames, Some(spool))?.into_iter());
-        if let Some(mirror) = mirror {
-            let theirs = |at: u64| at + self.offset_bytes();
-            let mut at = from;
-            let mut there = Vec::new();
-            // A mirror that does not say what it has has nothing.
-            let unknown = |_| vec![(theirs(from), theirs(end))];
-            for (start, hole) in holes(&mirror.file, theirs(from), theirs(end)).unwrap_or_else(unknown) {
-                there.push((at, start - self.offset_bytes()));
-                at = hole - self.offset_bytes();
-            }
-            there.push((at, end));
-            missing = without(missing, there.into_iter());
-        }
-        Ok(self.in_frames(missing))
     }
 
     /// The ranges of this file up to frame `frames` that are lost because another program has changed the file: first frame and
@@ -435,14 +393,14 @@ impl TakeWav {
     }
 
     /// Ranges of bytes of this file as first frame and length.
-    fn in_frames(&self, ranges: Vec<Extent>) -> Vec<(Frames, Frames)> {
+    pub(super) fn in_frames(&self, ranges: Vec<Extent>) -> Vec<(Frames, Frames)> {
         let frame_bytes = self.header.frame_bytes() as u64;
         let frame = |at: u64| Frames((at - DATA_OFFSET).div_ceil(frame_bytes));
         ranges.into_iter().map(|(start, end)| (frame(start), frame(end) - frame(start))).collect()
     }
 
     /// Ranges of this file that have memory in the spool, up to frame `frames`.
-    fn in_memory(&self, frames: Frames, spool: Option<&FoundSpool>) -> io::Result<Vec<Extent>> {
+    pub(super) fn in_memory(&self, frames: Frames, spool: Option<&FoundSpool>) -> io::Result<Vec<Extent>> {
         let extents = spool.map_or(Ok(Vec::new()), |spool| self.extents(spool, frames))?;
         let here = |(start, end): Extent| (start - self.offset_bytes(), end - self.offset_bytes());
         Ok(extents.into_iter().map(here).collect())
@@ -461,6 +419,15 @@ impl TakeWav {
     /// Bytes of the pass before the first byte of this file: spool byte minus file byte.
     pub(super) fn offset_bytes(&self) -> u64 {
         self.bytes_of(self.offset)
+    }
+
+    /// Frames of the pass before the first frame of this file.
+    pub(super) fn offset_frames(&self) -> Frames {
+        self.offset
+    }
+
+    pub(super) fn frame_bytes(&self) -> u64 {
+        self.header.frame_bytes() as u64
     }
 
     pub(super) fn bytes_of(&self, frames: Frames) -> u64 {

@@ -2,6 +2,7 @@
 
 use super::messages::losses_of;
 use super::*;
+use crate::file_system;
 use crate::host::Installed;
 use crate::host::disk::{DiskCall, Proceed};
 use crate::host::refusing::refusing;
@@ -31,6 +32,18 @@ fn bad_range(path: &Path, range: Range<u64>) -> Installed {
                 Some(before) if before > 0 => Proceed::Short(before as usize),
                 _ => Proceed::Fail(Errno::EIO),
             }
+        }
+        _ => Proceed::Go,
+    })
+}
+
+/// The disks of the takes have no holes, until the result is dropped.
+pub(super) fn without_holes() -> Installed {
+    refusing(|call| match call {
+        DiskCall::Read { file, bytes: 0, .. }
+            if file_system::path_of(file).is_some_and(|path| path.extension().is_some_and(|it| it == "wav")) =>
+        {
+            Proceed::Short(0)
         }
         _ => Proceed::Go,
     })
@@ -234,7 +247,7 @@ fn recovered_without_mirror(remark: &str) -> (Scene, PathBuf) {
 }
 
 /// The sound that is found when the user names the mirror again, and the session.
-fn named_again(scene: &Scene, mirror: &Path) -> (Result<Option<MirrorGain>, String>, OpenSession, Session) {
+pub(super) fn named_again(scene: &Scene, mirror: &Path) -> (Result<Option<MirrorGain>, String>, OpenSession, Session) {
     let (store, session) = OpenSession::open(&scene.root()).unwrap();
     let (_, found) = OpenSession::open_on_other_disk(mirror, &session).unwrap();
     (gain_of(mirror, &found.copy.unwrap(), &session, &scene.root()), store, session)

@@ -7,12 +7,14 @@ mod copied;
 mod elsewhere;
 mod extracting;
 mod foreign;
+mod gaps;
 mod hostile;
 mod killed;
 mod messages;
 mod mirrored;
 mod moved;
 mod overruns;
+mod parts;
 mod renamed;
 mod slots;
 

@@ -1,7 +1,7 @@
 //! The files of takes in one folder: their names, reading one, giving one another name. Thread: any that may wait for the
 //! disk; the caller owns the open folder.
 
-use super::folder::Folder;
+use super::folder::{Folder, Moved};
 use super::{SessionError, folder_of, folder_on_other_disk, id_in};
 use crate::session::file_name::is_file_name;
 use crate::session::names::{AUDIO, TRASH};
@@ -93,6 +93,16 @@ impl TakeFiles {
     /// this is an error. [`TakeFiles::sync`] makes the name durable.
     pub fn rename(&self, from: &str, to: &str) -> Result<(), SessionError> {
         self.audio()?.rename(from, to)
+    }
+
+    /// Gives a file in `audio/` another name, unless a file has that name. Returns whether it did.
+    pub fn rename_to_free_name(&self, from: &str, to: &str) -> Result<bool, SessionError> {
+        let audio = self.audio()?;
+        match audio.move_to(from, &audio, to)? {
+            Moved::Done => Ok(true),
+            Moved::NameTaken => Ok(false),
+            Moved::Missing => Err(SessionError::Missing { path: audio.path().join(from) }),
+        }
     }
 
     /// Makes the names in `audio/` durable.

@@ -1,0 +1,157 @@
+//! Gaps of the session's file that only a mirror could fill, and the mirror is away. Thread: test.
+
+use super::messages::losses_of;
+use super::mirrored::{named_again, without_holes};
+use super::*;
+
+const GAP: std::ops::Range<u64> = WINDOW..2 * WINDOW;
+
+fn silence(path: &Path, frames: std::ops::Range<u64>) {
+    let file = OpenOptions::new().write(true).open(path).unwrap();
+    file.write_all_at(&vec![0; ((frames.end - frames.start) * BYTES) as usize], at(frames.start)).unwrap();
+}
+
+fn unplugged(scene: &Scene) -> PathBuf {
+    scene.folder.path().join("unplugged")
+}
+
+/// The session's disk stood still, and the memory of the gap went to the mirror only. The zeros in the gap counted as sound.
+#[test]
+fn a_gap_on_a_disk_without_holes_is_a_listed_loss_while_the_mirror_is_away() {
+    let cut = Cut { committed: 2, claimed: WINDOW };
+    let (scene, mirror) = Scene::mirrored(&[cut, cut], 4 * WINDOW);
+    silence(&scene.plans[0].path, GAP);
+    fs::rename(&mirror, unplugged(&scene)).unwrap();
+    let installed = without_holes();
+    let (report, session) = scene.recover();
+    drop(installed);
+    scene.check(&session, 4 * WINDOW, |take, frame| take == 0 && GAP.contains(&frame));
+    assert_eq!((losses_of(&session, 0), losses_of(&session, 1)), (vec![(WINDOW, WINDOW)], vec![]));
+    assert_eq!(report.passes[0].missing, Frames(WINDOW));
+    assert!(report.passes[0].is_short());
+    let told = "name it as mirror again";
+    assert!(report.troubles.iter().all(|text| text.contains(told)) && !report.troubles.is_empty(), "{report:?}");
+}
+
+/// What both replicas lack is a loss, and what one has is none, also if neither disk has holes.
+#[test]
+fn a_gap_on_disks_without_holes_is_filled_from_the_mirror_or_listed() {
+    for mirror_has_it in [true, false] {
+        let cut = Cut { committed: 2, claimed: WINDOW };
+        let (scene, mirror) = Scene::mirrored(&[cut, cut], 4 * WINDOW);
+        silence(&scene.plans[0].path, GAP);
+        if !mirror_has_it {
+            silence(&scene.replica(&mirror, 0), GAP);
+        }
+        let installed = without_holes();
+        let (report, session) = scene.recover();
+        drop(installed);
+        assert!(report.troubles.is_empty(), "{:?}", report.troubles);
+        scene.check(&session, 4 * WINDOW, |take, frame| take == 0 && !mirror_has_it && GAP.contains(&frame));
+        let lost = if mirror_has_it { vec![] } else { vec![(WINDOW, WINDOW)] };
+        assert_eq!((losses_of(&session, 0), losses_of(&session, 1)), (lost, vec![]));
+    }
+}
+
+/// Without a mirror no memory is freed before the sound is in the file.
+#[test]
+fn silence_on_a_disk_without_holes_is_no_loss_where_no_gap_can_be() {
+    let cut = Cut { committed: 2, claimed: WINDOW };
+    let scene = Scene::new(&[cut, cut], 4 * WINDOW);
+    silence(&scene.plans[0].path, GAP);
+    let installed = without_holes();
+    let (report, session) = scene.recover();
+    drop(installed);
+    assert!(report.troubles.is_empty() && !report.passes[0].is_short(), "{report:?}");
+    assert!(losses_of(&session, 0).is_empty());
+}
+
+#[test]
+fn what_a_disk_without_holes_refused_before_a_power_cut_is_a_listed_loss() {
+    let cuts = [Cut { committed: 2, claimed: 2 * WINDOW }, Cut { committed: 1, claimed: WINDOW }];
+    let scene = Scene::new(&cuts, 2 * WINDOW + 100);
+    scene.lose_memory();
+    let installed = without_holes();
+    let (report, session) = scene.recover();
+    drop(installed);
+    assert!(report.troubles.is_empty(), "{:?}", report.troubles);
+    assert_eq!((losses_of(&session, 0), losses_of(&session, 1)), (vec![], vec![(WINDOW, WINDOW)]));
+}
+
+/// Takes with a gap that only the mirror has, with this remark in its headers. They were recovered while the mirror was away.
+fn recovered_with_gap(remark: &str, in_mirror: impl Fn(&Scene, &Path)) -> (Scene, PathBuf) {
+    let cut = Cut { committed: 3, claimed: WINDOW };
+    let (scene, mirror) = Scene::mirrored(&[cut, cut], 4 * WINDOW);
+    for index in 0..2 {
+        scene.write_wav(index, cut, WINDOW);
+        let own = OpenOptions::new().write(true).open(&scene.plans[index].path).unwrap();
+        own.write_all_at(&sound(index, 2 * WINDOW..3 * WINDOW), at(2 * WINDOW)).unwrap();
+        scene.write_replica(&mirror, index, 3 * WINDOW, remark);
+    }
+    in_mirror(&scene, &mirror);
+    scene.name_memory(Some(&mirror));
+    fs::rename(&mirror, unplugged(&scene)).unwrap();
+    let (report, session) = scene.recover();
+    assert_eq!(report.passes[0].missing, Frames(WINDOW));
+    scene.check(&session, 4 * WINDOW, |_, frame| GAP.contains(&frame));
+    assert_eq!(losses_of(&session, 0), [(WINDOW, WINDOW)]);
+    fs::rename(unplugged(&scene), &mirror).unwrap();
+    (scene, mirror)
+}
+
+/// Only the ends of the takes were compared, and the list of the session took the place of the one in the mirror.
+#[test]
+fn a_mirror_that_was_away_gives_sound_inside_a_take_back_when_it_is_named_again_and_the_loss_leaves_the_list() {
+    // Silence that the mirror has recorded is no loss.
+    let silent = WINDOW..WINDOW + 2000;
+    let (scene, mirror) =
+        recovered_with_gap("being recorded", |scene, mirror| silence(&scene.replica(mirror, 0), silent.clone()));
+    let (gain, mut store, mut session) = named_again(&scene, &mirror);
+    assert!(gain.unwrap().unwrap().reopen_in(&mut session));
+    session.validate().unwrap();
+    store.save(&session).unwrap();
+    drop(store);
+    let (report, session) = scene.recover();
+    assert!(report.troubles.is_empty(), "{:?}", report.troubles);
+    scene.check(&session, 4 * WINDOW, |take, frame| take == 0 && silent.contains(&frame));
+    assert_eq!((losses_of(&session, 0), losses_of(&session, 1)), (vec![], vec![]));
+    assert_eq!(named_again(&scene, &mirror).0, Ok(None));
+}
+
+#[test]
+fn only_the_part_of_a_loss_that_the_mirror_gives_back_leaves_the_list() {
+    let half = WINDOW + WINDOW / 2;
+    let keep = |scene: &Scene, mirror: &Path| {
+        for index in 0..2 {
+            scene.write_replica(mirror, index, half, "being recorded");
+        }
+    };
+    let (scene, mirror) = recovered_with_gap("being recorded", keep);
+    let (gain, mut store, mut session) = named_again(&scene, &mirror);
+    assert!(gain.unwrap().unwrap().reopen_in(&mut session));
+    store.save(&session).unwrap();
+    drop(store);
+    let (_, session) = scene.recover();
+    scene.check(&session, 4 * WINDOW, |_, frame| (half..2 * WINDOW).contains(&frame));
+    assert_eq!(losses_of(&session, 0), [(half, 2 * WINDOW - half)]);
+    assert_eq!(named_again(&scene, &mirror).0, Ok(None));
+}
+
+#[test]
+fn a_mirror_that_lacks_the_sound_of_a_loss_too_is_taken_as_it_is() {
+    let (scene, mirror) = recovered_with_gap("being recorded", |scene, mirror| {
+        for index in 0..2 {
+            silence(&scene.replica(mirror, index), GAP);
+        }
+    });
+    assert_eq!(named_again(&scene, &mirror).0, Ok(None));
+}
+
+#[test]
+fn a_mirror_that_was_recovered_by_itself_and_has_sound_inside_a_take_is_refused_with_advice() {
+    let (scene, mirror) = recovered_with_gap("cut off and recovered", |_, _| {});
+    let before = fs::read(mirror.join("session.json")).unwrap();
+    let reason = named_again(&scene, &mirror).0.unwrap_err();
+    assert!(reason.contains("has more of 2 takes") && reason.contains("open it as a session"), "{reason}");
+    assert!(before == fs::read(mirror.join("session.json")).unwrap());
+}
