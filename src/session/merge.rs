@@ -139,6 +139,8 @@ impl Session {
             merged = self.merge_known_takes(newer, &own, &gained, kind);
             changed = !merged.is_empty() | self.add_losses_of(newer, &own);
         }
+        // Otherwise a take of the copy that stays out now would be taken over when this session is opened the next time.
+        changed |= kind == CopyKind::Found && self.next_id < newer.next_id;
         self.next_id = self.next_id.max(newer.next_id);
         let mut next_pass = self.next_pass().max(newer.next_pass());
         for pass in gained {

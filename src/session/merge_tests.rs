@@ -38,6 +38,27 @@ fn takes_of_a_copy_that_comes_back_late_are_adopted_though_their_identities_were
     own.validate().expect("valid");
 }
 
+/// The next opening took the take over, recovered its pass again, and withdrew the take.
+#[test]
+fn a_take_without_sound_that_stays_out_because_its_name_is_anothers_stays_out_at_the_next_opening_too() {
+    let (mut own, track, _) = one_track_and_takes(&[]);
+    let first = recording(&mut own, track, FramePos(0));
+    let mut copy = own.clone();
+    let mut names = copy.taken_names();
+    let planned = |session: &mut Session, uuid, names: &mut _| {
+        let folder = Some("/other/session".to_owned());
+        session.add_continuation(first, Uuid::from_u128(uuid), Frames(10), folder, names).expect("room")
+    };
+    let mine = planned(&mut own, 1, &mut names.clone());
+    copy.add_marker(FramePos(0), "later").expect("room");
+    planned(&mut copy, 2, &mut names);
+    assert!(own.merge_newer_takes(&copy, CopyKind::Found, |_| false), "its identity counts as given");
+    assert_eq!(own.takes.len(), 2, "the name is that of the own take");
+    own.takes.retain(|take| take.id != mine);
+    assert!(!own.merge_newer_takes(&copy, CopyKind::Found, |_| false));
+    assert_eq!(own.takes.len(), 1);
+}
+
 #[test]
 fn a_pass_of_a_copy_whose_number_was_given_again_gets_another_number() {
     let (own, track, _) = one_track_and_takes(&[10]);
