@@ -73,3 +73,6 @@ pub mod frame;
 #[cfg(test)]
 #[cfg(feature = "gui-tests")]
 pub mod demo;
+#[cfg(test)]
+#[cfg(feature = "gui-tests")]
+mod picture_cost;

@@ -3,6 +3,7 @@
 //! The marks of a track are placed on the timeline once for each revision of the session. A picture then searches the
 //! marks in view, and marks that lie in the same pixels are one hatch.
 
+use super::blocks::add_plain;
 use super::lanes::{self, lane_rect, rows_in_view};
 use super::pointer::Preview;
 use super::runs::{view_end, view_start};
@@ -13,7 +14,7 @@ use crate::time::{FramePos, Frames, SampleRate};
 use crate::ui::panel_context::PanelContext;
 use crate::ui::theme::Theme;
 use crate::ui::view::View;
-use egui::{Color32, Pos2, Rect, Shape, Stroke, StrokeKind, Ui, pos2, vec2};
+use egui::{Color32, Mesh, Pos2, Rect, Shape, Stroke, StrokeKind, Ui, pos2, vec2};
 use std::collections::HashMap;
 use std::sync::Arc;
 use uuid::Uuid;
@@ -63,34 +64,35 @@ impl Losses {
             return;
         }
         let pointer = ui.input(|input| input.pointer.hover_pos()).filter(|at| lanes.contains(*at));
-        let mut tooltip = None;
+        let (mut tooltip, mut hatches) = (None, Hatches::default());
         for row in rows {
             let Some(track) = session.tracks().get(row) else { continue };
             let lane = lane_rect(lanes, row, context);
-            let hatch_span = |(from, to): (f32, f32)| {
+            let mut hatch_span = |(from, to): (f32, f32)| {
                 let rect = Rect::from_x_y_ranges(
                     lanes.left() + from..=lanes.left() + to,
                     lane.top() + 2.0..=lane.bottom() - 2.0,
                 );
                 if rect.intersects(lanes) {
-                    hatch(ui, rect.intersect(lanes), context.theme.record);
+                    hatches.add(rect.intersect(lanes), pixel, context.theme.record);
                 }
             };
             let recorded = lanes::recorded_block(track, context);
             if !self.lossy.is_empty() {
                 let marks = self.marks_of(track);
-                spans(marks, context.view, pixel, hatch_span);
+                spans(marks, context.view, pixel, &mut hatch_span);
                 if let Some(at) = pointer.filter(|at| lane.contains(*at)) {
                     tooltip = self.tooltip(track.id(), at.x - lanes.left(), context.view, session.rate());
                 }
             }
             if recorded.is_some() {
-                live.iter().copied().for_each(hatch_span);
+                live.iter().copied().for_each(&mut hatch_span);
                 if let Some(at) = pointer.filter(|at| lane.contains(*at)) {
                     tooltip = tooltip.or_else(|| live_tooltip(at.x - lanes.left(), context));
                 }
             }
         }
+        hatches.draw(ui, context.theme.record);
         if let (Some(text), Some(at)) = (tooltip, pointer) {
             show_tooltip(ui, at, text, context.theme);
         }
@@ -250,18 +252,39 @@ fn show_tooltip(ui: &Ui, at: Pos2, text: String, theme: &Theme) {
     ui.painter().galley(rect.min + vec2(7.0, 4.0), galley, theme.strong);
 }
 
-/// Fills with red and slanted lines, so that pattern and not only colour shows a loss.
-fn hatch(ui: &Ui, rect: Rect, colour: Color32) {
-    ui.painter().rect_filled(rect, 0, super::faded(colour, 0.55));
-    if rect.width() > 6.0 {
-        let painter = ui.painter().with_clip_rect(rect.intersect(ui.clip_rect()));
-        let mut x = rect.left() - rect.height();
-        while x < rect.right() {
-            painter.add(Shape::line_segment(
-                [pos2(x, rect.bottom()), pos2(x + rect.height(), rect.top())],
-                Stroke::new(1.0, colour),
-            ));
-            x += 6.0;
+/// The hatches of a picture. Their areas are one mesh, because a long edit can have thousands.
+#[derive(Default)]
+struct Hatches {
+    areas: Mesh,
+    /// Those that are wide enough for slanted lines, so that pattern and not only colour shows a loss.
+    wide: Vec<Rect>,
+}
+
+impl Hatches {
+    fn add(&mut self, rect: Rect, pixel: f32, colour: Color32) {
+        let snap = |x: f32| (x / pixel).round() * pixel;
+        let (min, max) = (pos2(snap(rect.left()), snap(rect.top())), pos2(snap(rect.right()), snap(rect.bottom())));
+        let area = Rect::from_min_max(min, pos2(max.x.max(min.x + pixel), max.y));
+        add_plain(&mut self.areas, area, super::faded(colour, 0.55));
+        if rect.width() > 6.0 {
+            self.wide.push(rect);
+        }
+    }
+
+    fn draw(self, ui: &Ui, colour: Color32) {
+        if !self.areas.is_empty() {
+            ui.painter().add(Shape::mesh(self.areas));
+        }
+        for rect in self.wide {
+            let painter = ui.painter().with_clip_rect(rect.intersect(ui.clip_rect()));
+            let mut x = rect.left() - rect.height();
+            while x < rect.right() {
+                painter.add(Shape::line_segment(
+                    [pos2(x, rect.bottom()), pos2(x + rect.height(), rect.top())],
+                    Stroke::new(1.0, colour),
+                ));
+                x += 6.0;
+            }
         }
     }
 }

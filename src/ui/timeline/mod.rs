@@ -1,5 +1,6 @@
 //! The timeline: ruler, lanes with regions and waveforms, markers, range and playhead. Thread: ui.
 
+mod blocks;
 mod lanes;
 mod losses;
 mod markers;
@@ -22,6 +23,7 @@ use egui::{Color32, Rect, Role, Sense, Shape, Stroke, Ui, WidgetInfo, pos2, vec2
 /// State that the timeline keeps between pictures.
 #[derive(Default)]
 pub struct TimelineState {
+    blocks: blocks::Blocks,
     waves: waves::Waves,
     losses: losses::Losses,
     pointer: pointer::Pointer,
@@ -46,7 +48,7 @@ pub fn show(ui: &mut Ui, state: &mut TimelineState, ruler: Rect, lanes: Rect, co
     picture.shrink_clip_rect(lanes);
     ruler::grid(&picture, lanes, context);
     let preview = state.pointer.preview(&context.snapshot.session);
-    lanes::draw_regions(&picture, lanes, preview, context);
+    lanes::draw_regions(&picture, &mut state.blocks, lanes, preview, context);
     state.waves.show(&picture, lanes, preview, context);
     state.losses.show(&picture, lanes, preview, context);
     if context.snapshot.session.end() == FramePos(0) && context.snapshot.transport.pass.is_none() {

@@ -2,7 +2,6 @@
 
 use super::lanes::{self, RecordedBlock};
 use super::pointer::Preview;
-use super::runs::{view_end, view_start};
 use super::short_regions::ShortRegions;
 use crate::peaks::{Column, PeakStore, Quality, Span};
 use crate::session::{Region, Session, Take, Track};
@@ -13,6 +12,9 @@ use std::sync::Arc;
 
 /// Limit of the texture's sides in texels. Every graphics driver supports this size.
 const SIDE_MAX: usize = 4096;
+
+/// Frames of a column up to which the columns are joined to a line. Without it, only separate dots would be visible.
+const JOINED_MAX: f64 = 2.0;
 
 /// Strength of the colour of what is muted.
 const MUTED: f32 = 0.4;
@@ -32,11 +34,26 @@ struct Key {
     preview: Option<Preview>,
 }
 
+impl Key {
+    /// The columns by which the view has moved to the right since `before`, if nothing else has changed and a part of the
+    /// texture stays in view.
+    fn columns_since(&self, before: &Key) -> Option<i64> {
+        // Where columns are joined to a line, the first column of a drawing depends on where the drawing begins.
+        if self.frames_per_column <= JOINED_MAX || self.preview.is_some() {
+            return None;
+        }
+        let by = self.first - before.first;
+        let is_moved_only = Key { first: self.first, ..before.clone() } == *self;
+        (is_moved_only && (by.unsigned_abs() as usize) < self.size[0]).then_some(by)
+    }
+}
+
 /// The texture, and the facts about its last drawing.
 #[derive(Default)]
 pub(super) struct Waves {
     texture: Option<TextureHandle>,
-    image: Option<ColorImage>,
+    /// The texels of the texture. The toolkit shares them until it has given them to the graphics card.
+    image: Option<Arc<ColorImage>>,
     key: Option<Key>,
     /// Generation of the peaks at the last drawing.
     generation: u64,
@@ -76,7 +93,11 @@ impl Waves {
         };
         let live = context.snapshot.transport.pass.is_some();
         if self.key.as_ref() != Some(&key) {
-            self.draw_all(lanes, size, scale, (true, preview), context);
+            let is_kept = generation == self.generation && !live && !self.is_coarse;
+            let by = self.key.as_ref().filter(|_| is_kept).and_then(|before| key.columns_since(before));
+            if !by.is_some_and(|by| self.draw_moved(by, lanes, scale, context)) {
+                self.draw_all(lanes, size, scale, (true, preview), context);
+            }
             self.upload(ui, None);
         } else if generation != self.generation || live || self.is_coarse {
             if live && !self.is_coarse && !context.waves.as_deref().is_some_and(crate::peaks::PeakStore::is_busy) {
@@ -112,7 +133,7 @@ impl Waves {
         (moved, preview): (bool, Option<Preview>),
         context: &mut PanelContext<'_>,
     ) {
-        let mut image = match self.image.take() {
+        let mut image = match self.image.take().and_then(Arc::into_inner) {
             Some(mut image) if image.size == size => {
                 image.pixels.fill(Color32::TRANSPARENT);
                 image
@@ -129,12 +150,39 @@ impl Waves {
         for row in lanes::rows_in_view(lanes, context) {
             let Some(track) = session.tracks().get(row) else { continue };
             let band = band(row, lanes, scale, size[1], context);
-            self.draw_regions(&mut image, &session, track, (&band, &grid, preview), context);
+            self.draw_regions(&mut image, &session, track, 0..size[0], (&band, &grid, preview), context);
             if let Some(block) = lanes::recorded_block(track, context) {
                 self.draw_recorded(&mut image, &session, track, &block, &band, 0, &grid, context);
             }
         }
-        self.image = Some(image);
+        self.image = Some(Arc::new(image));
+    }
+
+    /// Moves the image left by `by` columns, or right if that is negative, and draws the columns that come into view. Returns
+    /// whether all their peaks were ready; otherwise the whole image must be drawn.
+    fn draw_moved(&mut self, by: i64, lanes: Rect, scale: f32, context: &mut PanelContext<'_>) -> bool {
+        let Some(mut image) = self.image.take().map(Arc::unwrap_or_clone) else { return false };
+        let [width, height] = image.size;
+        let distance = (by.unsigned_abs() as usize).min(width);
+        let texels = image.pixels.len() - distance;
+        let fresh = if by < 0 {
+            image.pixels.copy_within(..texels, distance);
+            0..distance
+        } else {
+            image.pixels.copy_within(distance.., 0);
+            width - distance..width
+        };
+        // The ends of the rows have moved into these columns.
+        clear(&mut image, &fresh, &Band { from: 0, to: height, top: 0.0, height: 0.0 });
+        let session = Arc::clone(&context.snapshot.session);
+        let grid = Grid::of(context, scale);
+        for row in lanes::rows_in_view(lanes, context) {
+            let Some(track) = session.tracks().get(row) else { continue };
+            let band = band(row, lanes, scale, height, context);
+            self.draw_regions(&mut image, &session, track, fresh.clone(), (&band, &grid, None), context);
+        }
+        self.image = Some(Arc::new(image));
+        !self.is_coarse
     }
 
     /// Draws the takes in recording from column `from`. Returns the range of changed columns.
@@ -145,7 +193,7 @@ impl Waves {
         scale: f32,
         context: &mut PanelContext<'_>,
     ) -> Option<(usize, usize)> {
-        let mut image = self.image.take()?;
+        let mut image = Arc::unwrap_or_clone(self.image.take()?);
         let session = Arc::clone(&context.snapshot.session);
         let grid = Grid::of(context, scale);
         let [width, height] = image.size;
@@ -157,24 +205,26 @@ impl Waves {
             let band = band(row, lanes, scale, height, context);
             self.draw_recorded(&mut image, &session, track, &block, &band, from, &grid, context);
         }
-        self.image = Some(image);
+        self.image = Some(Arc::new(image));
         (from < self.live_end.min(width)).then_some((from, self.live_end.min(width)))
     }
 
-    /// Draws the regions of a track. Regions of a few columns are collected first, because several can share a column. The
-    /// region that is being dragged is drawn last, as it would be, in place of what is below it.
+    /// Draws the regions of a track into some columns. Regions of a few columns are collected first, because several can share
+    /// a column. The region that is being dragged is drawn last, as it would be, in place of what is below it.
     fn draw_regions(
         &mut self,
         image: &mut ColorImage,
         session: &Session,
         track: &Track,
+        range: std::ops::Range<usize>,
         (band, grid, preview): (&Band, &Grid, Option<Preview>),
         context: &mut PanelContext<'_>,
     ) {
         let mut found: Option<&Take> = None;
         self.short.clear(image.size[0]);
         let is_dragged = |region: &Region| preview.is_some_and(|preview| preview.region == region.id);
-        for region in track.regions_in(view_start(context.view), view_end(context.view)) {
+        let (from, to) = grid.frames_of(&range);
+        for region in track.regions_in(from, to) {
             let take = found.filter(|take| take.id == region.take).or_else(|| session.take(region.take));
             let Some(take) = take.filter(|_| !is_dragged(region)) else { continue };
             found = Some(take);
@@ -185,10 +235,10 @@ impl Waves {
                 continue;
             }
             let colour = region_colour(track, region, context);
-            self.draw_span(image, take, &TakeSpan::of_region(region), (band, grid, colour), context);
+            self.draw_span(image, take, &TakeSpan::of_region(region), &range, (band, grid, colour), context);
         }
         let colour = context.theme.track(track.colour);
-        for (x, column) in self.short.columns() {
+        for (x, column) in self.short.columns().filter(|(x, _)| range.contains(x)) {
             let colour = if track.mute || !column.audible { colour.gamma_multiply(MUTED) } else { colour };
             for (channel, side) in column.sides().iter().enumerate() {
                 let part = band.channel(channel, column.sides().len(), grid.scale);
@@ -200,22 +250,23 @@ impl Waves {
             && let Some(take) = session.take(region.take)
         {
             let span = TakeSpan::of_preview(&preview);
-            clear(image, &grid.columns_of(&span, 0, image.size[0]), band);
-            self.draw_span(image, take, &span, (band, grid, region_colour(track, region, context)), context);
+            clear(image, &grid.columns_of(&span, range.start, range.end), band);
+            self.draw_span(image, take, &span, &range, (band, grid, region_colour(track, region, context)), context);
         }
     }
 
-    /// Draws a span of a take.
+    /// Draws a span of a take into some columns.
     fn draw_span(
         &mut self,
         image: &mut ColorImage,
         take: &Take,
         span: &TakeSpan,
+        range: &std::ops::Range<usize>,
         (band, grid, colour): (&Band, &Grid, Color32),
         context: &mut PanelContext<'_>,
     ) {
         let Some(peaks) = context.waves.as_deref_mut() else { return };
-        let columns = grid.columns_of(span, 0, image.size[0]);
+        let columns = grid.columns_of(span, range.start, range.end);
         for channel in 0..take.channels.max(1) as usize {
             let quality = span.read(take, channel, &columns, grid, peaks, &mut self.columns);
             self.is_coarse |= quality == Quality::Coarse;
@@ -276,8 +327,8 @@ impl Waves {
                 let columns = ColorImage::new([to - from, height], rows.collect());
                 texture.set_partial([from, 0], columns, TextureOptions::LINEAR);
             }
-            (Some(texture), _) => texture.set(image.clone(), TextureOptions::LINEAR),
-            (None, _) => self.texture = Some(ui.ctx().load_texture("waves", image.clone(), TextureOptions::LINEAR)),
+            (Some(texture), _) => texture.set(Arc::clone(image), TextureOptions::LINEAR),
+            (None, _) => self.texture = Some(ui.ctx().load_texture("waves", Arc::clone(image), TextureOptions::LINEAR)),
         }
     }
 }
@@ -295,6 +346,12 @@ impl Grid {
     fn of(context: &PanelContext<'_>, scale: f32) -> Grid {
         let frames_per_column = context.view.frames_per_point / f64::from(scale);
         Grid { first: (context.view.start / frames_per_column).floor(), frames_per_column, scale }
+    }
+
+    /// The first frame of some columns, and the one behind the last.
+    fn frames_of(&self, columns: &std::ops::Range<usize>) -> (FramePos, FramePos) {
+        let frame_of = |column: usize| (self.first + column as f64) * self.frames_per_column;
+        (FramePos(frame_of(columns.start).max(0.0) as u64), FramePos(frame_of(columns.end).max(0.0).ceil() as u64))
     }
 
     /// The columns that show the span, from column `from` to the column before `to`. If there are none, the range is
@@ -413,9 +470,9 @@ fn draw_column(image: &mut ColorImage, x: usize, column: Column, band: &ChannelB
     bar(&mut image.pixels, size, x, (top - 0.5, bottom + 0.5), colour);
 }
 
-/// Joins columns to a line if one column has at most two frames. Without it, only separate dots would be visible.
+/// Joins columns to a line if one column has few frames.
 fn join(columns: &mut [Column], frames_per_column: f64) {
-    if frames_per_column > 2.0 {
+    if frames_per_column > JOINED_MAX {
         return;
     }
     let mut before: Option<Column> = None;
@@ -450,6 +507,8 @@ fn bar(pixels: &mut [Color32], [width, height]: [usize; 2], x: usize, (top, bott
 #[cfg(test)]
 mod tests {
     use super::*;
+    #[cfg(feature = "gui-tests")]
+    use crate::ui::panel_context::test_panel::Surroundings;
 
     #[test]
     fn a_bar_covers_what_it_should_and_nothing_beside() {
@@ -469,5 +528,58 @@ mod tests {
         join(&mut columns, 0.5);
         assert_eq!(columns[1], Column { min: 0.0, max: 0.5 });
         assert_eq!(columns[2], Column { min: -0.5, max: 0.5 });
+    }
+
+    /// Draws the waveforms from the frame `start` on, until all peaks are ready.
+    #[cfg(feature = "gui-tests")]
+    fn draw(
+        waves: &mut Waves,
+        start: f64,
+        store: &mut PeakStore,
+        surroundings: &mut Surroundings,
+        ctx: &egui::Context,
+    ) {
+        let lanes = Rect::from_min_size(pos2(0.0, 0.0), vec2(900.0, 200.0));
+        surroundings.view.start = start;
+        loop {
+            let out = ctx.run_ui(egui::RawInput::default(), |ui| {
+                let mut context = PanelContext { waves: Some(&mut *store), ..surroundings.context(0.0) };
+                waves.show(ui, lanes, None, &mut context);
+            });
+            drop(out);
+            if !waves.is_coarse && !store.is_busy() && waves.generation == store.generation() {
+                return;
+            }
+            std::thread::sleep(std::time::Duration::from_millis(5));
+        }
+    }
+
+    #[cfg(feature = "gui-tests")]
+    #[test]
+    fn a_view_that_moves_shows_the_same_waveforms_as_one_that_is_drawn_as_a_whole() {
+        let snapshot = crate::ui::demo::edited(4, 200, 4_800);
+        let folder = tempfile::tempdir().unwrap();
+        let noise: Vec<i16> =
+            (0..200 * 4_800_u64).map(|at| (at.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 48) as i16).collect();
+        let mut store = crate::ui::picture_cost::waves_of(&snapshot, folder.path(), &noise);
+        let mut surroundings = Surroundings::new(snapshot);
+        surroundings.view.fit(200.0, &surroundings.snapshot);
+        let ctx = egui::Context::default();
+        // Regions of 6, 35 and 480 points.
+        for frames_per_point in [800.0, 137.3, 10.0] {
+            surroundings.view.frames_per_point = frames_per_point;
+            let mut moved = Waves::default();
+            for (at, points) in [400.0, 403.4, 399.0, 420.5, 421.0, 150.0, 160.0].into_iter().enumerate() {
+                let (start, before) = (points * frames_per_point, moved.key.clone());
+                draw(&mut moved, start, &mut store, &mut surroundings, &ctx);
+                let key = moved.key.clone().unwrap();
+                assert!(before.is_none_or(|before| key.columns_since(&before).is_some()), "{at}");
+                let mut whole = Waves::default();
+                draw(&mut whole, start, &mut store, &mut surroundings, &ctx);
+                let image = whole.image.unwrap();
+                assert!(image.pixels.iter().any(|texel| *texel != Color32::TRANSPARENT));
+                assert!(moved.image.as_ref() == Some(&image), "{at} at {frames_per_point}");
+            }
+        }
     }
 }
