@@ -12,9 +12,9 @@ pub enum DelayReporter {
     /// This program, for its built-in device.
     #[serde(rename = "built-in device")]
     BuiltIn,
-    /// PipeWire.
+    /// PipeWire's plugin of alsa-lib, which knows the whole way.
     PipeWire,
-    /// PulseAudio.
+    /// PulseAudio's plugin of alsa-lib, whose delay differs from one recording to the next.
     PulseAudio,
     /// JACK, which knows the delay of the ports of its card.
     #[serde(rename = "JACK")]
@@ -50,13 +50,13 @@ impl DelayReporter {
     /// Where takes that were placed by this report may lie.
     fn effect(self) -> &'static str {
         match self {
-            DelayReporter::PulseAudio => "the takes may lie up to a period beside what was heard",
+            DelayReporter::PulseAudio => "the takes may lie about a period beside what was heard",
             DelayReporter::JackPlugin => "the takes lie at least one block of JACK after what was heard",
             _ => "the takes may lie beside what was heard",
         }
     }
 
-    /// What the user can do.
+    /// The cure, for the user.
     fn cure(self) -> &'static str {
         match self {
             DelayReporter::PulseAudio => {

@@ -300,25 +300,26 @@ pub fn free_bytes(path: &Path) -> Option<u64> {
 /// Makes a folder and the missing folders above it, and makes their names durable: on a file system without a journal a power
 /// cut could cost a new folder with everything in it. After an error no folder was made.
 pub fn make_folders(path: &Path) -> io::Result<()> {
-    let is_missing = |folder: &&Path| {
-        !folder.as_os_str().is_empty()
-            && disk::link_metadata(folder).is_err_and(|error| error.kind() == io::ErrorKind::NotFound)
-    };
-    let missing: Vec<&Path> = path.ancestors().take_while(is_missing).collect();
-    let made = disk::make_folders(path).and_then(|()| missing.iter().rev().try_for_each(|folder| sync_name(folder)));
+    // A folder that the disk says nothing about may be missing too.
+    let found = |folder: &Path| disk::link_metadata(folder).err().map(|error| error.kind());
+    let named = path.ancestors().filter(|folder| !folder.as_os_str().is_empty());
+    let missing: Vec<(io::ErrorKind, &Path)> = named.map_while(|folder| Some((found(folder)?, folder))).collect();
+    let made =
+        disk::make_folders(path).and_then(|()| missing.iter().rev().try_for_each(|(_, folder)| sync_name(folder)));
     made.inspect_err(|_| {
-        for folder in &missing {
+        for (_, folder) in missing.iter().filter(|(error, _)| *error == io::ErrorKind::NotFound) {
             disk::remove_folder(folder).ok();
         }
     })
 }
 
-/// Makes the name of a folder durable. Where the folder above cannot be opened, its file system does that in its own time.
+/// Makes the name of a folder durable. Where this user may not open the folder above, its file system does that in its own time.
 fn sync_name(folder: &Path) -> io::Result<()> {
     let above = folder.parent().filter(|above| !above.as_os_str().is_empty()).unwrap_or(Path::new("."));
     match disk::open_folder(above) {
         Ok(above) => Ok(disk::sync_folder(above)?),
-        Err(_) => Ok(()),
+        Err(Errno::EACCES | Errno::EPERM) => Ok(()),
+        Err(error) => Err(error.into()),
     }
 }
 

@@ -11,6 +11,8 @@ use super::take_wav::TakeWav;
 use crate::limits::DATA_OFFSET;
 use crate::session::{Loss, Session};
 use crate::time::{FramePos, Frames};
+use std::collections::BTreeMap;
+use uuid::Uuid;
 
 /// The cause of a loss in a file that another program has changed.
 const CHANGED: &str = "another program changed the file";
@@ -27,6 +29,17 @@ const ZERO_FRAMES_LEAST: u64 = 64;
 /// Whether a recovery has listed a loss because it did not find the sound. A mirror that was away then may have it.
 pub(super) fn is_not_found(loss: &Loss) -> bool {
     [CHANGED, MISSING, MEMORY_GONE].contains(&loss.cause.as_str())
+}
+
+/// The most frames of a track that the session lists as lost, without those that a recovery did not find.
+pub(super) fn most_listed(session: &Session, cut_takes: &[CutTake]) -> Frames {
+    let mut of_track: BTreeMap<Uuid, Frames> = BTreeMap::new();
+    for cut in cut_takes {
+        let losses = session.take(cut.take.id).map_or(&[][..], |take| &take.losses);
+        let frames = losses.iter().filter(|loss| !is_not_found(loss)).map(|loss| loss.frames.0).sum();
+        *of_track.entry(cut.first).or_default() += Frames(frames);
+    }
+    of_track.into_values().max().unwrap_or_default()
 }
 
 /// Removes the losses of an earlier recovery from a take as far as the mirror has given their sound back since. What is zeros in

@@ -39,6 +39,7 @@ pub mod page_losses;
 mod listed_losses;
 mod lost_ranges;
 mod recover_pass;
+mod reopened;
 mod replica;
 #[cfg(test)]
 mod tests;

@@ -7,7 +7,7 @@ use super::fill_holes::FillError;
 use super::leftover::{has_spool, is_in_takes};
 use super::length::{Basis, PassKnown, TakeKnown, length};
 use super::listed_losses::{
-    forget_filled_losses, note_absent_inputs, note_known_losses, note_losses_of_earlier, note_missing,
+    forget_filled_losses, most_listed, note_absent_inputs, note_known_losses, note_losses_of_earlier, note_missing,
 };
 use super::replica::{Replica, mirrors_that_added, note_losses_of_mirrors};
 use super::take_wav::{AtPlace, TakeWav};
@@ -80,6 +80,7 @@ impl PassOutcome {
 impl PassRecovery<'_> {
     /// Recovers a pass. `None`: none of its takes could be opened. The error says why the pass was left as it is.
     pub(super) fn pass(&mut self, pass: u32) -> Result<Option<RecoveredPass>, String> {
+        self.reopen_longer_files(pass);
         let takes: Vec<Take> = self.session.takes().iter().filter(|take| take.pass == pass).cloned().collect();
         let Some(first) = takes.first() else { return Ok(None) };
         let progress_page = self.progress_of(first)?;
@@ -147,6 +148,11 @@ impl PassRecovery<'_> {
             cut.finish_replica(&outcome, self.hook);
         }
         let missing = self.save(&cut_takes, &outcome)?;
+        let (overrun, mut lost) = (outcome.progress.overrun, outcome.progress.lost);
+        if overrun + lost == Frames(0) {
+            // Without the progress page only the session knows them.
+            lost = most_listed(self.session, &cut_takes) - absent;
+        }
         self.save_mirror(&cut_takes);
         let recovered = RecoveredPass {
             frames: outcome.frames,
@@ -154,8 +160,8 @@ impl PassRecovery<'_> {
             basis,
             from_mirrors: mirrors_that_added(&cut_takes),
             memory_gone,
-            lost: outcome.progress.lost,
-            overrun: outcome.progress.overrun,
+            lost,
+            overrun,
             missing,
             absent,
             takes: cut_takes.iter().map(|cut| cut.recovered(self.session, outcome.frames)).collect(),
@@ -208,17 +214,6 @@ impl PassRecovery<'_> {
             }
         }
         Some((cut_takes, absent))
-    }
-
-    /// Opens the file before a withdrawn continuation again, if a recovery has ended it where the continuation began: it is
-    /// the last file of the take now, and may have more.
-    fn reopen_last_of(&mut self, withdrawn: &Take) {
-        let of_take =
-            self.session.takes().iter().filter(|take| (take.pass, take.track) == (withdrawn.pass, withdrawn.track));
-        let last = of_take.max_by_key(|take| (take.offset, take.id));
-        if let Some(last) = last.filter(|take| take.state == TakeState::Recovered).map(|take| take.id) {
-            self.session.reopen_take(last);
-        }
     }
 
     /// A take that was cut off, with what was found of it.

@@ -75,4 +75,4 @@ pub mod frame;
 pub mod demo;
 #[cfg(test)]
 #[cfg(feature = "gui-tests")]
-mod picture_cost;
+mod picture_cost_tests;

@@ -1,6 +1,7 @@
 //! The oracle: compares what a run has left on the disks with what was recorded. Every sample of the simulated card is a
 //! number of a ramp, so the place of each frame can be read back from the files. Thread: the one of the run.
 
+use crate::image::PAGE;
 use crate::listed::ListedLosses;
 use crate::mirror::{check_mirror, is_file_of, wav_files};
 use crate::told::{Known, Told};
@@ -556,17 +557,30 @@ fn unlisted_files(folder: &Path, others: &[PathBuf], session: &Session) -> Vec<S
     let is_replica = |path: &Path| {
         others.iter().any(|other| path.starts_with(other)) && session.takes().iter().any(|take| is_file_of(path, take))
     };
+    // Another program had put an older copy into the place of a take, and the user gave the copy a name. The take is listed.
+    let adds_nothing = |path: &Path| {
+        let mut of_it = session.takes().iter().filter(|take| is_file_of(path, take));
+        of_it.any(|take| has_sound_of(&take.folder.as_ref().map_or(folder, Path::new).join(take.path()), path))
+    };
     let mut offences = Vec::new();
     for folder in std::iter::once(folder).chain(others.iter().map(PathBuf::as_path)) {
         for path in ["audio", "trash"].iter().flat_map(|place| wav_files(&folder.join(place))) {
             // A copy that another program had put into the place of a take.
             let is_foreign = path.to_string_lossy().contains("(of another program");
-            if !listed.contains(&path) && !is_foreign && has_sound(&path) && !is_replica(&path) {
+            if !listed.contains(&path) && !is_foreign && has_sound(&path) && !is_replica(&path) && !adds_nothing(&path)
+            {
                 offences.push(format!("{}: has sound, and the session does not list it", path.display()));
             }
         }
     }
     offences
+}
+
+/// Whether a file has all bytes of sound of another one at their places.
+fn has_sound_of(path: &Path, other: &Path) -> bool {
+    let (Ok(bytes), Ok(others)) = (fs::read(path), fs::read(other)) else { return false };
+    let at = |at: usize| bytes.get(at).copied().unwrap_or(0);
+    others.iter().enumerate().skip(PAGE as usize).all(|(index, byte)| *byte == 0 || *byte == at(index))
 }
 
 fn has_sound(path: &Path) -> bool {

@@ -114,7 +114,7 @@ pub(super) fn fill_gap(
 ) -> io::Result<bool> {
     let Some(gap) = pair.next_gap(replica, file.start(), file.filled_end(), scratch.len() as u64) else {
         let missing_bytes = pair.missing_bytes(replica, file.start());
-        // What is filled counts after the next sync.
+        // The bytes that were filled count after the next sync.
         if missing_bytes == 0 || file.filled_end() != file.start().0 {
             return Ok(false);
         }

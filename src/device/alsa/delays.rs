@@ -70,7 +70,7 @@ mod tests {
         }
     }
 
-    /// Overdubs through JACK were placed 3 to 4 blocks of JACK too late.
+    /// Overdubs through JACK were placed 2 to 4 blocks of JACK too late.
     #[test]
     fn the_delays_of_the_cards_ports_are_added_on_both_sides() {
         let (capture, playback) = (ports(256, Origin::Card), ports(768, Origin::Card));

@@ -38,11 +38,11 @@ struct Port {
 /// Where the sound of chosen ports comes from or goes to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Origin {
-    /// The card.
+    /// A connector of the card.
     Card,
     /// The client of the card, which returns what is played before the card plays it.
     Monitor,
-    /// Another client.
+    /// A client that is not the card's.
     Client,
 }
 

@@ -140,26 +140,9 @@ impl AlsaDevice {
         }
         let linked = link_is_possible(capture.as_deref(), playback.as_deref());
         notes.extend((capture.is_some() && playback.is_some() && !linked).then(|| NOT_LINKED.to_owned()));
-        let mapped = capture.iter().chain(&playback).all(|side| matches!(side.access, SampleAccess::Mapped));
-        let ((inputs, input_format), (outputs, output_format)) =
-            (layout(capture.as_deref()), layout(playback.as_deref()));
-        let delays = (capture.as_deref().map(|side| side.delay), playback.as_deref().map(|side| side.delay));
-        let facts = DeviceFacts {
-            name: spec.name.clone(),
-            rate: spec.rate,
-            period_frames: period,
-            buffer_frames: pacing.buffer_frames,
-            inputs,
-            outputs,
-            input_format,
-            output_format,
-            access: if mapped { Access::Mapped } else { Access::Copied },
-            pace: Pace::RealTime,
-            linked,
-            delays: reporters(delays.0, delays.1),
-            notes: notes.clone(),
-            source: None,
-        };
+        let delay = |side: Option<&Side>| side.map(|side| side.delay);
+        let latency = LatencyMeter::new(beyond(delay(capture.as_deref()), delay(playback.as_deref())));
+        let facts = facts_of(spec, pacing, (capture.as_deref(), playback.as_deref()), linked, &notes);
         notes.push("the device has no clock of its own; it is paced by the system's".to_owned());
         Ok(AlsaDevice {
             fds: vec![pollfd { fd: -1, events: 0, revents: 0 }; pacing.pcm.count()],
@@ -173,7 +156,7 @@ impl AlsaDevice {
             prefill,
             drift: Drift::default(),
             blocks: Blocks::default(),
-            latency: LatencyMeter::new(beyond(delays.0, delays.1)),
+            latency,
             origin: monotonic(),
             phase: Phase::Stopped,
             position: 0,
@@ -293,6 +276,34 @@ pub(super) fn note_absent(opened: &Opened, direction: Direction, notes: &mut Vec
             }
             Direction::Playback => NO_PLAYBACK.to_owned(),
         });
+    }
+}
+
+/// The facts of a device with these sides. `pacing`: the side whose periods the device has.
+fn facts_of(
+    spec: &DeviceSpec,
+    pacing: &Side,
+    (capture, playback): (Option<&Side>, Option<&Side>),
+    linked: bool,
+    notes: &[String],
+) -> DeviceFacts {
+    let mapped = capture.iter().chain(&playback).all(|side| matches!(side.access, SampleAccess::Mapped));
+    let ((inputs, input_format), (outputs, output_format)) = (layout(capture), layout(playback));
+    DeviceFacts {
+        name: spec.name.clone(),
+        rate: spec.rate,
+        period_frames: pacing.period_frames,
+        buffer_frames: pacing.buffer_frames,
+        inputs,
+        outputs,
+        input_format,
+        output_format,
+        access: if mapped { Access::Mapped } else { Access::Copied },
+        pace: Pace::RealTime,
+        linked,
+        delays: reporters(capture.map(|side| side.delay), playback.map(|side| side.delay)),
+        notes: notes.to_owned(),
+        source: None,
     }
 }
 

@@ -33,7 +33,7 @@ fn a_gap_on_a_disk_without_holes_is_a_listed_loss_while_the_mirror_is_away() {
     assert!(report.troubles.iter().all(|text| text.contains(told)) && !report.troubles.is_empty(), "{report:?}");
 }
 
-/// What both replicas lack is a loss, and what one has is none, also if neither disk has holes.
+/// A part that both replicas lack is a loss, and one that either has is none, also if neither disk has holes.
 #[test]
 fn a_gap_on_disks_without_holes_is_filled_from_the_mirror_or_listed() {
     for mirror_has_it in [true, false] {

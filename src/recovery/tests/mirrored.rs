@@ -145,11 +145,11 @@ fn without_memory_a_loss_that_only_the_mirror_lists_is_listed() {
 /// The losses that a recovery of the mirror had found in the mirror's file were listed in takes that have the sound.
 #[test]
 fn losses_of_a_mirror_that_was_recovered_by_itself_are_not_those_of_the_session() {
-    for state in [TakeState::Recording, TakeState::Recovered] {
+    for (state, cause) in [(TakeState::Recording, "xrun"), (TakeState::Recovered, "what was in memory is gone")] {
         let (scene, mirror) = ahead("being recorded");
         let (mut store, mut copy) = OpenSession::open(&mirror).unwrap();
         for id in copy.takes().iter().map(|take| take.id).collect::<Vec<_>>() {
-            copy.list_loss(id, FramePos(WINDOW), Frames(500), "what was in memory is gone").unwrap();
+            copy.list_loss(id, FramePos(WINDOW), Frames(500), cause).unwrap();
             copy.raise_unlisted_losses(id, 7).unwrap();
             copy.finish_take(id, Frames(4 * WINDOW), state, None).unwrap();
         }

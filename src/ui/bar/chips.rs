@@ -136,9 +136,9 @@ mod tests {
         crate::ui::theme::install_fonts(&ctx);
         let width = |text: String| {
             let mut wide = 0.0;
-            let _ = ctx.run_ui(RawInput::default(), |ui| {
+            drop(ctx.run_ui(RawInput::default(), |ui| {
                 wide = ui.painter().layout_no_wrap(text.clone(), Theme::font(11.0), Color32::WHITE).size().x;
-            });
+            }));
             wide
         };
         for (screen, narrow) in [(1440.0, false), (1280.0, true)] {

@@ -561,7 +561,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let noise: Vec<i16> =
             (0..200 * 4_800_u64).map(|at| (at.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 48) as i16).collect();
-        let mut store = crate::ui::picture_cost::waves_of(&snapshot, folder.path(), &noise);
+        let mut store = crate::ui::picture_cost_tests::waves_of(&snapshot, folder.path(), &noise);
         let mut surroundings = Surroundings::new(snapshot);
         surroundings.view.fit(200.0, &surroundings.snapshot);
         let ctx = egui::Context::default();

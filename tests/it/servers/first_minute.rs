@@ -445,6 +445,6 @@ fn a_sound_with_a_wrong_sample_or_a_hole_of_any_length_is_not_the_source() {
     let mix =
         |gain: f64| takes[0].iter().zip(&takes[1]).map(|(a, b)| (f64::from(a + b) * gain) as i32).collect::<Vec<_>>();
     assert_eq!(is_the_mix(&mix(std::f64::consts::FRAC_1_SQRT_2), &takes), Ok(()));
-    assert!(is_the_mix(&mix(0.6), &takes).is_err() && is_the_mix(&[0; 40_000], &takes).is_err());
+    assert!(is_the_mix(&mix(0.6), &takes).is_err() && is_the_mix(&vec![0; 40_000], &takes).is_err());
     assert!(is_the_mix(take, &takes).is_err(), "one of the tracks alone");
 }

@@ -75,7 +75,7 @@ fn an_overdub_through_ports_that_are_chosen_by_client_lies_where_it_was_heard() 
     }
 }
 
-/// It was late by three or four blocks of JACK.
+/// It was late by two to four blocks of JACK.
 #[test]
 fn an_overdub_through_the_card_of_jack_lies_where_it_was_heard() {
     const NAME: &str = "servers::jack_overdub::an_overdub_through_the_card_of_jack_lies_where_it_was_heard";

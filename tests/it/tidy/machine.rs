@@ -102,7 +102,6 @@ const EXCEPTIONS: &[(&str, &str, &str)] = &[
     ("src/butler/logout.rs", "fs::read_to_string", "settings of logind, which are read at a start"),
     ("src/butler/logout.rs", "read_dir(", "settings of logind, which are read at a start"),
     ("src/butler/spool.rs", "statfs(", "the kind of a folder in memory"),
-    ("src/butler/capabilities.rs", ".set_len(", "a file without a name in memory, at a start"),
     ("src/session/session_file/lock.rs", "fs::read_to_string", "the kernel's account of another process"),
     ("src/control/report.rs", "Instant::now", "the benchmark's measure of a bare copy"),
     ("src/control/report.rs", ".elapsed()", "the benchmark's measure of a bare copy"),
