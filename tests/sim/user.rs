@@ -53,7 +53,7 @@ pub(crate) struct Story {
     pub(crate) frames_recorded: u64,
     /// The fewest inputs that a device had.
     pub(crate) inputs_min: Option<usize>,
-    /// Durable saves of the session when the overflow folder was named first in this life.
+    /// Durable saves of the session when the overflow folder was named last in this life: an earlier naming may have been refused.
     pub(crate) named_overflow: Option<u64>,
 }
 
@@ -317,7 +317,7 @@ impl User {
     fn name_overflow(&mut self, place: Option<&Path>) {
         if place.is_some() {
             let saves = here().disks.borrow().session_saves;
-            self.watch.story.borrow_mut().named_overflow.get_or_insert(saves);
+            self.watch.story.borrow_mut().named_overflow = Some(saves);
         }
         self.control.set_overflow(place);
     }
