@@ -117,6 +117,7 @@ impl Outbox {
 }
 
 #[cfg(test)]
+#[allow(clippy::disallowed_methods, clippy::disallowed_macros, reason = "tests run on a thread of their own")]
 mod tests {
     use super::*;
     use crate::time::FramePos;
@@ -137,9 +138,9 @@ mod tests {
         AudioEvent::PassBegan { at: FramePos(0), device_frame }
     }
 
-    fn number_of(event: Option<AudioEvent>) -> Option<u64> {
-        match event {
-            Some(AudioEvent::PassBegan { device_frame, .. }) => Some(device_frame),
+    fn next_number(reports: &mut Consumer<AudioEvent>) -> Option<u64> {
+        match reports.pop() {
+            Ok(AudioEvent::PassBegan { device_frame, .. }) => Some(device_frame),
             _ => None,
         }
     }
@@ -165,16 +166,16 @@ mod tests {
         for number in 0..40 {
             outbox.send(state(number));
             if number % 3 == 0 {
-                seen.extend(number_of(reports.pop().ok()));
+                seen.extend(next_number(&mut reports));
             }
         }
         outbox.report(xrun());
         assert_eq!(published.events_missed.load(Relaxed), 1, "the ring has no room for it before those that wait");
         while !outbox.is_empty() {
-            seen.extend(number_of(reports.pop().ok()));
+            seen.extend(next_number(&mut reports));
             outbox.retry();
         }
-        seen.extend(number_of(reports.pop().ok()));
+        seen.extend(next_number(&mut reports));
         assert_eq!(seen, (0..40).collect::<Vec<_>>());
     }
 }

@@ -31,15 +31,24 @@ pub(super) fn is_not_found(loss: &Loss) -> bool {
     [CHANGED, MISSING, MEMORY_GONE].contains(&loss.cause.as_str())
 }
 
-/// The most frames of a track that the session lists as lost, without those that a recovery did not find.
-pub(super) fn most_listed(session: &Session, cut_takes: &[CutTake]) -> Frames {
+/// The frames that the device lost in a pass. Without the progress page, only the session knows them: the most that it lists for
+/// a track, without those that a recovery did not find, and without the `absent` ones of inputs.
+pub(super) fn lost_by_device(
+    session: &Session,
+    cut_takes: &[CutTake],
+    outcome: &PassOutcome,
+    absent: Frames,
+) -> Frames {
+    if outcome.progress.lost + outcome.progress.overrun > Frames(0) {
+        return outcome.progress.lost;
+    }
     let mut of_track: BTreeMap<Uuid, Frames> = BTreeMap::new();
     for cut in cut_takes {
         let losses = session.take(cut.take.id).map_or(&[][..], |take| &take.losses);
         let frames = losses.iter().filter(|loss| !is_not_found(loss)).map(|loss| loss.frames.0).sum();
         *of_track.entry(cut.first).or_default() += Frames(frames);
     }
-    of_track.into_values().max().unwrap_or_default()
+    of_track.into_values().max().unwrap_or_default() - absent
 }
 
 /// Removes the losses of an earlier recovery from a take as far as the mirror has given their sound back since. What is zeros in

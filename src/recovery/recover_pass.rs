@@ -7,7 +7,7 @@ use super::fill_holes::FillError;
 use super::leftover::{has_spool, is_in_takes};
 use super::length::{Basis, PassKnown, TakeKnown, length};
 use super::listed_losses::{
-    forget_filled_losses, most_listed, note_absent_inputs, note_known_losses, note_losses_of_earlier, note_missing,
+    forget_filled_losses, lost_by_device, note_absent_inputs, note_known_losses, note_losses_of_earlier, note_missing,
 };
 use super::replica::{Replica, mirrors_that_added, note_losses_of_mirrors};
 use super::take_wav::{AtPlace, TakeWav};
@@ -148,11 +148,6 @@ impl PassRecovery<'_> {
             cut.finish_replica(&outcome, self.hook);
         }
         let missing = self.save(&cut_takes, &outcome)?;
-        let (overrun, mut lost) = (outcome.progress.overrun, outcome.progress.lost);
-        if overrun + lost == Frames(0) {
-            // Without the progress page only the session knows them.
-            lost = most_listed(self.session, &cut_takes) - absent;
-        }
         self.save_mirror(&cut_takes);
         let recovered = RecoveredPass {
             frames: outcome.frames,
@@ -160,8 +155,8 @@ impl PassRecovery<'_> {
             basis,
             from_mirrors: mirrors_that_added(&cut_takes),
             memory_gone,
-            lost,
-            overrun,
+            lost: lost_by_device(self.session, &cut_takes, &outcome, absent),
+            overrun: outcome.progress.overrun,
             missing,
             absent,
             takes: cut_takes.iter().map(|cut| cut.recovered(self.session, outcome.frames)).collect(),

@@ -7,6 +7,7 @@ use crate::app::snapshot::Snapshot;
 use crate::peaks::{PeakStore, WaveformState, cache};
 use egui::epaint::Primitive;
 use egui::{Rect, pos2, vec2};
+use std::os::unix::fs::FileExt;
 use std::path::Path;
 use std::time::Duration;
 
@@ -95,16 +96,27 @@ fn drawing_the_window_costs_milliseconds_at_most() {
 /// Waveforms for the takes of `snapshot`, all of the same file: `samples`, and silence behind them.
 pub(super) fn waves_of(snapshot: &Snapshot, folder: &Path, samples: &[i16]) -> PeakStore {
     let takes = snapshot.session.takes();
-    let mut header = crate::wav::header::Header::new(1, 48_000, crate::format::TakeFormat::S16);
-    header.data_bytes = takes[0].frames.0 * 2;
+    let spec = hound::WavSpec {
+        channels: 1,
+        sample_rate: 48_000,
+        bits_per_sample: 16,
+        sample_format: hound::SampleFormat::Int,
+    };
     for name in ["audio", "peaks"] {
         std::fs::create_dir(folder.join(name)).unwrap();
     }
     let path = folder.join("audio/all-1.wav");
-    let bytes: Vec<u8> =
-        header.build().iter().copied().chain(samples.iter().flat_map(|sample| sample.to_le_bytes())).collect();
-    std::fs::write(&path, bytes).unwrap();
-    std::fs::OpenOptions::new().write(true).open(&path).unwrap().set_len(header.file_bytes()).unwrap();
+    let mut writer = hound::WavWriter::create(&path, spec).unwrap();
+    for sample in samples {
+        writer.write_sample(*sample).unwrap();
+    }
+    writer.finalize().unwrap();
+    // The silence is a hole, so the two lengths in the header of 44 bytes are written here.
+    let data_bytes = u32::try_from(takes[0].frames.0 * 2).unwrap();
+    let file = std::fs::OpenOptions::new().write(true).open(&path).unwrap();
+    file.write_all_at(&(data_bytes + 36).to_le_bytes(), 4).unwrap();
+    file.write_all_at(&data_bytes.to_le_bytes(), 40).unwrap();
+    file.set_len(44 + u64::from(data_bytes)).unwrap();
     let mut store = PeakStore::start(folder).unwrap();
     store.request(takes[0].uuid, &path);
     while store.state_of(takes[0].uuid) != Some(WaveformState::Ready) || store.is_busy() {

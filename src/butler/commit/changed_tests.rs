@@ -236,7 +236,7 @@ fn a_gap_of_the_mirror_that_is_filled_from_a_file_that_was_just_changed_makes_bo
         rig.work();
         let change = |rig: &Rig| {
             let other = File::options().write(true).open(&rig.plan.path).unwrap();
-            other.write_all_at(&[7; 4096 + 30_000], 0).unwrap();
+            other.write_all_at(&vec![7; 4096 + 30_000], 0).unwrap();
         };
         rig.pair.add_gap(Replica::Mirror, byte_of(WINDOW), byte_of(2 * WINDOW));
         let copy = |rig: &Rig| {

@@ -97,7 +97,8 @@ impl GapWait {
     /// Lets time pass.
     #[cfg(test)]
     pub(super) fn make_older(&mut self) {
-        self.missing = self.missing.map(|(missing, since)| (missing, since - GAP_WAIT_MAX - Duration::from_secs(1)));
+        let earlier = |since: Instant| since.checked_sub(GAP_WAIT_MAX + Duration::from_secs(1));
+        self.missing = self.missing.and_then(|(missing, since)| Some((missing, earlier(since)?)));
     }
 }
 

@@ -52,8 +52,8 @@ pub(super) fn beyond(capture: Option<SideDelay>, playback: Option<SideDelay>) ->
 mod tests {
     use super::*;
 
-    fn ports(frames: u64, origin: Origin) -> Option<SideDelay> {
-        Some(SideDelay::of("Plug PCM: ALSA <-> JACK PCM I/O Plugin\n", Some(PortDelay { frames, origin })))
+    fn ports(frames: u64, origin: Origin) -> SideDelay {
+        SideDelay::of("Plug PCM: ALSA <-> JACK PCM I/O Plugin\n", Some(PortDelay { frames, origin }))
     }
 
     #[test]
@@ -73,7 +73,7 @@ mod tests {
     /// Overdubs through JACK were placed 2 to 4 blocks of JACK too late.
     #[test]
     fn the_delays_of_the_cards_ports_are_added_on_both_sides() {
-        let (capture, playback) = (ports(256, Origin::Card), ports(768, Origin::Card));
+        let (capture, playback) = (Some(ports(256, Origin::Card)), Some(ports(768, Origin::Card)));
         assert_eq!(beyond(capture, playback), (768, 256));
         assert!(reporters(capture, playback).are_complete());
         let none = Some(SideDelay::default());
@@ -82,10 +82,10 @@ mod tests {
 
     #[test]
     fn a_monitor_is_recorded_before_the_delay_of_the_outputs_and_a_client_after_it() {
-        let playback = ports(2_048, Origin::Card);
-        assert_eq!(beyond(ports(1_024, Origin::Monitor), playback), (0, 1_024));
-        assert!(reporters(ports(1_024, Origin::Monitor), playback).are_complete());
-        assert_eq!(beyond(ports(0, Origin::Client), playback), (2_048, 0));
-        assert_eq!(reporters(ports(0, Origin::Client), playback).input, DelayReporter::JackClient);
+        let playback = Some(ports(2_048, Origin::Card));
+        assert_eq!(beyond(Some(ports(1_024, Origin::Monitor)), playback), (0, 1_024));
+        assert!(reporters(Some(ports(1_024, Origin::Monitor)), playback).are_complete());
+        assert_eq!(beyond(Some(ports(0, Origin::Client)), playback), (2_048, 0));
+        assert_eq!(reporters(Some(ports(0, Origin::Client)), playback).input, DelayReporter::JackClient);
     }
 }

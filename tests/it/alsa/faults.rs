@@ -168,7 +168,7 @@ fn a_device_without_a_clock_that_becomes_slow_is_waited_for_and_one_that_stops_i
             cycle(&mut device, Duration::from_secs(2), &mut |_| false);
             let (cpu, sleeps) = (thread_time(), device.sleeps());
             cycle(&mut device, Duration::from_secs(1), &mut |_| false);
-            let (cpu, sleeps) = (thread_time() - cpu, device.sleeps() - sleeps);
+            let (cpu, sleeps) = (thread_time().saturating_sub(cpu), device.sleeps() - sleeps);
             println!("{cpu:?} of processor time and {sleeps} sleeps in a second");
             assert!(cpu < Duration::from_millis(300) && sleeps < 1_100, "{cpu:?}, {sleeps} sleeps");
             bus.inject(Fault::Stuck, 0);

@@ -51,7 +51,9 @@ fn an_overdub_through_jack_lies_where_it_was_heard() {
         Ok(server) => {
             // The plugin does not tell that a block is heard by the monitors when the next one begins.
             let found = lies_where_it_was_heard(&server, &[0, 64, 1024], 256);
-            found.iter().for_each(|found| found.tells("JACK's ALSA plugin", false, true));
+            for found in &found {
+                found.tells("JACK's ALSA plugin", false, true);
+            }
             let found = lies_where_it_was_heard_with(&server, 0, "--offset 256");
             found.tells("JACK's ALSA plugin", false, false);
         }
@@ -68,7 +70,9 @@ fn an_overdub_through_ports_that_are_chosen_by_client_lies_where_it_was_heard() 
         match installed(&["jack_lsp"]).and_then(|()| Jack::start(period)) {
             Ok(server) => {
                 let found = lies_where_it_was_heard(&ByClient(server, MONITORS), &[0, 64], 0);
-                found.iter().for_each(|found| found.tells("JACK", true, false));
+                for found in &found {
+                    found.tells("JACK", true, false);
+                }
             }
             Err(reason) => return skip(NAME, &reason),
         }
@@ -84,7 +88,9 @@ fn an_overdub_through_the_card_of_jack_lies_where_it_was_heard() {
             Ok((server, _folder)) => {
                 // JACK starts the two sides of the card one after the other.
                 let found = lies_where_it_was_heard(&ByClient(server, CARD), &[0], 16);
-                found.iter().for_each(|found| found.tells("JACK", true, false));
+                for found in &found {
+                    found.tells("JACK", true, false);
+                }
             }
             Err(reason) => return skip(NAME, &reason),
         }

@@ -70,7 +70,9 @@ fn an_overdub_through_snd_aloop_lies_where_it_was_heard_to_the_frame() {
     match Loopback::start(1) {
         Ok(card) => {
             let found = lies_where_it_was_heard(&card, &[0, 64, 256, 512, 1024, 2048], 0);
-            found.iter().for_each(|found| found.tells("driver", true, false));
+            for found in &found {
+                found.tells("driver", true, false);
+            }
         }
         Err(reason) => {
             skip("servers::loopback::an_overdub_through_snd_aloop_lies_where_it_was_heard_to_the_frame", &reason);

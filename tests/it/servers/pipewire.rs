@@ -224,7 +224,9 @@ fn an_overdub_through_pipewire_lies_where_it_was_heard() {
         match PipeWire::start(quantum) {
             Ok(server) => {
                 let found = lies_where_it_was_heard(&server, &[0, 64, 256], 8);
-                found.iter().for_each(|found| found.tells("PipeWire", true, false));
+                for found in &found {
+                    found.tells("PipeWire", true, false);
+                }
             }
             Err(reason) => {
                 return skip("servers::pipewire::an_overdub_through_pipewire_lies_where_it_was_heard", &reason);
