@@ -29,12 +29,7 @@ mod tests {
     /// The folder was made at its old path, without a copy of the session, and a recovery took no sound from it.
     #[test]
     fn a_take_continues_in_a_folder_on_another_disk_only_if_the_copy_of_the_session_is_there() {
-        let mut rig = Rig::new(2);
-        rig.accept_up_to(WINDOW);
-        rig.captured(0);
-        rig.work();
-        rig.captured(1);
-        assert_eq!(rig.stuck(), Some(WINDOW));
+        let mut rig = Rig::stuck_behind_one_window(2);
         let copy = rig.folder.path().join("over/session.json");
         let path = rig.folder.path().join("over/audio/t-2.wav");
         let Continuation::Refused(refused) = rig.go_on_in(&path, Some(&copy), WINDOW) else { panic!("it continues") };
@@ -48,12 +43,7 @@ mod tests {
     /// The folder counted as one that cannot be used, for all takes, and its next name stayed the one that was taken.
     #[test]
     fn a_take_that_does_not_continue_because_the_name_is_taken_gives_the_names_that_are_there() {
-        let mut rig = Rig::new(2);
-        rig.accept_up_to(WINDOW);
-        rig.captured(0);
-        rig.work();
-        rig.captured(1);
-        assert_eq!(rig.stuck(), Some(WINDOW));
+        let mut rig = Rig::stuck_behind_one_window(2);
         let folder = rig.folder.path().join("over");
         std::fs::create_dir(&folder).unwrap();
         std::fs::write(folder.join("t-2.wav"), "of an older session").unwrap();

@@ -140,6 +140,17 @@ impl Rig {
         self.pair.add_gap(Replica::Session, byte_of(number * WINDOW), byte_of((number + 1) * WINDOW));
     }
 
+    /// A take of so many windows whose disk has accepted the first one only.
+    pub(super) fn stuck_behind_one_window(windows: u64) -> Rig {
+        let mut rig = Rig::new(windows);
+        rig.accept_up_to(WINDOW);
+        rig.captured(0);
+        rig.work();
+        rig.captured(1);
+        assert_eq!(rig.stuck(), Some(WINDOW));
+        rig
+    }
+
     /// A few steps of the committer with a sync each, without the pause after a failure. Returns the events.
     pub(super) fn work(&mut self) -> Vec<DiskEvent> {
         for _ in 0..4 {
@@ -366,12 +377,7 @@ fn sound_that_was_filled_behind_the_frame_of_a_continuation_is_filled_in_the_nex
 
 #[test]
 fn a_take_continues_at_the_frame_at_which_its_next_file_is_listed_or_not_at_all() {
-    let mut rig = Rig::new(4);
-    rig.accept_up_to(WINDOW);
-    rig.captured(0);
-    rig.work();
-    rig.captured(1);
-    assert_eq!(rig.stuck(), Some(WINDOW));
+    let mut rig = Rig::stuck_behind_one_window(4);
     // While the continuation is being listed, the disk accepts some more.
     rig.accept_up_to(2 * WINDOW);
     rig.work();

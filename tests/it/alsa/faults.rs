@@ -164,7 +164,7 @@ fn a_device_without_a_clock_that_becomes_slow_is_waited_for_and_one_that_stops_i
             cycle(&mut device, Duration::from_secs(2), &mut |device| has_no_clock(device));
             bus.set(8, -500_000);
             assert!(has_no_clock(&device), "{:?}", device.facts().notes);
-            // What it was ahead of the system's clock is used up after less than a second.
+            // The device was ahead of the system's clock. It falls behind it after less than a second.
             cycle(&mut device, Duration::from_secs(2), &mut |_| false);
             let (cpu, sleeps) = (thread_time(), device.sleeps());
             cycle(&mut device, Duration::from_secs(1), &mut |_| false);

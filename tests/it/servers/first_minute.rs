@@ -16,8 +16,8 @@ use tempfile::TempDir;
 /// The user that tests of an ordinary user have.
 const NOBODY: u32 = 65_534;
 
-/// What Debian's rtkit grants a program of a desktop: the real-time priority 20 and the nice value -11. The limits stand for
-/// rtkit, which needs a bus of the system. A machine on which root may not raise them has the user without these rights.
+/// Limits that replace rtkit, which needs the system's bus. On Debian, rtkit grants a program of a desktop the real-time priority 20
+/// and the nice value -11. Where root may not raise these limits, the user has no such rights.
 const GRANTED: &str = "--rtprio=20:20 --nice=31:31";
 
 /// The desktop has two sources and two sinks. The user has chosen the ones that are not first and have no more channels.
@@ -31,7 +31,7 @@ const NODES: [(&str, &str, &str, &str); 4] = [
 /// The file that lets the session's bus start the bus of AT-SPI.
 const ACCESSIBILITY: &str = "/usr/share/dbus-1/services/org.a11y.Bus.service";
 
-/// What the desktop consists of, beside AT-SPI, and what the test asks it with.
+/// The programs of the desktop, and those with which the test asks it. AT-SPI is looked for elsewhere.
 const PROGRAMS: [&str; 12] = [
     "dbus-daemon",
     "Xvfb",
@@ -410,7 +410,7 @@ fn minute_an_ordinary_user_opens_the_window_on_the_desktops_source_records_with_
     });
     println!("{} frames were recorded, in {} pieces", sounds[0].len(), pieces[0].len());
     assert_eq!((sounds[0].len(), pieces[0][0].of), (sounds[1].len(), pieces[1][0].of));
-    // What the speakers play.
+    // The monitor of the speakers has what they play.
     let heard = desk.home("heard.wav");
     let listen =
         ["-P", "{ stream.capture.sink = true }", "--target=speakers", "--rate=48000", "--channels=2", "--format=s32"];

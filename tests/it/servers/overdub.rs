@@ -20,7 +20,7 @@ pub(super) struct Found {
     told: u64,
     /// The member `latency` of the report.
     report: serde_json::Value,
-    /// What the program printed beside the report.
+    /// The messages that the program printed beside the report.
     pub(super) messages: String,
     /// The reason in the account of the take.
     placing: String,
