@@ -7,7 +7,7 @@ use super::page_losses::losses_of;
 use super::ranges::without;
 use super::recover_pass::PassOutcome;
 use super::replica::Replica;
-use super::take_wav::TakeWav;
+use super::take_wav::{TakeWav, ZERO_FRAMES_LEAST};
 use crate::limits::DATA_OFFSET;
 use crate::session::{Loss, Session};
 use crate::time::{FramePos, Frames};
@@ -22,9 +22,6 @@ const MISSING: &str = "neither on the disk nor in memory";
 
 /// The cause of a loss of which the memory is gone.
 const MEMORY_GONE: &str = "what was in memory is gone";
-
-/// Frames of zeros, so many in a row, are what is left of a loss. Fewer are sound.
-const ZERO_FRAMES_LEAST: u64 = 64;
 
 /// Whether a recovery has listed a loss because it did not find the sound. A mirror that was away then may have it.
 pub(super) fn is_not_found(loss: &Loss) -> bool {
@@ -72,7 +69,7 @@ fn rest_of(loss: Loss, wav: &TakeWav, mirror: &TakeWav) -> Vec<Loss> {
     }
     let byte = |frame: Frames| DATA_OFFSET + wav.bytes_of(frame);
     let (at, end) = (Frames(loss.at.0), Frames(loss.at.0) + loss.frames);
-    let least = wav.bytes_of(Frames(ZERO_FRAMES_LEAST.min(loss.frames.0)));
+    let least = wav.bytes_of(ZERO_FRAMES_LEAST.min(loss.frames));
     let Ok(zeros) = zero_runs(&wav.file, byte(at), byte(end), least) else { return vec![loss] };
     let vouched = wav.part_of(mirror.vouched()).clamp(at, end);
     let theirs = |frame: Frames| byte(frame) + wav.offset_bytes();

@@ -32,7 +32,7 @@ const RECOVERED: &str = "cut off and recovered";
 const HEADER_LAG_SECONDS: u64 = 8;
 
 /// So many frames of zeros in a file that another program has changed count as lost.
-const ZERO_FRAMES_LEAST: Frames = Frames(64);
+pub(super) const ZERO_FRAMES_LEAST: Frames = Frames(64);
 
 /// The file of a take that was cut off.
 #[derive(Debug)]
@@ -344,7 +344,9 @@ impl TakeWav {
             return Ok(Vec::new());
         }
         let byte = |frames: Frames| DATA_OFFSET + self.bytes_of(frames);
-        let zeros = zero_runs(&self.file, byte(self.vouched()), byte(frames), self.bytes_of(ZERO_FRAMES_LEAST))?;
+        // A part that is shorter than that has no sound if all of it is zeros.
+        let least = ZERO_FRAMES_LEAST.min(frames - self.vouched()).max(Frames(1));
+        let zeros = zero_runs(&self.file, byte(self.vouched()), byte(frames), self.bytes_of(least))?;
         Ok(without(zeros, self.in_memory(frames, spool)?.into_iter()))
     }
 
