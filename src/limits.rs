@@ -93,8 +93,8 @@ pub const RATE_HZ_MAX: u32 = 384_000;
 pub const AUDIO_COMMANDS: usize = 4096;
 
 /// Events of the audio thread that wait for control. When the ring is full the audio thread drops an event whose
-/// number is also in [`crate::message::published::Published`], and keeps one that hands over memory for later. So a
-/// loss is always counted.
+/// number is also in [`crate::message::published::Published`], and keeps one that hands over memory or tells a state for
+/// later. So a loss is always counted.
 pub const AUDIO_EVENTS: usize = 4096;
 
 /// Messages that wait in a channel between two threads, neither of which is the audio thread.

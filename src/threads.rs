@@ -544,7 +544,9 @@ mod tests {
             assert!(Instant::now() < until, "the audio thread still runs");
             std::thread::sleep(Duration::from_millis(2));
         }
-        let events: Vec<AudioEvent> = std::iter::from_fn(|| threads.next_audio_event()).collect();
+        // On a busy machine the device may have lost frames before the panic.
+        let is_of_panic = |event: &AudioEvent| matches!(event, AudioEvent::EngineLost | AudioEvent::Replaced(_));
+        let events: Vec<AudioEvent> = std::iter::from_fn(|| threads.next_audio_event()).filter(is_of_panic).collect();
         assert!(matches!(events[..], [AudioEvent::EngineLost, AudioEvent::Replaced(_)]), "{} events", events.len());
         assert!(!closed.load(Relaxed), "the audio thread has closed it");
     }

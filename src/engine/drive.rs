@@ -205,15 +205,17 @@ impl DeviceSlot<'_> {
     /// The device is gone: sends it to control. The reconnect thread closes it, because the driver may wait. The timeline
     /// continues without a device.
     fn device_gone(&mut self, engine: &mut Engine) {
-        let Some(mut device) = self.device.take() else { return };
-        let reason = device.failure();
-        self.keep_time_of(engine, &mut *device);
-        engine.send(AudioEvent::DeviceGone { device, reason });
+        let reason = self.device.as_ref().and_then(|device| device.failure());
+        self.stop_and_keep_time(engine);
+        if let Some(device) = self.device.take() {
+            engine.send(AudioEvent::DeviceGone { device, reason });
+        }
     }
 
-    /// Starts the clock that replaces `device`, and stops the device. A clock that runs already, because `device` never
-    /// delivered, keeps running.
-    fn keep_time_of(&mut self, engine: &mut Engine, device: &mut dyn Device) {
+    /// Starts the clock that replaces the device, and stops the device, which stays here. A clock that runs already, because
+    /// the device never delivered, keeps running.
+    fn stop_and_keep_time(&mut self, engine: &mut Engine) {
+        let Some(device) = self.device.as_mut() else { return };
         let reckoning = device.reckoning();
         self.gap_clock.get_or_insert(GapClock { from: engine.device_frames(), fraction: self.fraction, reckoning });
         device.stop();
@@ -225,19 +227,19 @@ impl DeviceSlot<'_> {
     }
 
     /// Starts `next` in place of the current device. Its position on the timeline is known when it delivers.
-    fn take_over(&mut self, engine: &mut Engine, mut next: Box<dyn Device>) {
-        if let Some(mut device) = self.device.take() {
-            self.keep_time_of(engine, &mut *device);
+    fn take_over(&mut self, engine: &mut Engine, next: Box<dyn Device>) {
+        self.stop_and_keep_time(engine);
+        if let Some(device) = self.device.take() {
             engine.send(AudioEvent::Replaced(device));
         }
         self.fill_with_silence(engine);
+        let next = self.device.insert(next);
         if next.start().is_ok() {
             self.openings = self.openings.wrapping_add(1);
-            *self.device = Some(next);
             self.has_waited = false;
-        } else {
-            let reason = Some(next.failure().unwrap_or("the device did not start"));
-            engine.send(AudioEvent::DeviceGone { device: next, reason });
+        } else if let Some(device) = self.device.take() {
+            let reason = Some(device.failure().unwrap_or("the device did not start"));
+            engine.send(AudioEvent::DeviceGone { device, reason });
         }
     }
 

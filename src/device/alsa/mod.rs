@@ -145,7 +145,7 @@ pub struct AlsaDevice {
     fault_suspected: bool,
     /// Error number of the last transfer of samples, until the next check has judged it.
     transfer_error: Option<i32>,
-    /// The last cycle moved no frame, although a period was ready.
+    /// The last transfer moved no frame, although the driver offered some.
     has_moved_nothing: bool,
     restart_attempts: RestartAttempts,
     playback_restart_attempts: RestartAttempts,
@@ -260,9 +260,11 @@ impl AlsaDevice {
         }
         let Ok(moved) = moved else { return Check::Nothing(None) };
         let now_ns = self.now_ns();
-        // A ring without a clock that offers a period is not stuck, however long nobody has taken the period.
+        // A ring without a clock that offers a period is not stuck, however long nobody has taken the period. A driver that
+        // offers frames and moves none is, even if its counter grows.
         let is_offering = self.unclocked && period <= moved;
-        if is_offering || self.progress_count < self.position + moved {
+        let is_growing = self.progress_count < self.position + moved;
+        if (is_offering || is_growing) && !self.has_moved_nothing {
             (self.progress_ns, self.progress_count) = (now_ns, self.position + moved);
         } else if self.stuck_after_ns() < now_ns.saturating_sub(self.progress_ns) {
             return self.give_up(Gone::Stuck);

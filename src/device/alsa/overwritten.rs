@@ -89,6 +89,7 @@ impl AlsaDevice {
         let (discarded, error) = side.discard(over);
         (self.transfer_error, self.fault_suspected) = (error, discarded < over);
         if discarded == 0 {
+            self.has_moved_nothing = true;
             // The overwritten frames are still the next ones, so no period is lent.
             return Some(Check::Nothing(Some(self.now_ns() + self.time_to(0))));
         }

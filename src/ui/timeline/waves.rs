@@ -19,7 +19,8 @@ const JOINED_MAX: f64 = 2.0;
 /// Strength of the colour of what is muted.
 const MUTED: f32 = 0.4;
 
-/// Everything that the texture depends on. If it changes, the whole texture is drawn again.
+/// Everything that the texture depends on. If only `first` changes, the columns that stay in view are moved. If anything else
+/// changes, the whole texture is drawn again.
 #[derive(Clone, Debug, PartialEq)]
 struct Key {
     /// Index of the leftmost column on the timeline.
