@@ -73,7 +73,7 @@ impl AdoptedCopy {
         let Some(copy) = &self.copy else { return false };
         let kind = if self.is_mirror { CopyKind::Mirror(&self.folder) } else { CopyKind::Recovered };
         let is_merged = session.merge_newer_takes(copy, kind, |take| self.with_sound.contains(&take.uuid));
-        self.gain.as_ref().is_some_and(|gain| gain.reopen_in(session)) || is_merged
+        self.gain.as_ref().is_some_and(|gain| gain.reopen_in(session, copy)) || is_merged
     }
 }
 

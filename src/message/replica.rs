@@ -182,9 +182,14 @@ impl ReplicaPair {
         self.changed.iter().all(|changed| changed.load(Relaxed))
     }
 
+    /// End of the durable sound of `replica`. Gaps before it may exist.
+    pub fn durable_end(&self, replica: Replica) -> SpoolByte {
+        SpoolByte(self.durable[replica.index()].load(Relaxed))
+    }
+
     /// Whether `replica` has durable sound.
     pub fn has_sound(&self, replica: Replica) -> bool {
-        SpoolByte::DATA.0 < self.durable[replica.index()].load(Relaxed)
+        SpoolByte::DATA < self.durable_end(replica)
     }
 
     /// The committer of `replica` has ended the take.

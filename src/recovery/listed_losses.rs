@@ -2,6 +2,7 @@
 
 use super::CutTake;
 use super::damage::zero_runs;
+use super::evidence::Extent;
 use super::messages::cause_of_absence;
 use super::page_losses::losses_of;
 use super::ranges::without;
@@ -9,7 +10,7 @@ use super::recover_pass::PassOutcome;
 use super::replica::Replica;
 use super::take_wav::{TakeWav, ZERO_FRAMES_LEAST};
 use crate::limits::DATA_OFFSET;
-use crate::session::{Loss, Session};
+use crate::session::{Loss, Session, Take, TakeId, TakeState};
 use crate::time::{FramePos, Frames};
 use std::collections::BTreeMap;
 use uuid::Uuid;
@@ -49,17 +50,65 @@ pub(super) fn lost_by_device(
 }
 
 /// Removes the losses of an earlier recovery from a take as far as the mirror has given their sound back since. What is zeros in
-/// the file stays listed, unless the mirror vouches for that silence.
+/// the file stays listed, unless the mirror vouches for that silence and no other program has changed the file.
 pub(super) fn forget_filled_losses(session: &mut Session, cut: &CutTake) {
     let Some(mirror) = cut.mirror.as_ref().and_then(Replica::copied) else { return };
     let Some(take) = session.take(cut.take.id).filter(|take| take.losses.iter().any(is_not_found)) else { return };
-    let (id, losses, unlisted) = (take.id, take.losses.clone(), take.losses_unlisted);
-    let rest: Vec<Loss> = losses.into_iter().flat_map(|loss| rest_of(loss, &cut.wav, mirror)).collect();
+    let (id, losses) = (take.id, take.losses.clone());
+    list_instead(session, id, losses.into_iter().flat_map(|loss| rest_of(loss, &cut.wav, mirror)));
+}
+
+/// Lists `losses` in place of those that a take lists. The number of losses without a place stays.
+fn list_instead(session: &mut Session, id: TakeId, losses: impl Iterator<Item = Loss>) {
+    let unlisted = |session: &Session| session.take(id).map_or(0, |take| take.losses_unlisted);
+    let before = unlisted(session);
     session.clear_losses(id).ok();
-    for loss in rest {
+    for loss in losses {
         session.list_loss(id, loss.at, loss.frames, &loss.cause).ok();
     }
-    session.raise_unlisted_losses(id, unlisted).ok();
+    // What the list has no room for now is new.
+    session.raise_unlisted_losses(id, before + unlisted(session)).ok();
+}
+
+/// Lists a loss that was known when it happened. What an earlier recovery lists there, because it did not find the sound, gives
+/// way: the mirror vouches for the silence of the known loss, and the other entry would be taken for one that is filled.
+fn list_known_loss(session: &mut Session, id: TakeId, known: Loss) {
+    let losses = session.take(id).map(|take| take.losses.clone()).unwrap_or_default();
+    if !is_not_found(&known) && losses.iter().any(is_not_found) {
+        let rest = |loss: Loss| if is_not_found(&loss) { parts_beside(&loss, &known) } else { vec![loss] };
+        list_instead(session, id, losses.into_iter().flat_map(rest));
+    }
+    session.list_loss(id, known.at, known.frames, &known.cause).ok();
+}
+
+/// The parts of a loss that lie before and behind another one.
+fn parts_beside(loss: &Loss, other: &Loss) -> Vec<Loss> {
+    let end = loss.at + loss.frames;
+    let parts = [(loss.at, end.min(other.at)), (loss.at.max(other.at + other.frames), end)];
+    let parts = parts.into_iter().filter(|(from, to)| from < to);
+    parts.map(|(from, to)| Loss { at: from, frames: to.since(from), cause: loss.cause.clone() }).collect()
+}
+
+/// Writes the losses that the copy of the session in a mirror lists for a file of a take into the session. `first`: the first
+/// file of the take, whose replica has all of it. `until`: the end of this file, as a position in the pass.
+///
+/// The losses of a take that the copy calls recovered are those of the mirror's file alone, found by a recovery of the mirror.
+pub(super) fn note_losses_of_copy(session: &mut Session, copy: &Session, take: &Take, first: Uuid, until: FramePos) {
+    let Some(listed) = copy.takes().iter().find(|take| take.uuid == first) else { return };
+    let begin = FramePos(take.offset.0);
+    // The copy lists a loss in the take of the file that has it.
+    let files = copy.takes().iter().filter(|take| take.pass == listed.pass && take.track == listed.track);
+    let files = files.filter(|take| take.state != TakeState::Recovered);
+    let same = files.clone().find(|file| file.uuid == take.uuid);
+    session.raise_unlisted_losses(take.id, same.map_or(0, |take| take.losses_unlisted)).ok();
+    for (loss, offset) in files.flat_map(|file| file.losses.iter().map(|loss| (loss, file.offset))) {
+        let at = loss.at + offset;
+        let (at, end) = (at.max(begin), (at + loss.frames).min(until));
+        if at < end {
+            let (at, frames) = (FramePos(at.since(begin).0), end.since(at));
+            list_known_loss(session, take.id, Loss { at, frames, cause: loss.cause.clone() });
+        }
+    }
 }
 
 /// The parts of a loss that the file still lacks. A file that cannot be read lacks all of it.
@@ -69,8 +118,11 @@ fn rest_of(loss: Loss, wav: &TakeWav, mirror: &TakeWav) -> Vec<Loss> {
     }
     let byte = |frame: Frames| DATA_OFFSET + wav.bytes_of(frame);
     let (at, end) = (Frames(loss.at.0), Frames(loss.at.0) + loss.frames);
-    let least = wav.bytes_of(ZERO_FRAMES_LEAST.min(loss.frames));
-    let Ok(zeros) = zero_runs(&wav.file, byte(at), byte(end), least) else { return vec![loss] };
+    let Ok(zeros) = zero_runs(&wav.file, byte(at), byte(end), wav.frame_bytes()) else { return vec![loss] };
+    // At its edges the loss may go on in a shorter run.
+    let is_lost =
+        |run: &Extent| wav.bytes_of(ZERO_FRAMES_LEAST) <= run.1 - run.0 || run.0 == byte(at) || run.1 == byte(end);
+    let zeros: Vec<Extent> = zeros.into_iter().filter(is_lost).collect();
     let vouched = wav.part_of(mirror.vouched()).clamp(at, end);
     let theirs = |frame: Frames| byte(frame) + wav.offset_bytes();
     let silence = zero_runs(&mirror.file, theirs(at), theirs(vouched), wav.frame_bytes()).unwrap_or_default();

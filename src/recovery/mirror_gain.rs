@@ -7,7 +7,7 @@
 //! The sound lies behind the end of the session's take, or inside the take, where the session lists a loss.
 
 use super::damage::restored_pages;
-use super::listed_losses::is_not_found;
+use super::listed_losses::{is_not_found, note_losses_of_copy};
 use super::ranges::read_as_far_as_possible;
 use super::take_wav::{PIECE_BYTES, TakeWav};
 use super::viewpoint::spool_record;
@@ -15,8 +15,8 @@ use crate::butler::spool::SpoolPlace;
 use crate::file_system::open_regular;
 use crate::host::disk;
 use crate::limits::{DATA_OFFSET, PAGE_BYTES};
-use crate::session::{Loss, Session, Take, TakeState, TrackId};
-use crate::time::Frames;
+use crate::session::{Loss, POSITION_MAX, Session, Take, TakeState, TrackId};
+use crate::time::{FramePos, Frames};
 use std::collections::{BTreeSet, HashMap};
 use std::path::{Path, PathBuf};
 use uuid::Uuid;
@@ -38,7 +38,7 @@ pub fn gain_of(folder: &Path, copy: &Session, session: &Session, own: &Path) -> 
     let known: HashMap<Uuid, &Take> = session.takes().iter().map(|take| (take.uuid, take)).collect();
     let cut_off = copy.takes().iter().filter(|take| take.state == TakeState::Recording);
     let cut_off: BTreeSet<(u32, TrackId)> = cut_off.map(place).collect();
-    let (mut passes, mut left): (BTreeSet<u32>, Vec<&Take>) = (BTreeSet::new(), Vec::new());
+    let (mut passes, mut left): (BTreeSet<u32>, Vec<(&Take, &Take)>) = (BTreeSet::new(), Vec::new());
     // The mirror has the whole pass of a track in the first file.
     for first in copy.takes().iter().filter(|take| take.offset.0 == 0 && take.folder.is_none()) {
         // A take that is being recorded, or was left as it is, names its mirror itself.
@@ -54,11 +54,12 @@ pub fn gain_of(folder: &Path, copy: &Session, session: &Session, own: &Path) -> 
         if has_more(wav.recorded_claim()) && is_recoverable(session, mine, own) {
             passes.insert(mine.pass);
         } else if has_more(wav.claimed) {
-            left.push(first);
+            left.push((first, mine));
         }
     }
-    if let Some(first) = left.first() {
-        return Err(refusal(folder, left.len(), first));
+    if let Some((first, _)) = left.first() {
+        let absent = left.iter().find_map(|(_, mine)| absent_folder(session, mine, own));
+        return Err(refusal(folder, left.len(), first, absent));
     }
     let takes = session.takes().iter().filter(|take| passes.contains(&take.pass)).map(|take| take.uuid).collect();
     Ok((!passes.is_empty()).then(|| MirrorGain { folder: folder.to_owned(), takes }))
@@ -66,13 +67,20 @@ pub fn gain_of(folder: &Path, copy: &Session, session: &Session, own: &Path) -> 
 
 impl MirrorGain {
     /// Opens the takes again, and names their mirror, so that the next recovery copies the sound. Returns whether there were any.
-    pub fn reopen_in(&self, session: &mut Session) -> bool {
+    /// Takes over the losses that only `copy` lists, the mirror's copy of the session: the session's list replaces it.
+    pub fn reopen_in(&self, session: &mut Session, copy: &Session) -> bool {
         let record = spool_record(&SpoolPlace::Memory, Some(&self.folder));
         let is_one = |take: &&Take| self.takes.contains(&take.uuid) && take.state == TakeState::Recovered;
         let ids: Vec<_> = session.takes().iter().filter(is_one).map(|take| take.id).collect();
         for id in &ids {
             session.reopen_take(*id);
             session.set_take_spool(*id, record.clone()).ok();
+            let Some(take) = session.take(*id).cloned() else { continue };
+            let Some(first) = session.takes().iter().find(|it| place(it) == place(&take) && it.offset.0 == 0) else {
+                continue;
+            };
+            let (first, next) = (first.uuid, session.continuation_of(&take).map(|next| FramePos(next.offset.0)));
+            note_losses_of_copy(session, copy, &take, first, next.unwrap_or(FramePos(POSITION_MAX)));
         }
         !ids.is_empty()
     }
@@ -88,12 +96,18 @@ impl MirrorGain {
     }
 }
 
-fn refusal(folder: &Path, takes: usize, first: &Take) -> String {
+/// `absent`: the folder of a file that is not there, and that a recovery needs.
+fn refusal(folder: &Path, takes: usize, first: &Take, absent: Option<&str>) -> String {
     let of = if takes == 1 { first.file.clone() } else { format!("{takes} takes, for example of {}", first.file) };
-    format!(
-        "{}: this mirror has more of {of} than the session, which cannot take that sound over; open it as a session to use it, and name another folder as mirror",
-        folder.display()
-    )
+    let has_more = format!("{}: this mirror has more of {of} than the session", folder.display());
+    match absent {
+        Some(absent) => format!(
+            "{has_more}, and other parts are in '{absent}', which is not there; connect it, and name the mirror again"
+        ),
+        None => format!(
+            "{has_more}, which cannot take that sound over; open it as a session to use it, and name another folder as mirror"
+        ),
+    }
 }
 
 fn place(take: &Take) -> (u32, TrackId) {
@@ -142,7 +156,16 @@ fn ends(session: &Session) -> HashMap<(u32, TrackId), u64> {
 /// Whether another recovery of the pass of a take can make it longer: no file of the pass was finished in order, and all of them
 /// are there.
 fn is_recoverable(session: &Session, take: &Take, own: &Path) -> bool {
-    let has_file = |take: &Take| disk::metadata(&own.join(take.path())).is_ok();
     let mut of_pass = session.takes().iter().filter(|other| other.pass == take.pass);
-    of_pass.all(|take| take.state == TakeState::Recovered && has_file(take))
+    of_pass.all(|take| take.state == TakeState::Recovered && has_file(take, own))
+}
+
+fn has_file(take: &Take, own: &Path) -> bool {
+    disk::metadata(&own.join(take.path())).is_ok()
+}
+
+/// The overflow folder of a file of the pass of `take` that is not there.
+fn absent_folder<'a>(session: &'a Session, take: &Take, own: &Path) -> Option<&'a str> {
+    let mut of_pass = session.takes().iter().filter(|other| other.pass == take.pass);
+    of_pass.find_map(|take| take.folder.as_deref().filter(|_| !has_file(take, own)))
 }

@@ -71,7 +71,7 @@ pub(super) fn take_over(
     }
     let path = files.path(TakeFolder::Audio, &part);
     let has_more = sound_end(&file).map_err(|error| messages::at(&path, &error));
-    let has_more = has_more.and_then(|end| Ok(end_of_others(files, take)? < end));
+    let has_more = has_more.and_then(|end| Ok(end_of_others(files, take)?.is_none_or(|others| others < end)));
     let taken = has_more
         .and_then(|has_more| if has_more { give_name(files, session, take, &part, hook).map(Some) } else { Ok(None) });
     Some(match taken {
@@ -90,9 +90,10 @@ pub(super) fn is_in_use(session: &Session, take: &Take, folders: &[SpoolFolder])
     folders.iter().any(|folder| matches!(open(folder), Err(Rejected::InUse)))
 }
 
-/// The end of the sound of the file that has most of it among those that may be the take's, without the copy.
-fn end_of_others(files: &TakeFiles, take: &Take) -> Result<u64, String> {
-    let mut most = 0;
+/// The end of the sound of the file that has most of it among those that may be the take's, without the copy. `None`: there is
+/// no such file, and the copy is the take's even if it has only silence so far.
+fn end_of_others(files: &TakeFiles, take: &Take) -> Result<Option<u64>, String> {
+    let mut most = None;
     for (place, name) in files.names().map_err(|error| error.to_string())? {
         let is_named = name == take.file_name();
         let opened = files.open(place, &name);
@@ -100,7 +101,8 @@ fn end_of_others(files: &TakeFiles, take: &Take) -> Result<u64, String> {
         let opened = if is_named { opened.map_err(|error| error.to_string())? } else { opened.ok().flatten() };
         let Some(file) = opened else { continue };
         if identity_of(&file) == Some(take.uuid) || (is_named && may_be_take(&file, take)) {
-            most = most.max(sound_end(&file).map_err(|error| messages::at(&files.path(place, &name), &error))?);
+            let end = sound_end(&file).map_err(|error| messages::at(&files.path(place, &name), &error))?;
+            most = most.max(Some(end));
         }
     }
     Ok(most)

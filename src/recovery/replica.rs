@@ -4,6 +4,7 @@
 use super::evidence::FoundSpool;
 use super::fill_holes::FillError;
 use super::found_files::find_replica;
+use super::listed_losses::note_losses_of_copy;
 use super::mirror_gain::gain_of;
 use super::part_files::{self, Part};
 use super::recover_pass::{PassOutcome, PassRecovery};
@@ -13,7 +14,7 @@ use crate::host::disk;
 use crate::session::session_file::{
     OpenSession, SessionError, TakeFiles, TakeFolder, open_copy_to_write, open_read_only,
 };
-use crate::session::{CopyKind, Session, Take, TakeState};
+use crate::session::{CopyKind, Session, Take};
 use crate::time::{FramePos, Frames};
 use std::collections::BTreeSet;
 use std::fs::File;
@@ -224,8 +225,6 @@ pub(super) fn mirrors_that_added(cut_takes: &[CutTake]) -> Vec<PathBuf> {
 /// Writes the losses that only the copy of the session in the mirror lists into the takes of which no memory is left. The
 /// session's own disk may have refused the save that lists them. A header claims the silence of a loss when the session or the
 /// overflow folder lists it, or three seconds after it was reported.
-///
-/// The losses of a take that the copy calls recovered are those of the mirror's file alone, found by a recovery of the mirror.
 pub(super) fn note_losses_of_mirrors(session: &mut Session, cut_takes: &[CutTake], pass_frames: Frames) {
     let mut copies: Vec<(&Path, Option<Session>)> = Vec::new();
     let without_memory = cut_takes.iter().filter(|cut| cut.spool.is_none());
@@ -234,21 +233,9 @@ pub(super) fn note_losses_of_mirrors(session: &mut Session, cut_takes: &[CutTake
             copies.push((&replica.folder, open_read_only(&replica.folder).ok()));
         }
         let copy = copies.iter().find(|(folder, _)| *folder == replica.folder).and_then(|(_, copy)| copy.as_ref());
-        let Some(copy) = copy.filter(|copy| copy.id == session.id) else { continue };
-        let Some(listed) = copy.takes().iter().find(|take| take.uuid == cut.first) else { continue };
-        let first = FramePos(cut.take.offset.0);
-        let last = first + cut.frames(pass_frames);
-        // The copy lists a loss in the take of the file that has it.
-        let files = copy.takes().iter().filter(|take| take.pass == listed.pass && take.track == listed.track);
-        let files = files.filter(|take| take.state != TakeState::Recovered);
-        let same = files.clone().find(|take| take.uuid == cut.take.uuid);
-        session.raise_unlisted_losses(cut.take.id, same.map_or(0, |take| take.losses_unlisted)).ok();
-        for (loss, offset) in files.flat_map(|take| take.losses.iter().map(|loss| (loss, take.offset))) {
-            let at = loss.at + offset;
-            let (at, end) = (at.max(first), (at + loss.frames).min(last));
-            if at < end {
-                session.list_loss(cut.take.id, FramePos(at.since(first).0), end.since(at), &loss.cause).ok();
-            }
+        if let Some(copy) = copy.filter(|copy| copy.id == session.id) {
+            let until = FramePos(cut.take.offset.0) + cut.frames(pass_frames);
+            note_losses_of_copy(session, copy, &cut.take, cut.first, until);
         }
     }
 }

@@ -39,12 +39,16 @@ impl Changes {
 }
 
 /// Looks whether another program has changed `file`, a file of one of the replicas of `pair`. Returns the change, and whether
-/// the other replica may have copied from the file since. `is_cut`: see [`TakeFile::find_change`].
+/// the other replica may have copied from the file since. `is_cut`: see [`TakeFile::find_change`]. If the file itself may have a
+/// copy of what another program had changed, its header says so: after a kill, nothing else would.
 pub(super) fn look_for_change(
     file: &mut TakeFile,
     pair: Option<(&ReplicaPair, Replica)>,
     is_cut: bool,
 ) -> Option<(Change, bool)> {
+    if pair.is_some_and(|(pair, replica)| pair.has_copied_change(replica)) {
+        file.note_copied_change();
+    }
     match pair {
         Some((pair, replica)) => pair.look_at(replica, file.start(), || file.find_change(is_cut)),
         None => file.find_change(is_cut).map(|change| (change, false)),

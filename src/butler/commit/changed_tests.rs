@@ -166,6 +166,31 @@ fn a_take_whose_removed_file_cannot_be_put_back_is_durable_again_in_the_file_in_
     assert!(rig.finish(3).1.is_none());
 }
 
+/// The remarks in the header of the take's file that another program has changed it.
+fn remarks(rig: &Rig) -> usize {
+    let bytes = std::fs::read(&rig.plan.path).unwrap();
+    String::from_utf8_lossy(&bytes[..4096]).matches(CHANGED_BY_OTHERS).count()
+}
+
+/// After a kill nothing said so, and zeros of the other program counted as sound.
+#[test]
+fn a_file_that_was_copied_from_one_that_another_program_had_just_changed_says_so_in_its_header() {
+    let mut rig = Rig::new(3);
+    rig.captured(0);
+    rig.work();
+    rig.pair.add_gap(Replica::Session, byte_of(0), byte_of(WINDOW));
+    rig.work();
+    assert_eq!(rig.pair.missing_bytes(Replica::Session, FileStart::FIRST), 0, "it is copied from the mirror");
+    rig.captured(1);
+    rig.work();
+    assert_eq!(remarks(&rig), 0);
+    // The committer of the mirror finds that its file was changed.
+    assert!(rig.pair.look_at(Replica::Mirror, FileStart::FIRST, || Some(())).unwrap().1);
+    rig.captured(2);
+    rig.work();
+    assert_eq!(remarks(&rig), 1);
+}
+
 /// The header of the other program stayed until the file was copied from the mirror, which took minutes. A recovery after a
 /// kill in this time took the file for one of another program.
 #[test]
@@ -174,10 +199,6 @@ fn a_header_of_another_program_is_replaced_at_the_next_sync_and_says_that_the_fi
     rig.captured(0);
     rig.captured(1);
     rig.work();
-    let remarks = |rig: &Rig| {
-        let bytes = std::fs::read(&rig.plan.path).unwrap();
-        String::from_utf8_lossy(&bytes[..4096]).matches(CHANGED_BY_OTHERS).count()
-    };
     let other = File::options().write(true).open(&rig.plan.path).unwrap();
     other.write_all_at(&[7; 4096], 0).unwrap();
     rig.captured(2);

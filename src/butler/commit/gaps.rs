@@ -4,6 +4,7 @@ use super::Committer;
 use crate::butler::take_file::TakeFile;
 use crate::host::{self, disk};
 use crate::limits;
+use crate::message::offset::SpoolByte;
 use crate::message::replica::{Replica, ReplicaPair};
 use memmap2::MmapMut;
 use std::io;
@@ -76,19 +77,19 @@ impl Committer {
     }
 }
 
-/// The time for which the gaps of a file of an ended take have not become smaller.
+/// The time for which nothing has filled the gaps of a file of an ended take, and the other replica has not come closer to them.
 #[derive(Default)]
 pub(super) struct GapWait {
-    /// The missing bytes, and since when they are as many.
-    missing: Option<(u64, Instant)>,
+    /// The missing bytes and the end of the other replica's durable sound, and since when both are the same.
+    progress: Option<((u64, SpoolByte), Instant)>,
 }
 
 impl GapWait {
-    /// Whether a file has lacked these bytes for longer than [`GAP_WAIT_MAX`].
-    fn is_too_long(&mut self, missing_bytes: u64) -> bool {
-        let (_, since) = self.missing.filter(|(before, _)| *before == missing_bytes).unwrap_or_else(|| {
-            let begins = (missing_bytes, host::now());
-            self.missing = Some(begins);
+    /// Whether both numbers of [`GapWait::progress`] have stayed for longer than [`GAP_WAIT_MAX`].
+    fn is_too_long(&mut self, now: (u64, SpoolByte)) -> bool {
+        let (_, since) = self.progress.filter(|(before, _)| *before == now).unwrap_or_else(|| {
+            let begins = (now, host::now());
+            self.progress = Some(begins);
             begins
         });
         GAP_WAIT_MAX < host::elapsed(since)
@@ -98,7 +99,7 @@ impl GapWait {
     #[cfg(test)]
     pub(super) fn make_older(&mut self) {
         let earlier = |since: Instant| since.checked_sub(GAP_WAIT_MAX + Duration::from_secs(1));
-        self.missing = self.missing.and_then(|(missing, since)| Some((missing, earlier(since)?)));
+        self.progress = self.progress.and_then(|(progress, since)| Some((progress, earlier(since)?)));
     }
 }
 
@@ -122,7 +123,8 @@ pub(super) fn fill_gap(
         if pair.has_ended(replica.other()) || (is_ending && pair.is_in_neither(replica, file.start())) {
             return Err(io::Error::other("parts of it are in neither copy"));
         }
-        if wait.filter(|_| replica == Replica::Session).is_some_and(|wait| wait.is_too_long(missing_bytes)) {
+        let progress = (missing_bytes, pair.durable_end(replica.other()));
+        if wait.filter(|_| replica == Replica::Session).is_some_and(|wait| wait.is_too_long(progress)) {
             return Err(io::Error::other("a part of it is in the mirror, whose disk does not answer"));
         }
         return Ok(false);
@@ -134,4 +136,19 @@ pub(super) fn fill_gap(
     bytes[missing..].fill(0);
     file.fill(gap, bytes)?;
     Ok(true)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_mirror_that_comes_closer_to_a_gap_is_waited_for_and_one_that_stands_still_is_not() {
+        let mut wait = GapWait::default();
+        for there in [1, 2, 3] {
+            assert!(!wait.is_too_long((5, SpoolByte(there))));
+            wait.make_older();
+        }
+        assert!(wait.is_too_long((5, SpoolByte(3))));
+    }
 }

@@ -430,6 +430,13 @@ impl TakeFile {
         self.header_is_due = true;
     }
 
+    /// The file may have a copy of sound that another program had changed. Its header says so as for a changed file.
+    pub fn note_copied_change(&mut self) {
+        if !self.header.bext.coding_history.contains(CHANGED_BY_OTHERS) {
+            self.note_changed(true);
+        }
+    }
+
     /// All sound of the file is from this program, and durable.
     pub fn note_repaired(&mut self) {
         self.header_is_due |= std::mem::take(&mut self.is_in_repair);

@@ -1,7 +1,7 @@
 //! Gaps of the session's file that only a mirror could fill, and the mirror is away. Thread: test.
 
 use super::messages::losses_of;
-use super::mirrored::{named_again, without_holes};
+use super::mirrored::{copy_in, named_again, without_holes};
 use super::*;
 
 const GAP: std::ops::Range<u64> = WINDOW..2 * WINDOW;
@@ -107,7 +107,7 @@ fn a_mirror_that_was_away_gives_sound_inside_a_take_back_when_it_is_named_again_
     let (scene, mirror) =
         recovered_with_gap("being recorded", |scene, mirror| silence(&scene.replica(mirror, 0), silent.clone()));
     let (gain, mut store, mut session) = named_again(&scene, &mirror);
-    assert!(gain.unwrap().unwrap().reopen_in(&mut session));
+    assert!(gain.unwrap().unwrap().reopen_in(&mut session, &copy_in(&mirror)));
     session.validate().unwrap();
     store.save(&session).unwrap();
     drop(store);
@@ -116,6 +116,56 @@ fn a_mirror_that_was_away_gives_sound_inside_a_take_back_when_it_is_named_again_
     scene.check(&session, 4 * WINDOW, |take, frame| take == 0 && silent.contains(&frame));
     assert_eq!((losses_of(&session, 0), losses_of(&session, 1)), (vec![], vec![]));
     assert_eq!(named_again(&scene, &mirror).0, Ok(None));
+}
+
+/// The list of the session replaced the one in the mirror, which alone had the loss of the device. The mirror then vouched for that
+/// silence, and the loss that covered it left the list.
+#[test]
+fn a_loss_of_the_device_that_only_an_absent_mirror_lists_is_listed_when_the_mirror_gives_its_sound_back() {
+    let lost = WINDOW + 1000..WINDOW + 1500;
+    for is_copy_replaced in [true, false] {
+        let (scene, mirror) = recovered_with_gap("being recorded", |scene, mirror| {
+            let (mut store, mut copy) = OpenSession::open(mirror).unwrap();
+            let id = copy.takes()[0].id;
+            copy.list_loss(id, FramePos(lost.start), Frames(lost.end - lost.start), "xrun").unwrap();
+            copy.raise_unlisted_losses(id, 3).unwrap();
+            store.save(&copy).unwrap();
+            silence(&scene.replica(mirror, 0), lost.clone());
+        });
+        let (gain, mut store, mut session) = named_again(&scene, &mirror);
+        let copy = if is_copy_replaced { copy_in(&mirror) } else { session.clone() };
+        assert!(gain.unwrap().unwrap().reopen_in(&mut session, &copy));
+        session.validate().unwrap();
+        store.save(&session).unwrap();
+        drop(store);
+        if is_copy_replaced {
+            fs::copy(scene.root().join("session.json"), mirror.join("session.json")).unwrap();
+        }
+        let (_, session) = scene.recover();
+        scene.check(&session, 4 * WINDOW, |take, frame| take == 0 && lost.contains(&frame));
+        assert_eq!((losses_of(&session, 0), losses_of(&session, 1)), (vec![(WINDOW + 1000, 500)], vec![]));
+        let take = &session.takes()[0];
+        assert_eq!((take.losses[0].cause.as_str(), take.losses_unlisted), ("xrun", 3));
+    }
+}
+
+/// The last frames of the loss were fewer than those that count in a changed file.
+#[test]
+fn a_short_rest_at_the_end_of_a_loss_stays_listed() {
+    let end = 2 * WINDOW - 10;
+    let keep = |scene: &Scene, mirror: &Path| {
+        for index in 0..2 {
+            scene.write_replica(mirror, index, end, "being recorded");
+        }
+    };
+    let (scene, mirror) = recovered_with_gap("being recorded", keep);
+    let (gain, mut store, mut session) = named_again(&scene, &mirror);
+    assert!(gain.unwrap().unwrap().reopen_in(&mut session, &copy_in(&mirror)));
+    store.save(&session).unwrap();
+    drop(store);
+    let (_, session) = scene.recover();
+    scene.check(&session, 4 * WINDOW, |_, frame| (end..2 * WINDOW).contains(&frame));
+    assert_eq!(losses_of(&session, 0), [(end, 10)]);
 }
 
 #[test]
@@ -128,7 +178,7 @@ fn only_the_part_of_a_loss_that_the_mirror_gives_back_leaves_the_list() {
     };
     let (scene, mirror) = recovered_with_gap("being recorded", keep);
     let (gain, mut store, mut session) = named_again(&scene, &mirror);
-    assert!(gain.unwrap().unwrap().reopen_in(&mut session));
+    assert!(gain.unwrap().unwrap().reopen_in(&mut session, &copy_in(&mirror)));
     store.save(&session).unwrap();
     drop(store);
     let (_, session) = scene.recover();

@@ -9,6 +9,7 @@ use crate::host::refusing::refusing;
 use crate::limits::PAGE_BYTES;
 use crate::message::replica::ReplicaPair;
 use crate::recovery::mirror_gain::{MirrorGain, gain_of};
+use crate::session::session_file::open_read_only;
 use nix::errno::Errno;
 use std::cell::Cell;
 use std::ops::Range;
@@ -253,6 +254,11 @@ pub(super) fn named_again(scene: &Scene, mirror: &Path) -> (Result<Option<Mirror
     (gain_of(mirror, &found.copy.unwrap(), &session, &scene.root()), store, session)
 }
 
+/// The copy of the session in a mirror.
+pub(super) fn copy_in(mirror: &Path) -> Session {
+    open_read_only(mirror).unwrap()
+}
+
 /// The list of the session took the place of the one in the mirror, so that nothing led to the sound any more.
 #[test]
 fn a_mirror_that_was_away_at_the_recovery_gives_its_sound_when_it_is_named_again() {
@@ -260,7 +266,8 @@ fn a_mirror_that_was_away_at_the_recovery_gives_its_sound_when_it_is_named_again
     let (gain, mut store, mut session) = named_again(&scene, &mirror);
     let gain = gain.unwrap().unwrap();
     assert!(gain.notice().contains("has more of some takes than the session"), "{}", gain.notice());
-    assert!(gain.reopen_in(&mut session) && !gain.reopen_in(&mut session));
+    let copy = copy_in(&mirror);
+    assert!(gain.reopen_in(&mut session, &copy) && !gain.reopen_in(&mut session, &copy));
     session.validate().unwrap();
     store.save(&session).unwrap();
     drop(store);

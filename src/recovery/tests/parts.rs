@@ -62,6 +62,20 @@ fn what_a_copy_lacks_that_its_program_could_not_finish_is_a_listed_loss() {
     assert_eq!((losses_of(&session, 0), losses_of(&session, 1)), (vec![], vec![(WINDOW, WINDOW)]));
 }
 
+/// The copy was left, because it had no more sound than nothing, and the take had no file.
+#[test]
+fn a_copy_that_has_only_silence_so_far_is_the_file_of_its_take_if_there_is_no_other() {
+    let scene = Scene::new(&[Cut { committed: 2, claimed: 2 * WINDOW }; 2], FRAMES);
+    let own = &scene.plans[1].path;
+    fs::remove_file(own).unwrap();
+    write_copy(&scene, 1, &part_of(own), 0);
+    let (report, session) = scene.recover();
+    assert!(report.troubles.is_empty(), "{:?}", report.troubles);
+    assert!(own.exists() && !part_of(own).exists());
+    scene.check(&session, FRAMES, |take, frame| take == 1 && (0..2 * WINDOW).contains(&frame));
+    assert_eq!((losses_of(&session, 0), losses_of(&session, 1)), (vec![], vec![(0, 2 * WINDOW)]));
+}
+
 /// The copy of a session is recovered while the session itself records into a folder that both use.
 #[test]
 fn a_copy_that_a_running_program_is_putting_back_is_left_alone() {
