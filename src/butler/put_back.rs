@@ -91,7 +91,7 @@ pub(super) fn put_back(file: &File, name: &Path, bytes: u64, make_folder: bool) 
     let folder = known.ok_or(io::ErrorKind::NotFound)?.to_owned();
     let name = name.file_name().ok_or(io::ErrorKind::NotFound)?;
     if make_folder {
-        file_system::make_folders(&folder)?;
+        file_system::make_durable_folders(&folder)?;
     } else if !disk::metadata(&folder).is_ok_and(|found| found.is_dir()) {
         return Ok(None);
     }

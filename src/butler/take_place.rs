@@ -13,6 +13,15 @@ use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
+/// The result of [`TakePlace::bring_back`].
+#[derive(Debug)]
+pub(super) struct BroughtBack {
+    /// The message for the user, if another program had moved or renamed the file.
+    pub(super) text: Option<String>,
+    /// Whether the name is known to be durable.
+    pub(super) has_durable_name: bool,
+}
+
 /// The place of the file of a take.
 pub(super) struct TakePlace {
     /// The path that control planned.
@@ -28,26 +37,22 @@ impl TakePlace {
     }
 
     /// Moves an open file back to its place if another program has moved it elsewhere. A file that has another name in its
-    /// folder stays there, because the session finds it by its identity. Returns the message for the user, and whether the
-    /// name is surely durable. Fails if the file is elsewhere and cannot be moved.
-    pub(super) fn bring_back(&self, file: &File) -> io::Result<(Option<String>, bool)> {
-        let Some(now) = file_system::path_of(file).filter(|now| *now != self.planned) else { return Ok((None, true)) };
+    /// folder stays there, because the session finds it by its identity. Fails if the file is elsewhere and cannot be moved.
+    pub(super) fn bring_back(&self, file: &File) -> io::Result<BroughtBack> {
+        let Some(now) = file_system::path_of(file).filter(|now| *now != self.planned) else {
+            return Ok(BroughtBack { text: None, has_durable_name: true });
+        };
         if self.session.is_none() || self.is_in_place(&now) {
-            return Ok((renamed_text(file, &self.planned), true));
+            return Ok(BroughtBack { text: renamed_text(file, &self.planned), has_durable_name: true });
         }
-        match self.move_back(&now) {
-            Ok((path, has_durable_name)) => {
-                let (path, now) = (path.display(), now.display());
-                let text = format!("{path}: another program moved it to {now}; it is moved back, whole");
-                Ok((Some(text), has_durable_name))
-            }
-            Err(error) => Err(io::Error::other(format!(
+        self.move_back(&now).map_err(|error| {
+            io::Error::other(format!(
                 "another program moved it to {}, where the session does not find it, and it cannot be moved back ({error}); \
                  move it to {}",
                 now.display(),
                 self.planned.display()
-            ))),
-        }
+            ))
+        })
     }
 
     /// Whether a file of this path is in the folder of the takes of its session.
@@ -62,22 +67,24 @@ impl TakePlace {
     }
 
     /// Moves the file at `now` to its name in the folder of the takes, which is made again if it is gone. A file of that
-    /// name gets another one. Returns the new path, and whether it is durable.
-    fn move_back(&self, now: &Path) -> io::Result<(PathBuf, bool)> {
+    /// name gets another one.
+    fn move_back(&self, now: &Path) -> io::Result<BroughtBack> {
         // Another program may have moved the session too.
         let mut folders = session_folder(&self.planned).into_iter().chain(now.ancestors().skip(1));
         let session = folders.find(|folder| self.is_session(folder)).ok_or(io::ErrorKind::NotFound)?;
         let names = (self.planned.parent().and_then(Path::file_name), self.planned.file_name());
         let (Some(folder), Some(name)) = names else { return Err(io::ErrorKind::InvalidInput.into()) };
         let folder = session.join(folder);
-        file_system::make_folders(&folder)?;
+        file_system::make_durable_folders(&folder)?;
         // A session with a link in place of this folder is refused.
         if !disk::link_metadata(&folder)?.is_dir() {
             return Err(io::Error::other(format!("{} is a link", folder.display())));
         }
         take_name(&folder, now, name)?;
         let has_durable_name = disk::sync_folder_at(&folder).is_ok();
-        Ok((folder.join(name), has_durable_name))
+        let (path, now) = (folder.join(name), now.display());
+        let text = format!("{}: another program moved it to {now}; it is moved back, whole", path.display());
+        Ok(BroughtBack { text: Some(text), has_durable_name })
     }
 }
 
@@ -116,7 +123,7 @@ mod tests {
         }
 
         fn bring_back(&self) -> Option<String> {
-            self.place.bring_back(&self.file).unwrap().0
+            self.place.bring_back(&self.file).unwrap().text
         }
 
         fn has(&self, path: &str) -> bool {

@@ -87,7 +87,7 @@ impl Control {
             DiskEvent::TakeFinished { replica: Replica::Mirror, take, trouble, .. } => {
                 self.mirror_finished(take, trouble);
             }
-            DiskEvent::Stuck { take, from, is_too_large } => self.take_refused(take, from, is_too_large),
+            DiskEvent::Stuck { take, from, is_size_limit } => self.take_refused(take, from, is_size_limit),
             DiskEvent::PutBack { replica: Replica::Session, text } => self.caution(text),
             DiskEvent::PutBack { replica: Replica::Mirror, text } => self.caution(format!("mirror: {text}")),
             DiskEvent::EarlierFileFinished { take, index, trouble } => self.earlier_file_finished(take, index, trouble),

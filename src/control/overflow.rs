@@ -27,9 +27,9 @@ use crate::session::{Session, TakeId};
 use crate::time::{FramePos, Frames};
 use std::path::Path;
 
-/// The largest size of a file, if it is at least this, is that of the file system (4 GiB on FAT), and another file on the
-/// same disk helps. A smaller one is a limit of the process (`ulimit -f`), and another file would end as early.
-/// A simulated recording is short, and so are the largest files there.
+/// Bytes from which a size limit counts as that of the file system (4 GiB on FAT). Then another file on the same disk helps. A
+/// smaller limit is that of the process (`ulimit -f`), and another file would end as early. It is less than 1 GiB, because the
+/// sound before a limit of 1 GiB ends up to a page earlier. A simulated recording is short, and so are the largest files there.
 fn large_file_bytes() -> u64 {
     if host::is_simulated() { 1 << 13 } else { 1_000_000_000 }
 }
@@ -120,8 +120,8 @@ impl Control {
     }
 
     /// The disk of a take refuses it from frame `from` of the pass on.
-    pub(super) fn take_refused(&mut self, key: TakeKey, from: Frames, is_too_large: bool) {
-        self.on_placement_event(key, PlacementEvent::Stuck(Refusal { from, is_too_large }));
+    pub(super) fn take_refused(&mut self, key: TakeKey, from: Frames, is_size_limit: bool) {
+        self.on_placement_event(key, PlacementEvent::Stuck(Refusal { from, is_size_limit }));
     }
 
     /// The session's disk takes sound again.
@@ -200,9 +200,9 @@ impl Control {
         let refused = |take: &RecordingTake| {
             let refusal = take.placement.unlisted()?;
             let bytes = (refusal.from - take.offset()).0.saturating_mul(take.plan.frame_bytes() as u64);
-            let is_too_large = refusal.is_too_large && large_file_bytes() <= bytes;
+            let next_file_helps = refusal.is_size_limit && large_file_bytes() <= bytes;
             let tried = take.empty_files(refusal.from, folder.as_deref(), &self.session);
-            (overflow.is_some() || is_too_large).then_some((take.plan.key, take.id, refusal.from, tried))
+            (overflow.is_some() || next_file_helps).then_some((take.plan.key, take.id, refusal.from, tried))
         };
         let refused = self.pass.iter().flat_map(|run| &run.takes).filter_map(refused);
         let (waiting, refused): (Vec<_>, Vec<_>) = refused.partition(|(.., tried)| EMPTY_FILES_MAX <= *tried);

@@ -105,7 +105,7 @@ pub fn is_name_for_other(name: &str) -> bool {
 
 /// Whether a file that is removed while it is open has no name any more. NFS and FUSE rename it instead.
 pub fn keeps_no_removed_name(file: impl AsFd) -> bool {
-    matches!(by_magic(file).as_deref(), Some("ext4" | "xfs" | "btrfs" | "f2fs" | "tmpfs"))
+    is_on_known_file_system(file)
 }
 
 /// Whether the file system says of this file which parts were never written. `false` if that is not known: the file has no hole
@@ -114,8 +114,12 @@ pub fn keeps_no_removed_name(file: impl AsFd) -> bool {
 pub fn knows_holes(file: &File) -> bool {
     let first_hole = || disk::seek(file, 0, Whence::SeekHole);
     let has_hole = || first_hole().is_ok_and(|hole| disk::seek(file, hole, Whence::SeekData).is_ok());
-    disk::may_have_holes(file)
-        && (has_hole() || matches!(by_magic(file).as_deref(), Some("ext4" | "xfs" | "btrfs" | "f2fs" | "tmpfs")))
+    disk::may_have_holes(file) && (has_hole() || is_on_known_file_system(file))
+}
+
+/// Whether the file is on one of the file systems that keep no name of a removed file and track holes.
+fn is_on_known_file_system(file: impl AsFd) -> bool {
+    matches!(by_magic(file).as_deref(), Some("ext4" | "xfs" | "btrfs" | "f2fs" | "tmpfs"))
 }
 
 /// The name of the file system that a path is on.
@@ -300,7 +304,7 @@ pub fn free_bytes(path: &Path) -> Option<u64> {
 
 /// Makes a folder and the missing folders above it, and makes their names durable: on a file system without a journal a power
 /// cut could cost a new folder with everything in it. After an error no folder was made.
-pub fn make_folders(path: &Path) -> io::Result<()> {
+pub fn make_durable_folders(path: &Path) -> io::Result<()> {
     // A folder that the disk says nothing about may be missing too.
     let found = |folder: &Path| disk::link_metadata(folder).err().map(|error| error.kind());
     let named = path.ancestors().filter(|folder| !folder.as_os_str().is_empty());
@@ -357,7 +361,7 @@ pub fn set_length(file: &File, end: u64) -> io::Result<()> {
 mod tests {
     use super::*;
     use crate::host::disk::{DiskCall, Proceed};
-    use crate::host::refusing::refusing;
+    use crate::host::refusing::{refusing, without_holes};
     use std::cell::{Cell, RefCell};
     use std::rc::Rc;
 
@@ -376,11 +380,7 @@ mod tests {
         assert!(knows_holes(&file) || !keeps_no_removed_name(&file), "the hole at the end proves nothing");
         disk::write_all_at(&file, &[1], (1 << 20) - 1).unwrap();
         assert!(knows_holes(&file));
-        let without_holes = |call: &disk::DiskCall<'_>| match call {
-            disk::DiskCall::Read { bytes: 0, .. } => disk::Proceed::Short(0),
-            _ => disk::Proceed::Go,
-        };
-        let installed = host::refusing::refusing(without_holes);
+        let installed = without_holes(|_| true);
         assert!(!knows_holes(&file));
         assert_eq!(disk::seek(&file, 5, Whence::SeekHole), Ok(1 << 20));
         assert_eq!(disk::seek(&file, 5, Whence::SeekData), Ok(5));
@@ -437,12 +437,12 @@ mod tests {
             Proceed::Go
         });
         let path = place.join("a/b/c");
-        assert!(make_folders(&path).is_err());
+        assert!(make_durable_folders(&path).is_err());
         assert!(!place.join("a").exists());
         fails.set(false);
-        make_folders(&path).unwrap();
+        make_durable_folders(&path).unwrap();
         assert_eq!(*synced.borrow(), [place.clone(), place.join("a"), place.join("a/b")]);
-        make_folders(&path).unwrap();
+        make_durable_folders(&path).unwrap();
         assert_eq!(synced.borrow().len(), 3, "nothing is new");
         assert!(path.is_dir());
         drop(installed);

@@ -19,11 +19,11 @@ pub fn bounded<T>(messages: usize) -> (Sender<T>, Receiver<T>) {
 /// Waits for a message. `Err`: the senders are gone.
 pub fn receive<T>(from: &Receiver<T>) -> Result<T, RecvError> {
     let Some((host, _)) = simulated() else { return from.recv() };
-    let mut has_looked = false;
+    let mut found_nothing = false;
     loop {
         match from.try_recv() {
             Ok(message) => return Ok(message),
-            Err(TryRecvError::Empty) if host.pause(None, has_looked) => has_looked = true,
+            Err(TryRecvError::Empty) if host.pause(None, found_nothing) => found_nothing = true,
             Err(_) => return Err(RecvError),
         }
     }
@@ -33,12 +33,12 @@ pub fn receive<T>(from: &Receiver<T>) -> Result<T, RecvError> {
 pub fn receive_timeout<T>(from: &Receiver<T>, time: Duration) -> Result<T, RecvTimeoutError> {
     let Some((host, _)) = simulated() else { return from.recv_timeout(time) };
     let until = host.time() + time;
-    let mut has_looked = false;
+    let mut found_nothing = false;
     loop {
         match from.try_recv() {
             Ok(message) => return Ok(message),
             Err(TryRecvError::Empty) if until <= host.time() => return Err(RecvTimeoutError::Timeout),
-            Err(TryRecvError::Empty) if host.pause(Some(until), has_looked) => has_looked = true,
+            Err(TryRecvError::Empty) if host.pause(Some(until), found_nothing) => found_nothing = true,
             Err(_) => return Err(RecvTimeoutError::Disconnected),
         }
     }
@@ -47,11 +47,11 @@ pub fn receive_timeout<T>(from: &Receiver<T>, time: Duration) -> Result<T, RecvT
 /// Waits for room in a queue, and sends a message. `Err`: the receivers are gone.
 pub fn send<T>(to: &Sender<T>, message: T) -> Result<(), SendError<T>> {
     let Some((host, _)) = simulated() else { return to.send(message) };
-    let (mut message, mut has_looked) = (message, false);
+    let (mut message, mut found_nothing) = (message, false);
     loop {
         match to.try_send(message) {
             Ok(()) => return Ok(()),
-            Err(TrySendError::Full(back)) if host.pause(None, has_looked) => (message, has_looked) = (back, true),
+            Err(TrySendError::Full(back)) if host.pause(None, found_nothing) => (message, found_nothing) = (back, true),
             Err(TrySendError::Full(back) | TrySendError::Disconnected(back)) => return Err(SendError(back)),
         }
     }

@@ -493,7 +493,8 @@ pub fn make_private_folder(path: &Path) -> io::Result<()> {
     Ok(make_folder_at(AT_FDCWD, path, Mode::S_IRWXU)?)
 }
 
-/// Makes a folder and the missing folders above it.
+/// Makes a folder and the missing folders above it. Their names need not be durable: see
+/// [`crate::file_system::make_durable_folders`].
 pub fn make_folders(path: &Path) -> io::Result<()> {
     let call = DiskCall::MakeFolder { name: at(path), above: true };
     simple(&call, || DirBuilder::new().recursive(true).create(path))

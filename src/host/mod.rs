@@ -52,9 +52,9 @@ pub trait Host {
     fn sleep(&self, time: Duration);
 
     /// Suspends the calling thread until another thread may have changed something, at most until `until`, a moment of
-    /// [`time`](Host::time). `has_looked`: since the last pause the thread has only seen that it must wait on. Returns `false`
-    /// if the process was killed: the thread must end.
-    fn pause(&self, until: Option<Duration>, has_looked: bool) -> bool;
+    /// [`time`](Host::time). `found_nothing`: since its last pause the thread has only checked its condition, and must continue
+    /// to wait. Returns `false` if the process was killed: the thread must end.
+    fn pause(&self, until: Option<Duration>, found_nothing: bool) -> bool;
 
     /// Starts a thread of the process that the calling thread belongs to.
     fn spawn(

@@ -5,6 +5,7 @@ use super::{Host, HostThread, Installed, install};
 use jiff::Timestamp;
 use nix::errno::Errno;
 use std::io;
+use std::os::fd::BorrowedFd;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::time::Duration;
@@ -15,6 +16,23 @@ struct Refusing<F>(F);
 /// Lets `judge` decide each disk call of the calling thread, until the result is dropped.
 pub(crate) fn refusing(judge: impl Fn(&DiskCall<'_>) -> Proceed + 'static) -> Installed {
     install(Rc::new(Refusing(judge)))
+}
+
+/// The disk of the files for which `is_meant` is true has no holes, until the result is dropped.
+pub(crate) fn without_holes(is_meant: impl Fn(BorrowedFd<'_>) -> bool + 'static) -> Installed {
+    refusing(move |call| match call {
+        // A search for the next data or the next hole. 0 says that the disk has no holes.
+        DiskCall::Read { file, bytes: 0, .. } if is_meant(*file) => Proceed::Short(0),
+        _ => Proceed::Go,
+    })
+}
+
+/// No disk makes the names in a folder durable, until the result is dropped.
+pub(crate) fn without_folder_syncs(errno: Errno) -> Installed {
+    refusing(move |call| match call {
+        DiskCall::SyncFolder { .. } => Proceed::Fail(errno),
+        _ => Proceed::Go,
+    })
 }
 
 impl<F: Fn(&DiskCall<'_>) -> Proceed> Host for Refusing<F> {

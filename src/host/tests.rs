@@ -208,10 +208,7 @@ fn a_file_system_that_cannot_sync_a_folder_is_no_error_and_a_disk_that_fails_is_
     for (errno, is_error) in
         [(Errno::EINVAL, false), (Errno::ENOSYS, false), (Errno::EOPNOTSUPP, false), (Errno::EIO, true)]
     {
-        let installed = refusing::refusing(move |call| match call {
-            DiskCall::SyncFolder { .. } => Proceed::Fail(errno),
-            _ => Proceed::Go,
-        });
+        let installed = refusing::without_folder_syncs(errno);
         assert_eq!(disk::sync_folder_at(folder.path()).is_err(), is_error, "{errno}");
         drop(installed);
     }

@@ -241,8 +241,8 @@ pub enum DiskEvent {
         take: TakeKey,
         /// First frame of the pass that may not be in the file.
         from: Frames,
-        /// Whether no file may become larger there, so that another file on the same disk helps.
-        is_too_large: bool,
+        /// Whether the file has reached the largest size that a file may have there.
+        is_size_limit: bool,
     },
     /// The answer to [`CommitCommand::Continue`].
     Continued {

@@ -252,9 +252,14 @@ impl ReplicaPair {
         result
     }
 
-    /// Calls `look`, which looks whether another program has changed the file of `replica` that begins at `file`. Returns what
-    /// it has found, and whether the other replica may have copied from the file since the change.
-    pub fn look_at<T>(&self, replica: Replica, file: FileStart, look: impl FnOnce() -> Option<T>) -> Option<(T, bool)> {
+    /// Calls `look`, which checks whether another program has changed the file of `replica` that begins at `file`. Returns the
+    /// result, and whether the other replica may have copied from the file after the change.
+    pub fn with_copies_checked<T>(
+        &self,
+        replica: Replica,
+        file: FileStart,
+        look: impl FnOnce() -> Option<T>,
+    ) -> Option<(T, bool)> {
         let copies = &self.copies[replica.index()];
         // A copy that ends during the look is left for the next one.
         let was_copied = lock(copies).unchecked.extract_if(.., |copied| *copied == file).count() > 0;

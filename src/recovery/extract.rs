@@ -122,6 +122,7 @@ fn write(spool: &FoundSpool, folder: &SpoolFolder, to: &Path) -> Result<Extracte
     }
     let began = progress.and_then(|progress| progress.began).unwrap_or_default();
     let header = header_of(spool, sound, one.frames, began + Frames(first));
+    // `to` is made durable below, and the names of new folders above it are not.
     disk::make_folders(to).map_err(|error| messages::at(to, &error))?;
     let path = to.join(name_of(spool));
     let file = disk::create(OpenOptions::new().write(true), &path);

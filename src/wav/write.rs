@@ -256,8 +256,7 @@ fn folder_of(path: &Path) -> &Path {
 mod tests {
     use super::*;
     use crate::format::TakeFormat;
-    use crate::host::disk::{DiskCall, Proceed};
-    use crate::host::refusing::refusing;
+    use crate::host::refusing::without_folder_syncs;
     use crate::wav::read::Reader;
 
     fn names(folder: &Path) -> Vec<String> {
@@ -417,10 +416,7 @@ mod tests {
             (Errno::EINVAL, Existing::Keep, true, true),
             (Errno::EIO, Existing::Replace, false, true),
         ] {
-            let installed = refusing(move |call| match call {
-                DiskCall::SyncFolder { .. } => Proceed::Fail(errno),
-                _ => Proceed::Go,
-            });
+            let installed = without_folder_syncs(errno);
             let written = write(&path, existing, &[0.5]);
             drop(installed);
             assert_eq!((written.is_ok(), path.exists()), (is_written, stays), "{errno} {existing:?}");

@@ -256,8 +256,8 @@ impl Host for World {
         self.sleep_about(time);
     }
 
-    fn pause(&self, until: Option<Duration>, has_looked: bool) -> bool {
-        self.wait_for_change(until, has_looked);
+    fn pause(&self, until: Option<Duration>, found_nothing: bool) -> bool {
+        self.wait_for_change(until, found_nothing);
         true
     }
 

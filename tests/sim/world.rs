@@ -97,9 +97,9 @@ impl HostThread for Handle {
     }
 
     fn join(self: Box<Self>) -> std::thread::Result<()> {
-        let mut has_looked = false;
+        let mut found_nothing = false;
         while !self.is_finished() {
-            here().wait_for_change(None, std::mem::replace(&mut has_looked, true));
+            here().wait_for_change(None, std::mem::replace(&mut found_nothing, true));
         }
         if self.state.load(SeqCst) == ENDED { Ok(()) } else { Err(Box::new("it failed")) }
     }
@@ -160,8 +160,8 @@ pub(crate) struct World {
     changes: Cell<u64>,
     /// How it is found out whether a coroutine that waited and waits again has done something.
     pub(crate) waiting: Cell<Waiting>,
-    /// Whether the coroutine that ran last has only seen that it must wait on.
-    has_looked: Cell<bool>,
+    /// Whether the coroutine that ran last has only checked its condition, and must continue to wait.
+    found_nothing: Cell<bool>,
     /// The coroutines that can go on. Kept, so that a step needs no memory of its own.
     able: RefCell<Vec<usize>>,
     /// Per mille of the sleeps that take up to [`World::stall_max`] longer.
@@ -228,7 +228,7 @@ impl World {
             steps: Cell::new(0),
             changes: Cell::new(0),
             waiting: Cell::new(Waiting::Told),
-            has_looked: Cell::new(false),
+            found_nothing: Cell::new(false),
             able: RefCell::default(),
             stall_chance: Cell::new(0),
             stall_max: Cell::new(Duration::ZERO),
@@ -345,14 +345,14 @@ impl World {
                 continue;
             };
             let was_waiting = matches!(self.tasks.borrow()[chosen].wait, Wait::Change(_));
-            self.has_looked.set(false);
+            self.found_nothing.set(false);
             self.resume(chosen);
             let tasks = self.tasks.borrow();
             let task = &tasks[chosen];
             let waits_for_change = matches!(task.wait, Wait::Change(_)) && !task.has_ended;
             idle = if was_waiting && waits_for_change { idle + 1 } else { 0 };
             let did_something = match self.waiting.get() {
-                Waiting::Told => !self.has_looked.get(),
+                Waiting::Told => !self.found_nothing.get(),
                 Waiting::Guessed => idle < IDLE_STEPS * tasks.len(),
             };
             if did_something {
@@ -495,10 +495,10 @@ impl World {
         self.random.borrow_mut()
     }
 
-    /// Suspends until another thread did something, or until a moment. `has_looked`: since it waited last, the coroutine has
-    /// only seen that it must wait on.
-    pub(crate) fn wait_for_change(&self, until: Option<Duration>, has_looked: bool) {
-        self.has_looked.set(has_looked);
+    /// Suspends until another thread did something, or until a moment. `found_nothing`: since its last pause the coroutine
+    /// has only checked its condition, and must continue to wait.
+    pub(crate) fn wait_for_change(&self, until: Option<Duration>, found_nothing: bool) {
+        self.found_nothing.set(found_nothing);
         self.suspend(Wait::Change(until.map_or(NEVER, nanoseconds)));
     }
 

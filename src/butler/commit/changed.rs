@@ -4,7 +4,14 @@ use crate::butler::take_file::{Change, TakeFile};
 use crate::message::offset::FileByte;
 use crate::message::replica::{Replica, ReplicaPair};
 
-/// A change of a file that was found.
+/// A change of a file by another program, before it is entered.
+pub(super) struct SeenChange {
+    pub(super) change: Change,
+    /// Whether the other replica may have copied sound from the file after the change.
+    is_copied: bool,
+}
+
+/// A change of a file that was entered.
 pub(super) struct FoundChange {
     /// The message for the user.
     pub(super) text: String,
@@ -38,31 +45,31 @@ impl Changes {
     }
 }
 
-/// Looks whether another program has changed `file`, a file of one of the replicas of `pair`. Returns the change, and whether
-/// the other replica may have copied from the file since. `is_cut`: see [`TakeFile::find_change`]. If the file itself may have a
-/// copy of what another program had changed, its header says so: after a kill, nothing else would.
+/// Checks whether another program has changed `file`, a file of one of the replicas of `pair`. `is_cut`: see
+/// [`TakeFile::find_change`]. If the file itself may have a copy of what another program had changed, its header says so: after
+/// a kill, nothing else would.
 pub(super) fn look_for_change(
     file: &mut TakeFile,
     pair: Option<(&ReplicaPair, Replica)>,
     is_cut: bool,
-) -> Option<(Change, bool)> {
+) -> Option<SeenChange> {
     if pair.is_some_and(|(pair, replica)| pair.has_copied_change(replica)) {
         file.note_copied_change();
     }
-    match pair {
-        Some((pair, replica)) => pair.look_at(replica, file.start(), || file.find_change(is_cut)),
-        None => file.find_change(is_cut).map(|change| (change, false)),
-    }
+    let (change, is_copied) = match pair {
+        Some((pair, replica)) => pair.with_copies_checked(replica, file.start(), || file.find_change(is_cut))?,
+        None => (file.find_change(is_cut)?, false),
+    };
+    Some(SeenChange { change, is_copied })
 }
 
 /// Enters that another program has changed `file`, a file of one of the replicas of `pair`. All of its sound up to `end` is a
-/// gap, if the other replica has it, because nobody knows which part that program has changed. `is_copied`: the other replica
-/// may have a part of its sound from the changed file.
+/// gap, if the other replica has it, because nobody knows which part that program has changed.
 pub(super) fn enter_change(
     file: &mut TakeFile,
     pair: Option<(&ReplicaPair, Replica)>,
     end: FileByte,
-    (change, is_copied): (Change, bool),
+    SeenChange { change, is_copied }: SeenChange,
 ) -> FoundChange {
     if let Some((pair, replica)) = pair {
         pair.note_changed(replica);

@@ -185,7 +185,7 @@ fn a_file_that_was_copied_from_one_that_another_program_had_just_changed_says_so
     rig.work();
     assert_eq!(remarks(&rig), 0);
     // The committer of the mirror finds that its file was changed.
-    assert!(rig.pair.look_at(Replica::Mirror, FileStart::FIRST, || Some(())).unwrap().1);
+    assert!(rig.pair.with_copies_checked(Replica::Mirror, FileStart::FIRST, || Some(())).unwrap().1);
     rig.captured(2);
     rig.work();
     assert_eq!(remarks(&rig), 1);

@@ -71,8 +71,8 @@ impl EarlierFile {
     fn advance(&mut self, has_ended: bool, scratch: &mut MmapMut, messages: &mut Vec<String>) -> io::Result<bool> {
         // The end gives the file its length, and would make silence of a part that was cut off.
         let pair = self.pair.as_ref().map(|(pair, replica)| (&**pair, *replica));
-        if let Some(change) = look_for_change(&mut self.file, pair, false) {
-            let found = enter_change(&mut self.file, pair, change.0.had, change);
+        if let Some(seen) = look_for_change(&mut self.file, pair, false) {
+            let found = enter_change(&mut self.file, pair, seen.change.had, seen);
             self.changes.add(&found);
             messages.push(found.text);
         }

@@ -17,7 +17,8 @@ const FILL_TIME: Duration = Duration::from_millis(40);
 /// Runs of each take that are filled in one tick. The next sync makes them durable, so more of them would make it slow.
 const FILL_RUNS_MAX: usize = 8;
 
-/// The longest that an ended take waits for a mirror that does not fill its gap. Control waits as long for a mirror.
+/// The longest that an ended take waits for a mirror that does not fill its gap. `MIRROR_FINISH_TIME_MAX` of control
+/// (`src/control/recording/machine/mod.rs`) is as long.
 const GAP_WAIT_MAX: Duration = Duration::from_secs(20);
 
 impl Committer {
@@ -125,7 +126,9 @@ pub(super) fn fill_gap(
         }
         let progress = (missing_bytes, pair.durable_end(replica.other()));
         if wait.filter(|_| replica == Replica::Session).is_some_and(|wait| wait.is_too_long(progress)) {
-            return Err(io::Error::other("a part of it is in the mirror, whose disk does not answer"));
+            return Err(io::Error::other(
+                "a part of it is only in the mirror, whose disk does not answer; connect that disk, and start Faultless again",
+            ));
         }
         return Ok(false);
     };

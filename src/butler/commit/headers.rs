@@ -86,7 +86,8 @@ impl Committer {
         }
     }
 
-    /// Tries again to make the names of new files durable. Returns whether all are: nothing of a file without one is safe.
+    /// Tries again to make the names of new files durable. Returns whether all names are durable. A power cut can take a file
+    /// whose name is not, with all of its sound.
     fn make_names_durable(&mut self) -> bool {
         let rolling = self.takes.iter_mut().filter(|take| take.end.is_none());
         let volatile = rolling.filter_map(|take| take.file.make_name_durable().err());

@@ -409,7 +409,7 @@ impl Committer {
         copy_is_there(plan)?;
         let plan = &plan.take;
         let folder = plan.path.parent().unwrap_or(Path::new("."));
-        file_system::make_folders(folder)
+        file_system::make_durable_folders(folder)
             .map_err(|error| format!("{}: cannot be made: {}", plan.path.display(), describe(&error)))?;
         let mut file = self.create(plan, start, self.ahead_in(&plan.path), &mut Vec::new())?;
         self.make_durable(&mut file, &mut Vec::new()).inspect_err(|_| drop(disk::remove(&plan.path)))?;
@@ -421,7 +421,7 @@ impl Committer {
 
     /// A write to a take failed. Reports the position whenever it is another one, and the reason once for all takes.
     fn on_write_failure(&mut self, at: usize, error: &io::Error) {
-        let (is_too_large, replica) = (error.raw_os_error() == Some(libc::EFBIG), self.setup.replica);
+        let (is_size_limit, replica) = (error.raw_os_error() == Some(libc::EFBIG), self.setup.replica);
         let take = &mut self.takes[at];
         take.failures += 1;
         let reason = format!("{}: cannot write: {}", take.file.path.display(), describe(error));
@@ -432,10 +432,10 @@ impl Committer {
         let (key, from) = (take.key, take.frame_of(stuck_at_byte));
         let is_whole = take.has_sound_up_to(from);
         // The first error at a place need not be the one that lasts.
-        let is_first_of_kind = !take.is_too_large && is_too_large;
+        let is_first_of_kind = !take.is_size_limit && is_size_limit;
         let already_reported =
             take.stuck_reported_at.replace(stuck_at_byte) == Some(stuck_at_byte) && !is_first_of_kind;
-        take.is_too_large = is_too_large || (already_reported && take.is_too_large);
+        take.is_size_limit = is_size_limit || (already_reported && take.is_size_limit);
         self.retry_at = Some(host::now() + RETRY);
         if !std::mem::replace(&mut self.trouble_reported, true) {
             self.send_event(DiskEvent::Trouble { replica, reason });
@@ -445,7 +445,7 @@ impl Committer {
             && !already_reported
             && !is_whole
         {
-            self.send_event(DiskEvent::Stuck { take: key, from, is_too_large });
+            self.send_event(DiskEvent::Stuck { take: key, from, is_size_limit });
         }
     }
 

@@ -84,8 +84,8 @@ pub(super) struct OpenTake {
     pub(super) trouble: Option<String>,
     /// The position at which the failure was last reported.
     pub(super) stuck_reported_at: Option<SpoolByte>,
-    /// Whether the report said that no file may become larger.
-    pub(super) is_too_large: bool,
+    /// Whether the report said that the file has reached the largest size that a file may have there.
+    pub(super) is_size_limit: bool,
     /// Until this moment nothing is written to the file, so that the position at which the take is stuck remains the
     /// one that control was sent.
     held_until: Option<Instant>,
@@ -146,7 +146,7 @@ impl OpenTake {
             failures: 0,
             trouble: None,
             stuck_reported_at: None,
-            is_too_large: false,
+            is_size_limit: false,
             held_until: None,
             is_nameless: false,
             unreserved: false,
@@ -456,7 +456,7 @@ impl OpenTake {
         self.earlier_count += 1;
         (self.trouble, self.stuck_reported_at, self.failures, self.held_until) = (None, None, 0, None);
         // The file before had no name, or the largest size. The next one is new.
-        (self.is_nameless, self.is_too_large) = (false, false);
+        (self.is_nameless, self.is_size_limit) = (false, false);
     }
 
     /// Puts the file back if another program has removed it. Returns the message for the user. In `in-place` the windows
@@ -489,7 +489,7 @@ impl OpenTake {
     pub(super) fn find_change(&mut self) -> Option<String> {
         let met_cut = std::mem::take(&mut self.met_cut);
         let pair = self.pair.as_deref().map(|pair| (pair, self.replica));
-        let change = look_for_change(&mut self.file, pair, met_cut)?;
+        let seen = look_for_change(&mut self.file, pair, met_cut)?;
         if let Some(pair) = self.pair.as_ref().filter(|_| met_cut) {
             // Sound that was to be copied from this file is in no file.
             pair.note_changed(self.replica.other());
@@ -497,9 +497,9 @@ impl OpenTake {
         // A gap is filled in whole pages. The take writes the page of the record position again when it is complete, so
         // only the last page of the take belongs to the gap.
         let (page, is_last) = (limits::PAGE_BYTES as u64, self.end.is_some() && self.pending.is_empty());
-        let had = change.0.had;
+        let had = seen.change.had;
         let end = if is_last { had } else { FileByte(had.0 / page * page) };
-        let found = enter_change(&mut self.file, pair, end, change);
+        let found = enter_change(&mut self.file, pair, end, seen);
         self.changes.add(&found);
         Some(found.text)
     }

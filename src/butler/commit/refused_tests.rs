@@ -3,19 +3,10 @@
 use super::tests::{FRAME_BYTES, Rig, TAKE, WINDOW, byte_of, claimed};
 use super::*;
 use crate::butler::spool::{self, SpoolPlace};
-use crate::host::disk::{DiskCall, Proceed};
-use crate::host::refusing::refusing;
+use crate::host::refusing::without_folder_syncs;
 use crate::message::take::TakeEnd;
 use crate::time::Frames;
 use nix::errno::Errno;
-
-/// The disk makes no names durable.
-fn no_folder_is_durable(call: &DiskCall<'_>) -> Proceed {
-    match call {
-        DiskCall::SyncFolder { .. } => Proceed::Fail(Errno::EIO),
-        _ => Proceed::Go,
-    }
-}
 
 impl Rig {
     /// The trouble of the take if it is given up now, at the end of a pass of so many windows.
@@ -54,11 +45,11 @@ fn a_file_that_may_not_become_larger_is_reported_although_another_error_was_repo
     rig.captured(0);
     let mut reported = |code| {
         rig.committer.on_write_failure(0, &io::Error::from_raw_os_error(code));
-        let is_too_large = |event| match event {
-            DiskEvent::Stuck { is_too_large, .. } => Some(is_too_large),
+        let is_size_limit = |event| match event {
+            DiskEvent::Stuck { is_size_limit, .. } => Some(is_size_limit),
             _ => None,
         };
-        rig.events.try_iter().filter_map(is_too_large).collect::<Vec<_>>()
+        rig.events.try_iter().filter_map(is_size_limit).collect::<Vec<_>>()
     };
     assert_eq!(
         [libc::EIO, libc::EIO, libc::EFBIG, libc::EIO, libc::EFBIG].map(&mut reported),
@@ -75,7 +66,7 @@ fn nothing_of_a_file_without_a_durable_name_counts_as_durable_until_a_later_sync
     let durable = |rig: &Rig| rig.committer.setup.disk.durable_frames[0].load(Relaxed);
     assert_eq!(durable(&rig), WINDOW);
     rig.committer.takes[0].file.note_volatile_name();
-    let refused = refusing(no_folder_is_durable);
+    let refused = without_folder_syncs(Errno::EIO);
     rig.captured(1);
     rig.committer.write_some(true);
     rig.committer.sync();

@@ -302,7 +302,8 @@ impl TakeFile {
 
     /// `EFBIG`, if the file may not have `end` bytes. The largest size on FAT is one byte less than whole pages, and that of a
     /// process (`ulimit -f`) can be any. The kernel cuts a write there, and refuses the rest with `EINVAL` if `O_DIRECT` does
-    /// not allow its length. So the error of the write does not tell the cause. To make the file longer does.
+    /// not allow its length. So the error of a write does not tell the cause. The error of a call that makes the file
+    /// longer does.
     fn size_refusal(&self, end: FileByte) -> Option<io::Error> {
         self.file.metadata().ok().filter(|found| found.len() < end.0)?;
         disk::set_length(&self.file, end.0).err().filter(|error| error.raw_os_error() == Some(libc::EFBIG))
@@ -356,9 +357,9 @@ impl TakeFile {
         self.has_name = self.keeps_no_removed_name && found.nlink() == 1 && !self.was_linked;
         let length = FileByte(found.len()).max(FileByte::DATA);
         let had = self.stored.min(self.written);
-        // Other file systems can keep written zeros as a hole.
-        let knows_holes = self.keeps_no_removed_name;
-        let is_holed = knows_holes && self.looked_end < self.stored && !self.has_byte_before(self.looked_end);
+        // Other file systems can keep written zeros as a hole. The file systems that keep no removed name track holes too.
+        let is_holed =
+            self.keeps_no_removed_name && self.looked_end < self.stored && !self.has_byte_before(self.looked_end);
         let is_shorter = is_cut || std::mem::take(&mut self.was_cut_at_end) || length < had || is_holed;
         self.stored = self.stored.min(length);
         // The last page may have been written whole. Where more lies behind `written`, what is before it may be a gap.
@@ -565,9 +566,9 @@ impl TakeFile {
             self.file = Arc::new(put_back.file);
             self.has_volatile_name |= !put_back.has_durable_name;
         }
-        let (moved_back, has_durable_name) = self.place.bring_back(&self.file)?;
-        self.has_volatile_name |= !has_durable_name;
-        let text = moved_back.or(text);
+        let brought_back = self.place.bring_back(&self.file)?;
+        self.has_volatile_name |= !brought_back.has_durable_name;
+        let text = brought_back.text.or(text);
         self.make_name_durable()?;
         Ok(text)
     }

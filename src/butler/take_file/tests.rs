@@ -3,7 +3,7 @@
 use super::*;
 use crate::format::TakeFormat;
 use crate::host::disk::{DiskCall, Proceed};
-use crate::host::refusing::refusing;
+use crate::host::refusing::{refusing, without_folder_syncs};
 use crate::message::take::TakeKey;
 use crate::time::FramePos;
 use uuid::Uuid;
@@ -243,15 +243,9 @@ fn a_file_that_is_put_back_or_moved_back_into_a_folder_that_cannot_be_made_durab
     let (capabilities, ahead) = (Capabilities::probe(&[]), Duration::ZERO);
     let create =
         |plan: &TakePlan| TakeFile::create(plan, FileStart::FIRST, &capabilities, ahead, &mut Vec::new()).unwrap();
-    let refused = || {
-        refusing(|call| match call {
-            DiskCall::SyncFolder { .. } => Proceed::Fail(Errno::EIO),
-            _ => Proceed::Go,
-        })
-    };
     let mut removed = create(&plan(&folder));
     std::fs::remove_file(&removed.path).unwrap();
-    let installed = refused();
+    let installed = without_folder_syncs(Errno::EIO);
     assert!(removed.put_back_if_removed().unwrap().is_some_and(|text| text.contains("put back")));
     assert!(removed.make_name_durable().is_err());
     drop(installed);
@@ -264,7 +258,7 @@ fn a_file_that_is_put_back_or_moved_back_into_a_folder_that_cannot_be_made_durab
             "removed" => std::fs::remove_file(&moved.path).unwrap(),
             _ => std::fs::rename(&moved.path, now).unwrap(),
         }
-        let installed = refused();
+        let installed = without_folder_syncs(Errno::EIO);
         assert!(moved.finish(Frames(0), &TakeEnd::default()).is_err(), "{name}");
         drop(installed);
         assert!(moved.has_volatile_name, "{name}");

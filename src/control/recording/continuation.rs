@@ -19,8 +19,8 @@ use crate::time::Frames;
 pub(in crate::control) struct Refusal {
     /// First frame of the pass that may not be in the file.
     pub(in crate::control) from: Frames,
-    /// Whether no file may become larger there.
-    pub(in crate::control) is_too_large: bool,
+    /// Whether the file has reached the largest size that a file may have there.
+    pub(in crate::control) is_size_limit: bool,
 }
 
 /// Where the sound of a take goes.
@@ -151,7 +151,7 @@ mod tests {
     type Effects = Vec<PlacementEffect<u8>>;
 
     fn refusal(from: u64) -> Refusal {
-        Refusal { from: Frames(from), is_too_large: false }
+        Refusal { from: Frames(from), is_size_limit: false }
     }
 
     fn state(name: &str) -> Placement<u8> {

@@ -1,7 +1,7 @@
 //! Gaps of the session's file that only a mirror could fill, and the mirror is away. Thread: test.
 
 use super::messages::losses_of;
-use super::mirrored::{copy_in, named_again, without_holes};
+use super::mirrored::{copy_in, named_again, takes_without_holes};
 use super::*;
 
 const GAP: std::ops::Range<u64> = WINDOW..2 * WINDOW;
@@ -22,7 +22,7 @@ fn a_gap_on_a_disk_without_holes_is_a_listed_loss_while_the_mirror_is_away() {
     let (scene, mirror) = Scene::mirrored(&[cut, cut], 4 * WINDOW);
     silence(&scene.plans[0].path, GAP);
     fs::rename(&mirror, unplugged(&scene)).unwrap();
-    let installed = without_holes();
+    let installed = takes_without_holes();
     let (report, session) = scene.recover();
     drop(installed);
     scene.check(&session, 4 * WINDOW, |take, frame| take == 0 && GAP.contains(&frame));
@@ -43,7 +43,7 @@ fn a_gap_on_disks_without_holes_is_filled_from_the_mirror_or_listed() {
         if !mirror_has_it {
             silence(&scene.replica(&mirror, 0), GAP);
         }
-        let installed = without_holes();
+        let installed = takes_without_holes();
         let (report, session) = scene.recover();
         drop(installed);
         assert!(report.troubles.is_empty(), "{:?}", report.troubles);
@@ -59,7 +59,7 @@ fn silence_on_a_disk_without_holes_is_no_loss_where_no_gap_can_be() {
     let cut = Cut { committed: 2, claimed: WINDOW };
     let scene = Scene::new(&[cut, cut], 4 * WINDOW);
     silence(&scene.plans[0].path, GAP);
-    let installed = without_holes();
+    let installed = takes_without_holes();
     let (report, session) = scene.recover();
     drop(installed);
     assert!(report.troubles.is_empty() && !report.passes[0].is_short(), "{report:?}");
@@ -71,7 +71,7 @@ fn what_a_disk_without_holes_refused_before_a_power_cut_is_a_listed_loss() {
     let cuts = [Cut { committed: 2, claimed: 2 * WINDOW }, Cut { committed: 1, claimed: WINDOW }];
     let scene = Scene::new(&cuts, 2 * WINDOW + 100);
     scene.lose_memory();
-    let installed = without_holes();
+    let installed = takes_without_holes();
     let (report, session) = scene.recover();
     drop(installed);
     assert!(report.troubles.is_empty(), "{:?}", report.troubles);

@@ -5,7 +5,7 @@ use super::*;
 use crate::file_system;
 use crate::host::Installed;
 use crate::host::disk::{DiskCall, Proceed};
-use crate::host::refusing::refusing;
+use crate::host::refusing::{refusing, without_holes};
 use crate::limits::PAGE_BYTES;
 use crate::message::replica::ReplicaPair;
 use crate::recovery::mirror_gain::{MirrorGain, gain_of};
@@ -39,15 +39,8 @@ fn bad_range(path: &Path, range: Range<u64>) -> Installed {
 }
 
 /// The disks of the takes have no holes, until the result is dropped.
-pub(super) fn without_holes() -> Installed {
-    refusing(|call| match call {
-        DiskCall::Read { file, bytes: 0, .. }
-            if file_system::path_of(file).is_some_and(|path| path.extension().is_some_and(|it| it == "wav")) =>
-        {
-            Proceed::Short(0)
-        }
-        _ => Proceed::Go,
-    })
+pub(super) fn takes_without_holes() -> Installed {
+    without_holes(|file| file_system::path_of(file).is_some_and(|path| path.extension().is_some_and(|it| it == "wav")))
 }
 
 impl Scene {

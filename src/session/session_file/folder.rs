@@ -44,7 +44,8 @@ pub(super) enum Moved {
 }
 
 impl Folder {
-    /// A program that had the folder before may have been killed before it made its names durable.
+    /// An open folder. Its names count as not durable: a program that had it before may have been killed before it synced the
+    /// folder.
     fn of(path: PathBuf, dir: OwnedFd) -> Folder {
         Folder { path, dir, has_volatile_names: AtomicBool::new(true) }
     }

@@ -130,7 +130,7 @@ impl OpenSession {
         format: TakeFormat,
     ) -> Result<(OpenSession, Session), SessionError> {
         let was_there = disk::link_metadata(path).is_ok();
-        file_system::make_folders(path).map_err(|error| match error.kind() {
+        file_system::make_durable_folders(path).map_err(|error| match error.kind() {
             io::ErrorKind::AlreadyExists => SessionError::Exists { path: path.into() },
             io::ErrorKind::ReadOnlyFilesystem => SessionError::ReadOnly { path: path.into() },
             _ => SessionError::Io { path: path.into(), call: "mkdir", error },
@@ -166,7 +166,7 @@ impl OpenSession {
     /// folder the session is saved.
     pub fn open_on_other_disk(path: &Path, session: &Session) -> Result<(OpenSession, FoundCopy), SessionError> {
         let io = |error| SessionError::Io { path: path.into(), call: "mkdir", error };
-        file_system::make_folders(path).map_err(io)?;
+        file_system::make_durable_folders(path).map_err(io)?;
         let folder = Folder::open(path)?.resolved();
         let is_new = folder.kind(SESSION_FILE)?.is_none();
         if is_new {
@@ -406,7 +406,7 @@ impl OpenSession {
         };
         if makes_it {
             let io = |error| SessionError::Io { path: path.clone(), call: "mkdir", error };
-            file_system::make_folders(&path).map_err(io)?;
+            file_system::make_durable_folders(&path).map_err(io)?;
         }
         let folder = Folder::open(&path)?;
         if folder.kind(SESSION_FILE)?.is_some() {
