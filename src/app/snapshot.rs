@@ -206,8 +206,8 @@ pub struct DeviceView {
     pub gone: bool,
     /// The name under which the settings keep its offset, see [`Settings::offsets`].
     pub offset_key: String,
-    /// Why takes that are recorded to playback may lie beside what is heard, and what to do about it. `None`: they lie there,
-    /// as far as is known.
+    /// Why takes that are recorded to playback may be too early or too late, and what to do about it. `None`: they lie where the
+    /// user hears the playback, as far as is known.
     pub placing: Option<String>,
 }
 

@@ -36,52 +36,49 @@ pub struct DelayReporters {
     pub input: DelayReporter,
 }
 
+/// The problem of a report of a delay, in words for the user.
+struct Flaw {
+    reason: &'static str,
+    /// Where takes that were placed by this report may lie.
+    effect: &'static str,
+    remedy: &'static str,
+    /// Whether an offset corrects it. PulseAudio reports another delay each time.
+    is_corrected_by_offset: bool,
+}
+
 impl DelayReporter {
-    /// Why the report is not the true delay; `None`: it is, as far as is known.
-    pub fn flaw(self) -> Option<&'static str> {
+    /// `None`: the report is the true delay, as far as is known.
+    fn flaw(self) -> Option<Flaw> {
         match self {
             DelayReporter::Driver | DelayReporter::BuiltIn | DelayReporter::PipeWire | DelayReporter::Jack => None,
-            DelayReporter::PulseAudio => Some("PulseAudio reports its delay only roughly"),
-            DelayReporter::JackClient => Some("JACK does not know the delay of the client that is recorded"),
-            DelayReporter::JackPlugin => Some("JACK's ALSA plugin does not report the delay of JACK itself"),
+            DelayReporter::PulseAudio => Some(Flaw {
+                reason: "PulseAudio reports its delay only roughly",
+                effect: "the takes may be about a period too early or too late",
+                remedy: "choose a shorter period (--period, or in the device chooser), or record from the card itself",
+                is_corrected_by_offset: false,
+            }),
+            DelayReporter::JackClient => Some(Flaw {
+                reason: "JACK does not know the delay of the client that is recorded",
+                effect: "the takes may be too late",
+                remedy: "measure the offset with a cable and set it (--offset, or in the device chooser)",
+                is_corrected_by_offset: true,
+            }),
+            DelayReporter::JackPlugin => Some(Flaw {
+                reason: "JACK's ALSA plugin does not report the delay of JACK itself",
+                effect: "the takes are at least one block of JACK too late",
+                remedy: "choose JACK's ports by client ('faultless devices' lists them), or measure the offset with a cable \
+                         and set it (--offset, or in the device chooser)",
+                is_corrected_by_offset: true,
+            }),
         }
-    }
-
-    /// Where takes that were placed by this report may lie.
-    fn effect(self) -> &'static str {
-        match self {
-            DelayReporter::PulseAudio => "the takes may lie about a period beside what was heard",
-            DelayReporter::JackPlugin => "the takes lie at least one block of JACK after what was heard",
-            _ => "the takes may lie beside what was heard",
-        }
-    }
-
-    /// The cure, for the user.
-    fn cure(self) -> &'static str {
-        match self {
-            DelayReporter::PulseAudio => {
-                "choose a shorter period (--period, or in the device chooser), or record from the card itself"
-            }
-            DelayReporter::JackPlugin => {
-                "choose JACK's ports by client ('faultless devices' lists them), or measure the offset with a cable and set \
-                 it (--offset, or in the device chooser)"
-            }
-            _ => "measure the offset with a cable and set it (--offset, or in the device chooser)",
-        }
-    }
-
-    /// Whether an offset mends what is missing. PulseAudio reports another delay each time.
-    fn is_mended_by_offset(self) -> bool {
-        self != DelayReporter::PulseAudio
     }
 }
 
 impl DelayReporters {
-    /// The reporter whose report is not the true delay, if there is one that `offset` does not mend.
-    fn flawed(self, offset: i64) -> Option<DelayReporter> {
-        [self.output, self.input]
-            .into_iter()
-            .find(|reporter| reporter.flaw().is_some() && (offset == 0 || !reporter.is_mended_by_offset()))
+    /// The flaw of one of the reports that `offset` does not correct.
+    fn flaw(self, offset: i64) -> Option<Flaw> {
+        let mut flaws = [self.output, self.input].into_iter().filter_map(DelayReporter::flaw);
+        flaws.find(|flaw| offset == 0 || !flaw.is_corrected_by_offset)
     }
 
     /// Whether both reports are the true delay, as far as is known.
@@ -89,15 +86,14 @@ impl DelayReporters {
         self.output.flaw().is_none() && self.input.flaw().is_none()
     }
 
-    /// Why takes may lie beside what was heard although `offset` was added, in a few words.
+    /// Why takes may be too early or too late although `offset` was added, in a few words.
     pub fn reason(self, offset: i64) -> Option<&'static str> {
-        self.flawed(offset)?.flaw()
+        self.flaw(offset).map(|flaw| flaw.reason)
     }
 
-    /// The same as a sentence: where the takes may lie, why, and what the user can do.
+    /// The sentence for the user: where the takes may lie, why, and what to do. `None` as for [`DelayReporters::reason`].
     pub fn advice(self, offset: i64) -> Option<String> {
-        let reporter = self.flawed(offset)?;
-        Some(format!("{}: {}; {}", reporter.effect(), reporter.flaw()?, reporter.cure()))
+        self.flaw(offset).map(|flaw| format!("{}: {}; {}", flaw.effect, flaw.reason, flaw.remedy))
     }
 }
 
@@ -133,23 +129,24 @@ mod tests {
     }
 
     #[test]
-    fn an_offset_mends_a_constant_delay_and_not_that_of_pulseaudio() {
+    fn an_offset_corrects_a_constant_delay_and_not_that_of_pulseaudio() {
         let of = |reporter| DelayReporters { output: reporter, input: reporter };
         assert_eq!(of(DelayReporter::JackPlugin).advice(256), None);
         assert_eq!(of(DelayReporter::JackClient).reason(-3), None);
-        assert_eq!(of(DelayReporter::PulseAudio).reason(-400), DelayReporter::PulseAudio.flaw());
+        let roughly = Some("PulseAudio reports its delay only roughly");
+        assert_eq!(of(DelayReporter::PulseAudio).reason(-400), roughly);
         assert!(!of(DelayReporter::JackPlugin).are_complete(), "the report lacks the same");
         let mixed = DelayReporters { output: DelayReporter::JackPlugin, input: DelayReporter::PulseAudio };
-        assert_eq!(mixed.reason(256), DelayReporter::PulseAudio.flaw());
+        assert_eq!(mixed.reason(256), roughly);
     }
 
     #[test]
-    fn the_advice_names_the_thing_the_reason_and_the_cure() {
+    fn the_advice_names_the_thing_the_reason_and_the_remedy() {
         let jack = DelayReporters { output: DelayReporter::JackPlugin, input: DelayReporter::JackPlugin };
         assert_eq!(
             jack.advice(0).as_deref(),
             Some(
-                "the takes lie at least one block of JACK after what was heard: JACK's ALSA plugin does not report the \
+                "the takes are at least one block of JACK too late: JACK's ALSA plugin does not report the \
                  delay of JACK itself; choose JACK's ports by client ('faultless devices' lists them), or measure the \
                  offset with a cable and set it (--offset, or in the device chooser)"
             )

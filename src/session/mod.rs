@@ -344,7 +344,7 @@ pub struct TakeAccounts {
     /// the take may have silence, or the sound of another source.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub source_losses: Vec<String>,
-    /// Why the take may lie beside what was heard while it was recorded. Empty: it lies there, as far as is known.
+    /// Why the take may be too early or too late. Empty: it lies where the user heard the playback, as far as is known.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub placing: String,
     #[serde(flatten)]

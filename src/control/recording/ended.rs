@@ -45,7 +45,7 @@ impl Control {
         self.settle_latency();
         self.tell_of_parts_astray();
         self.tell_of_early_latency();
-        self.tell_of_missing_latency();
+        self.tell_of_incomplete_delay();
         let Some(run) = &self.pass else { return };
         let (audio_report, latency) = (run.audio_report.as_ref(), run.latency.frames());
         let mut ends = Vec::with_capacity(run.takes.len());

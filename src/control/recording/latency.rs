@@ -218,13 +218,13 @@ impl PassLatency {
         LatencyReport { frames, output, input, offset, output_from, input_from, complete, rate: self.rate.0 }
     }
 
-    /// Why the takes may lie beside what was heard, in a few words; `None` if they lie where it was, or nothing was heard.
+    /// Why the takes may be too early or too late, in a few words; `None` if they lie where they belong, or nothing was heard.
     pub(super) fn flaw(&self) -> Option<&'static str> {
         self.longest().filter(|_| self.is_heard)?;
         self.reporters.reason(self.offset)
     }
 
-    /// The same with what the user can do.
+    /// The sentence for the user: where the takes may lie, why, and what to do. `None` as for [`PassLatency::flaw`].
     fn advice(&self) -> Option<String> {
         self.longest().filter(|_| self.is_heard)?;
         self.reporters.advice(self.offset)
@@ -292,20 +292,20 @@ impl Control {
         self.latency_rest.observe(sum, now);
     }
 
-    /// Tells that the takes may lie beside what was heard, because they ended before the server told its true latency.
+    /// Tells that the takes may be too early or too late, because they ended before the server told its true latency.
     pub(super) fn tell_of_early_latency(&mut self) {
         let is_heard = self.pass.as_ref().is_some_and(|run| run.latency.is_heard);
         if is_heard && !self.latency_is_settled() {
             self.caution(
-                "the sound server changed its latency until the end of the recording: the takes may lie beside what was \
-                 heard; wait some seconds after the device is opened, and record again"
+                "the sound server changed its latency until the end of the recording: the takes may be too early or \
+                 too late; wait some seconds after the device is opened, and record again"
                     .to_owned(),
             );
         }
     }
 
-    /// Tells that the takes may lie beside what was heard, because a sound server does not report all of its delay.
-    pub(super) fn tell_of_missing_latency(&mut self) {
+    /// Tells that the takes may be too early or too late, because a sound server does not report all of its delay.
+    pub(super) fn tell_of_incomplete_delay(&mut self) {
         if let Some(advice) = self.pass.as_ref().and_then(|run| run.latency.advice()) {
             self.info(advice);
         }
@@ -348,14 +348,14 @@ impl Control {
         }
     }
 
-    /// Tells of parts of the pass that lie beside what was heard, because the outputs were restarted.
+    /// Tells of parts of the pass that are too early or too late, because the outputs were restarted.
     pub(super) fn tell_of_parts_astray(&mut self) {
         let Some((frames, off)) = self.pass.as_ref().and_then(|run| run.latency.astray()) else { return };
         let rate = self.running.device.rate;
         let (time, off) = (Clock(frames.duration(rate)), frames_and_time(off, rate));
         self.caution(format!(
-            "the outputs were restarted while it was recorded: {time} of the takes lie up to {off} beside what was \
-             heard; a longer period keeps them in step"
+            "the outputs were restarted while it was recorded: {time} of the takes are up to {off} too early or too \
+             late; a longer period keeps them in step"
         ));
     }
 }
@@ -480,9 +480,9 @@ mod tests {
         assert_eq!(latency.parts.len(), PARTS_MAX);
     }
 
-    /// Overdubs through a sound server lay beside what was heard, and nothing said so.
+    /// Overdubs through a sound server were too late, and nothing said so.
     #[test]
-    fn a_report_that_lacks_a_delay_is_said_if_something_was_heard_and_no_offset_mends_it() {
+    fn a_report_that_lacks_a_delay_is_said_if_something_was_heard_and_no_offset_corrects_it() {
         let told = Some(told(128, 64, 1));
         let by = |reporter| DelayReporters { output: reporter, input: reporter };
         let of = |is_heard, offset, reporter| PassLatency::new(is_heard, offset, told, by(reporter), RATE);

@@ -1,4 +1,5 @@
-//! The part of a delay that no reading of a PCM has. Pure. Thread: opener, reconnect, control, outputs; [`beyond`] audio.
+//! The part of a delay that no reading of a PCM has. Pure. Thread: opener, reconnect, control, outputs;
+//! [`unreported_frames`] audio.
 //!
 //! alsa-lib's plugin of JACK reports the frames of its own buffer, and not the blocks that JACK and its card hold. JACK reports
 //! these for each port. A card's output is heard after the delay of the port that it is played to, and a card's input was
@@ -6,15 +7,15 @@
 //! the card, so the delay of the outputs has no part in what is recorded from it.
 
 use super::graph::SoundServer;
-use super::jack::{Origin, PortDelay};
+use super::jack::{PortDelay, PortOwner};
 use crate::device::{DelayReporter, DelayReporters};
 
 /// The delay of one direction.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct SideDelay {
     reporter: DelayReporter,
-    /// Frames that are missing in the readings of the PCM.
-    beyond: u64,
+    /// Frames of the delay that the PCM does not report.
+    unreported: u64,
     /// The side records a monitor of JACK.
     is_monitor: bool,
 }
@@ -22,9 +23,9 @@ pub(super) struct SideDelay {
 impl SideDelay {
     /// `description`: alsa-lib's, of the PCM. `ports`: the delay of the ports of JACK that it is connected to, if they are known.
     pub(super) fn of(description: &str, ports: Option<PortDelay>) -> SideDelay {
-        if let Some(PortDelay { frames, origin }) = ports {
-            let reporter = if origin == Origin::Client { DelayReporter::JackClient } else { DelayReporter::Jack };
-            return SideDelay { reporter, beyond: frames, is_monitor: origin == Origin::Monitor };
+        if let Some(PortDelay { frames, owner }) = ports {
+            let reporter = if owner == PortOwner::Client { DelayReporter::JackClient } else { DelayReporter::Jack };
+            return SideDelay { reporter, unreported: frames, is_monitor: owner == PortOwner::CardMonitor };
         }
         let reporter = match SoundServer::behind(description) {
             Some(SoundServer::PipeWire) => DelayReporter::PipeWire,
@@ -42,18 +43,18 @@ pub(super) fn reporters(capture: Option<SideDelay>, playback: Option<SideDelay>)
     DelayReporters { output: of(playback), input: of(capture) }
 }
 
-/// Frames of output and of input that are missing in the readings. This is realtime-safe.
-pub(super) fn beyond(capture: Option<SideDelay>, playback: Option<SideDelay>) -> (u64, u64) {
+/// Frames of output and of input that the readings lack. This is realtime-safe.
+pub(super) fn unreported_frames(capture: Option<SideDelay>, playback: Option<SideDelay>) -> (u64, u64) {
     let (capture, playback) = (capture.unwrap_or_default(), playback.unwrap_or_default());
-    (if capture.is_monitor { 0 } else { playback.beyond }, capture.beyond)
+    (if capture.is_monitor { 0 } else { playback.unreported }, capture.unreported)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn ports(frames: u64, origin: Origin) -> SideDelay {
-        SideDelay::of("Plug PCM: ALSA <-> JACK PCM I/O Plugin\n", Some(PortDelay { frames, origin }))
+    fn ports(frames: u64, owner: PortOwner) -> SideDelay {
+        SideDelay::of("Plug PCM: ALSA <-> JACK PCM I/O Plugin\n", Some(PortDelay { frames, owner }))
     }
 
     #[test]
@@ -66,26 +67,26 @@ mod tests {
             ("File PCM (file=/x)\nSlave: ALSA <-> JACK PCM I/O Plugin\n", DelayReporter::JackPlugin),
         ] {
             let side = SideDelay::of(description, None);
-            assert_eq!((side.reporter, side.beyond), (reporter, 0), "{description}");
+            assert_eq!((side.reporter, side.unreported), (reporter, 0), "{description}");
         }
     }
 
     /// Overdubs through JACK were placed 2 to 4 blocks of JACK too late.
     #[test]
     fn the_delays_of_the_cards_ports_are_added_on_both_sides() {
-        let (capture, playback) = (Some(ports(256, Origin::Card)), Some(ports(768, Origin::Card)));
-        assert_eq!(beyond(capture, playback), (768, 256));
+        let (capture, playback) = (Some(ports(256, PortOwner::Card)), Some(ports(768, PortOwner::Card)));
+        assert_eq!(unreported_frames(capture, playback), (768, 256));
         assert!(reporters(capture, playback).are_complete());
         let none = Some(SideDelay::default());
-        assert_eq!(beyond(capture, none), (0, 256));
+        assert_eq!(unreported_frames(capture, none), (0, 256));
     }
 
     #[test]
     fn a_monitor_is_recorded_before_the_delay_of_the_outputs_and_a_client_after_it() {
-        let playback = Some(ports(2_048, Origin::Card));
-        assert_eq!(beyond(Some(ports(1_024, Origin::Monitor)), playback), (0, 1_024));
-        assert!(reporters(Some(ports(1_024, Origin::Monitor)), playback).are_complete());
-        assert_eq!(beyond(Some(ports(0, Origin::Client)), playback), (2_048, 0));
-        assert_eq!(reporters(Some(ports(0, Origin::Client)), playback).input, DelayReporter::JackClient);
+        let playback = Some(ports(2_048, PortOwner::Card));
+        assert_eq!(unreported_frames(Some(ports(1_024, PortOwner::CardMonitor)), playback), (0, 1_024));
+        assert!(reporters(Some(ports(1_024, PortOwner::CardMonitor)), playback).are_complete());
+        assert_eq!(unreported_frames(Some(ports(0, PortOwner::Client)), playback), (2_048, 0));
+        assert_eq!(reporters(Some(ports(0, PortOwner::Client)), playback).input, DelayReporter::JackClient);
     }
 }

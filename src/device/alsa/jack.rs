@@ -35,13 +35,13 @@ struct Port {
     delay: Option<u64>,
 }
 
-/// Where the sound of chosen ports comes from or goes to.
+/// Whose the chosen ports are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Origin {
-    /// A connector of the card.
+pub(super) enum PortOwner {
+    /// The card: they are its connectors.
     Card,
     /// The client of the card, which returns what is played before the card plays it.
-    Monitor,
+    CardMonitor,
     /// A client that is not the card's.
     Client,
 }
@@ -50,7 +50,7 @@ pub(super) enum Origin {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct PortDelay {
     pub(super) frames: u64,
-    pub(super) origin: Origin,
+    pub(super) owner: PortOwner,
 }
 
 /// The ports that a device name asks for, as patterns.
@@ -258,15 +258,15 @@ fn longest(range: &str) -> Option<u64> {
 /// The delay of `chosen` ports among `all`: the longest, because takes of one pass have one place.
 fn delay_of(all: &[Port], chosen: &[&Port]) -> Option<PortDelay> {
     let has_card = |client: &str| all.iter().any(|port| port.physical && port.client == client);
-    let origin = if chosen.iter().all(|port| port.physical) {
-        Origin::Card
+    let owner = if chosen.iter().all(|port| port.physical) {
+        PortOwner::Card
     } else if chosen.iter().all(|port| !port.physical && has_card(&port.client)) {
-        Origin::Monitor
+        PortOwner::CardMonitor
     } else {
-        Origin::Client
+        PortOwner::Client
     };
     let delays: Option<Vec<u64>> = chosen.iter().map(|port| port.delay).collect();
-    Some(PortDelay { frames: delays?.into_iter().max()?, origin })
+    Some(PortDelay { frames: delays?.into_iter().max()?, owner })
 }
 
 fn is_own(client: &str) -> bool {
@@ -525,14 +525,14 @@ mod tests {
             let all = ports_in(told);
             delay_of(&all, &find(&all, Wanted::parse(pcm).unwrap(), direction))
         };
-        for (pcm, direction, frames, origin) in [
-            ("jack:CLIENT=system", Direction::Capture, 300, Origin::Card),
-            ("jack:CLIENT=system,PORTS=capture_1", Direction::Capture, 256, Origin::Card),
-            ("jack:CLIENT=system", Direction::Playback, 768, Origin::Card),
-            ("jack:CLIENT=system,PORTS=monitor_*", Direction::Capture, 256, Origin::Monitor),
-            ("jack:CLIENT=synth", Direction::Capture, 7, Origin::Client),
+        for (pcm, direction, frames, owner) in [
+            ("jack:CLIENT=system", Direction::Capture, 300, PortOwner::Card),
+            ("jack:CLIENT=system,PORTS=capture_1", Direction::Capture, 256, PortOwner::Card),
+            ("jack:CLIENT=system", Direction::Playback, 768, PortOwner::Card),
+            ("jack:CLIENT=system,PORTS=monitor_*", Direction::Capture, 256, PortOwner::CardMonitor),
+            ("jack:CLIENT=synth", Direction::Capture, 7, PortOwner::Client),
         ] {
-            assert_eq!(delay(&told, pcm, direction), Some(PortDelay { frames, origin }), "{pcm}");
+            assert_eq!(delay(&told, pcm, direction), Some(PortDelay { frames, owner }), "{pcm}");
         }
         assert_eq!(delay(ANSWER, "jack:CLIENT=system", Direction::Capture), None, "the delays are not told");
     }

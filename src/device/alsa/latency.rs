@@ -35,39 +35,40 @@ pub(super) struct LatencyMeter {
     count: usize,
     due_ns: u64,
     /// The latency by the readings alone.
-    told: Latency,
-    /// Frames of output and of input that the readings lack, see [`super::delays::beyond`].
-    beyond: (u64, u64),
+    by_readings: Latency,
+    /// Frames of output and of input that the readings lack, see [`super::delays::unreported_frames`].
+    unreported: (u64, u64),
 }
 
 impl LatencyMeter {
-    /// `beyond`: frames of output and of input that the readings lack.
-    pub(super) fn new(beyond: (u64, u64)) -> LatencyMeter {
-        LatencyMeter { beyond, ..LatencyMeter::default() }
+    /// `unreported`: frames of output and of input that the readings lack.
+    pub(super) fn new(unreported: (u64, u64)) -> LatencyMeter {
+        LatencyMeter { unreported, ..LatencyMeter::default() }
     }
 
     /// The outputs are others, so the readings lack other frames.
-    pub(super) fn set_beyond(&mut self, beyond: (u64, u64)) {
-        self.beyond = beyond;
+    pub(super) fn set_unreported(&mut self, unreported: (u64, u64)) {
+        self.unreported = unreported;
     }
 
     /// Playback was started. `prefill`: frames with which it was filled.
     pub(super) fn restart(&mut self, prefill: usize) {
         (self.count, self.due_ns) = (0, 0);
-        self.told = Latency { output: prefill as u64, input: 0, starts: self.told.starts.wrapping_add(1), skips: 0 };
+        self.by_readings =
+            Latency { output: prefill as u64, input: 0, starts: self.by_readings.starts.wrapping_add(1), skips: 0 };
     }
 
     /// `frames` frames of output are skipped: what follows is heard so much earlier. Playback runs on, so this is no start.
     pub(super) fn skip(&mut self, frames: usize) {
         (self.count, self.due_ns) = (0, 0);
-        let output = self.told.output.saturating_sub(frames as u64);
-        self.told = Latency { output, skips: self.told.skips.wrapping_add(1), ..self.told };
+        let output = self.by_readings.output.saturating_sub(frames as u64);
+        self.by_readings = Latency { output, skips: self.by_readings.skips.wrapping_add(1), ..self.by_readings };
     }
 
-    /// The median of the last readings, with what they lack; the prefill before the first one.
-    pub(super) fn told(&self) -> Latency {
-        let (output, input) = self.beyond;
-        Latency { output: self.told.output + output, input: self.told.input + input, ..self.told }
+    /// The latency to publish: the median of the last readings (before the first one the prefill), and the unreported frames.
+    pub(super) fn latency(&self) -> Latency {
+        let (output, input) = self.unreported;
+        Latency { output: self.by_readings.output + output, input: self.by_readings.input + input, ..self.by_readings }
     }
 
     fn observe(&mut self, sum: i64, input: i64) {
@@ -78,7 +79,7 @@ impl LatencyMeter {
         let (sum, input) = if MOVED_FRAMES < (newest.0 - of_all.0).abs() { newest } else { of_all };
         let sum = sum.max(0);
         let input = input.clamp(0, sum);
-        self.told = Latency { output: (sum - input) as u64, input: input as u64, ..self.told };
+        self.by_readings = Latency { output: (sum - input) as u64, input: input as u64, ..self.by_readings };
     }
 
     /// The medians of the newest `most` readings: of the sums, and of the inputs.
@@ -132,17 +133,17 @@ mod tests {
     fn the_median_of_the_readings_counts_and_a_restart_forgets_them() {
         let mut meter = LatencyMeter::default();
         meter.restart(512);
-        assert_eq!(meter.told(), Latency { output: 512, input: 0, starts: 1, skips: 0 });
+        assert_eq!(meter.latency(), Latency { output: 512, input: 0, starts: 1, skips: 0 });
         for sum in [760, 768, 5_000, 770, -3] {
             meter.observe(sum, 256);
         }
-        assert_eq!(meter.told(), Latency { output: 512, input: 256, starts: 1, skips: 0 });
+        assert_eq!(meter.latency(), Latency { output: 512, input: 256, starts: 1, skips: 0 });
         for _ in 0..READINGS {
             meter.observe(900, 950);
         }
-        assert_eq!(meter.told(), Latency { output: 0, input: 900, starts: 1, skips: 0 });
+        assert_eq!(meter.latency(), Latency { output: 0, input: 900, starts: 1, skips: 0 });
         meter.restart(1024);
-        assert_eq!(meter.told(), Latency { output: 1024, input: 0, starts: 2, skips: 0 });
+        assert_eq!(meter.latency(), Latency { output: 1024, input: 0, starts: 2, skips: 0 });
     }
 
     /// An overdub through JACK was late by JACK's blocks.
@@ -150,15 +151,15 @@ mod tests {
     fn what_the_readings_lack_is_added_once_before_and_after_them() {
         let mut meter = LatencyMeter::new((768, 256));
         meter.restart(512);
-        assert_eq!(meter.told(), Latency { output: 512 + 768, input: 256, starts: 1, skips: 0 });
+        assert_eq!(meter.latency(), Latency { output: 512 + 768, input: 256, starts: 1, skips: 0 });
         for _ in 0..READINGS {
             meter.observe(600, 88);
         }
-        assert_eq!(meter.told(), Latency { output: 512 + 768, input: 88 + 256, starts: 1, skips: 0 });
+        assert_eq!(meter.latency(), Latency { output: 512 + 768, input: 88 + 256, starts: 1, skips: 0 });
         meter.skip(100);
-        assert_eq!(meter.told(), Latency { output: 412 + 768, input: 88 + 256, starts: 1, skips: 1 });
-        meter.set_beyond((0, 0));
-        assert_eq!(meter.told(), Latency { output: 412, input: 88, starts: 1, skips: 1 });
+        assert_eq!(meter.latency(), Latency { output: 412 + 768, input: 88 + 256, starts: 1, skips: 1 });
+        meter.set_unreported((0, 0));
+        assert_eq!(meter.latency(), Latency { output: 412, input: 88, starts: 1, skips: 1 });
     }
 
     /// Outputs of a slower card were said to have been restarted each time that output was skipped.
@@ -169,16 +170,16 @@ mod tests {
         for reading in 0..40 {
             meter.observe(900 + reading, 256);
         }
-        let before = meter.told();
+        let before = meter.latency();
         meter.skip(384);
         let after = Latency { output: before.output - 384, skips: 1, ..before };
-        assert_eq!(meter.told(), after);
+        assert_eq!(meter.latency(), after);
         meter.observe(530, 256);
-        assert_eq!(meter.told(), Latency { output: 274, input: 256, starts: 1, skips: 1 });
+        assert_eq!(meter.latency(), Latency { output: 274, input: 256, starts: 1, skips: 1 });
         meter.skip(9_000);
-        assert_eq!((meter.told().output, meter.told().skips), (0, 2));
+        assert_eq!((meter.latency().output, meter.latency().skips), (0, 2));
         meter.restart(512);
-        assert_eq!(meter.told(), Latency { output: 512, input: 0, starts: 2, skips: 0 });
+        assert_eq!(meter.latency(), Latency { output: 512, input: 0, starts: 2, skips: 0 });
     }
 
     /// A take that was recorded through PulseAudio was placed 0.3 s too early.
@@ -196,11 +197,11 @@ mod tests {
         for _ in 0..3 {
             meter.observe(3_040, 40);
         }
-        assert_eq!(meter.told(), Latency { output: 3_000, input: 40, starts: 1, skips: 0 });
+        assert_eq!(meter.latency(), Latency { output: 3_000, input: 40, starts: 1, skips: 0 });
         // Two wrong ones move nothing.
         for sum in [9_000, 9_000, 3_040, 3_040] {
             meter.observe(sum, 40);
-            assert_eq!(meter.told(), Latency { output: 3_000, input: 40, starts: 1, skips: 0 }, "{sum}");
+            assert_eq!(meter.latency(), Latency { output: 3_000, input: 40, starts: 1, skips: 0 }, "{sum}");
         }
     }
 }

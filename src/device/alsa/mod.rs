@@ -462,7 +462,7 @@ impl Device for AlsaDevice {
     }
 
     fn latency(&self) -> Latency {
-        self.latency.told()
+        self.latency.latency()
     }
 
     fn has_live_outputs(&self) -> bool {

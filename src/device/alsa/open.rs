@@ -2,7 +2,7 @@
 
 use super::blocks::Blocks;
 use super::clock::FrameClock;
-use super::delays::{beyond, reporters};
+use super::delays::{reporters, unreported_frames};
 use super::drift::Drift;
 use super::latency::LatencyMeter;
 use super::name::{are_outputs_apart, names};
@@ -141,7 +141,7 @@ impl AlsaDevice {
         let linked = link_is_possible(capture.as_deref(), playback.as_deref());
         notes.extend((capture.is_some() && playback.is_some() && !linked).then(|| NOT_LINKED.to_owned()));
         let delay = |side: Option<&Side>| side.map(|side| side.delay);
-        let latency = LatencyMeter::new(beyond(delay(capture.as_deref()), delay(playback.as_deref())));
+        let latency = LatencyMeter::new(unreported_frames(delay(capture.as_deref()), delay(playback.as_deref())));
         let facts = facts_of(spec, pacing, (capture.as_deref(), playback.as_deref()), linked, &notes);
         notes.push("the device has no clock of its own; it is paced by the system's".to_owned());
         Ok(AlsaDevice {

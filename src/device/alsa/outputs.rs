@@ -7,7 +7,7 @@
 //! runs already, because its start may wait too.
 
 use super::arrival::Attempts;
-use super::delays::beyond;
+use super::delays::unreported_frames;
 use super::name::lasting;
 use super::open::{open_reserved_outputs, prefill_of};
 use super::pcm::{Kind, quiet, state};
@@ -196,7 +196,7 @@ impl AlsaDevice {
         (self.playback_gone, self.playback_late) = (false, false);
         self.playback_progress = (now_ns, 0);
         self.drift.restart(self.facts.rate.0);
-        self.latency.set_beyond(beyond(self.capture.as_ref().map(|side| side.delay), Some(side.delay)));
+        self.latency.set_unreported(unreported_frames(self.capture.as_ref().map(|side| side.delay), Some(side.delay)));
         self.latency.restart(frames);
         self.playback = Some(side);
     }

@@ -10,8 +10,12 @@ use std::path::Path;
 use std::process::Command;
 use tempfile::TempDir;
 
-/// JACK, whose ports the program finds by client. The inputs are `inputs`.
-struct ByClient(Jack, &'static str);
+/// JACK, whose ports the program finds by client.
+struct ByClient {
+    jack: Jack,
+    /// The device whose inputs are recorded.
+    inputs: &'static str,
+}
 
 const MONITORS: &str = "jack:CLIENT=system,PORTS=monitor_*";
 
@@ -19,11 +23,11 @@ const CARD: &str = "jack:CLIENT=system";
 
 impl Server for ByClient {
     fn lead<'c>(&self, client: &'c mut Command) -> &'c mut Command {
-        self.0.lead(client)
+        self.jack.lead(client)
     }
 
     fn folder(&self) -> &Path {
-        self.0.folder()
+        self.jack.folder()
     }
 
     fn output(&self) -> &'static str {
@@ -31,7 +35,7 @@ impl Server for ByClient {
     }
 
     fn monitor(&self) -> (&'static str, usize, &'static str) {
-        (self.1, 2, "FLOAT_LE")
+        (self.inputs, 2, "FLOAT_LE")
     }
 }
 
@@ -69,7 +73,7 @@ fn an_overdub_through_ports_that_are_chosen_by_client_lies_where_it_was_heard() 
     for period in [256, 1024] {
         match installed(&["jack_lsp"]).and_then(|()| Jack::start(period)) {
             Ok(server) => {
-                let found = lies_where_it_was_heard(&ByClient(server, MONITORS), &[0, 64], 0);
+                let found = lies_where_it_was_heard(&ByClient { jack: server, inputs: MONITORS }, &[0, 64], 0);
                 for found in &found {
                     found.tells("JACK", true, false);
                 }
@@ -87,7 +91,7 @@ fn an_overdub_through_the_card_of_jack_lies_where_it_was_heard() {
         match on_a_card(period, periods) {
             Ok((server, _folder)) => {
                 // JACK starts the two sides of the card one after the other.
-                let found = lies_where_it_was_heard(&ByClient(server, CARD), &[0], 16);
+                let found = lies_where_it_was_heard(&ByClient { jack: server, inputs: CARD }, &[0], 16);
                 for found in &found {
                     found.tells("JACK", true, false);
                 }

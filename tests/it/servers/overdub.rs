@@ -27,7 +27,7 @@ pub(super) struct Found {
 }
 
 /// The words of a report that is not the true delay.
-const BESIDE_WHAT_WAS_HEARD: [&str; 2] = ["the takes may lie ", "the takes lie "];
+const TOO_EARLY_OR_LATE: [&str; 2] = ["the takes may be ", "the takes are at least "];
 
 impl Found {
     /// The report names `reporter` for both sides. The program tells of a report that is not the true delay once, and is silent
@@ -39,7 +39,7 @@ impl Found {
         assert_eq!(self.report["complete"], complete, "{self:?}");
         // A late server is another reason.
         let is_told = |line: &&str| {
-            BESIDE_WHAT_WAS_HEARD.iter().any(|words| line.contains(words)) && !line.contains("were restarted")
+            TOO_EARLY_OR_LATE.iter().any(|words| line.contains(words)) && !line.contains("were restarted")
         };
         let lines = self.messages.lines().filter(is_told).count();
         assert_eq!((lines, self.placing.is_empty()), (usize::from(says), !says), "{self:?}");
@@ -78,7 +78,7 @@ fn overdub(server: &dyn Server, folder: &Path, arguments: &str) -> Option<Found>
     Some(Found { before, after, agree, compared, told, report, messages: ended.err, placing })
 }
 
-/// Overdubs at each of `periods` (0: the program's choice). The takes may lie `jitter` frames beside what was heard: what
+/// Overdubs at each of `periods` (0: the program's choice). The takes may be `jitter` frames too early or too late: what
 /// the server does not tell.
 #[track_caller]
 pub(super) fn lies_where_it_was_heard(server: &dyn Server, periods: &[usize], jitter: i64) -> Vec<Found> {

@@ -129,7 +129,7 @@ fn an_overdub_through_pulseaudio_lies_where_it_was_heard() {
         Ok(server) => {
             let found = lies_where_it_was_heard_with(&server, 1_024, "");
             found.tells("PulseAudio", false, true);
-            assert!(found.messages.contains("about a period beside what was heard: PulseAudio"), "{found:?}");
+            assert!(found.messages.contains("about a period too early or too late: PulseAudio"), "{found:?}");
         }
         Err(reason) => skip("servers::pulse::an_overdub_through_pulseaudio_lies_where_it_was_heard", &reason),
     }

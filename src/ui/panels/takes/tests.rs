@@ -179,7 +179,7 @@ fn a_badge_names_the_loss_and_is_red_only_then() {
     assert_eq!(facts::badge(&take, &theme), ("source lost".to_owned(), theme.caution));
 }
 
-/// Nothing in the window told that a take may lie beside what was heard.
+/// Nothing in the window told that a take may be too early or too late.
 #[test]
 fn the_facts_of_a_take_tell_why_its_placing_is_inexact() {
     let snapshot = passes(1, 1);
