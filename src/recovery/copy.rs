@@ -19,10 +19,10 @@ use uuid::Uuid;
 /// alone that is cut off in the session too: it may be the one that is being recorded now.
 pub fn recover_copy(store: &mut OpenSession, copy: &mut Session, own: &Session, folders: &[PathBuf]) -> Report {
     let hook: StepHook<'_> = &mut |_| Ok(());
-    let live: HashSet<Uuid> =
+    let in_use: HashSet<Uuid> =
         own.takes().iter().filter(|take| take.state == TakeState::Recording).map(|take| take.uuid).collect();
-    let is_live = |take: &Take| live.contains(&take.uuid);
-    let parts = part_files::take_over_all(store.path(), copy, &is_live, hook);
+    let is_in_use = |take: &Take| in_use.contains(&take.uuid);
+    let parts = part_files::take_over_all(store.path(), copy, &is_in_use, hook);
     let searched = find_files(store.path(), copy);
     let mut report = Report { found: searched.found, troubles: searched.troubles, ..Report::default() };
     report.add_parts(parts);
@@ -51,8 +51,8 @@ fn passes_to_recover(store: &OpenSession, copy: &mut Session, own: &Session) -> 
     let is_missing =
         |take: &&Take| !known.contains_key(&take.uuid) && (is_newer(take) || may_have_sound(store, copy, take));
     let mut passes: BTreeSet<u32> = copy.takes().iter().filter(is_missing).map(|take| take.pass).collect();
-    let is_live = |take: &&Take| known.get(&take.uuid) == Some(&TakeState::Recording);
-    for take in copy.takes().iter().filter(is_live) {
+    let is_in_use = |take: &&Take| known.get(&take.uuid) == Some(&TakeState::Recording);
+    for take in copy.takes().iter().filter(is_in_use) {
         passes.remove(&take.pass);
     }
     // A recovery without this copy has given these takes another length.

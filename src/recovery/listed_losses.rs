@@ -1,19 +1,22 @@
-//! Lists the losses of a pass that was cut off in the session. Thread: any that may wait for the disk.
+//! The losses that a recovery lists in the session, and those that it removes. Thread: any that may wait for the disk.
 
 use super::CutTake;
 use super::damage::zero_runs;
 use super::evidence::Extent;
+use super::lost_ranges::ZERO_FRAMES_LEAST;
 use super::messages::cause_of_absence;
 use super::page_losses::losses_of;
 use super::ranges::without;
 use super::recover_pass::PassOutcome;
 use super::replica::Replica;
-use super::take_wav::{TakeWav, ZERO_FRAMES_LEAST};
+use super::take_wav::TakeWav;
 use crate::limits::DATA_OFFSET;
 use crate::session::{Loss, Session, Take, TakeId, TakeState};
 use crate::time::{FramePos, Frames};
 use std::collections::BTreeMap;
 use uuid::Uuid;
+
+// Sessions keep these words, and `is_not_found` knows a loss by them: a changed word makes the losses of older sessions final.
 
 /// The cause of a loss in a file that another program has changed.
 const CHANGED: &str = "another program changed the file";
@@ -119,15 +122,15 @@ fn rest_of(loss: Loss, wav: &TakeWav, mirror: &TakeWav) -> Vec<Loss> {
     let byte = |frame: Frames| DATA_OFFSET + wav.bytes_of(frame);
     let (at, end) = (Frames(loss.at.0), Frames(loss.at.0) + loss.frames);
     let Ok(zeros) = zero_runs(&wav.file, byte(at), byte(end), wav.frame_bytes()) else { return vec![loss] };
-    // At its edges the loss may go on in a shorter run.
+    // At its edges the loss may continue in a shorter run.
     let is_lost =
         |run: &Extent| wav.bytes_of(ZERO_FRAMES_LEAST) <= run.1 - run.0 || run.0 == byte(at) || run.1 == byte(end);
     let zeros: Vec<Extent> = zeros.into_iter().filter(is_lost).collect();
-    let vouched = wav.part_of(mirror.vouched()).clamp(at, end);
+    let vouched = wav.frames_here(mirror.vouched()).clamp(at, end);
     let theirs = |frame: Frames| byte(frame) + wav.offset_bytes();
     let silence = zero_runs(&mirror.file, theirs(at), theirs(vouched), wav.frame_bytes()).unwrap_or_default();
     let silence = silence.into_iter().map(|(from, to)| (from - wav.offset_bytes(), to - wav.offset_bytes()));
-    // The bytes of zeros at the edges belong to sound.
+    // A frame that is zero only in part is sound.
     let (first, last) = (|at: u64| at.div_ceil(wav.frame_bytes()), |at: u64| at / wav.frame_bytes());
     let rest = without(zeros, silence).into_iter();
     let rest = rest.map(|(from, to)| (first(from - DATA_OFFSET), last(to - DATA_OFFSET)));

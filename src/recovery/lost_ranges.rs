@@ -1,16 +1,22 @@
-//! The ranges of a take's file that are lost: they were never written, and nothing else has their sound. Thread: any that may
-//! wait for the disk.
+//! The ranges of a take's file that are lost: they were never written, or another program has changed them, and nothing else has
+//! their sound. Thread: any that may wait for the disk.
 //!
 //! The gaps of a replica are in memory only while a pass runs, and a kill takes that list away. Recovery finds them in the file:
 //! as holes, or as pages of zeros where the file system has no holes ([`never_written`]).
 
-use super::evidence::FoundSpool;
+use super::damage::zero_runs;
+use super::evidence::{Extent, FoundSpool};
 use super::ranges::{holes, never_written, without};
 use super::take_wav::TakeWav;
+use crate::host::disk;
 use crate::limits::DATA_OFFSET;
 use crate::session::Loss;
 use crate::time::Frames;
 use std::io;
+
+/// The shortest run of zeros that counts as lost in a file that another program has changed. A changed part that is shorter as a
+/// whole counts as lost if all of it is zeros.
+pub(super) const ZERO_FRAMES_LEAST: Frames = Frames(64);
 
 impl TakeWav {
     /// The ranges of this file up to frame `frames` that are lost if no memory is left: first frame and length. Behind the
@@ -29,7 +35,8 @@ impl TakeWav {
         let byte = |frame: Frames| DATA_OFFSET + self.bytes_of(frame.min(frames));
         let claimed = self.claimed.min(frames);
         let before_claim = never_written(&self.file, byte(self.vouched().min(claimed)), byte(claimed))?;
-        let in_mirror = mirror.map(|mirror| (DATA_OFFSET, DATA_OFFSET + self.bytes_of(self.part_of(mirror.vouched()))));
+        let in_mirror =
+            mirror.map(|mirror| (DATA_OFFSET, DATA_OFFSET + self.bytes_of(self.frames_here(mirror.vouched()))));
         let mut lost = self.in_frames(without(before_claim, in_mirror.into_iter()));
         if claimed < frames {
             let frame = |at: u64| Frames((at - DATA_OFFSET) / self.frame_bytes()).max(claimed);
@@ -75,8 +82,48 @@ impl TakeWav {
         Ok(self.in_frames(missing))
     }
 
-    /// The frames of this file that lie before frame `pass_frames` of the pass.
-    pub(super) fn part_of(&self, pass_frames: Frames) -> Frames {
-        Frames(pass_frames.0.saturating_sub(self.offset_frames().0))
+    /// The ranges of this file up to frame `frames` that are lost because another program has changed the file: first frame and
+    /// length. Silence counts as lost where that program may have written, because nothing tells the two apart.
+    pub(super) fn lost_by_others(
+        &self,
+        frames: Frames,
+        spool: Option<&FoundSpool>,
+    ) -> io::Result<Vec<(Frames, Frames)>> {
+        let lost = self.zeros_of_others(frames, spool)?;
+        let (frame_bytes, byte) = (self.frame_bytes(), |at: u64| at - DATA_OFFSET);
+        let whole = |(start, end): Extent| (byte(start) / frame_bytes, byte(end).div_ceil(frame_bytes));
+        Ok(lost.into_iter().map(whole).map(|(from, to)| (Frames(from), Frames(to - from))).collect())
+    }
+
+    /// Runs of zeros in the part of this file that another program may have changed, without what came from memory. None if
+    /// nothing says that one did.
+    fn zeros_of_others(&self, frames: Frames, spool: Option<&FoundSpool>) -> io::Result<Vec<Extent>> {
+        if !self.is_changed() {
+            return Ok(Vec::new());
+        }
+        let byte = |frames: Frames| DATA_OFFSET + self.bytes_of(frames);
+        // The part that may be changed can have fewer frames than the shortest run.
+        let least = ZERO_FRAMES_LEAST.min(frames - self.vouched()).max(Frames(1));
+        let zeros = zero_runs(&self.file, byte(self.vouched()), byte(frames), self.bytes_of(least))?;
+        Ok(without(zeros, self.in_memory(frames, spool)?.into_iter()))
+    }
+
+    /// Makes silence of the frames of which another program has left a part: they are at the edges of its zeros. What came from
+    /// memory is true, also at the edge of silence.
+    pub(super) fn silence_torn_frames(&self, frames: Frames, spool: Option<&FoundSpool>) -> io::Result<()> {
+        // Where the file cannot be read, nothing is known to be torn.
+        let zeros = self.zeros_of_others(frames, spool).unwrap_or_default();
+        let frame_bytes = self.frame_bytes();
+        let in_memory = if zeros.is_empty() { Vec::new() } else { self.in_memory(frames, spool)? };
+        for (start, end) in zeros {
+            let (first, last) = ((start - DATA_OFFSET) / frame_bytes, (end - DATA_OFFSET).div_ceil(frame_bytes));
+            let edges = vec![(DATA_OFFSET + first * frame_bytes, start), (end, DATA_OFFSET + last * frame_bytes)];
+            for (from, to) in without(edges, in_memory.iter().copied()) {
+                if from < to {
+                    disk::write_all_at(&self.file, &vec![0; (to - from) as usize], from)?;
+                }
+            }
+        }
+        Ok(())
     }
 }

@@ -254,12 +254,20 @@ pub(super) fn part_taken(part: &Path, take: &Take, aside: Option<&str>) -> Strin
 
 /// The message for the copy of a take that a killed program was putting back, and that has no more than the file of the take.
 pub(super) fn part_left(part: &Path, take: &Take) -> String {
-    format!("{}: kept; it has no more sound than '{}', which another program had replaced", part.display(), take.file)
+    format!(
+        "{}: kept; it has no more sound than '{}'; listen to both, and delete it if you do not need it",
+        part.display(),
+        take.file
+    )
 }
 
 /// The message for the copy of a take that cannot be used.
 pub(super) fn part_not_taken(part: &Path, take: &Take, reason: &str) -> String {
-    format!("{}: kept; it may have more sound than '{}': {reason}", part.display(), take.file)
+    format!(
+        "{}: kept; it may have more sound than '{}': {reason}; remove the cause, and open the session again",
+        part.display(),
+        take.file
+    )
 }
 
 /// An error with the path before it.

@@ -125,7 +125,7 @@ fn losses_not_found<'a>(session: &'a Session, take: &Take) -> Vec<(&'a Take, &'a
 /// a recovery would copy. A file of the session that cannot be read has zeros.
 fn fills(mirror: &TakeWav, claim: Frames, own: &Path, (take, loss): &(&Take, &Loss)) -> bool {
     let begin = Frames(loss.at.0);
-    let end = (begin + loss.frames).min(Frames(claim.0.saturating_sub(take.offset.0)));
+    let end = (begin + loss.frames).min(claim - take.offset);
     let page = PAGE_BYTES as u64;
     // A recovery compares whole pages.
     let from = (DATA_OFFSET + mirror.bytes_of(begin)) / page * page;

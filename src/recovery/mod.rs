@@ -88,8 +88,8 @@ pub type StepHook<'a> = &'a mut dyn FnMut(Step) -> io::Result<()>;
 pub struct Report {
     /// Passes that are whole now, by their number in the session.
     pub passes: Vec<RecoveredPass>,
-    /// Takes whose files have other names than the session listed, takes whose copies got their names, and takes that had no
-    /// track, a sentence each. The session lists the present names and the tracks now.
+    /// Takes whose files have other names than the session listed, takes whose copies got their names, in the session or in a
+    /// mirror, and takes that had no track, a sentence each. The session lists the present names and the tracks now.
     pub found: Vec<String>,
     /// Problems, path first. The files that they name were kept.
     pub troubles: Vec<String>,
@@ -194,8 +194,8 @@ pub fn recover_from(store: &mut OpenSession, session: &mut Session, view: &Viewp
     next_file::list_folders(&mut merged, &view.folders_of(session));
     let mut is_changed = merge_copies(store, &mut merged, may_have_file);
     let folders = view.folders_of(&merged);
-    let is_live = |take: &Take| part_files::is_in_use(&merged, take, &folders);
-    let parts = part_files::take_over_all(store.path(), &merged, &is_live, hook);
+    let is_in_use = |take: &Take| part_files::is_in_use(&merged, take, &folders);
+    let parts = part_files::take_over_all(store.path(), &merged, &is_in_use, hook);
     let searched = find_files(store.path(), &mut merged);
     let placed = merged.add_missing_tracks();
     is_changed |= !searched.found.is_empty() || 0 < placed;
@@ -236,10 +236,10 @@ fn recover_passes(
     let folders = &view.folders_of(session);
     let mut never_made = NeverMade::default();
     for pass in passes {
-        let (troubles, never_made) = (&mut report.troubles, &mut never_made);
+        let (found, troubles, never_made) = (&mut report.found, &mut report.troubles, &mut never_made);
         let unopened_replicas = BTreeSet::new();
         let mut recovery =
-            PassRecovery { store, session, view, folders, hook, troubles, unopened_replicas, never_made };
+            PassRecovery { store, session, view, folders, hook, found, troubles, unopened_replicas, never_made };
         match recovery.pass(pass) {
             Ok(Some(recovered)) => report.passes.push(recovered),
             Ok(None) => {}

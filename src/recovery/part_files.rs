@@ -6,7 +6,7 @@
 
 use super::evidence::{FoundSpool, Rejected, SpoolFolder};
 use super::ranges::{holes, read_as_far_as_possible};
-use super::take_wav::{TakeWav, identity_of, may_be_take};
+use super::take_wav::{PIECE_BYTES, TakeWav, identity_of, may_be_take};
 use super::{Step, StepHook, messages};
 use crate::butler::spool::path_of;
 use crate::file_system::{name_for_other, name_of_part};
@@ -20,9 +20,6 @@ use std::fs::File;
 use std::io;
 use std::path::Path;
 
-/// Bytes that are read at once.
-const PIECE_BYTES: usize = 1 << 20;
-
 /// Names that are tried for the file that has the name of the take.
 const NAME_COUNT_MAX: u32 = 1000;
 
@@ -35,11 +32,11 @@ pub(super) enum Part {
 }
 
 /// Gives the copies of takes that were cut off the names of these takes, if they have more sound than the files that are there.
-/// `path`: the session's own folder. `is_live`: the take may be one that is being recorded now.
+/// `path`: the session's own folder. `is_in_use`: the take may be one that is being recorded now.
 pub(super) fn take_over_all(
     path: &Path,
     session: &Session,
-    is_live: &dyn Fn(&Take) -> bool,
+    is_in_use: &dyn Fn(&Take) -> bool,
     hook: StepHook<'_>,
 ) -> Vec<Part> {
     let mut by_folder: BTreeMap<Option<&str>, Vec<&Take>> = BTreeMap::new();
@@ -50,23 +47,24 @@ pub(super) fn take_over_all(
     for takes in by_folder.into_values() {
         // The recovery of a take reports a folder that cannot be opened.
         let Some(Ok(files)) = takes.first().map(|take| TakeFiles::of_take(path, session, take)) else { continue };
-        parts.extend(takes.iter().filter_map(|take| take_over(&files, session, take, is_live, hook)));
+        parts.extend(takes.iter().filter_map(|take| take_over(&files, session, take, is_in_use, hook)));
     }
     parts
 }
 
-/// The same for one take whose file is in the folder `files`. `None`: there is no copy of it that may be used.
+/// Gives the copy of one take the name of the take, if the copy has more sound. The take's file is in `files`. `None`: there is
+/// no copy of it that may be used.
 pub(super) fn take_over(
     files: &TakeFiles,
     session: &Session,
     take: &Take,
-    is_live: &dyn Fn(&Take) -> bool,
+    is_in_use: &dyn Fn(&Take) -> bool,
     hook: StepHook<'_>,
 ) -> Option<Part> {
     let part = name_of_part(OsStr::new(take.file_name())).into_string().ok()?;
     let file = files.open(TakeFolder::Audio, &part).ok().flatten()?;
     // A copy without a header has no sound either: the header is copied first.
-    if identity_of(&file) != Some(take.uuid) || is_live(take) {
+    if identity_of(&file) != Some(take.uuid) || is_in_use(take) {
         return None;
     }
     let path = files.path(TakeFolder::Audio, &part);
@@ -90,8 +88,8 @@ pub(super) fn is_in_use(session: &Session, take: &Take, folders: &[SpoolFolder])
     folders.iter().any(|folder| matches!(open(folder), Err(Rejected::InUse)))
 }
 
-/// The end of the sound of the file that has most of it among those that may be the take's, without the copy. `None`: there is
-/// no such file, and the copy is the take's even if it has only silence so far.
+/// The largest end of sound of the files that may be this take's, without the copy. `None`: there is no such file, and the copy
+/// is the take's even if it has only silence so far.
 fn end_of_others(files: &TakeFiles, take: &Take) -> Result<Option<u64>, String> {
     let mut most = None;
     for (place, name) in files.names().map_err(|error| error.to_string())? {

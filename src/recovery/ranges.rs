@@ -1,11 +1,12 @@
 //! Ranges of bytes of a file: those that were never written, and the difference of two lists. Thread: any that may wait for the
 //! disk.
 //!
-//! exFAT, FAT, NTFS, sshfs and other file systems have no holes: a range that was never written reads as zeros, and nothing says
-//! that it is no sound. There, pages of zeros count as never written. The alternative is a list of the gaps in the spool. It would
-//! tell gaps from silence. But it ends with the memory, and the gaps of a file must be found also when its spool is gone or
-//! rejected. And it would need the same order of writes in two committers and the butler, where a mistake is a loss that nobody
-//! sees. A mistake of the zeros is silence that is listed as a loss.
+//! exFAT, FAT, NTFS, sshfs and other file systems have no holes. There, a range that was never written reads as zeros, like
+//! recorded silence. So pages of zeros count as never written, and silence may be listed as a loss.
+//!
+//! A list of gaps in the spool would tell the two apart. It is not used, for two reasons. Recovery must find the gaps also when
+//! the spool is gone or rejected. And two committers and the butler would have to write the list in one order: a mistake there
+//! is a loss that nobody sees, and a mistake with zeros is only silence that is listed as a loss.
 
 use super::evidence::Extent;
 use crate::file_system::knows_holes;

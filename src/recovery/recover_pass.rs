@@ -34,6 +34,8 @@ pub(super) struct PassRecovery<'a> {
     pub(super) view: &'a Viewpoint,
     pub(super) folders: &'a [SpoolFolder],
     pub(super) hook: StepHook<'a>,
+    /// The messages for [`Report::found`](super::Report::found).
+    pub(super) found: &'a mut Vec<String>,
     pub(super) troubles: &'a mut Vec<String>,
     /// Session folders of mirrors that have a replica which could not be opened.
     pub(super) unopened_replicas: BTreeSet<PathBuf>,

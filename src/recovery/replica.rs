@@ -103,7 +103,11 @@ impl PassRecovery<'_> {
         let folder = path.parent()?.parent()?.to_owned();
         let files = TakeFiles::with_copy_of(&folder, self.session.id).ok();
         let part = files.and_then(|files| part_files::take_over(&files, self.session, first, &|_| false, self.hook));
-        self.troubles.extend(part.map(|(Part::Taken(text) | Part::Left(text))| messages::of_replica(&text)));
+        match part {
+            Some(Part::Taken(text)) => self.found.push(messages::of_replica(&text)),
+            Some(Part::Left(text)) => self.troubles.push(messages::of_replica(&text)),
+            None => {}
+        }
         match TakeWav::open_mirror(&path, self.session, first) {
             Ok((wav, unwritable)) => {
                 let claimed = if spool.is_some() { Frames(0) } else { wav.recorded_claim() };

@@ -4,9 +4,8 @@
 //! take's identity. Every byte has only one place, so an interrupted recovery is completed by another one.
 
 use super::Step;
-use super::damage::{is_copy, zero_runs};
+use super::damage::is_copy;
 use super::evidence::{BEYOND_ANY_FILE, Extent, FoundSpool};
-use super::ranges::without;
 use crate::file_system::{OpenError, open_regular, set_length};
 use crate::host::disk;
 use crate::limits::{DATA_OFFSET, PAGE_BYTES};
@@ -30,9 +29,6 @@ const RECOVERED: &str = "cut off and recovered";
 
 /// A header claims the durable sound of one of the last four syncs. After a loss has ended, it can wait three seconds for a save.
 const HEADER_LAG_SECONDS: u64 = 8;
-
-/// So many frames of zeros in a file that another program has changed count as lost.
-pub(super) const ZERO_FRAMES_LEAST: Frames = Frames(64);
 
 /// The file of a take that was cut off.
 #[derive(Debug)]
@@ -115,64 +111,50 @@ impl TakeWav {
         let mut page = Box::new([0; HEADER_BYTES]);
         let bytes = HEADER_BYTES.min(found.len() as usize);
         disk::read_exact_at(&file, &mut page[..bytes], 0).map_err(named)?;
-        let (fresh, latency) = (initial_header(session, take), take.latency);
+        let fresh = initial_header(session, take);
         let there = Frames(found.len().saturating_sub(DATA_OFFSET) / fresh.frame_bytes() as u64);
+        let wav = TakeWav {
+            file,
+            header: fresh,
+            claimed: Frames(0),
+            sure: Frames(0),
+            may_lack_claimed: false,
+            is_of_recording: false,
+            is_changed: false,
+            offset,
+            there,
+            latency: take.latency,
+            page,
+        };
         // A power cut can leave a header of zeros. Without an identity in it, accept only a file that has no second
         // name.
-        if page.iter().all(|byte| *byte == 0) && found.nlink() == 1 {
-            let (claimed, header) = (Frames(0), fresh);
-            let (may_lack_claimed, is_changed) = (false, is_copy(&file, take));
-            let (sure, is_of_recording) = (claimed, false);
-            return Ok(TakeWav {
-                file,
-                header,
-                claimed,
-                sure,
-                may_lack_claimed,
-                is_of_recording,
-                is_changed,
-                offset,
-                there,
-                latency,
-                page,
-            });
+        if wav.page.iter().all(|byte| *byte == 0) && found.nlink() == 1 {
+            return Ok(TakeWav { is_changed: is_copy(&wav.file, take), ..wav });
         }
         let other = || Unusable {
             reason: format!("{}: not the file that was recorded; left as it is", name.display()),
             found: AtPlace::Foreign,
         };
-        let bytes = header_data_bytes(&page).ok_or_else(other)?.min(found.len().saturating_sub(DATA_OFFSET));
-        let bext = match parse(&mut Cursor::new(&page[..]), HEADER_BYTES as u64) {
+        let bytes = header_data_bytes(&wav.page).ok_or_else(other)?.min(found.len().saturating_sub(DATA_OFFSET));
+        let bext = match parse(&mut Cursor::new(&wav.page[..]), HEADER_BYTES as u64) {
             Ok(layout) => own_bext(&layout, take),
-            Err(_) => is_torn(&page, take).then(|| fresh.bext.clone()),
+            Err(_) => is_torn(&wav.page, take).then(|| wav.header.bext.clone()),
         };
         let bext = bext.ok_or_else(other)?;
-        let claimed = Frames(bytes / fresh.frame_bytes() as u64);
+        let claimed = Frames(bytes / wav.frame_bytes());
         let was_changed = bext.coding_history.contains(CHANGED_BY_OTHERS);
         // A header that is torn does not say how the take was recorded.
         let is_unknown = was_changed || bext.coding_history.is_empty();
         let is_of_recording = !is_unknown && !bext.coding_history.contains(RECOVERED);
         let may_lack_claimed = !is_of_recording || bext.coding_history.contains(UNFINISHED_IN_PLACE);
-        let is_changed = was_changed || is_copy(&file, take);
-        let (header, sure) = (Header { bext, ..fresh }, claimed);
-        Ok(TakeWav {
-            file,
-            header,
-            claimed,
-            sure,
-            may_lack_claimed,
-            is_of_recording,
-            is_changed,
-            offset,
-            there,
-            latency,
-            page,
-        })
+        let is_changed = was_changed || is_copy(&wav.file, take);
+        let header = Header { bext, ..wav.header };
+        Ok(TakeWav { header, claimed, sure: claimed, may_lack_claimed, is_of_recording, is_changed, ..wav })
     }
 
     /// Writes into the header that another program has changed the file, so that a recovery does not rely on its claim.
     pub(super) fn mark_changed(&mut self) -> io::Result<()> {
-        self.header.data_bytes = self.claimed.0 * self.header.frame_bytes() as u64;
+        self.header.data_bytes = self.claimed.0 * self.frame_bytes();
         self.header.bext.note(CHANGED_BY_OTHERS);
         disk::write_all_at(&self.file, &*self.header.build(), 0)?;
         disk::sync_all(&self.file)
@@ -226,7 +208,7 @@ impl TakeWav {
             hook(Step::Durable)?;
             disk::sync_data(&self.file)?;
         }
-        Ok(Frames(bytes.div_ceil(self.header.frame_bytes() as u64)))
+        Ok(Frames(bytes.div_ceil(self.frame_bytes())))
     }
 
     /// Sets the length to `frames` frames, writes the header for a pass that began at `began`, and makes the file
@@ -288,7 +270,7 @@ impl TakeWav {
     /// The file has the first `pass_frames` frames of the pass now, from the other replica. `are_sure`: none of them was missing
     /// there. `frames`: the length of this file. Returns whether its header claimed fewer.
     pub(super) fn has_now(&mut self, pass_frames: Frames, are_sure: bool, frames: Frames) -> bool {
-        let here = Frames(pass_frames.0.saturating_sub(self.offset.0)).min(frames);
+        let here = self.frames_here(pass_frames).min(frames);
         let is_more = self.claimed < here;
         self.claimed = self.claimed.max(here);
         if are_sure {
@@ -300,7 +282,7 @@ impl TakeWav {
     /// The file has the sound of an earlier file of the take up to frame `pass_frames` of the pass now. What was never written
     /// of it is a loss, because a recovery has made the earlier file so long.
     pub(super) fn has_from_earlier(&mut self, pass_frames: Frames) {
-        self.claimed = self.claimed.max(pass_frames - self.offset);
+        self.claimed = self.claimed.max(self.frames_here(pass_frames));
     }
 
     /// The frame of the pass up to which this file has sound that does not come from an earlier file of the take.
@@ -322,51 +304,6 @@ impl TakeWav {
     /// file.
     pub(super) fn recorded_claim(&self) -> Frames {
         if self.is_of_recording { self.claimed } else { Frames(0) }
-    }
-
-    /// The ranges of this file up to frame `frames` that are lost because another program has changed the file: first frame and
-    /// length. Silence counts as lost where that program may have written, because nothing tells the two apart.
-    pub(super) fn lost_by_others(
-        &self,
-        frames: Frames,
-        spool: Option<&FoundSpool>,
-    ) -> io::Result<Vec<(Frames, Frames)>> {
-        let lost = self.zeros_of_others(frames, spool)?;
-        let (frame_bytes, byte) = (self.header.frame_bytes() as u64, |at: u64| at - DATA_OFFSET);
-        let whole = |(start, end): Extent| (byte(start) / frame_bytes, byte(end).div_ceil(frame_bytes));
-        Ok(lost.into_iter().map(whole).map(|(from, to)| (Frames(from), Frames(to - from))).collect())
-    }
-
-    /// Runs of zeros in the part of this file that another program may have changed, without what came from memory. None if
-    /// nothing says that one did.
-    fn zeros_of_others(&self, frames: Frames, spool: Option<&FoundSpool>) -> io::Result<Vec<Extent>> {
-        if !self.is_changed {
-            return Ok(Vec::new());
-        }
-        let byte = |frames: Frames| DATA_OFFSET + self.bytes_of(frames);
-        // A part that is shorter than that has no sound if all of it is zeros.
-        let least = ZERO_FRAMES_LEAST.min(frames - self.vouched()).max(Frames(1));
-        let zeros = zero_runs(&self.file, byte(self.vouched()), byte(frames), self.bytes_of(least))?;
-        Ok(without(zeros, self.in_memory(frames, spool)?.into_iter()))
-    }
-
-    /// Makes silence of the frames of which another program has left a part: they are at the edges of its zeros. What came from
-    /// memory is true, also at the edge of silence.
-    fn silence_torn_frames(&self, frames: Frames, spool: Option<&FoundSpool>) -> io::Result<()> {
-        // Where the file cannot be read, nothing is known to be torn.
-        let zeros = self.zeros_of_others(frames, spool).unwrap_or_default();
-        let frame_bytes = self.header.frame_bytes() as u64;
-        let in_memory = if zeros.is_empty() { Vec::new() } else { self.in_memory(frames, spool)? };
-        for (start, end) in zeros {
-            let (first, last) = ((start - DATA_OFFSET) / frame_bytes, (end - DATA_OFFSET).div_ceil(frame_bytes));
-            let edges = vec![(DATA_OFFSET + first * frame_bytes, start), (end, DATA_OFFSET + last * frame_bytes)];
-            for (from, to) in without(edges, in_memory.iter().copied()) {
-                if from < to {
-                    disk::write_all_at(&self.file, &vec![0; (to - from) as usize], from)?;
-                }
-            }
-        }
-        Ok(())
     }
 
     /// Compares the file with the memory of the take, which names the file. Another one at its place is a copy. A header claims
@@ -396,7 +333,7 @@ impl TakeWav {
 
     /// Ranges of bytes of this file as first frame and length.
     pub(super) fn in_frames(&self, ranges: Vec<Extent>) -> Vec<(Frames, Frames)> {
-        let frame_bytes = self.header.frame_bytes() as u64;
+        let frame_bytes = self.frame_bytes();
         let frame = |at: u64| Frames((at - DATA_OFFSET).div_ceil(frame_bytes));
         ranges.into_iter().map(|(start, end)| (frame(start), frame(end) - frame(start))).collect()
     }
@@ -423,9 +360,9 @@ impl TakeWav {
         self.bytes_of(self.offset)
     }
 
-    /// Frames of the pass before the first frame of this file.
-    pub(super) fn offset_frames(&self) -> Frames {
-        self.offset
+    /// The frames of this file that lie before frame `pass_frames` of the pass.
+    pub(super) fn frames_here(&self, pass_frames: Frames) -> Frames {
+        pass_frames - self.offset
     }
 
     pub(super) fn frame_bytes(&self) -> u64 {
@@ -433,7 +370,7 @@ impl TakeWav {
     }
 
     pub(super) fn bytes_of(&self, frames: Frames) -> u64 {
-        frames.0.saturating_mul(self.header.frame_bytes() as u64)
+        frames.0.saturating_mul(self.frame_bytes())
     }
 }
 

@@ -129,7 +129,8 @@ fn a_copy_that_was_put_back_in_the_mirror_gives_its_sound() {
     let (report, session) = scene.recover();
     scene.check(&session, 4 * WINDOW, whole);
     assert_eq!(losses_of(&session, 0), []);
-    let [told] = &report.troubles[..] else { panic!("{:?}", report.troubles) };
+    assert_eq!(report.troubles, [] as [String; 0]);
+    let [told] = &report.found[..] else { panic!("{:?}", report.found) };
     assert!(told.starts_with("mirror: ") && told.ends_with("and is 'audio/In 1-1.wav' again"), "{told}");
     assert!(replica.exists() && !part_of(&replica).exists());
 }
