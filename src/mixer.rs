@@ -69,24 +69,20 @@ impl Mix {
 
 /// The mix of `track` in `session`: the track's gain and pan, muted by its mute switch and by the solo of other tracks.
 pub fn mix_of(track: &Track, session: &Session) -> Mix {
-    mix_with(track, is_any_soloed(session))
+    mix_with(track, session.is_any_soloed())
 }
 
 /// The mixes of all tracks of `session`, in their order.
 pub fn mixes_of(session: &Session) -> impl Iterator<Item = Mix> {
-    let soloed = is_any_soloed(session);
-    session.tracks().iter().map(move |track| mix_with(track, soloed))
+    let is_any_soloed = session.is_any_soloed();
+    session.tracks().iter().map(move |track| mix_with(track, is_any_soloed))
 }
 
-fn is_any_soloed(session: &Session) -> bool {
-    session.tracks().iter().any(|track| track.solo)
-}
-
-fn mix_with(track: &Track, soloed: bool) -> Mix {
-    let silent = track.mute || (soloed && !track.solo);
+fn mix_with(track: &Track, is_any_soloed: bool) -> Mix {
     let channels = track.inputs().len();
     let of = |channels| pan_gains(track.gain_db(), track.pan(), channels);
-    let gains = if silent { TrackGains::SILENT } else { TrackGains { mono: of(1), stereo: of(2) } };
+    let gains =
+        if track.is_silent(is_any_soloed) { TrackGains::SILENT } else { TrackGains { mono: of(1), stereo: of(2) } };
     let mut inputs = [0; TAKE_CHANNEL_COUNT_MAX];
     for (slot, input) in inputs.iter_mut().zip(track.inputs()) {
         *slot = *input as usize;

@@ -347,7 +347,7 @@ fn audio_thread(
         catch_unwind(AssertUnwindSafe(|| engine.give_everything_back())).ok();
         // Last: control closes the device, because a driver may wait.
         if let Some(device) = device {
-            engine.send(AudioEvent::Replaced(device));
+            engine.send(AudioEvent::CloseDevice(device));
         }
         while !engine.flush_events() {
             host::sleep(FLUSH_PAUSE);
@@ -545,9 +545,9 @@ mod tests {
             std::thread::sleep(Duration::from_millis(2));
         }
         // On a busy machine the device may have lost frames before the panic.
-        let is_of_panic = |event: &AudioEvent| matches!(event, AudioEvent::EngineLost | AudioEvent::Replaced(_));
+        let is_of_panic = |event: &AudioEvent| matches!(event, AudioEvent::EngineLost | AudioEvent::CloseDevice(_));
         let events: Vec<AudioEvent> = std::iter::from_fn(|| threads.next_audio_event()).filter(is_of_panic).collect();
-        assert!(matches!(events[..], [AudioEvent::EngineLost, AudioEvent::Replaced(_)]), "{} events", events.len());
+        assert!(matches!(events[..], [AudioEvent::EngineLost, AudioEvent::CloseDevice(_)]), "{} events", events.len());
         assert!(!closed.load(Relaxed), "the audio thread has closed it");
     }
 

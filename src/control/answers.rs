@@ -64,7 +64,7 @@ impl Control {
                 self.notify(Kind::Failed, Severity::Loss, text, &[]);
             }
             AudioEvent::Removed(voice) => drop(voice),
-            AudioEvent::Replaced(device) => {
+            AudioEvent::CloseDevice(device) => {
                 self.wrong_rate = None;
                 // Closing a device may wait for its driver.
                 reaper::end(move || drop(device));

@@ -331,38 +331,12 @@ impl RecordingTake {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::format::TakeFormat;
-    use crate::session::tests::recording;
-    use crate::time::SampleRate;
-    use crate::wav::header::Header;
     use uuid::Uuid;
 
     #[test]
     fn a_take_that_is_refused_at_the_same_frame_in_file_after_file_counts_the_files_of_one_folder() {
-        let started = "2026-01-02T03:04:05+00:00";
-        let mut session = Session::new(Uuid::from_u128(1), "Test", started, SampleRate(48_000), TakeFormat::S24);
-        let track = session.add_track("Kick", &[0]).unwrap();
-        let id = recording(&mut session, track, FramePos(0));
+        let (mut session, mut take) = RecordingTake::example();
         let mut names = session.taken_names();
-        let plan = TakePlan {
-            key: TakeKey(1),
-            identity: session.take(id).unwrap().uuid,
-            session: session.id,
-            path: "/own/audio/t.wav".into(),
-            header: Header::new(1, 48_000, TakeFormat::S24),
-            pair: None,
-            head: Frames(0),
-        };
-        let mut take = RecordingTake {
-            id,
-            plan,
-            inputs: vec![0],
-            lost: Frames(0),
-            finished: false,
-            trouble: None,
-            earlier_files: Vec::new(),
-            placement: Placement::default(),
-        };
         assert_eq!(take.empty_files(Frames(0), Some("/b"), &session), 0, "its first file is in no overflow folder");
         let mut found = Vec::new();
         for (number, (from, folder)) in

@@ -37,11 +37,11 @@ const WINDOWS_WAIT_MAX: Duration = Duration::from_millis(400);
 /// Sleep between two looks for commands while there is no device.
 const NO_DEVICE_PAUSE: Duration = Duration::from_millis(5);
 
-/// Runs the engine on `device`, which must have been started, until the control side sends [`AudioCommand::Quit`].
+/// Runs the engine on the device in `device`, which was started, until the control side sends [`AudioCommand::Quit`].
 ///
-/// Leaves the device there, stopped, for the caller to close; `None` if there is no device at that moment. A panic leaves the
-/// device there too, so that unwinding does not close it: a driver may wait. This is not realtime-safe: it is the loop
-/// itself, which waits.
+/// On return `device` has the stopped device, and the caller closes it. It is `None` if the device is gone at that moment. After a
+/// panic `device` has the device too, so unwinding does not close it: closing may wait for a driver. This is not realtime-safe: it
+/// is the loop itself, which waits.
 ///
 /// [`AudioCommand::Quit`]: crate::message::AudioCommand::Quit
 pub fn drive(engine: &mut Engine, device: &mut Option<Box<dyn Device>>, published: &Arc<Published>) {
@@ -230,7 +230,7 @@ impl DeviceSlot<'_> {
     fn take_over(&mut self, engine: &mut Engine, next: Box<dyn Device>) {
         self.stop_and_keep_time(engine);
         if let Some(device) = self.device.take() {
-            engine.send(AudioEvent::Replaced(device));
+            engine.send(AudioEvent::CloseDevice(device));
         }
         self.fill_with_silence(engine);
         let next = self.device.insert(next);

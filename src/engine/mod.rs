@@ -165,7 +165,7 @@ impl Engine {
                 AudioCommand::Mix { slot, mix } => self.voices.set_mix(slot, mix),
                 AudioCommand::Device(device) => {
                     if let Some(unused) = self.next_device.replace(device) {
-                        self.send(AudioEvent::Replaced(unused));
+                        self.send(AudioEvent::CloseDevice(unused));
                     }
                 }
                 AudioCommand::ReleaseDevice => self.release_due = !self.recorder.is_recording(),
@@ -218,7 +218,7 @@ impl Engine {
         self.outbox.is_empty() || self.outbox.is_abandoned()
     }
 
-    /// Sends an event that a full ring may drop. This is realtime-safe.
+    /// For tests: sends an event that a full ring may drop, as the engine itself does. This is realtime-safe.
     pub fn report(&mut self, event: AudioEvent) {
         self.outbox.report(event);
     }

@@ -57,9 +57,7 @@ impl Outbox {
     /// dropped and counted in [`Published::events_missed`]; [`Published`] has the sums of such events. This is realtime-safe.
     pub fn report(&mut self, event: AudioEvent) {
         debug_assert!(event.may_be_dropped(), "an event that must arrive");
-        self.retry();
-        let sent = if self.is_empty() { self.events.push(event) } else { Err(PushError::Full(event)) };
-        if let Err(PushError::Full(event)) = sent {
+        if let Err(event) = self.push(event) {
             std::mem::forget(event);
             self.published.events_missed.fetch_add(1, Relaxed);
         }
@@ -76,15 +74,22 @@ impl Outbox {
     /// waits here for [`Outbox::retry`]. This is realtime-safe.
     pub fn send(&mut self, event: AudioEvent) {
         debug_assert!(!event.may_be_dropped(), "an event that is counted instead");
-        self.retry();
-        let sent = if self.is_empty() { self.events.push(event) } else { Err(PushError::Full(event)) };
-        if let Err(PushError::Full(event)) = sent
+        if let Err(event) = self.push(event)
             && let Err(event) = self.unsent.push(event)
         {
             // The control side has read nothing for thousands of events. Leak this one: freeing it could wait for a lock.
             std::mem::forget(event);
             self.published.events_missed.fetch_add(1, Relaxed);
         }
+    }
+
+    /// Pushes an event into the ring behind those that wait. Returns it if there is no room for all of them.
+    fn push(&mut self, event: AudioEvent) -> Result<(), AudioEvent> {
+        self.retry();
+        if !self.is_empty() {
+            return Err(event);
+        }
+        self.events.push(event).map_err(|PushError::Full(event)| event)
     }
 
     /// Whether every event that must arrive is in the ring. This is realtime-safe.

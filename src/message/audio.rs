@@ -153,8 +153,9 @@ pub enum AudioEvent {
     },
     /// The playback of a track, removed from its slot. Control drops it.
     Removed(Box<Voice>),
-    /// A device that another one replaced, or that the audio thread leaves after a panic. Control closes it. Closing can wait, and the audio thread must not.
-    Replaced(Box<dyn Device>),
+    /// A device that the audio thread does not use any more: another one replaced it, or the engine panicked. Control closes it,
+    /// because closing may wait for a driver.
+    CloseDevice(Box<dyn Device>),
     /// The engine panicked. The audio thread ends; every window is on its way back.
     EngineLost,
 }
@@ -177,7 +178,7 @@ impl AudioEvent {
             | Event::RateChanged { .. }
             | Event::OutputsBack { .. }
             | Event::Removed(_)
-            | Event::Replaced(_)
+            | Event::CloseDevice(_)
             | Event::EngineLost => false,
         }
     }

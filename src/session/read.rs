@@ -25,6 +25,11 @@ impl Session {
         &self.tracks
     }
 
+    /// Whether a track is soloed, so that those that are not are silent.
+    pub fn is_any_soloed(&self) -> bool {
+        self.tracks.iter().any(|track| track.solo)
+    }
+
     /// The identities of the tracks, in the order of the screen.
     pub fn track_ids(&self) -> impl Iterator<Item = TrackId> + '_ {
         self.tracks.iter().map(|track| track.id)
@@ -118,6 +123,11 @@ impl Track {
     /// Name of the track.
     pub fn name(&self) -> &str {
         &self.name
+    }
+
+    /// Whether nothing of the track is heard. `is_any_soloed`: see [`Session::is_any_soloed`].
+    pub fn is_silent(&self, is_any_soloed: bool) -> bool {
+        self.mute || (is_any_soloed && !self.solo)
     }
 
     /// The track in messages, for example `track 3 (Snare)`. `number`: its place on the screen, from 1.

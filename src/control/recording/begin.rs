@@ -1,6 +1,5 @@
 //! The commands that begin and end a pass; its takes, their names and their files. Thread: control.
 
-use super::continuation::Placement;
 use super::losses::{AbsentInputs, ReportedLosses};
 use super::machine::Event;
 use super::pass::{PassMachine, PassRequest, RecordingPass, RecordingTake, take_description, track_name};
@@ -267,16 +266,7 @@ impl Control {
                 head: Frames(place.take_start.0),
             };
             let inputs = inputs.iter().map(|input| *input as usize).collect();
-            takes.push(RecordingTake {
-                id,
-                plan,
-                inputs,
-                lost: Frames(0),
-                finished: false,
-                trouble: None,
-                earlier_files: Vec::new(),
-                placement: Placement::default(),
-            });
+            takes.push(RecordingTake::new(id, plan, inputs));
         }
         Ok(())
     }

@@ -288,15 +288,8 @@ fn unlist_absences(session: &mut Session, id: TakeId) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::control::recording::Placement;
     use crate::device::LossCause;
-    use crate::format::TakeFormat;
     use crate::message::LossMark;
-    use crate::message::take::{TakeKey, TakePlan};
-    use crate::session::tests::recording;
-    use crate::time::SampleRate;
-    use crate::wav::header::Header;
-    use uuid::Uuid;
 
     #[test]
     fn an_input_is_absent_from_the_loss_of_its_device_until_one_with_it_is_back() {
@@ -314,40 +307,12 @@ mod tests {
         assert_eq!(ranges(&[1]), [(1, 10, 40), (1, 40, 50), (1, 90, 100)]);
         assert_eq!(absent.ranges(&[1], FramePos(20)).len(), 1, "the pass has ended before");
     }
-    /// A session with one take of input 0, which is being recorded.
-    fn one_take() -> (Session, RecordingTake) {
-        let started = "2026-01-02T03:04:05+00:00";
-        let (rate, format) = (SampleRate(48_000), TakeFormat::S24);
-        let mut session = Session::new(Uuid::from_u128(1), "Test", started, rate, format);
-        let track = session.add_track("Kick", &[0]).unwrap();
-        let id = recording(&mut session, track, FramePos(0));
-        let plan = TakePlan {
-            key: TakeKey(1),
-            identity: session.take(id).unwrap().uuid,
-            session: session.id,
-            path: "/own/audio/t.wav".into(),
-            header: Header::new(1, rate.0, format),
-            pair: None,
-            head: Frames(0),
-        };
-        let take = RecordingTake {
-            id,
-            plan,
-            inputs: vec![0],
-            lost: Frames(0),
-            finished: false,
-            trouble: None,
-            earlier_files: Vec::new(),
-            placement: Placement::default(),
-        };
-        (session, take)
-    }
 
     /// The loss without an end, which stayed in the list, covered the absence, so the report counted the xruns only.
     #[test]
     fn the_absence_of_an_input_counts_as_lost_also_if_more_was_lost_than_the_audio_thread_has_kept() {
         for xruns in [10_u64, 70] {
-            let (mut session, mut take) = one_take();
+            let (mut session, mut take) = RecordingTake::example();
             let mut log = LossLog::default();
             for number in 0..xruns {
                 let (at, frames) = (FramePos(100 * number), Frames(10));
@@ -367,7 +332,7 @@ mod tests {
 
     #[test]
     fn an_absence_that_lasts_ends_with_a_pass_that_the_audio_thread_has_taken_along() {
-        let (mut session, mut take) = one_take();
+        let (mut session, mut take) = RecordingTake::example();
         let mut absent = AbsentInputs::default();
         absent.change(FramePos(8_000), 0);
         session.list_open_loss(take.id, FramePos(8_000), &cause_of_absence(0)).unwrap();

@@ -105,6 +105,22 @@ pub(in crate::control) struct RecordingTake {
     pub(in crate::control) placement: Placement<Listing>,
 }
 
+impl RecordingTake {
+    /// A take that begins now, in its first file.
+    pub(in crate::control) fn new(id: TakeId, plan: TakePlan, inputs: Vec<usize>) -> RecordingTake {
+        RecordingTake {
+            id,
+            plan,
+            inputs,
+            lost: Frames(0),
+            finished: false,
+            trouble: None,
+            earlier_files: Vec::new(),
+            placement: Placement::default(),
+        }
+    }
+}
+
 impl PassStatus {
     /// Whether the first frame was recorded.
     pub fn has_begun(&self) -> bool {
@@ -159,5 +175,37 @@ impl Control {
             takes: tracks.collect(),
             losses: run.losses.shown.clone(),
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::format::TakeFormat;
+    use crate::message::take::TakeKey;
+    use crate::session::tests::recording;
+    use crate::time::SampleRate;
+    use crate::wav::header::Header;
+    use uuid::Uuid;
+
+    impl RecordingTake {
+        /// A session with one take of input 0, which is being recorded.
+        pub(in crate::control) fn example() -> (Session, RecordingTake) {
+            let started = "2026-01-02T03:04:05+00:00";
+            let (rate, format) = (SampleRate(48_000), TakeFormat::S24);
+            let mut session = Session::new(Uuid::from_u128(1), "Test", started, rate, format);
+            let track = session.add_track("Kick", &[0]).unwrap();
+            let id = recording(&mut session, track, FramePos(0));
+            let plan = TakePlan {
+                key: TakeKey(1),
+                identity: session.take(id).unwrap().uuid,
+                session: session.id,
+                path: "/own/audio/t.wav".into(),
+                header: Header::new(1, rate.0, format),
+                pair: None,
+                head: Frames(0),
+            };
+            (session, RecordingTake::new(id, plan, vec![0]))
+        }
     }
 }

@@ -4,7 +4,7 @@
 //! Every edge is at a pixel. So a block needs few vertices: 4 if it is narrow, 8 with cut corners, 16 with round ones. A
 //! rectangle of egui needs 40.
 
-use super::lanes::{lane_rect, rows_in_view};
+use super::lanes::{block_rect, lane_rect, rows_in_view};
 use super::pointer::Preview;
 use super::runs::{Run, runs};
 use crate::session::{RegionId, Track};
@@ -82,12 +82,11 @@ impl Blocks {
         self.all.clear();
         self.dragged.clear();
         let session = &context.snapshot.session;
-        let soloed = session.tracks().iter().any(|track| track.solo);
+        let is_any_soloed = session.is_any_soloed();
         for row in rows_in_view(lanes, context) {
             let Some(track) = session.tracks().get(row) else { continue };
             let lane = lane_rect(lanes, row, context);
-            let is_silent = track.mute || (soloed && !track.solo);
-            self.add_track(track, (lanes, lane), is_silent, &key, context);
+            self.add_track(track, (lanes, lane), track.is_silent(is_any_soloed), &key, context);
         }
         self.key = Some(key);
     }
@@ -105,18 +104,15 @@ impl Blocks {
             let fill = fill_colour(context.theme.background, own, is_silent);
             (fill, mixed(fill, own, EDGE_STRENGTH))
         });
-        let rect = |from: f32, to: f32| {
-            Rect::from_x_y_ranges(lanes.left() + from..=lanes.left() + to, lane.top() + 2.0..=lane.bottom() - 2.0)
-        };
         runs(track, context.view, key.pixel, &mut |run| {
             let colours = colours[usize::from(run.muted)];
             match (run.only, key.preview) {
                 (Some(region), Some(preview)) if region.id == preview.region => {
                     let from = context.view.x_of(preview.start).max(-4.0);
                     let to = context.view.x_of(preview.end).min(lanes.width() + 4.0).max(from + 1.0);
-                    self.dragged.add(&run, rect(from, to), colours, key.pixel);
+                    self.dragged.add(&run, block_rect(lanes, lane, from, to), colours, key.pixel);
                 }
-                _ => self.all.add(&run, rect(run.from, run.to), colours, key.pixel),
+                _ => self.all.add(&run, block_rect(lanes, lane, run.from, run.to), colours, key.pixel),
             }
         });
     }
@@ -135,6 +131,13 @@ impl Blocks {
 /// The colour of a block on `base`, in a track with the colour `own`.
 pub(super) fn fill_colour(base: Color32, own: Color32, is_silent: bool) -> Color32 {
     mixed(base, own, if is_silent { 0.06 } else { 0.15 })
+}
+
+/// The rectangle with its edges at pixels, at least one pixel wide.
+pub(super) fn at_pixels(rect: Rect, pixel: f32) -> Rect {
+    let snap = |x: f32| (x / pixel).round() * pixel;
+    let (min, max) = (pos2(snap(rect.left()), snap(rect.top())), pos2(snap(rect.right()), snap(rect.bottom())));
+    Rect::from_min_max(min, pos2(max.x.max(min.x + pixel), max.y))
 }
 
 /// Blocks that are drawn together: their areas, then their texts, then the frames of the selected ones.
@@ -157,21 +160,20 @@ impl Layer {
     }
 
     fn add(&mut self, run: &Run<'_>, rect: Rect, (fill, edge): (Color32, Color32), pixel: f32) {
-        let snap = |x: f32| (x / pixel).round() * pixel;
-        let (min, max) = (pos2(snap(rect.left()), snap(rect.top())), pos2(snap(rect.right()), snap(rect.bottom())));
-        let block = Rect::from_min_max(min, pos2(max.x.max(min.x + pixel), max.y));
+        let block = at_pixels(rect, pixel);
         let mesh = Arc::make_mut(&mut self.mesh);
         if ROUND_MIN <= rect.width() {
             add_round(mesh, block, pixel, fill);
             // Without its left edge, the seam of two regions side by side could not be seen.
-            let edge_rect = Rect::from_min_max(min + vec2(0.0, 2.0), pos2(min.x + pixel, max.y - 2.0));
+            let edge_rect =
+                Rect::from_min_max(block.min + vec2(0.0, 2.0), pos2(block.min.x + pixel, block.max.y - 2.0));
             add_plain(mesh, edge_rect, edge);
         } else if CUT_MIN <= rect.width() {
             add_cut(mesh, block, pixel, fill);
         } else {
             // A pixel stays free between two blocks side by side.
             let free = if 2.5 * pixel < block.width() { pixel } else { 0.0 };
-            add_plain(mesh, Rect::from_min_max(min, block.max - vec2(free, 0.0)), fill);
+            add_plain(mesh, Rect::from_min_max(block.min, block.max - vec2(free, 0.0)), fill);
         }
         if run.selected {
             self.selected.push(rect);

@@ -33,6 +33,11 @@ pub(super) fn lane_rect(lanes: Rect, row: usize, context: &PanelContext<'_>) -> 
     Rect::from_min_size(pos2(lanes.left(), top), vec2(lanes.width(), height))
 }
 
+/// The rectangle of a block in `lane`, from `from` to `to` points behind the left edge of the lanes.
+pub(super) fn block_rect(lanes: Rect, lane: Rect, from: f32, to: f32) -> Rect {
+    Rect::from_x_y_ranges(lanes.left() + from..=lanes.left() + to, lane.top() + 2.0..=lane.bottom() - 2.0)
+}
+
 /// The take that the track is recording.
 pub(super) fn recorded_block(track: &Track, context: &PanelContext<'_>) -> Option<RecordedBlock> {
     let pass = context.snapshot.transport.pass.as_ref().filter(|pass| pass.frames.0 > 0)?;
@@ -72,7 +77,7 @@ pub(super) fn draw_regions(
 /// Draws the blocks of the takes that are being recorded.
 fn draw_recorded(ui: &Ui, lanes: Rect, rows: std::ops::Range<usize>, context: &PanelContext<'_>) {
     let tracks = context.snapshot.session.tracks();
-    let soloed = tracks.iter().any(|track| track.solo);
+    let is_any_soloed = context.snapshot.session.is_any_soloed();
     let base = mixed(context.theme.background, context.theme.record, 0.12);
     for row in rows {
         let Some(track) = tracks.get(row) else { continue };
@@ -81,10 +86,8 @@ fn draw_recorded(ui: &Ui, lanes: Rect, rows: std::ops::Range<usize>, context: &P
         let from = context.view.x_of(block.start).max(-4.0);
         let to = context.view.x_of(block.start + block.length).min(lanes.width() + 4.0);
         if from < lanes.width() && to > 0.0 {
-            let x = lanes.left() + from..=lanes.left() + to.max(from + 1.0);
-            let rect = Rect::from_x_y_ranges(x, lane.top() + 2.0..=lane.bottom() - 2.0);
-            let is_silent = track.mute || (soloed && !track.solo);
-            let colour = fill_colour(base, context.theme.track(track.colour), is_silent);
+            let rect = block_rect(lanes, lane, from, to.max(from + 1.0));
+            let colour = fill_colour(base, context.theme.track(track.colour), track.is_silent(is_any_soloed));
             ui.painter().rect_filled(rect, 3, colour);
         }
     }

@@ -3,8 +3,8 @@
 //! The marks of a track are placed on the timeline once for each revision of the session. A picture then searches the
 //! marks in view, and marks that lie in the same pixels are one hatch.
 
-use super::blocks::add_plain;
-use super::lanes::{self, lane_rect, rows_in_view};
+use super::blocks::{add_plain, at_pixels};
+use super::lanes::{self, block_rect, lane_rect, rows_in_view};
 use super::pointer::Preview;
 use super::runs::{view_end, view_start};
 use crate::app::snapshot::PassPhase;
@@ -69,10 +69,7 @@ impl Losses {
             let Some(track) = session.tracks().get(row) else { continue };
             let lane = lane_rect(lanes, row, context);
             let mut hatch_span = |(from, to): (f32, f32)| {
-                let rect = Rect::from_x_y_ranges(
-                    lanes.left() + from..=lanes.left() + to,
-                    lane.top() + 2.0..=lane.bottom() - 2.0,
-                );
+                let rect = block_rect(lanes, lane, from, to);
                 if rect.intersects(lanes) {
                     hatches.add(rect.intersect(lanes), pixel, context.theme.record);
                 }
@@ -262,10 +259,7 @@ struct Hatches {
 
 impl Hatches {
     fn add(&mut self, rect: Rect, pixel: f32, colour: Color32) {
-        let snap = |x: f32| (x / pixel).round() * pixel;
-        let (min, max) = (pos2(snap(rect.left()), snap(rect.top())), pos2(snap(rect.right()), snap(rect.bottom())));
-        let area = Rect::from_min_max(min, pos2(max.x.max(min.x + pixel), max.y));
-        add_plain(&mut self.areas, area, super::faded(colour, 0.55));
+        add_plain(&mut self.areas, at_pixels(rect, pixel), super::faded(colour, 0.55));
         if rect.width() > 6.0 {
             self.wide.push(rect);
         }

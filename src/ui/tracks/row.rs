@@ -26,7 +26,7 @@ pub(super) fn show(
     let theme = context.theme;
     let parts = layout::row(rect, context.view.tall);
     let selected = context.view.selected_tracks.contains(&track.id());
-    let is_silent = track.mute || (!track.solo && context.snapshot.session.tracks().iter().any(|other| other.solo));
+    let is_silent = track.is_silent(context.snapshot.session.is_any_soloed());
     if selected {
         ui.painter().rect_filled(rect, 0, mixed(theme.panel, theme.accent, 0.13));
     }

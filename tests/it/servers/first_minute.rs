@@ -51,7 +51,7 @@ const PROGRAMS: [&str; 12] = [
 const BLOCK: usize = 256;
 
 /// The desktop of a user: the session's bus, a screen with a window manager, and the sound server.
-struct Desk {
+struct Desktop {
     window: Option<Service>,
     /// Whether the user has the rights of [`GRANTED`].
     granted: bool,
@@ -61,8 +61,8 @@ struct Desk {
     display: String,
 }
 
-impl Desk {
-    fn start() -> Result<Desk, String> {
+impl Desktop {
+    fn start() -> Result<Desktop, String> {
         installed(&PROGRAMS)?;
         module("pipewire")?;
         if !Path::new("/etc/alsa/conf.d/99-pipewire-default.conf").exists() {
@@ -78,9 +78,9 @@ impl Desk {
         };
         let (home, runtime) = (folder(&std::env::temp_dir(), 0o755)?, folder(Path::new("/dev/shm"), 0o700)?);
         let mut desk =
-            Desk { window: None, granted: is_root(), services: Vec::new(), home, runtime, display: String::new() };
+            Desktop { window: None, granted: is_root(), services: Vec::new(), home, runtime, display: String::new() };
         desk.furnish();
-        let is_able = |desk: &Desk| desk.command("true").output().is_ok_and(|output| output.status.success());
+        let is_able = |desk: &Desktop| desk.command("true").output().is_ok_and(|output| output.status.success());
         desk.granted = is_root() && is_able(&desk);
         if !desk.granted && !is_able(&desk) {
             return Err("no program can be started as another user: setpriv".to_owned());
@@ -239,7 +239,7 @@ impl Desk {
     }
 }
 
-impl Drop for Desk {
+impl Drop for Desktop {
     /// Ends the window, then its engine, which outlives a window that is ended while it records, then the rest.
     fn drop(&mut self) {
         drop(self.window.take());
@@ -360,7 +360,7 @@ fn recorded(file: &Path) -> [Vec<i32>; 2] {
 }
 
 /// The two takes of the only session in the home. The session calls them complete, without a loss or a page fault.
-fn takes(desk: &Desk) -> [Vec<i32>; 2] {
+fn takes(desk: &Desktop) -> [Vec<i32>; 2] {
     let sessions: Vec<PathBuf> =
         fs::read_dir(desk.home("Music/Faultless")).unwrap().map(|entry| entry.unwrap().path()).collect();
     assert_eq!(sessions.len(), 1, "{sessions:?}");
@@ -387,7 +387,7 @@ fn takes(desk: &Desk) -> [Vec<i32>; 2] {
 #[test]
 fn minute_an_ordinary_user_opens_the_window_on_the_desktops_source_records_with_one_click_and_hears_it() {
     const NAME: &str = "servers::first_minute::minute_an_ordinary_user_opens_the_window_on_the_desktops_source_records_with_one_click_and_hears_it";
-    let mut desk = match Desk::start() {
+    let mut desk = match Desktop::start() {
         Ok(desk) => desk,
         Err(reason) => return skip(NAME, &reason),
     };
@@ -433,14 +433,14 @@ fn minute_an_ordinary_user_opens_the_window_on_the_desktops_source_records_with_
 fn a_sound_with_a_wrong_sample_or_a_hole_of_any_length_is_not_the_source() {
     let source = &noise(1)[0];
     let take = &source[1_000..41_000];
-    let is_found = |take: Vec<i32>| is_the_source(&take, source).is_err();
+    let is_refused = |take: Vec<i32>| is_the_source(&take, source).is_err();
     assert_eq!(is_the_source(take, source), Ok(vec![Piece { at: 0, of: 1_000, len: 40_000 }]));
-    assert!(!is_found([&take[..5_000], &take[5_000 + BLOCK..]].concat()), "the server left out a block");
-    assert!(is_found([&take[..5_000], &take[5_100..]].concat()), "frames are missing");
-    assert!(is_found([&take[..5_000], &[0; 100], &take[5_100..]].concat()), "frames are silent");
-    assert!(is_found([&take[..5_000], &[77], &take[5_001..]].concat()), "a sample is wrong");
-    assert!(is_found(noise(2)[0][60_000..90_000].to_vec()), "another sound");
-    assert!(is_found(vec![0; 40_000]), "silence");
+    assert!(!is_refused([&take[..5_000], &take[5_000 + BLOCK..]].concat()), "the server left out a block");
+    assert!(is_refused([&take[..5_000], &take[5_100..]].concat()), "frames are missing");
+    assert!(is_refused([&take[..5_000], &[0; 100], &take[5_100..]].concat()), "frames are silent");
+    assert!(is_refused([&take[..5_000], &[77], &take[5_001..]].concat()), "a sample is wrong");
+    assert!(is_refused(noise(2)[0][60_000..90_000].to_vec()), "another sound");
+    assert!(is_refused(vec![0; 40_000]), "silence");
     let takes = [take.to_vec(), noise(1)[1][1_000..41_000].to_vec()];
     let mix =
         |gain: f64| takes[0].iter().zip(&takes[1]).map(|(a, b)| (f64::from(a + b) * gain) as i32).collect::<Vec<_>>();
