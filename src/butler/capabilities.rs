@@ -79,8 +79,8 @@ impl Capabilities {
         let mut notes = Vec::new();
         let populate = if !can_populate() {
             notes.push(
-                "no MADV_POPULATE (before Linux 5.14): windows are touched page by page, and code and heap of the program are not \
-                 brought into memory: the audio thread may take page faults when it uses them for the first time"
+                "no MADV_POPULATE: windows are touched page by page, and the program's code and heap are not brought into memory, \
+                 so the audio thread may take page faults when it uses them for the first time; use Linux 5.14 or later"
                     .to_owned(),
             );
             Populate::Touch

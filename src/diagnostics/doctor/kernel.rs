@@ -57,7 +57,9 @@ fn judge_features(release: &str, populates: io::Result<io::Result<()>>) -> Findi
         }
         Ok(Err(error)) => {
             let sentence = format!(
-                "MADV_POPULATE (since 5.14) did not work here ({error}), so the butler touches every page instead. {cachestat}"
+                "MADV_POPULATE (since 5.14) did not work here ({error}), so the butler touches every page of a window instead. \
+                 The program's code and heap are not brought into memory if the kernel is older: use Linux 5.14 or later. \
+                 {cachestat}"
             );
             Finding::new(TOPIC, release, Verdict::Fair, sentence)
         }
