@@ -8,6 +8,7 @@ use super::evidence::{FoundProgress, FoundSpool, SpoolFolder, files_named};
 use super::leftover::{is_orphan, progress_of};
 use super::messages;
 use crate::butler::spool::{SpoolSound, progress_path_of};
+use crate::file_system::make_durable_folders;
 use crate::file_system::open_regular;
 use crate::format::TakeFormat;
 use crate::host::disk;
@@ -122,8 +123,8 @@ fn write(spool: &FoundSpool, folder: &SpoolFolder, to: &Path) -> Result<Extracte
     }
     let began = progress.and_then(|progress| progress.began).unwrap_or_default();
     let header = header_of(spool, sound, one.frames, began + Frames(first));
-    // `to` is made durable below, and the names of new folders above it are not.
-    disk::make_folders(to).map_err(|error| messages::at(to, &error))?;
+    // The spool may be removed afterwards.
+    make_durable_folders(to).map_err(|error| messages::at(to, &error))?;
     let path = to.join(name_of(spool));
     let file = disk::create(OpenOptions::new().write(true), &path);
     let file = file.map_err(|error| messages::at(&path, &error))?;

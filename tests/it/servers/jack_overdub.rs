@@ -2,7 +2,7 @@
 //! at its inputs, with all blocks that JACK and a card hold. Thread: test.
 
 use super::jack::Jack;
-use super::overdub::{lies_where_it_was_heard, lies_where_it_was_heard_with};
+use super::overdub::{lies_where_it_was_heard, lies_where_it_was_heard_on_new, lies_where_it_was_heard_with};
 use super::{Server, installed};
 use crate::alsa::plugin;
 use crate::util::skip;
@@ -36,6 +36,27 @@ impl Server for ByClient {
 
     fn monitor(&self) -> (&'static str, usize, &'static str) {
         (self.inputs, 2, "FLOAT_LE")
+    }
+}
+
+/// JACK on a simulated card, and the folder of the card.
+struct OnCard(ByClient, #[expect(dead_code, reason = "the folder is removed after the server has ended")] TempDir);
+
+impl Server for OnCard {
+    fn lead<'c>(&self, client: &'c mut Command) -> &'c mut Command {
+        self.0.lead(client)
+    }
+
+    fn folder(&self) -> &Path {
+        self.0.folder()
+    }
+
+    fn output(&self) -> &'static str {
+        self.0.output()
+    }
+
+    fn monitor(&self) -> (&'static str, usize, &'static str) {
+        self.0.monitor()
     }
 }
 
@@ -85,18 +106,17 @@ fn an_overdub_through_ports_that_are_chosen_by_client_lies_where_it_was_heard() 
 
 /// It was late by two to four blocks of JACK.
 #[test]
-fn an_overdub_through_the_card_of_jack_lies_where_it_was_heard() {
-    const NAME: &str = "servers::jack_overdub::an_overdub_through_the_card_of_jack_lies_where_it_was_heard";
+fn minute_an_overdub_through_the_card_of_jack_lies_where_it_was_heard() {
+    const NAME: &str = "servers::jack_overdub::minute_an_overdub_through_the_card_of_jack_lies_where_it_was_heard";
     for (period, periods) in [(256, "2"), (256, "3"), (1024, "2"), (1024, "3")] {
-        match on_a_card(period, periods) {
-            Ok((server, _folder)) => {
-                // JACK starts the two sides of the card one after the other.
-                let found = lies_where_it_was_heard(&ByClient { jack: server, inputs: CARD }, &[0], 16);
-                for found in &found {
-                    found.tells("JACK", true, false);
-                }
-            }
+        let start = || on_a_card(period, periods).map(|(jack, folder)| OnCard(ByClient { jack, inputs: CARD }, folder));
+        let mut first = match start() {
+            Ok(server) => Some(server),
             Err(reason) => return skip(NAME, &reason),
-        }
+        };
+        // JACK starts the two sides of the card one after the other. A busy machine may come between, and the sides then keep
+        // that distance.
+        let next = || first.take().unwrap_or_else(|| start().unwrap());
+        lies_where_it_was_heard_on_new(16, next).tells("JACK", true, false);
     }
 }
