@@ -48,8 +48,10 @@ fn passes_to_recover(store: &OpenSession, copy: &mut Session, own: &Session) -> 
     // A take that the session does not list, and that it cannot have forgotten: it has sound, or it is newer. A newer one
     // without a file ends here without frames.
     let is_newer = |take: &Take| own.is_new_identity(take.id.0);
-    let is_missing =
-        |take: &&Take| !known.contains_key(&take.uuid) && (is_newer(take) || may_have_sound(store, copy, take));
+    let is_missing = |take: &&Take| {
+        let is_wanted = || is_newer(take) || may_have_sound(store, copy, take);
+        !known.contains_key(&take.uuid) && !own.is_needless(copy, take) && is_wanted()
+    };
     let mut passes: BTreeSet<u32> = copy.takes().iter().filter(is_missing).map(|take| take.pass).collect();
     let is_in_use = |take: &&Take| known.get(&take.uuid) == Some(&TakeState::Recording);
     for take in copy.takes().iter().filter(is_in_use) {

@@ -69,12 +69,12 @@ fn list_instead(session: &mut Session, id: TakeId, losses: impl Iterator<Item = 
     for loss in losses {
         session.list_loss(id, loss.at, loss.frames, &loss.cause).ok();
     }
-    // What the list has no room for now is new.
+    // Losses for which the list has no room now are new.
     session.raise_unlisted_losses(id, before + unlisted(session)).ok();
 }
 
-/// Lists a loss that was known when it happened. What an earlier recovery lists there, because it did not find the sound, gives
-/// way: the mirror vouches for the silence of the known loss, and the other entry would be taken for one that is filled.
+/// Lists a loss that was known when it happened. A loss that an earlier recovery lists there, because it did not find the sound,
+/// gives way: the mirror vouches for the silence of the known loss, and the other entry would be taken for one that is filled.
 fn list_known_loss(session: &mut Session, id: TakeId, known: Loss) {
     let losses = session.take(id).map(|take| take.losses.clone()).unwrap_or_default();
     if !is_not_found(&known) && losses.iter().any(is_not_found) {

@@ -192,7 +192,7 @@ pub fn recover_from(store: &mut OpenSession, session: &mut Session, view: &Viewp
     let mut report = Report::default();
     let mut merged = session.clone();
     next_file::list_folders(&mut merged, &view.folders_of(session));
-    let mut is_changed = merge_copies(store, &mut merged, may_have_file);
+    let mut is_changed = merge_copies(store, &mut merged, may_have_file, &mut report.troubles);
     let folders = view.folders_of(&merged);
     let is_in_use = |take: &Take| part_files::is_in_use(&merged, take, &folders);
     let parts = part_files::take_over_all(store.path(), &merged, &is_in_use, hook);

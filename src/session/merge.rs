@@ -178,6 +178,13 @@ impl Session {
         changed
     }
 
+    /// Whether a file in which a take of `copy` was to continue is needless here.
+    pub fn is_needless(&self, copy: &Session, next: &Take) -> bool {
+        let of_pass = copy.takes.iter().filter(|take| take.pass == next.pass);
+        let known = of_pass.filter_map(|take| self.takes.iter().find(|mine| mine.uuid == take.uuid)).next();
+        known.is_some_and(|mine| self.has_passed(next, mine.pass))
+    }
+
     /// Whether a file in which a take of `pass` was to continue is needless: the file before it was completed here with sound
     /// behind the place where the other one begins. The copy that lists it could not be saved again.
     fn has_passed(&self, next: &Take, pass: u32) -> bool {
@@ -263,14 +270,16 @@ impl Session {
         merged
     }
 
-    /// Lists the losses of takes that were being recorded when the copy was saved, and of those that have ended in another
-    /// file. The session's own disk may have refused that save, and headers claim the silence because the copy lists it.
+    /// Lists the losses of takes that were being recorded when the copy was saved, of those that have ended in another file, and
+    /// of those that were recovered here because this copy could not be read. The session's own disk may have refused that save,
+    /// and headers claim the silence because the copy lists it.
     /// Returns whether there was a new one.
     fn add_losses_of(&mut self, newer: &Session, own: &HashMap<Uuid, usize>) -> bool {
         let mut has_new = false;
         for take in newer.takes.iter() {
             let Some(mine) = own.get(&take.uuid).map(|at| &self.takes[*at]) else { continue };
-            if take.state != TakeState::Recording && mine.folder == take.folder {
+            // A recovery of the copy has listed what it did not find, and this session may have found that since.
+            if take.state == TakeState::Recovered && mine.folder == take.folder {
                 continue;
             }
             // A take that ended in order has the final list.

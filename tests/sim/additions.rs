@@ -1,13 +1,13 @@
 //! Faults that the simulator has learned later: a disk that does not say how much room it has, calls that only ask and fail, a
-//! card whose clock drifts, another device within a life, more kinds of edits, a disk that makes no folder durable. Thread: the
-//! one of the run.
+//! card whose clock drifts, another device within a life, more kinds of edits, a disk that makes no folder durable, a user who
+//! edits while a pass is prepared or finished, outputs that run dry in many periods. Thread: the one of the run.
 //!
 //! They are drawn from a stream of their own, after everything else of the plan. So the plan of an earlier seed is what it was,
 //! and some seeds have such a fault beside it. The seeds in the first part of `seeds.txt` get none: each of them is the run that
 //! once failed, to the last call. A further addition needs a further part of `seeds.txt`.
 
 use crate::disk::{Fault, Name, Trouble};
-use crate::plan::{DeviceChange, Ending, Plan, device};
+use crate::plan::{DeviceChange, Ending, Plan, RATE, device};
 use crate::random::Random;
 use crate::seeds;
 use crate::world::Kill;
@@ -17,8 +17,14 @@ use std::time::Duration;
 /// Makes the stream of the additions another one than that of the plan.
 const ADDITIONS: u64 = 0x0ADD_1710_0000_0000;
 
-/// The same for the folders that cannot be made durable, which the simulator has learned last.
+/// The same for the folders that cannot be made durable.
 const FOLDER_SYNCS: u64 = 0x0ADD_1711_0000_0000;
+
+/// The same for the outputs that run dry in many periods.
+const DRY_OUTPUTS: u64 = 0x0ADD_1712_0000_0000;
+
+/// The same for the hasty users.
+const HASTE: u64 = 0x0ADD_1713_0000_0000;
 
 /// Calls that change nothing, by the names of [`crate::fault::Op::name`].
 const ASKS: [&str; 4] = ["open", "list", "stat", "lock"];
@@ -36,12 +42,55 @@ pub(crate) fn add(plan: &mut Plan, seed: u64) {
     if plan.allowed.devices {
         add_to_devices(plan, seed, &mut for_devices);
     }
+    let has_all = !seeds::is_without_haste(seed);
+    if plan.allowed.edits && has_all {
+        add_haste(plan, &mut Random::new(seed ^ HASTE));
+    }
+    if plan.allowed.devices && has_all {
+        add_dry_outputs(plan, &mut Random::new(seed ^ DRY_OUTPUTS));
+    }
     // After a recovery by somebody else the oracle looks at the disks as the program finds them.
     if plan.allowed.disks && plan.elsewhere.is_none() {
         add_to_disks(plan, &mut for_disks);
         if !seeds::is_without_folder_syncs(seed) {
             add_folder_syncs(plan, &mut Random::new(seed ^ FOLDER_SYNCS));
         }
+    }
+}
+
+/// A hasty user edits while a pass is prepared or finished. A slow disk makes that time longer.
+fn add_haste(plan: &mut Plan, random: &mut Random) {
+    for life in &mut plan.lives {
+        life.hasty = Some(random.part()).filter(|_| random.chance(150));
+        if life.hasty.is_some() && random.chance(400) {
+            let pause = Duration::from_millis(random.between(20, 250));
+            let fault = Fault { from: Duration::ZERO, to: life.time, trouble: Trouble::Slow(pause) };
+            life.faults.push((Name::Session, fault));
+        }
+    }
+}
+
+/// The outputs run dry in more periods than the audio thread has places for losses, and then the inputs lose frames. In half of
+/// the runs a kill comes soon after that.
+fn add_dry_outputs(plan: &mut Plan, random: &mut Random) {
+    if !random.chance(80) {
+        return;
+    }
+    let number = random.below(plan.lives.len() as u64) as usize;
+    let (period, life) = (plan.period as u64, &mut plan.lives[number]);
+    let count = random.between(66, 131);
+    let from = random.between(RATE / 4, RATE);
+    let lost = from + count * period + random.below(RATE / 2);
+    if life.time.as_millis() as u64 * RATE / 1000 < lost {
+        return;
+    }
+    for at in 0..count {
+        life.device.push_str(&format!(",playback-xrun={}", from + at * period));
+    }
+    life.device.push_str(&format!(",xrun={lost}+{}", random.between(100, 5_001)));
+    if plan.allowed.kills && random.chance(500) {
+        let at = Duration::from_millis(lost * 1000 / RATE + random.below(1_500));
+        life.ending = Ending::Killed(Kill::At(at));
     }
 }
 

@@ -42,6 +42,7 @@ mod elsewhere;
 mod fault;
 mod host;
 mod image;
+mod kept;
 mod kinds;
 mod listed;
 mod mirror;

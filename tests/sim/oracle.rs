@@ -76,7 +76,7 @@ impl Evidence {
     /// Whether the program has said that the file of a take is gone. Such a take stays as it is: another program may bring
     /// the file back.
     fn is_gone(&self, take: &Take) -> bool {
-        let name = format!("/{}: the file of this take is gone", take.path());
+        let name = format!("{}: the file of this take is gone", take.path());
         take.state == TakeState::Recording && self.gone.iter().any(|text| text.contains(&name))
     }
 }
@@ -294,10 +294,13 @@ pub(crate) fn takes_by_track(session: &Session) -> Parts<'_> {
     takes
 }
 
-/// Whether the program was killed before it had made the file of a take. The session lists the take, and no frame of it
-/// was recorded: a pass begins when all its files are made. Recovery ends the take without a frame.
+/// Whether the program was killed before it had made the file of a take, or the power was cut before the file's name was durable.
+/// The session lists the take, and no frame of it was recorded: a pass begins when all its files are made. Recovery ends the take
+/// without a frame. Another program may make a file of that name later, which is no WAV file.
 fn was_never_made(folder: &Path, take: &Take) -> bool {
-    take.frames.0 == 0 && matches!(open_take(folder, take), Err(SessionError::Missing { .. }))
+    let is_foreign =
+        || open_take(folder, take).is_ok_and(|file| Reader::from_file(file, Path::new(&take.file)).is_err());
+    take.frames.0 == 0 && (matches!(open_take(folder, take), Err(SessionError::Missing { .. })) || is_foreign())
 }
 
 /// The parts of a take follow each other from frame 0 without gap or overlap.
@@ -330,6 +333,9 @@ struct Found {
 
 /// Marks a frame that is silence without a loss, beside the number of its silent channels: a take has one or two.
 const UNCOVERED: u8 = 0x80;
+
+/// The losses of a pass that have places. Those behind them are only counted.
+const LOSS_PLACES: usize = 64;
 
 /// Every frame of a take is the ramp's at its place, or silence that a loss covers.
 fn check_sound(
@@ -446,8 +452,8 @@ fn check_sound(
             extend(&mut found.uncovered, place);
         }
     }
-    // Each loss that is only counted may be one silence.
-    if found.uncovered.len() as u64 <= take.losses_unlisted {
+    // Each loss that is only counted, because there were no more places, may be one silence.
+    if found.uncovered.len() as u64 <= take.losses_unlisted && LOSS_PLACES <= take.losses.len() {
         found.uncovered.clear();
     }
     if let Some((at, value, want)) = wrong {

@@ -61,6 +61,8 @@ pub(crate) struct Life {
     pub(crate) pause: Duration,
     /// For the edits of kinds that the simulator has not drawn from its beginning on.
     pub(crate) later: Option<Random>,
+    /// For what a hasty user does while a pass is prepared or finished.
+    pub(crate) hasty: Option<Random>,
     /// The change of the device within the life.
     pub(crate) change: Option<DeviceChange>,
     /// Faults of the disks beside those of the plan. Their times begin with the life.
@@ -272,6 +274,7 @@ fn life(random: &mut Random, seed: u64, number: u64, allowed: Allowed) -> Life {
         only_records: false,
         pause: Duration::from_millis(random.between(10, 3_000)),
         later: None,
+        hasty: None,
         change: None,
         faults: Vec::new(),
     }

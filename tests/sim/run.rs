@@ -195,6 +195,7 @@ impl Run {
             only_records: false,
             pause: Duration::from_secs(1),
             later: None,
+            hasty: None,
             change: None,
             faults: Vec::new(),
         };

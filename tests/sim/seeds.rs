@@ -39,6 +39,9 @@ const WITH_TOLD_WAITS: &str = "# With told waits:";
 /// The line of `seeds.txt` after which plans can have a disk that makes no folder durable.
 const WITH_FOLDER_SYNCS: &str = "# With folder syncs:";
 
+/// The line of `seeds.txt` after which plans can have a hasty user, and outputs that run dry in many periods.
+const WITH_HASTE: &str = "# With hasty users:";
+
 /// A folder for the runs of this process, in memory. Its name has the same length in every process.
 pub(crate) struct Base(pub(crate) PathBuf);
 
@@ -339,6 +342,11 @@ pub(crate) fn waits_by_guess(seed: u64) -> bool {
 /// Whether a seed is in the part of `seeds.txt` whose plans have no disk that makes no folder durable.
 pub(crate) fn is_without_folder_syncs(seed: u64) -> bool {
     is_listed_before(WITH_FOLDER_SYNCS, seed)
+}
+
+/// Whether a seed is in the part of `seeds.txt` whose plans have neither a hasty user nor outputs that run dry in many periods.
+pub(crate) fn is_without_haste(seed: u64) -> bool {
+    is_listed_before(WITH_HASTE, seed)
 }
 
 fn is_listed_before(line: &str, seed: u64) -> bool {

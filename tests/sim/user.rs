@@ -3,6 +3,7 @@
 
 use crate::disk::Planted;
 use crate::edits::{later_edit, random_edit};
+use crate::kept::{Kept, take_without_track};
 use crate::oracle::SeenPass;
 use crate::plan::{Life, Plan, RATE};
 use crate::random::Random;
@@ -13,14 +14,14 @@ use crate::wrong_fact;
 use faultless::butler::capabilities::{Capabilities, CapturePath};
 use faultless::butler::spool::SpoolPlace;
 use faultless::control::edit::Edit;
-use faultless::control::recording::PassReport;
+use faultless::control::recording::{PassPhase, PassReport};
 use faultless::control::{Control, ControlError, Notice, Purpose, SaveState, Setup, Severity};
 use faultless::device::DeviceSpec;
 use faultless::device::signal::Signal;
 use faultless::message::published::{NO_PASS, Published};
 use faultless::session::names::SESSION_FILE;
 use faultless::session::session_file::parse;
-use faultless::session::{Session, Take, TrackId};
+use faultless::session::{Session, Take, Track, TrackId};
 use faultless::threads::ThreadsSetup;
 use faultless::time::{FramePos, Frames, SampleRate};
 use faultless::window::map::Populate;
@@ -55,6 +56,8 @@ pub(crate) struct Story {
     pub(crate) inputs_min: Option<usize>,
     /// Durable saves of the session when the overflow folder was named last in this life: an earlier naming may have been refused.
     pub(crate) named_overflow: Option<u64>,
+    /// Whether the user has stopped the pass that was begun last.
+    pub(crate) is_stopped: bool,
 }
 
 impl Story {
@@ -102,8 +105,12 @@ struct User {
     names: Option<Random>,
     /// For the edits of kinds that the simulator has not drawn from its beginning on.
     later: Option<Random>,
+    /// For what a hasty user does, see [`User::hurry`].
+    hasty: Option<Random>,
     plan: Rc<Plan>,
     places: Places,
+    /// What only edits change, as the last edit left it.
+    kept: Option<Kept>,
 }
 
 pub(crate) fn setup(plan: &Plan, life: &Life, places: &Places) -> Setup {
@@ -185,8 +192,9 @@ fn use_device(plan: &Rc<Plan>, life: &Life, places: &Places, story: &Rc<RefCell<
         story.published = Some(Arc::clone(&control.running().published));
     }
     here().watch_stored(Arc::clone(&control.running().published));
-    let (names, later) = (plan.names.clone(), life.later.clone());
-    let mut user = User { control, watch, random, names, later, plan: Rc::clone(plan), places: places.clone() };
+    let (names, later, hasty) = (plan.names.clone(), life.later.clone(), life.hasty.clone());
+    let mut user =
+        User { control, watch, random, names, later, hasty, plan: Rc::clone(plan), places: places.clone(), kept: None };
     user.use_it(life);
     user.close();
 }
@@ -205,6 +213,7 @@ impl User {
         if let Err(error) = self.control.arm_inputs(self.plan.inputs) {
             say(format_args!("arm refused: {error}"));
         }
+        self.kept = Some(Kept::of(&self.control));
         if life.playback {
             self.control.enable_playback();
         }
@@ -216,6 +225,7 @@ impl User {
             let place = self.places.overflow.clone();
             self.name_overflow(Some(&place));
         }
+        self.duplicate_in_haste();
         let until = here().time() + life.time;
         let mut first = true;
         while here().time() < until {
@@ -225,6 +235,7 @@ impl User {
                 first = false;
             }
             self.rename();
+            self.hurry();
             let pause = self.random.between(5, 60);
             faultless::host::sleep(Duration::from_millis(pause));
         }
@@ -233,6 +244,7 @@ impl User {
     /// What a front end does all the time: it polls, and takes what there is to show.
     fn look(&mut self) {
         self.control.poll();
+        self.look_at_session();
         while let Some(notice) = self.control.take_notice() {
             self.watch.noted(notice);
         }
@@ -242,6 +254,20 @@ impl User {
         }
         while self.control.take_event().is_some() {}
         self.watch.pass(&self.control);
+    }
+
+    /// Checks that the session has lost no edit, and that each take can be reached.
+    fn look_at_session(&mut self) {
+        if self.kept.as_ref().is_some_and(|kept| kept.revision == self.control.revision()) {
+            return;
+        }
+        let now = Kept::of(&self.control);
+        let lost = self.kept.as_ref().and_then(|before| before.lost_in(&now));
+        let offences: Vec<String> = take_without_track(self.control.session()).into_iter().chain(lost).collect();
+        self.kept = Some(now);
+        for offence in offences {
+            self.watch.offence(offence);
+        }
     }
 
     fn act(&mut self, first: bool, without_end: bool) {
@@ -268,6 +294,7 @@ impl User {
     /// The user is about to begin a pass. An earlier one whose files could not be made has left no report, and its number is
     /// given again.
     fn forget_refused_pass(&self) {
+        self.watch.story.borrow_mut().is_stopped = false;
         if !self.control.is_recording() {
             self.watch.story.borrow_mut().current = None;
         }
@@ -293,6 +320,11 @@ impl User {
 
     fn stop(&mut self) {
         say(format_args!("stop"));
+        self.stop_now();
+    }
+
+    fn stop_now(&mut self) {
+        self.watch.story.borrow_mut().is_stopped = true;
         self.control.stop();
     }
 
@@ -355,13 +387,52 @@ impl User {
         self.change(&text, |control| control.edit(edit));
     }
 
+    /// A hasty user records a track that he has just made.
+    fn duplicate_in_haste(&mut self) {
+        let armed = self.control.session().tracks().iter().find(|track| track.armed).map(Track::id);
+        // There is something to take back.
+        let edits = self.hasty.as_mut().map_or(0, |hasty| hasty.below(8));
+        for number in 0..edits {
+            let Some(track) = armed else { return };
+            self.change("colour", |control| control.edit(Edit::Colour(vec![track], 100 + number as u8)));
+        }
+        let Some(track) = armed.filter(|_| self.hasty.as_mut().is_some_and(|hasty| hasty.chance(500))) else { return };
+        self.change("duplicate", |control| control.edit(Edit::DuplicateTracks(vec![track])));
+    }
+
+    /// A hasty user takes steps back, and edits, while a pass is prepared or finished, and sometimes while it is recorded.
+    fn hurry(&mut self) {
+        let Some(phase) = self.control.pass_status().map(|status| status.phase) else { return };
+        let Some(hasty) = self.hasty.as_mut() else { return };
+        let chance = if [PassPhase::Preparing, PassPhase::Finishing].contains(&phase) { 300 } else { 15 };
+        if !hasty.chance(chance) {
+            return;
+        }
+        match hasty.below(4) {
+            0 | 1 => self.change("undo", Control::undo),
+            2 => self.change("redo", Control::redo),
+            _ => {
+                let Some(edit) = random_edit(hasty, self.control.session()) else { return };
+                let name = format!("{edit:?}");
+                self.change(&name, |control| control.edit(edit));
+            }
+        }
+    }
+
     /// Changes the session, and checks that no take has changed.
     fn change(&mut self, name: &str, change: impl FnOnce(&mut Control) -> Result<(), ControlError>) {
         if !self.plan.allowed.edits {
             return;
         }
         let before = facts(self.control.session());
+        let folders = self.control.session().overflow_folders().to_vec();
         let result = change(&mut self.control);
+        self.kept = Some(Kept::of(&self.control));
+        let forgotten = folders.iter().find(|folder| !self.control.session().overflow_folders().contains(folder));
+        if let Some(folder) = forgotten {
+            let folder = folder.replace(&self.watch.root, "");
+            self.watch.offence(format!("{name}: it forgot the overflow folder {folder}"));
+        }
         say(format_args!("{name}: {}", text(&result)));
         let after = match here().disks.borrow().planted() {
             Some(Planted::EditChangesTake) => facts(&wrong_fact::with_other_take(self.control.session())),
@@ -379,7 +450,7 @@ impl User {
     fn close(mut self) {
         if self.random.chance(500) {
             // The user ends the recording before he closes the program, and waits for everything to be saved.
-            self.control.stop();
+            self.stop_now();
             let until = here().time() + Duration::from_secs(60);
             while here().time() < until
                 && (self.control.is_recording() || self.control.save_state() != SaveState::Saved)
@@ -392,6 +463,7 @@ impl User {
         let was_recording = self.control.is_recording() || self.control.is_naming_files();
         let session = self.control.shared();
         say(format_args!("close"));
+        self.watch.story.borrow_mut().is_stopped = true;
         let User { control, watch, .. } = self;
         let (reports, notices) = control.close();
         for report in &reports {
@@ -406,6 +478,13 @@ impl User {
 }
 
 impl Watch {
+    fn offence(&self, offence: String) {
+        let mut story = self.story.borrow_mut();
+        if !story.offences.contains(&offence) {
+            story.offences.push(offence);
+        }
+    }
+
     /// The session was recovered, and could not be opened after that.
     fn recovered(&self, folder: &Path, ended: &BTreeSet<Uuid>, notices: Vec<Notice>) {
         if let Some(session) = fs::read(folder.join(SESSION_FILE)).ok().and_then(|bytes| parse(&bytes).ok()) {
@@ -425,6 +504,10 @@ impl Watch {
         story.told.notice(notice.severity, &notice.text, current);
         if let Some(inputs) = inputs_left(&notice.text) {
             story.inputs_min = Some(story.inputs_min.map_or(inputs, |least| least.min(inputs)));
+        }
+        let is_taken = notice.text.contains("there is a file of that name already");
+        if notice.severity == Severity::Loss && is_taken && !story.is_stopped {
+            story.offences.push(format!("a pass is refused because of the name of a file: {text}"));
         }
         story.notices.push((notice.severity, notice.text));
     }
@@ -477,6 +560,9 @@ impl Watch {
         say(format_args!("report: {} frames, {} lost, {troubled} troubled", report.frames, report.frames_lost));
         let mut story = self.story.borrow_mut();
         story.frames_recorded += report.frames;
+        if 0 < report.xruns && report.frames_lost == 0 {
+            story.offences.push(format!("a report has {} xruns, and nothing was lost", report.xruns));
+        }
         let Some(mut pass) = story.current.take() else { return };
         pass.frames_min = pass.frames_min.max(report.frames);
         pass.frames = Some(report.frames);

@@ -419,9 +419,8 @@ impl TakeFile {
         }
     }
 
-    /// Another program has changed the file. The header says so from now on, and is due: without it, a recovery would take the
-    /// file for the one of another program, or would trust all of its sound. `is_lost`: sound of the file is gone. Otherwise
-    /// the remark stays until [`TakeFile::note_repaired`].
+    /// Another program has changed the file. Its header is due and says so: without it, a recovery would trust all of its sound, or
+    /// take it for that program's file. `is_lost`: sound is gone. Otherwise the remark stays until [`TakeFile::note_repaired`].
     pub fn note_changed(&mut self, is_lost: bool) {
         if is_lost {
             self.header.bext.note(CHANGED_BY_OTHERS);

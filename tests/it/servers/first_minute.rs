@@ -50,6 +50,9 @@ const PROGRAMS: [&str; 12] = [
 /// PipeWire moves sound in blocks of this length, or of a multiple of it. A busy machine makes it leave out whole ones.
 const BLOCK: usize = 256;
 
+/// The folder of the sockets of X servers.
+const X_SOCKETS: &str = "/tmp/.X11-unix";
+
 /// The desktop of a user: the session's bus, a screen with a window manager, and the sound server.
 struct Desktop {
     window: Option<Service>,
@@ -122,9 +125,15 @@ impl Desktop {
 
     /// Starts what a login starts, and chooses the source and the sink as the settings of a desktop do.
     fn switch_on(&mut self) {
+        // Only the X server of root makes this folder, and another user's has no socket without it.
+        if fs::create_dir(X_SOCKETS).is_ok() {
+            fs::set_permissions(X_SOCKETS, Permissions::from_mode(0o1777)).unwrap();
+        }
         let screen = self.run("Xvfb", &["-displayfd", "1", "-screen", "0", "1440x930x24", "-nolisten", "tcp"]);
-        await_ready("the screen", || fs::read_to_string(&screen).is_ok_and(|text| text.contains('\n')));
-        self.display = format!(":{}", fs::read_to_string(&screen).unwrap().lines().next().unwrap());
+        // Beside the number there may be warnings.
+        let number = || fs::read_to_string(&screen).ok()?.lines().find_map(|line| line.parse::<u32>().ok());
+        await_ready("the screen", || number().is_some());
+        self.display = format!(":{}", number().unwrap());
         // The bus starts the bus of AT-SPI, which needs the screen.
         let address = format!("--address=unix:path={}", self.runtime.path().join("bus").display());
         self.run("dbus-daemon", &["--session", "--nofork", &address]);
