@@ -144,6 +144,23 @@ fn a_loss_that_only_the_copy_lists_is_taken_over() {
     assert_eq!(losses, [(100, 50), (400, 100)]);
 }
 
+/// The copy could not be read at the start that recovered the take. Later it was the only one with the loss.
+#[test]
+fn a_loss_of_a_take_that_ended_in_order_in_the_copy_and_was_recovered_here_is_taken_over() {
+    for state in [TakeState::Complete, TakeState::Recovered] {
+        let (mut own, track, _) = one_track_and_takes(&[]);
+        let take = recording(&mut own, track, FramePos(0));
+        let mut copy = own.clone();
+        copy.list_loss(take, FramePos(100), Frames(50), "xrun").expect("there");
+        copy.finish_take(take, Frames(500), state, None).expect("there");
+        own.finish_take(take, Frames(500), TakeState::Recovered, None).expect("there");
+        // A recovery lists what it did not find, and this session may have found it.
+        let is_final = state == TakeState::Complete;
+        assert_eq!(own.merge_newer_takes(&copy, CopyKind::Found, |_| true), is_final);
+        assert_eq!(own.takes[0].losses.len(), usize::from(is_final));
+    }
+}
+
 #[test]
 fn a_track_that_only_a_copy_has_comes_with_its_takes_and_a_removed_one_comes_back_with_them() {
     let (mut own, track, _) = one_track_and_takes(&[]);
@@ -193,6 +210,7 @@ fn a_continuation_that_only_a_copy_lists_stays_out_if_the_take_was_completed_beh
         let folder = Some("/other/session".to_owned());
         copy.add_continuation(first, Uuid::from_u128(77), Frames(50), folder, &mut names).expect("room");
         own.finish_take(first, Frames(end), TakeState::Complete, None).expect("recording");
+        assert_eq!(own.is_needless(&copy, &copy.takes[1]), is_needless);
         own.merge_newer_takes(&copy, CopyKind::Found, |_| true);
         own.validate().expect("valid");
         assert_eq!(own.takes.len(), if is_needless { 1 } else { 2 });
