@@ -505,7 +505,9 @@ impl Watch {
         if let Some(inputs) = inputs_left(&notice.text) {
             story.inputs_min = Some(story.inputs_min.map_or(inputs, |least| least.min(inputs)));
         }
-        let is_taken = notice.text.contains("there is a file of that name already");
+        // A mirror in which another program has made a file of the name goes without this pass.
+        let is_taken =
+            notice.text.contains("there is a file of that name already") && !notice.text.starts_with("mirror: ");
         if notice.severity == Severity::Loss && is_taken && !story.is_stopped {
             story.offences.push(format!("a pass is refused because of the name of a file: {text}"));
         }
