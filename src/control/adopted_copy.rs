@@ -6,7 +6,7 @@ use super::recording::counted;
 use crate::butler::spool;
 use crate::recovery::Report;
 use crate::recovery::copy::{may_have_sound, recover_copy};
-use crate::recovery::mirror_gain::{MirrorGain, gain_of};
+use crate::recovery::mirror_gain::{MirrorGain, gain_of, take_over_losses};
 use crate::session::session_file::{FoundCopy, OpenSession};
 use crate::session::{CopyKind, Session, Take, TakeState};
 use std::collections::HashSet;
@@ -67,13 +67,14 @@ pub(super) fn adopt(
 }
 
 impl AdoptedCopy {
-    /// Adds the takes to the session that only the copy lists, and opens those again of which the mirror has more. Returns whether
-    /// there were any.
+    /// Adds the takes to the session that only the copy lists, opens those again of which the mirror has more, and lists the losses
+    /// that only the copy of a mirror lists. Returns whether there were any.
     pub(super) fn merge(&self, session: &mut Session) -> bool {
         let Some(copy) = &self.copy else { return false };
         let kind = if self.is_mirror { CopyKind::Mirror(&self.folder) } else { CopyKind::Recovered };
         let is_merged = session.merge_newer_takes(copy, kind, |take| self.with_sound.contains(&take.uuid));
-        self.gain.as_ref().is_some_and(|gain| gain.reopen_in(session, copy)) || is_merged
+        let has_losses = self.is_mirror && take_over_losses(session, copy);
+        self.gain.as_ref().is_some_and(|gain| gain.reopen_in(session, copy)) || is_merged || has_losses
     }
 }
 

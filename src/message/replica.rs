@@ -60,19 +60,26 @@ pub struct ReplicaPair {
     ended: [AtomicBool; 2],
     /// Whether another program has cut a file of the replica short or written to it.
     changed: [AtomicBool; 2],
-    /// Whether the replica may have copied from a file of the other one after another program had changed it.
-    copied_change: [AtomicBool; 2],
+    /// The files of the replica into which it may have copied from a file of the other one after another program had changed that.
+    copied_change: [Mutex<Vec<FileStart>>; 2],
     /// The copies that the other replica makes from the files of the replica.
     copies: [Mutex<Copies>; 2],
 }
 
-/// Copies from the files of a replica, each file by the position of its sound in the take.
+/// A copy from a file of a replica into a file of the other one. Each file is known by the position of its sound in the take.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct FileCopy {
+    from: FileStart,
+    to: FileStart,
+}
+
+/// Copies from the files of a replica.
 #[derive(Debug, Default)]
 struct Copies {
-    /// The file that the other replica reads now.
-    in_progress: Option<FileStart>,
-    /// The files that it has read since the last look for changes found none.
-    unchecked: Vec<FileStart>,
+    /// The copy that the other replica makes now.
+    in_progress: Option<FileCopy>,
+    /// The copies that it has made since the last look for changes found none.
+    unchecked: Vec<FileCopy>,
 }
 
 /// The first byte of a range, and the byte after the last one.
@@ -242,12 +249,13 @@ impl ReplicaPair {
         read: impl FnOnce(&File, FileByte) -> io::Result<()>,
     ) -> io::Result<()> {
         let copies = &self.copies[replica.other().index()];
-        lock(copies).in_progress = Some(gap.source_start);
+        let copy = FileCopy { from: gap.source_start, to: gap.lies_in };
+        lock(copies).in_progress = Some(copy);
         let result = read(&gap.source, gap.source_at);
         let mut copies = lock(copies);
         copies.in_progress = None;
-        if result.is_ok() && !copies.unchecked.contains(&gap.source_start) {
-            copies.unchecked.push(gap.source_start);
+        if result.is_ok() && !copies.unchecked.contains(&copy) {
+            copies.unchecked.push(copy);
         }
         result
     }
@@ -262,19 +270,19 @@ impl ReplicaPair {
     ) -> Option<(T, bool)> {
         let copies = &self.copies[replica.index()];
         // A copy that ends during the look is left for the next one.
-        let was_copied = lock(copies).unchecked.extract_if(.., |copied| *copied == file).count() > 0;
+        let checked: Vec<FileCopy> = lock(copies).unchecked.extract_if(.., |copy| copy.from == file).collect();
         let found = look()?;
         let copies = lock(copies);
-        let is_copied = was_copied || copies.in_progress == Some(file) || copies.unchecked.contains(&file);
-        if is_copied {
-            self.copied_change[replica.other().index()].store(true, Relaxed);
-        }
-        Some((found, is_copied))
+        let unchecked = copies.in_progress.iter().chain(&copies.unchecked).filter(|copy| copy.from == file);
+        let into: Vec<FileStart> = checked.iter().chain(unchecked).map(|copy| copy.to).collect();
+        lock(&self.copied_change[replica.other().index()]).extend(&into);
+        Some((found, !into.is_empty()))
     }
 
-    /// Whether `replica` may have copied from a file of the other one that another program had changed.
-    pub fn has_copied_change(&self, replica: Replica) -> bool {
-        self.copied_change[replica.index()].load(Relaxed)
+    /// Whether the file of `replica` that begins at `file` may have a copy from a file of the other one that another program had
+    /// changed.
+    pub fn has_copied_change(&self, replica: Replica, file: FileStart) -> bool {
+        lock(&self.copied_change[replica.index()]).contains(&file)
     }
 
     /// Whether the file of `replica` that begins at `file` has gaps, and the other replica lacks the sound of all of them.

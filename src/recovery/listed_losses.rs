@@ -11,26 +11,11 @@ use super::recover_pass::PassOutcome;
 use super::replica::Replica;
 use super::take_wav::TakeWav;
 use crate::limits::DATA_OFFSET;
-use crate::session::{Loss, Session, Take, TakeId, TakeState};
+use crate::session::losses::{CHANGED, MEMORY_GONE, MISSING};
+use crate::session::{Loss, Session, Take, TakeState};
 use crate::time::{FramePos, Frames};
 use std::collections::BTreeMap;
 use uuid::Uuid;
-
-// Sessions keep these words, and `is_not_found` knows a loss by them: a changed word makes the losses of older sessions final.
-
-/// The cause of a loss in a file that another program has changed.
-const CHANGED: &str = "another program changed the file";
-
-/// The cause of a loss of which the memory of the take is there, and has nothing.
-const MISSING: &str = "neither on the disk nor in memory";
-
-/// The cause of a loss of which the memory is gone.
-const MEMORY_GONE: &str = "what was in memory is gone";
-
-/// Whether a recovery has listed a loss because it did not find the sound. A mirror that was away then may have it.
-pub(super) fn is_not_found(loss: &Loss) -> bool {
-    [CHANGED, MISSING, MEMORY_GONE].contains(&loss.cause.as_str())
-}
 
 /// The frames that the device lost in a pass. Without the progress page, only the session knows them: the most that it lists for
 /// a track, without those that a recovery did not find, and without the `absent` ones of inputs.
@@ -46,7 +31,7 @@ pub(super) fn lost_by_device(
     let mut of_track: BTreeMap<Uuid, Frames> = BTreeMap::new();
     for cut in cut_takes {
         let losses = session.take(cut.take.id).map_or(&[][..], |take| &take.losses);
-        let frames = losses.iter().filter(|loss| !is_not_found(loss)).map(|loss| loss.frames.0).sum();
+        let frames = losses.iter().filter(|loss| !loss.is_not_found()).map(|loss| loss.frames.0).sum();
         *of_track.entry(cut.first).or_default() += Frames(frames);
     }
     of_track.into_values().max().unwrap_or_default() - absent
@@ -56,40 +41,11 @@ pub(super) fn lost_by_device(
 /// the file stays listed, unless the mirror vouches for that silence and no other program has changed the file.
 pub(super) fn forget_filled_losses(session: &mut Session, cut: &CutTake) {
     let Some(mirror) = cut.mirror.as_ref().and_then(Replica::copied) else { return };
-    let Some(take) = session.take(cut.take.id).filter(|take| take.losses.iter().any(is_not_found)) else { return };
+    let Some(take) = session.take(cut.take.id).filter(|take| take.losses.iter().any(Loss::is_not_found)) else {
+        return;
+    };
     let (id, losses) = (take.id, take.losses.clone());
-    list_instead(session, id, losses.into_iter().flat_map(|loss| rest_of(loss, &cut.wav, mirror)));
-}
-
-/// Lists `losses` in place of those that a take lists. The number of losses without a place stays.
-fn list_instead(session: &mut Session, id: TakeId, losses: impl Iterator<Item = Loss>) {
-    let unlisted = |session: &Session| session.take(id).map_or(0, |take| take.losses_unlisted);
-    let before = unlisted(session);
-    session.clear_losses(id).ok();
-    for loss in losses {
-        session.list_loss(id, loss.at, loss.frames, &loss.cause).ok();
-    }
-    // Losses for which the list has no room now are new.
-    session.raise_unlisted_losses(id, before + unlisted(session)).ok();
-}
-
-/// Lists a loss that was known when it happened. A loss that an earlier recovery lists there, because it did not find the sound,
-/// gives way: the mirror vouches for the silence of the known loss, and the other entry would be taken for one that is filled.
-fn list_known_loss(session: &mut Session, id: TakeId, known: Loss) {
-    let losses = session.take(id).map(|take| take.losses.clone()).unwrap_or_default();
-    if !is_not_found(&known) && losses.iter().any(is_not_found) {
-        let rest = |loss: Loss| if is_not_found(&loss) { parts_beside(&loss, &known) } else { vec![loss] };
-        list_instead(session, id, losses.into_iter().flat_map(rest));
-    }
-    session.list_loss(id, known.at, known.frames, &known.cause).ok();
-}
-
-/// The parts of a loss that lie before and behind another one.
-fn parts_beside(loss: &Loss, other: &Loss) -> Vec<Loss> {
-    let end = loss.at + loss.frames;
-    let parts = [(loss.at, end.min(other.at)), (loss.at.max(other.at + other.frames), end)];
-    let parts = parts.into_iter().filter(|(from, to)| from < to);
-    parts.map(|(from, to)| Loss { at: from, frames: to.since(from), cause: loss.cause.clone() }).collect()
+    session.list_instead(id, losses.into_iter().flat_map(|loss| rest_of(loss, &cut.wav, mirror))).ok();
 }
 
 /// Writes the losses that the copy of the session in a mirror lists for a file of a take into the session. `first`: the first
@@ -109,14 +65,20 @@ pub(super) fn note_losses_of_copy(session: &mut Session, copy: &Session, take: &
         let (at, end) = (at.max(begin), (at + loss.frames).min(until));
         if at < end {
             let (at, frames) = (FramePos(at.since(begin).0), end.since(at));
-            list_known_loss(session, take.id, Loss { at, frames, cause: loss.cause.clone() });
+            let known = Loss { at, frames, cause: loss.cause.clone() };
+            // The session has the end of a loss that lasts in an older copy.
+            let has_end = |mine: &Loss| (mine.at, &mine.cause) == (known.at, &known.cause);
+            let is_ended = loss.lasts() && session.take(take.id).is_some_and(|take| take.losses.iter().any(has_end));
+            if !is_ended {
+                session.list_known_loss(take.id, &known).ok();
+            }
         }
     }
 }
 
 /// The parts of a loss that the file still lacks. A file that cannot be read lacks all of it.
 fn rest_of(loss: Loss, wav: &TakeWav, mirror: &TakeWav) -> Vec<Loss> {
-    if !is_not_found(&loss) {
+    if !loss.is_not_found() {
         return vec![loss];
     }
     let byte = |frame: Frames| DATA_OFFSET + wav.bytes_of(frame);

@@ -225,9 +225,12 @@ pub(super) fn not_recovered(folder: &Path, cut: &CutTake, error: &io::Error) -> 
     format!("{}: not recovered: {error}; {advice}{kept}", path.display())
 }
 
-/// A take that was cut off before its file was made.
+/// A take without a file. Nothing shows that its pass had begun.
 pub(super) fn never_made(path: &Path) -> String {
-    format!("{}: the recording was cut off before it had begun; the take is listed without sound", path.display())
+    format!(
+        "{}: no file of this take is there: the recording was cut off before it had begun, or the file was removed; the take is listed without sound",
+        path.display()
+    )
 }
 
 /// The message for a take that was cut off before its file was made, and whose name another program has used. The take

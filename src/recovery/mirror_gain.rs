@@ -7,7 +7,7 @@
 //! The sound lies behind the end of the session's take, or inside the take, where the session lists a loss.
 
 use super::damage::restored_pages;
-use super::listed_losses::{is_not_found, note_losses_of_copy};
+use super::listed_losses::note_losses_of_copy;
 use super::ranges::read_as_far_as_possible;
 use super::take_wav::{PIECE_BYTES, TakeWav};
 use super::viewpoint::spool_record;
@@ -38,7 +38,7 @@ pub fn gain_of(folder: &Path, copy: &Session, session: &Session, own: &Path) -> 
     let known: HashMap<Uuid, &Take> = session.takes().iter().map(|take| (take.uuid, take)).collect();
     let cut_off = copy.takes().iter().filter(|take| take.state == TakeState::Recording);
     let cut_off: BTreeSet<(u32, TrackId)> = cut_off.map(place).collect();
-    let (mut passes, mut left): (BTreeSet<u32>, Vec<(&Take, &Take)>) = (BTreeSet::new(), Vec::new());
+    let (mut passes, mut left): (BTreeSet<u32>, Vec<(&Take, Option<&str>)>) = (BTreeSet::new(), Vec::new());
     // The mirror has the whole pass of a track in the first file.
     for first in copy.takes().iter().filter(|take| take.offset.0 == 0 && take.folder.is_none()) {
         // A take that is being recorded, or was left as it is, names its mirror itself.
@@ -51,15 +51,15 @@ pub fn gain_of(folder: &Path, copy: &Session, session: &Session, own: &Path) -> 
         }
         let Some(wav) = TakeWav::read_mirror(&folder.join(&first.file), copy, first) else { continue };
         let has_more = |claim: Frames| end < claim.0 || losses.iter().any(|loss| fills(&wav, claim, own, loss));
-        if has_more(wav.recorded_claim()) && is_recoverable(session, mine, own) {
+        let has_recorded_more = has_more(wav.recorded_claim());
+        if has_recorded_more && is_recoverable(session, mine, own) {
             passes.insert(mine.pass);
         } else if has_more(wav.claimed) {
-            left.push((first, mine));
+            left.push((first, absent_folder(session, mine).filter(|_| has_recorded_more)));
         }
     }
-    if let Some((first, _)) = left.first() {
-        let absent = left.iter().find_map(|(_, mine)| absent_folder(session, mine, own));
-        return Err(refusal(folder, left.len(), first, absent));
+    if let Some((first, absent)) = left.iter().find(|(_, absent)| absent.is_some()).or(left.first()) {
+        return Err(refusal(folder, left.len(), first, *absent));
     }
     let takes = session.takes().iter().filter(|take| passes.contains(&take.pass)).map(|take| take.uuid).collect();
     Ok((!passes.is_empty()).then(|| MirrorGain { folder: folder.to_owned(), takes }))
@@ -96,6 +96,19 @@ impl MirrorGain {
     }
 }
 
+/// Writes the losses that only the copy of the session in a mirror lists into the takes that were recovered here without it.
+/// Returns whether there were any. The session's own list replaces the copy, or the copy stays as it is.
+pub fn take_over_losses(session: &mut Session, copy: &Session) -> bool {
+    let before = session.takes().to_vec();
+    for take in before.iter().filter(|take| take.state == TakeState::Recovered) {
+        let is_first = |first: &&Take| (first.pass, first.track, first.offset.0) == (take.pass, take.track, 0);
+        if let Some(first) = before.iter().find(is_first) {
+            note_losses_of_copy(session, copy, take, first.uuid, FramePos((take.offset + take.frames).0));
+        }
+    }
+    session.takes() != before
+}
+
 /// `absent`: the folder of a file that is not there, and that a recovery needs.
 fn refusal(folder: &Path, takes: usize, first: &Take, absent: Option<&str>) -> String {
     let of = if takes == 1 { first.file.clone() } else { format!("{takes} takes, for example of {}", first.file) };
@@ -118,7 +131,7 @@ fn place(take: &Take) -> (u32, TrackId) {
 /// take that lists it.
 fn losses_not_found<'a>(session: &'a Session, take: &Take) -> Vec<(&'a Take, &'a Loss)> {
     let files = session.takes().iter().filter(|other| place(other) == place(take));
-    files.flat_map(|file| file.losses.iter().filter(|loss| is_not_found(loss)).map(move |loss| (file, loss))).collect()
+    files.flat_map(|file| file.losses.iter().filter(|loss| loss.is_not_found()).map(move |loss| (file, loss))).collect()
 }
 
 /// Whether the file of the mirror, as far as it claims sound, has sound at a loss where the session's file has zeros. This is what
@@ -156,16 +169,16 @@ fn ends(session: &Session) -> HashMap<(u32, TrackId), u64> {
 /// Whether another recovery of the pass of a take can make it longer: no file of the pass was finished in order, and all of them
 /// are there.
 fn is_recoverable(session: &Session, take: &Take, own: &Path) -> bool {
+    let has_file = |take: &Take| disk::metadata(&own.join(take.path())).is_ok();
     let mut of_pass = session.takes().iter().filter(|other| other.pass == take.pass);
-    of_pass.all(|take| take.state == TakeState::Recovered && has_file(take, own))
+    of_pass.all(|take| take.state == TakeState::Recovered && has_file(take))
 }
 
-fn has_file(take: &Take, own: &Path) -> bool {
-    disk::metadata(&own.join(take.path())).is_ok()
-}
-
-/// The overflow folder of a file of the pass of `take` that is not there.
-fn absent_folder<'a>(session: &'a Session, take: &Take, own: &Path) -> Option<&'a str> {
-    let mut of_pass = session.takes().iter().filter(|other| other.pass == take.pass);
-    of_pass.find_map(|take| take.folder.as_deref().filter(|_| !has_file(take, own)))
+/// The overflow folder that a recovery of the pass of a take needs, and that is not there. `None`: there is none, or the pass
+/// cannot be recovered again with it either.
+fn absent_folder<'a>(session: &'a Session, take: &Take) -> Option<&'a str> {
+    let of_pass = || session.takes().iter().filter(|other| other.pass == take.pass);
+    let is_absent = |folder: &&str| disk::metadata(Path::new(folder)).is_err();
+    let absent = of_pass().filter_map(|take| take.folder.as_deref()).find(is_absent)?;
+    of_pass().all(|take| take.state == TakeState::Recovered).then_some(absent)
 }

@@ -51,6 +51,8 @@ pub(super) struct NeverMade {
     /// Takes of passes that never began, of which another program has made a file of the same name. A take without frames
     /// would have that file, so these are not listed any more.
     pub(super) foreign: Vec<TakeId>,
+    /// Takes of passes that have begun, whose files are gone. The session notes that: a power cut takes the memory that shows it.
+    pub(super) begun: Vec<TakeId>,
     /// Whether continuations were taken out of the session in memory.
     pub(super) has_withdrawn: bool,
 }
@@ -261,7 +263,10 @@ impl PassRecovery<'_> {
     fn decide_absent(&mut self, absent: Vec<Absent>, has_begun: bool) {
         for Absent { id, found, reason } in absent {
             match found {
-                _ if has_begun => self.troubles.push(reason),
+                _ if has_begun => {
+                    self.troubles.push(reason);
+                    self.never_made.begun.push(id);
+                }
                 AtPlace::Foreign => self.never_made.foreign.push(id),
                 AtPlace::Nothing | AtPlace::Unknown => self.never_made.empty.push(id),
             }
@@ -437,10 +442,13 @@ pub(super) fn end_never_made(
     takes: NeverMade,
     troubles: &mut Vec<String>,
 ) -> Result<(), String> {
-    if takes.empty.is_empty() && takes.foreign.is_empty() && !takes.has_withdrawn {
+    let mut ended = session.clone();
+    for id in takes.begun {
+        ended.note_has_frames(id).map_err(|error| error.to_string())?;
+    }
+    if takes.empty.is_empty() && takes.foreign.is_empty() && !takes.has_withdrawn && ended == *session {
         return Ok(());
     }
-    let mut ended = session.clone();
     let path_of =
         |session: &Session, id: TakeId| store.path().join(session.take(id).map_or_else(String::new, Take::path));
     for id in takes.empty {

@@ -5,7 +5,7 @@ use super::evidence::FoundSpool;
 use super::fill_holes::FillError;
 use super::found_files::find_replica;
 use super::listed_losses::note_losses_of_copy;
-use super::mirror_gain::gain_of;
+use super::mirror_gain::{gain_of, take_over_losses};
 use super::part_files::{self, Part};
 use super::recover_pass::{PassOutcome, PassRecovery};
 use super::take_wav::{AtPlace, TakeWav, Unusable};
@@ -150,14 +150,16 @@ impl PassRecovery<'_> {
                 let path = store.path().display().to_string();
                 let lists_more = |copy: &Session| {
                     let kind = CopyKind::Mirror(&path);
-                    self.session.clone().merge_newer_takes(&copy.copy_for_folder("", &path), kind, |_| false)
+                    let mut merged = self.session.clone();
+                    merged.merge_newer_takes(&copy.copy_for_folder("", &path), kind, |_| false)
+                        || take_over_losses(&mut merged, copy)
                 };
                 let has_more = |copy: &Session| {
                     let gain = gain_of(store.path(), copy, self.session, self.store.path());
                     !matches!(gain, Ok(None))
                 };
-                // A mirror that was recorded into by itself, or has more of a take, keeps its list of takes. Naming it as mirror
-                // again takes them over.
+                // A mirror that was recorded into by itself, has more of a take, or lists a loss alone, keeps its list of takes.
+                // Naming it as mirror again takes them over.
                 let keeps = found.copy.as_ref().is_some_and(|copy| lists_more(copy) || has_more(copy));
                 if keeps { Ok(()) } else { store.save(self.session) }
             });

@@ -6,9 +6,9 @@
 use super::file_name::{TakenNames, is_file_name};
 use super::names::audio_path;
 use super::{
-    GAIN_DB_MAX, GAIN_DB_MIN, ID_MAX, LATENCY_MAX, LOSS_COUNT_MAX, Loss, MARKER_COUNT_MAX, Marker, MarkerId, Monitor,
-    Other, POSITION_MAX, Region, RegionId, Session, Shared, SpoolRecord, TAKE_COUNT_MAX, TAKE_NUMBER_MAX, Take,
-    TakeAccounts, TakeFields, TakeId, TakeState, Track, TrackFields, TrackId, clean_name,
+    GAIN_DB_MAX, GAIN_DB_MIN, ID_MAX, LATENCY_MAX, LOSS_COUNT_MAX, MARKER_COUNT_MAX, Marker, MarkerId, Monitor, Other,
+    POSITION_MAX, Region, RegionId, Session, Shared, SpoolRecord, TAKE_COUNT_MAX, TAKE_NUMBER_MAX, Take, TakeAccounts,
+    TakeFields, TakeId, TakeState, Track, TrackFields, TrackId, clean_name,
 };
 use crate::format::TakeFormat;
 use crate::limits::{CHANNEL_COUNT_MAX, RATE_HZ_MAX, RATE_HZ_MIN, TAKE_CHANNEL_COUNT_MAX, TRACK_COUNT_MAX};
@@ -309,6 +309,13 @@ impl Session {
         Ok(())
     }
 
+    /// Notes that a take that is being recorded has frames. Their number is not known before its end.
+    pub fn note_has_frames(&mut self, id: TakeId) -> Result<(), EditError> {
+        let take = self.take_mut(id)?;
+        take.frames = take.frames.max(Frames(1));
+        Ok(())
+    }
+
     /// Sets the latency of a take, see [`TakeFields::latency`]. Places no region.
     pub fn set_take_latency(&mut self, id: TakeId, latency: Frames) -> Result<(), EditError> {
         self.take_mut(id)?.latency = latency.min(Frames(LATENCY_MAX));
@@ -371,105 +378,6 @@ impl Session {
                 spool.mirror = None;
             }
         }
-    }
-
-    /// Adds a loss to a take's list, or to the count of unlisted losses if the list is full. A loss that continues a listed
-    /// one of the same cause makes that one longer: a long loss is reported in parts, which would fill the list.
-    pub fn add_loss(&mut self, id: TakeId, at: FramePos, frames: Frames, cause: &str) -> Result<(), EditError> {
-        if at.0.checked_add(frames.0).is_none_or(|end| POSITION_MAX < end) {
-            return Err(EditError::BeyondTimeline);
-        }
-        let (take, cause) = (self.take_mut(id)?, clean_name(cause));
-        let continued = take.losses.iter_mut().rev().find(|loss| loss.at + loss.frames == at && loss.cause == cause);
-        if let Some(loss) = continued {
-            loss.frames += frames;
-        } else if take.losses.len() < LOSS_COUNT_MAX {
-            take.losses.push(Loss { at, frames, cause });
-        } else {
-            take.losses_unlisted = take.losses_unlisted.saturating_add(1);
-        }
-        Ok(())
-    }
-
-    /// Adds the parts of a loss that the take does not list yet, so that a loss that is reported twice is listed once.
-    pub fn list_loss(&mut self, id: TakeId, at: FramePos, frames: Frames, cause: &str) -> Result<(), EditError> {
-        let (mut from, end) = (at, at + frames);
-        let listed = self.take_mut(id)?.losses.iter().map(|loss| (loss.at, loss.at + loss.frames));
-        let mut listed: Vec<_> = listed.filter(|(start, listed_end)| *start < end && at < *listed_end).collect();
-        listed.sort_unstable();
-        for (start, listed_end) in listed {
-            if from < start {
-                self.add_loss(id, from, start.since(from), cause)?;
-            }
-            from = from.max(listed_end);
-        }
-        if from < end { self.add_loss(id, from, end.since(from), cause) } else { Ok(()) }
-    }
-
-    /// Lists a loss from `at` on that lasts. Its end comes with [`Session::end_losses`] or with the end of the take.
-    pub fn list_open_loss(&mut self, id: TakeId, at: FramePos, cause: &str) -> Result<(), EditError> {
-        self.list_loss(id, at, FramePos(POSITION_MAX).since(at), cause)
-    }
-
-    /// Ends the losses of a take that last, before frame `at`.
-    pub fn end_losses(&mut self, id: TakeId, at: FramePos) -> Result<(), EditError> {
-        let take = self.take_mut(id)?;
-        for loss in take.losses.iter_mut().filter(|loss| loss.lasts()) {
-            loss.frames = at.since(loss.at);
-        }
-        take.losses.retain(|loss| loss.frames > Frames(0));
-        Ok(())
-    }
-
-    /// Frames of the losses that a take lists.
-    pub fn frames_lost_of(&self, id: TakeId) -> Frames {
-        let losses = self.take(id).map_or(&[][..], |take| &take.losses);
-        Frames(losses.iter().map(|loss| loss.frames.0).sum())
-    }
-
-    /// Has the accounts of a take count at least the frames of the losses that it lists. A take without accounts stays so.
-    pub fn account_for_listed_losses(&mut self, id: TakeId) -> Result<(), EditError> {
-        let lost = self.frames_lost_of(id).0;
-        if let Some(accounts) = &mut self.take_mut(id)?.accounts {
-            accounts.frames_lost = accounts.frames_lost.max(lost);
-        }
-        Ok(())
-    }
-
-    /// Removes the losses of a take that is being recorded, because a more exact list of them follows.
-    pub fn clear_losses(&mut self, id: TakeId) -> Result<(), EditError> {
-        let take = self.take_mut(id)?;
-        (take.losses, take.losses_unlisted) = (Vec::new(), 0);
-        Ok(())
-    }
-
-    /// Sets the number of losses whose positions are not known to at least `count`.
-    pub fn raise_unlisted_losses(&mut self, id: TakeId, count: u64) -> Result<(), EditError> {
-        let take = self.take_mut(id)?;
-        take.losses_unlisted = take.losses_unlisted.max(count);
-        Ok(())
-    }
-
-    /// Moves the losses of a take from frame `at` on to `next`, the take that continues it there.
-    pub fn move_losses(&mut self, id: TakeId, next: TakeId, at: Frames) -> Result<(), EditError> {
-        self.take_mut(next)?;
-        let split = FramePos(at.0);
-        let losses = std::mem::take(&mut self.take_mut(id)?.losses);
-        for loss in losses {
-            let end = loss.at + loss.frames;
-            if loss.at < split {
-                let frames = end.min(split).since(loss.at);
-                self.take_mut(id)?.losses.push(Loss { frames, ..loss.clone() });
-            }
-            if split < end {
-                let from = loss.at.max(split);
-                let at = FramePos(from.since(split).0);
-                let end = if loss.lasts() { FramePos(POSITION_MAX) } else { at + end.since(from) };
-                let moved = Loss { at, frames: end.since(at), cause: loss.cause };
-                self.take_mut(next)?.losses.push(moved);
-            }
-        }
-        Ok(())
     }
 
     /// Marks a take as deleted and removes its regions. A take that is being recorded is refused.

@@ -5,7 +5,7 @@
 //! takes are added. The arrangement stays the session's own.
 
 use super::{
-    FOLDER_BYTES_MAX, OVERFLOW_FOLDER_COUNT_MAX, Session, Shared, Take, TakeId, TakeState, TrackFields, TrackId,
+    FOLDER_BYTES_MAX, Loss, OVERFLOW_FOLDER_COUNT_MAX, Session, Shared, Take, TakeId, TakeState, TrackFields, TrackId,
 };
 use crate::limits::TRACK_COUNT_MAX;
 use crate::time::Frames;
@@ -127,15 +127,17 @@ impl Session {
             CopyKind::Mirror(folder) => take.folder.as_deref() == Some(folder) && !passes.contains_key(&take.pass),
             CopyKind::Found | CopyKind::Recovered => true,
         };
+        // No recovery follows that would end a take of a mirror whose file was never made.
+        let is_of_mirror = matches!(kind, CopyKind::Mirror(_));
         let missing: Vec<&Take> = (newer.takes.iter())
             .filter(|take| !own.contains_key(&take.uuid))
-            .filter(|take| given_here <= take.id.0 || take.frames > Frames(0) || has_file(take))
+            .filter(|take| (given_here <= take.id.0 && !is_of_mirror) || take.frames > Frames(0) || has_file(take))
             .filter(|take| is_wanted(take) && !(kind == CopyKind::Found && files.contains(&file_of(take))))
             .filter(|take| !passes.get(&take.pass).is_some_and(|pass| self.has_passed(take, *pass)))
             .collect();
         let gained: BTreeSet<u32> = missing.iter().map(|take| take.pass).collect();
         let (mut merged, mut changed) = (Vec::new(), false);
-        if !matches!(kind, CopyKind::Mirror(_)) {
+        if !is_of_mirror {
             merged = self.merge_known_takes(newer, &own, &gained, kind);
             changed = !merged.is_empty() | self.add_losses_of(newer, &own);
         }
@@ -288,13 +290,17 @@ impl Session {
                 TakeState::Recovered => mine.frames.0,
                 TakeState::Complete => continue,
             };
-            let (id, before) = (mine.id, mine.losses.clone());
+            let (id, before) = (mine.id, (mine.losses.clone(), mine.losses_unlisted));
             for loss in take.losses.iter().filter(|loss| loss.at.0 < end) {
                 let frames = Frames(loss.frames.0.min(end - loss.at.0));
-                self.list_loss(id, loss.at, frames, &loss.cause).ok();
+                self.list_known_loss(id, &Loss { frames, ..loss.clone() }).ok();
             }
-            self.raise_unlisted_losses(id, take.losses_unlisted).ok();
-            has_new |= self.take(id).is_some_and(|take| before != take.losses);
+            if let Ok(mine) = self.take_mut(id) {
+                // The losses for which the list has no room are the same ones at every start.
+                let without_room = mine.losses_unlisted - before.1;
+                mine.losses_unlisted = before.1.max(take.losses_unlisted + without_room);
+                has_new |= before != (mine.losses.clone(), mine.losses_unlisted);
+            }
         }
         has_new
     }

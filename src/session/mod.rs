@@ -15,6 +15,7 @@ mod edit;
 pub mod file_name;
 mod folder_copy;
 pub mod history;
+pub mod losses;
 mod merge;
 #[cfg(test)]
 mod merge_tests;
@@ -313,13 +314,6 @@ pub struct Loss {
     /// Why the sound was lost, in words for the user.
     #[serde(default)]
     pub cause: String,
-}
-
-impl Loss {
-    /// Whether its end is not known yet.
-    pub fn lasts(&self) -> bool {
-        self.at + self.frames == FramePos(POSITION_MAX)
-    }
 }
 
 /// The numbers behind a take's zero-fault badge.

@@ -79,6 +79,12 @@ impl Evidence {
         let name = format!("{}: the file of this take is gone", take.path());
         take.state == TakeState::Recording && self.gone.iter().any(|text| text.contains(&name))
     }
+
+    /// Whether the program has said that a take has no file, and nothing showed that its pass had begun.
+    fn is_without_file(&self, take: &Take) -> bool {
+        let name = format!("{}: no file of this take is there", take.path());
+        take.frames.0 == 0 && self.gone.iter().any(|text| text.contains(&name))
+    }
 }
 
 /// Judges a session folder. Returns every offence as a sentence.
@@ -522,7 +528,8 @@ fn check_pass(
     {
         offences.push(format!("pass {number}: it has {frames} frames, and {most} were recorded"));
     }
-    if frames < pass.frames_min {
+    let mut of_pass = session.takes().iter().filter(|take| take.pass == number);
+    if frames < pass.frames_min && !of_pass.any(|take| evidence.is_without_file(take)) {
         offences.push(format!("pass {number}: {frames} frames are left of at least {}", pass.frames_min));
     }
     if let Some(reported) = pass.frames

@@ -37,9 +37,9 @@ impl Changes {
 
     /// Whether the file may lack sound, or have sound that is not the take's: its sound was in no other replica, or was copied
     /// from one that another program has changed too.
-    pub(super) fn may_lack_sound(self, pair: Option<(&ReplicaPair, Replica)>) -> bool {
+    pub(super) fn may_lack_sound(self, file: &TakeFile, pair: Option<(&ReplicaPair, Replica)>) -> bool {
         let is_from_changed = |(pair, replica): (&ReplicaPair, Replica)| {
-            pair.has_copied_change(replica) || (self.is_changed && pair.are_both_changed())
+            pair.has_copied_change(replica, file.start()) || (self.is_changed && pair.are_both_changed())
         };
         self.is_lost || pair.is_some_and(is_from_changed)
     }
@@ -53,7 +53,7 @@ pub(super) fn look_for_change(
     pair: Option<(&ReplicaPair, Replica)>,
     is_cut: bool,
 ) -> Option<SeenChange> {
-    if pair.is_some_and(|(pair, replica)| pair.has_copied_change(replica)) {
+    if pair.is_some_and(|(pair, replica)| pair.has_copied_change(replica, file.start())) {
         file.note_copied_change();
     }
     let (change, is_copied) = match pair {

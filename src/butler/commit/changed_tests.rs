@@ -278,7 +278,7 @@ fn a_gap_of_the_mirror_that_is_filled_from_a_file_that_was_just_changed_makes_bo
             copy(&rig);
         }
         let (_, trouble) = rig.finish(2);
-        let may_lack_sound = rig.pair.has_copied_change(Replica::Mirror);
+        let may_lack_sound = rig.pair.has_copied_change(Replica::Mirror, FileStart::FIRST);
         assert_eq!((trouble.is_none(), may_lack_sound), (is_looked_at_between, !is_looked_at_between));
         if is_looked_at_between {
             assert!(claimed(&rig.plan.path) == sound(0, 2 * WINDOW), "it is copied back");

@@ -58,7 +58,7 @@ impl EarlierFile {
     }
 
     fn may_lack_sound(&self) -> bool {
-        self.changes.may_lack_sound(self.pair.as_ref().map(|(pair, replica)| (&**pair, *replica)))
+        self.changes.may_lack_sound(&self.file, self.pair.as_ref().map(|(pair, replica)| (&**pair, *replica)))
     }
 
     /// The first byte that the file lacks.

@@ -127,7 +127,7 @@ pub(super) fn fill_gap(
         let progress = (missing_bytes, pair.durable_end(replica.other()));
         if wait.filter(|_| replica == Replica::Session).is_some_and(|wait| wait.is_too_long(progress)) {
             return Err(io::Error::other(
-                "a part of it is only in the mirror, whose disk does not answer; connect that disk, and start Faultless again",
+                "a part of it waits for the mirror, whose disk does not answer; connect that disk, and start Faultless again",
             ));
         }
         return Ok(false);

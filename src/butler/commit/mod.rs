@@ -293,7 +293,7 @@ impl Committer {
     fn open(&mut self, pass: PassKey, plans: &[TakePlan]) {
         let reported = self.setup.published.losses_reported.load(Relaxed);
         self.losses.insert(pass, UnsavedLosses::since(reported));
-        let (mut notes, mut failed) = (Vec::new(), None);
+        let (mut notes, mut refused) = (Vec::new(), None);
         let mut made: Vec<OpenTake> = Vec::with_capacity(plans.len());
         let ahead =
             plans.first().map_or(Duration::ZERO, |plan| reserve_ahead(&plan.path, plans.iter().map(TakePlan::speed)));
@@ -303,12 +303,13 @@ impl Committer {
                     let entry = (self.setup.replica == Replica::Session).then(|| self.setup.ledger.take(plan));
                     made.push(OpenTake::new(pass, plan, self.setup.replica, file, entry));
                 }
-                Err(reason) => {
-                    failed = Some(reason);
+                Err(error) => {
+                    refused = Some((plan, error));
                     break;
                 }
             }
         }
+        let failed = refused.as_ref().map(|(plan, error)| cannot_make(&plan.path, error));
         let failed =
             failed.or_else(|| made.iter_mut().find_map(|it| self.make_durable(&mut it.file, &mut notes).err()));
         if let Some(folder) = plans.first().and_then(|plan| plan.path.parent())
@@ -344,7 +345,11 @@ impl Committer {
                     // The file was created a moment ago, exclusively, and contains no sample.
                     disk::remove(&take.file.path).ok();
                 }
-                Err(FilesRefused { reason, names: plans.first().map_or(Vec::new(), names_beside) })
+                let refused = refused.as_ref().map(|(plan, error)| (*plan, error));
+                Err(FilesRefused {
+                    reason,
+                    names: plans.first().map_or(Vec::new(), |plan| names_beside(plan, refused)),
+                })
             }
         };
         self.send_event(DiskEvent::TakesOpened { replica: self.setup.replica, pass, files, notes });
@@ -356,15 +361,13 @@ impl Committer {
         start: FileStart,
         ahead: Duration,
         notes: &mut Vec<String>,
-    ) -> Result<TakeFile, String> {
+    ) -> io::Result<TakeFile> {
         TakeFile::create(plan, start, &self.setup.capabilities, ahead, notes)
-            .map_err(|error| format!("{}: cannot make the take: {}", plan.path.display(), describe(&error)))
     }
 
     fn make_durable(&self, file: &mut TakeFile, notes: &mut Vec<String>) -> Result<(), String> {
         let o_direct = self.setup.capture_path == CapturePath::Spool;
-        file.make_durable(&self.setup.capabilities, o_direct, notes)
-            .map_err(|error| format!("{}: cannot make the take: {}", file.path.display(), describe(&error)))
+        file.make_durable(&self.setup.capabilities, o_direct, notes).map_err(|error| cannot_make(&file.path, &error))
     }
 
     /// Continues a take in another file, if its disk still refuses it from the frame of the plan on. Every answer except
@@ -391,7 +394,7 @@ impl Committer {
         }
         take.stuck_reported_at = None;
         match self.create_continuation(plan, FileStart(at)) {
-            Err(reason) => Continuation::Refused(FilesRefused { reason, names: names_beside(&plan.take) }),
+            Err(refused) => Continuation::Refused(refused),
             Ok(file) => {
                 self.retry_at = None;
                 if let Some(take) = self.take(plan.take.key) {
@@ -405,14 +408,18 @@ impl Committer {
 
     /// Creates the next file of a take, and its folder. The session is there already: the saver makes a folder again that was
     /// removed.
-    fn create_continuation(&self, plan: &ContinuationPlan, start: FileStart) -> Result<TakeFile, String> {
-        copy_is_there(plan)?;
+    fn create_continuation(&self, plan: &ContinuationPlan, start: FileStart) -> Result<TakeFile, FilesRefused> {
+        let refused = |reason| FilesRefused { reason, names: names_beside(&plan.take, None) };
+        copy_is_there(plan).map_err(refused)?;
         let plan = &plan.take;
         let folder = plan.path.parent().unwrap_or(Path::new("."));
         file_system::make_durable_folders(folder)
-            .map_err(|error| format!("{}: cannot be made: {}", plan.path.display(), describe(&error)))?;
-        let mut file = self.create(plan, start, self.ahead_in(&plan.path), &mut Vec::new())?;
-        self.make_durable(&mut file, &mut Vec::new()).inspect_err(|_| drop(disk::remove(&plan.path)))?;
+            .map_err(|error| refused(format!("{}: cannot be made: {}", plan.path.display(), describe(&error))))?;
+        let mut file = self.create(plan, start, self.ahead_in(&plan.path), &mut Vec::new()).map_err(|error| {
+            FilesRefused { reason: cannot_make(&plan.path, &error), names: names_beside(plan, Some((plan, &error))) }
+        })?;
+        let made = self.make_durable(&mut file, &mut Vec::new()).inspect_err(|_| drop(disk::remove(&plan.path)));
+        made.map_err(refused)?;
         if disk::sync_folder_at(folder).is_err() {
             file.note_volatile_name();
         }
@@ -547,6 +554,11 @@ impl Committer {
         // Control reads events until it has joined this thread, so this wait ends.
         host::send(&self.setup.events, event).ok();
     }
+}
+
+/// The reason why the file of a take could not be made.
+fn cannot_make(path: &Path, error: &io::Error) -> String {
+    format!("{}: cannot make the take: {}", path.display(), describe(error))
 }
 
 /// How far ahead to reserve blocks for takes of these bytes in a second. On a disk that is nearly full the takes share

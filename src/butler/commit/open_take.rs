@@ -495,8 +495,9 @@ impl OpenTake {
             pair.note_changed(self.replica.other());
         }
         // A gap is filled in whole pages. The take writes the page of the record position again when it is complete, so
-        // only the last page of the take belongs to the gap.
-        let (page, is_last) = (limits::PAGE_BYTES as u64, self.end.is_some() && self.pending.is_empty());
+        // only the last page of the take belongs to the gap. Windows that were ready ahead and were not used are not written.
+        let is_last = self.end.is_some() && !self.pending.iter().any(|span| span.touched);
+        let page = limits::PAGE_BYTES as u64;
         let had = seen.change.had;
         let end = if is_last { had } else { FileByte(had.0 / page * page) };
         let found = enter_change(&mut self.file, pair, end, seen);
@@ -508,7 +509,7 @@ impl OpenTake {
     pub(super) fn may_lack_sound(&self) -> bool {
         // A file that gets all of its sound from the session's file lacks what that file has lost.
         let lacks_too = || self.copies_from_session() && self.pair.as_ref().is_some_and(|pair| pair.are_both_changed());
-        self.changes.may_lack_sound(self.pair.as_deref().map(|pair| (pair, self.replica))) || lacks_too()
+        self.changes.may_lack_sound(&self.file, self.pair.as_deref().map(|pair| (pair, self.replica))) || lacks_too()
     }
 
     /// Ends the file of a take that has all its spans. Returns the message for the user if the file was put back.

@@ -3,12 +3,24 @@
 use super::messages::losses_of;
 use super::mirrored::{copy_in, named_again, takes_without_holes};
 use super::*;
+use crate::recovery::mirror_gain::take_over_losses;
+use crate::session::tests::recording;
+use crate::session::{TakeId, TakeState};
+use crate::time::SampleRate;
 
 const GAP: std::ops::Range<u64> = WINDOW..2 * WINDOW;
 
 fn silence(path: &Path, frames: std::ops::Range<u64>) {
     let file = OpenOptions::new().write(true).open(path).unwrap();
     file.write_all_at(&vec![0; ((frames.end - frames.start) * BYTES) as usize], at(frames.start)).unwrap();
+}
+
+/// A session with one take that is being recorded.
+fn one_take() -> (Session, TakeId) {
+    let mut session = Session::new(Uuid::from_u128(7), "Test", "", SampleRate(48_000), TakeFormat::S24);
+    let track = session.add_track("Kick", &[0]).unwrap();
+    let id = recording(&mut session, track, FramePos(0));
+    (session, id)
 }
 
 fn unplugged(scene: &Scene) -> PathBuf {
@@ -147,6 +159,24 @@ fn a_loss_of_the_device_that_only_an_absent_mirror_lists_is_listed_when_the_mirr
         let take = &session.takes()[0];
         assert_eq!((take.losses[0].cause.as_str(), take.losses_unlisted), ("xrun", 3));
     }
+}
+
+/// The mirror had no more sound, so the list of the session replaced the one in the mirror, and nothing listed the loss.
+#[test]
+fn a_loss_that_only_the_copy_in_a_mirror_lists_is_taken_over_by_a_recovered_take_and_an_end_that_is_known_stays() {
+    let (mut session, id) = one_take();
+    let mut copy = session.clone();
+    session.list_loss(id, FramePos(200), Frames(30), "In 2 is absent").unwrap();
+    session.finish_take(id, Frames(500), TakeState::Recovered, None).unwrap();
+    copy.list_loss(id, FramePos(100), Frames(50), "xrun").unwrap();
+    // The copy was saved before the input was back.
+    copy.list_open_loss(id, FramePos(200), "In 2 is absent").unwrap();
+    assert!(take_over_losses(&mut session, &copy));
+    session.validate().unwrap();
+    let mut losses = losses_of(&session, 0);
+    losses.sort_unstable();
+    assert_eq!(losses, [(100, 50), (200, 30)]);
+    assert!(!take_over_losses(&mut session, &copy), "a second time there is nothing");
 }
 
 /// The last frames of the loss were fewer than those that count in a changed file.

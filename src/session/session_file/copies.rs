@@ -51,7 +51,7 @@ fn merge_copies_into(
                 Ok(None) => continue,
                 Err(error) => {
                     troubles.push(format!(
-                        "{error}; this copy of the session may list takes and losses that the session does not"
+                        "{error}; if it is a copy of this session, it may list takes and losses that the session does not"
                     ));
                     continue;
                 }
