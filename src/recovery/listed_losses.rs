@@ -14,7 +14,6 @@ use crate::limits::DATA_OFFSET;
 use crate::session::losses::{CHANGED, MEMORY_GONE, MISSING};
 use crate::session::{Loss, Session, Take, TakeState};
 use crate::time::{FramePos, Frames};
-use std::collections::BTreeMap;
 use uuid::Uuid;
 
 /// The frames that the device lost in a pass. Without the progress page, only the session knows them: the most that it lists for
@@ -28,13 +27,13 @@ pub(super) fn lost_by_device(
     if outcome.progress.lost + outcome.progress.overrun > Frames(0) {
         return outcome.progress.lost;
     }
-    let mut of_track: BTreeMap<Uuid, Frames> = BTreeMap::new();
-    for cut in cut_takes {
-        let losses = session.take(cut.take.id).map_or(&[][..], |take| &take.losses);
-        let frames = losses.iter().filter(|loss| !loss.is_not_found()).map(|loss| loss.frames.0).sum();
-        *of_track.entry(cut.first).or_default() += Frames(frames);
-    }
-    of_track.into_values().max().unwrap_or_default() - absent
+    // Another file of the take may have ended in order before the program was killed.
+    let of_track = |cut: &CutTake| {
+        let files = session.takes().iter().filter(|take| (take.pass, take.track) == (cut.take.pass, cut.take.track));
+        let losses = files.flat_map(|take| &take.losses).filter(|loss| !loss.is_not_found());
+        Frames(losses.map(|loss| loss.frames.0).sum())
+    };
+    cut_takes.iter().map(of_track).max().unwrap_or_default() - absent
 }
 
 /// Removes the losses of an earlier recovery from a take as far as the mirror has given their sound back since. What is zeros in
