@@ -182,8 +182,8 @@ impl Session {
 
     /// Whether a file in which a take of `copy` was to continue is needless here.
     pub fn is_needless(&self, copy: &Session, next: &Take) -> bool {
-        let of_pass = copy.takes.iter().filter(|take| take.pass == next.pass);
-        let known = of_pass.filter_map(|take| self.takes.iter().find(|mine| mine.uuid == take.uuid)).next();
+        let mut of_pass = copy.takes.iter().filter(|take| take.pass == next.pass);
+        let known = of_pass.find_map(|take| self.takes.iter().find(|mine| mine.uuid == take.uuid));
         known.is_some_and(|mine| self.has_passed(next, mine.pass))
     }
 
