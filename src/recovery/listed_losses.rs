@@ -7,7 +7,7 @@ use super::lost_ranges::ZERO_FRAMES_LEAST;
 use super::messages::cause_of_absence;
 use super::page_losses::losses_of;
 use super::ranges::without;
-use super::recover_pass::PassOutcome;
+use super::recover_pass::{PassOutcome, first_take_of_track};
 use super::replica::Replica;
 use super::take_wav::TakeWav;
 use crate::limits::DATA_OFFSET;
@@ -100,14 +100,37 @@ fn rest_of(loss: Loss, wav: &TakeWav, mirror: &TakeWav) -> Vec<Loss> {
         .collect()
 }
 
+/// Writes the losses that the progress page of a pass has into all of its takes that were cut off. A take whose file cannot be
+/// opened needs them too: a later recovery of it may not have the page any more. Returns the most frames that were not listed
+/// before, in which the input of a take of `cut_takes` was absent.
+pub(super) fn note_progress_page(session: &mut Session, cut_takes: &[CutTake], outcome: &PassOutcome) -> Frames {
+    let Some(pass) = cut_takes.first().map(|cut| cut.take.pass) else { return Frames(0) };
+    let takes: Vec<Take> = session.takes().iter().filter(|take| take.pass == pass).cloned().collect();
+    let mut absent = Frames(0);
+    for take in takes.iter().filter(|take| take.state == TakeState::Recording) {
+        note_known_losses(session, take, first_take_of_track(&takes, take).uuid, outcome);
+        let frames = note_absent_inputs(session, take, outcome);
+        if cut_takes.iter().any(|cut| cut.take.id == take.id) {
+            absent = absent.max(frames);
+        }
+    }
+    absent
+}
+
+/// The end of the file of a take, as a position in the pass.
+fn end_of(session: &Session, take: &Take, outcome: &PassOutcome) -> FramePos {
+    let next = session.continuation_of(take).map(|next| next.offset.min(outcome.frames));
+    FramePos(next.unwrap_or(outcome.frames).0)
+}
+
 /// Writes the silence of inputs that the device did not have any more into a take. Returns its frames, without those that
 /// were listed already.
-pub(super) fn note_absent_inputs(session: &mut Session, cut: &CutTake, outcome: &PassOutcome) -> Frames {
-    let (id, first) = (cut.take.id, FramePos(cut.take.offset.0));
-    let last = first + cut.frames(outcome.frames);
+fn note_absent_inputs(session: &mut Session, take: &Take, outcome: &PassOutcome) -> Frames {
+    let (id, first) = (take.id, FramePos(take.offset.0));
+    let last = end_of(session, take, outcome);
     let before = session.frames_lost_of(id);
     for absence in &outcome.progress.absences {
-        let Some(input) = absence.missing_of(cut.take.inputs.iter().map(|input| u64::from(*input))) else { continue };
+        let Some(input) = absence.missing_of(take.inputs.iter().map(|input| u64::from(*input))) else { continue };
         let (at, end) = (absence.from.max(first), absence.until.map_or(last, |until| until.min(last)));
         if at < end {
             session.list_loss(id, FramePos(at.since(first).0), end.since(at), &cause_of_absence(input)).ok();
@@ -116,14 +139,14 @@ pub(super) fn note_absent_inputs(session: &mut Session, cut: &CutTake, outcome: 
     session.frames_lost_of(id) - before
 }
 
-/// Writes the losses that the progress page of the pass has into a take.
-pub(super) fn note_known_losses(session: &mut Session, cut: &CutTake, outcome: &PassOutcome) {
-    let (id, progress) = (cut.take.id, &outcome.progress);
-    let (first, frames) = (FramePos(cut.take.offset.0), cut.frames(outcome.frames));
-    for loss in losses_of(progress, cut.first) {
-        let (at, end) = (loss.at.max(first), (loss.at + loss.frames).min(first + frames));
+/// Writes the losses that the progress page of the pass has into a take. `first`: the first file of the take.
+fn note_known_losses(session: &mut Session, take: &Take, first: Uuid, outcome: &PassOutcome) {
+    let (id, progress) = (take.id, &outcome.progress);
+    let (begin, until) = (FramePos(take.offset.0), end_of(session, take, outcome));
+    for loss in losses_of(progress, first) {
+        let (at, end) = (loss.at.max(begin), (loss.at + loss.frames).min(until));
         if at < end {
-            session.list_loss(id, FramePos(at.since(first).0), end.since(at), &loss.cause).ok();
+            session.list_loss(id, FramePos(at.since(begin).0), end.since(at), &loss.cause).ok();
         }
     }
     session.raise_unlisted_losses(id, progress.losses.saturating_sub(progress.marks.len() as u64)).ok();

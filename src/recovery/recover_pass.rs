@@ -7,7 +7,7 @@ use super::fill_holes::FillError;
 use super::leftover::{has_spool, is_in_takes};
 use super::length::{Basis, PassKnown, TakeKnown, length};
 use super::listed_losses::{
-    forget_filled_losses, lost_by_device, note_absent_inputs, note_known_losses, note_losses_of_earlier, note_missing,
+    forget_filled_losses, lost_by_device, note_losses_of_earlier, note_missing, note_progress_page,
 };
 use super::replica::{Replica, mirrors_that_added, note_losses_of_mirrors};
 use super::take_wav::{AtPlace, TakeWav};
@@ -298,11 +298,10 @@ impl PassRecovery<'_> {
     /// because these claim the silence of such losses, and a power cut takes the memory away. Returns the most frames in which
     /// the input of a take was absent.
     fn list_known_losses(&mut self, cut_takes: &[CutTake], outcome: &PassOutcome) -> Result<Frames, String> {
-        let (mut listed, mut absent) = (self.session.clone(), Frames(0));
+        let mut listed = self.session.clone();
+        let absent = note_progress_page(&mut listed, cut_takes, outcome);
         for cut in cut_takes {
-            note_known_losses(&mut listed, cut, outcome);
             note_losses_of_earlier(&mut listed, cut, cut_takes, outcome.frames);
-            absent = absent.max(note_absent_inputs(&mut listed, cut, outcome));
         }
         note_losses_of_mirrors(&mut listed, cut_takes, outcome.frames);
         if listed.takes() != self.session.takes() {
@@ -523,7 +522,7 @@ fn has_frames(progress: Option<&Progress>, takes: &[Take]) -> bool {
 }
 
 /// The first file of the take's track in the pass.
-fn first_take_of_track<'a>(takes: &'a [Take], take: &'a Take) -> &'a Take {
+pub(super) fn first_take_of_track<'a>(takes: &'a [Take], take: &'a Take) -> &'a Take {
     takes.iter().find(|first| first.track == take.track && first.offset == Frames(0)).unwrap_or(take)
 }
 

@@ -77,7 +77,14 @@ impl Evidence {
     /// the file back.
     fn is_gone(&self, take: &Take) -> bool {
         let name = format!("{}: the file of this take is gone", take.path());
-        take.state == TakeState::Recording && self.gone.iter().any(|text| text.contains(&name))
+        let is_told = take.state == TakeState::Recording && self.gone.iter().any(|text| text.contains(&name));
+        is_told || self.gone.iter().any(|text| text.contains(&format!("{}: not there, and several", take.path())))
+    }
+
+    /// Whether the program has named a file as one of several that have the sound of a take. The user decides.
+    fn is_one_of_several(&self, file: &Path) -> bool {
+        let name = file.file_name().unwrap_or_default().to_string_lossy();
+        self.gone.iter().any(|text| text.contains("several files have the sound") && text.contains(&*name))
     }
 
     /// Whether the program has said that a take has no file, and nothing showed that its pass had begun.
@@ -157,7 +164,7 @@ pub(crate) fn judge(folder: &Path, others: &[PathBuf], evidence: &Evidence) -> V
     }
     offences.extend(evidence.passes.iter().filter_map(|pass| wrong_first(pass, *starts.get(&pass.number)?)));
     offences.extend(untold_silence(evidence, &silent, &session));
-    offences.extend(unlisted_files(folder, others, &session));
+    offences.extend(unlisted_files(folder, others, &session, evidence));
     offences.extend(evidence.listed.forgotten(&session));
     offences
 }
@@ -554,7 +561,7 @@ fn check_pass(
 }
 
 /// WAV files with sound that no session lists.
-fn unlisted_files(folder: &Path, others: &[PathBuf], session: &Session) -> Vec<String> {
+fn unlisted_files(folder: &Path, others: &[PathBuf], session: &Session, evidence: &Evidence) -> Vec<String> {
     let mut listed: BTreeSet<PathBuf> = BTreeSet::new();
     for take in session.takes() {
         let place = take.folder.as_ref().map_or(folder.to_owned(), PathBuf::from);
@@ -579,7 +586,8 @@ fn unlisted_files(folder: &Path, others: &[PathBuf], session: &Session) -> Vec<S
     for folder in std::iter::once(folder).chain(others.iter().map(PathBuf::as_path)) {
         for path in ["audio", "trash"].iter().flat_map(|place| wav_files(&folder.join(place))) {
             // A copy that another program had put into the place of a take.
-            let is_foreign = path.to_string_lossy().contains("(of another program");
+            let is_foreign =
+                path.to_string_lossy().contains("(of another program") || evidence.is_one_of_several(&path);
             if !listed.contains(&path) && !is_foreign && has_sound(&path) && !is_replica(&path) && !adds_nothing(&path)
             {
                 offences.push(format!("{}: has sound, and the session does not list it", path.display()));

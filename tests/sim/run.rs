@@ -347,7 +347,8 @@ impl Run {
             let has_culprit = self.evidence.power_cut || self.plan.has_harm();
             let is_of_mirror = |text: &str| text.contains("mirror: ");
             self.evidence.mirror_troubles = story.notices.iter().filter(|(_, text)| is_of_mirror(text)).count();
-            let words = ["the file of this take is gone", "no file of this take is there"];
+            let words =
+                ["the file of this take is gone", "no file of this take is there", "several files have the sound"];
             let is_gone = |text: &&String| has_culprit && words.iter().any(|words| text.contains(words));
             self.evidence.gone = story.notices.iter().map(|(_, text)| text).filter(is_gone).cloned().collect();
             self.evidence.recoveries = story.notices.iter().filter(|(_, text)| is_about_recovery(text)).count();
