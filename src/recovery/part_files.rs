@@ -107,7 +107,7 @@ fn end_of_others(files: &TakeFiles, take: &Take) -> Result<Option<u64>, String> 
 }
 
 /// The byte after the last one of a file's sound that is not zero.
-fn sound_end(file: &File) -> io::Result<u64> {
+pub(super) fn sound_end(file: &File) -> io::Result<u64> {
     let mut until = file.metadata()?.len();
     let mut holes = holes(file, DATA_OFFSET, until)?;
     let mut piece = vec![0; PIECE_BYTES];

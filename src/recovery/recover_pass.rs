@@ -489,9 +489,10 @@ impl CutTake {
     /// Sets length and header of the file.
     fn finish(&mut self, outcome: &PassOutcome, hook: StepHook<'_>) -> io::Result<()> {
         let (frames, began) = (self.frames(outcome.frames), outcome.begin_for(&self.take));
-        // A mirror that is opened as a session has the whole pass in its first file, although its list has the files in which
-        // the session's own takes continued. While these are out of reach, what the header claims is not cut off.
-        let kept = if self.keeps_claim { frames.max(self.wav.claimed) } else { frames };
+        // While the next file is out of reach, nothing is cut off: it may never have been made, and the disk of this one may have
+        // taken sound again, without a header that claims it. A mirror that is opened as a session has the whole pass here.
+        let there = || self.wav.frames_of_sound().min(outcome.frames - self.take.offset);
+        let kept = if self.keeps_claim { frames.max(self.wav.claimed).max(there()) } else { frames };
         self.wav.finish(kept, began, self.spool.as_ref(), hook)
     }
 

@@ -6,6 +6,7 @@
 use super::Step;
 use super::damage::is_copy;
 use super::evidence::{BEYOND_ANY_FILE, Extent, FoundSpool};
+use super::part_files::sound_end;
 use crate::file_system::{OpenError, open_regular, set_length};
 use crate::host::disk;
 use crate::limits::{DATA_OFFSET, PAGE_BYTES};
@@ -244,6 +245,12 @@ impl TakeWav {
         self.page = page;
         hook(Step::Durable)?;
         disk::sync_all(&self.file)
+    }
+
+    /// The frames of the file up to its last sound, whatever its header claims. None of a file that cannot be read.
+    pub(super) fn frames_of_sound(&self) -> Frames {
+        let end = sound_end(&self.file).unwrap_or_default().max(DATA_OFFSET);
+        Frames((end - DATA_OFFSET).div_ceil(self.frame_bytes()))
     }
 
     /// Whether the file has all of the spool's sound for its `frames` frames.
