@@ -1,4 +1,4 @@
-//! What only edits change in a session that is open. Thread: the one of the run.
+//! The part of an open session that changes only when the user edits it. Thread: the one of the run.
 
 use faultless::control::Control;
 use faultless::session::{Session, Take, TakeState, Track, TrackId};

@@ -109,7 +109,7 @@ struct User {
     hasty: Option<Random>,
     plan: Rc<Plan>,
     places: Places,
-    /// What only edits change, as the last edit left it.
+    /// The part of the session that only the user changes, as it was at the last look.
     kept: Option<Kept>,
 }
 
