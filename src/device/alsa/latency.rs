@@ -8,10 +8,16 @@
 //! A driver of a card counts in packets and a sound server in blocks, so a single reading can be wrong by some frames.
 //! The median of the last readings is used.
 //!
+//! A sound server gives the two sides of a device their blocks one after the other, and this thread runs as soon as the inputs
+//! have theirs. At that moment the outputs may lack a block, in each reading. So a server's delays are read a part of a period
+//! later.
+//!
 //! A stream that loses nothing has one latency. PulseAudio tells up to 33,000 frames for a source that was idle, and corrects
 //! that in the first second and a half, while the frames come at their rate. So where the newest readings have moved away from
 //! the others, the newest count.
 
+use super::pcm::Kind;
+use super::sleep::PAUSE_NS_MIN;
 use super::{AlsaDevice, EXACT_READING_NS};
 use crate::device::Latency;
 
@@ -24,6 +30,10 @@ const READINGS_NEW: usize = 5;
 /// Frames by which the newest readings may differ from all of them: blocks of a server begin at different times.
 const MOVED_FRAMES: i64 = 512;
 
+/// The part of a period after which both sides of a sound server's device have their blocks. Periods and blocks of servers are
+/// mostly powers of two, so a third of a period is never the beginning of the next block.
+const SETTLING: u64 = 3;
+
 /// Nanoseconds between the first readings. Later ones are made with the exact counts.
 const FIRST_READINGS_NS: u64 = 10_000_000;
 
@@ -34,6 +44,8 @@ pub(super) struct LatencyMeter {
     readings: [(i64, i64); READINGS],
     count: usize,
     due_ns: u64,
+    /// When the reading that is due is made: both sides have their blocks by then.
+    settled_ns: Option<u64>,
     /// The latency by the readings alone.
     by_readings: Latency,
     /// Frames of output and of input that the readings lack, see [`super::delays::unreported_frames`].
@@ -98,11 +110,34 @@ impl LatencyMeter {
 }
 
 impl AlsaDevice {
-    /// Reads the delays of both sides, if it is time to.
-    pub(super) fn measure_latency(&mut self, now_ns: u64) {
+    /// Reads the delays of both sides, if it is time to. Less than a period is ready. Returns the time to sleep until, if
+    /// the sides may not have their blocks yet.
+    pub(super) fn measure_latency(&mut self, now_ns: u64) -> Option<u64> {
         if now_ns < self.latency.due_ns || self.playback_failed || !self.skip.is_over() || self.unmeasured.is_some() {
-            return;
+            return None;
         }
+        let (Some(capture), Some(playback)) = (&self.capture, &self.playback) else { return None };
+        let settling_ns = self.period_ns() / SETTLING;
+        // A longer sleep would reach the next period, again and again.
+        if [capture.kind, playback.kind].contains(&Kind::Server) && PAUSE_NS_MIN <= settling_ns {
+            let settled_ns = *self.latency.settled_ns.get_or_insert(now_ns + settling_ns);
+            if now_ns < settled_ns {
+                return Some(settled_ns);
+            }
+            self.latency.settled_ns = None;
+        }
+        self.read_latency(now_ns);
+        None
+    }
+
+    /// A period is ready, so the sides get new blocks. A reading that waits is made after the next ones.
+    pub(super) fn postpone_latency(&mut self) {
+        self.latency.settled_ns = None;
+    }
+
+    fn read_latency(&mut self, now_ns: u64) {
+        let pause_ns = if self.latency.count < READINGS { FIRST_READINGS_NS } else { EXACT_READING_NS };
+        self.latency.due_ns = now_ns + pause_ns;
         let (Some(capture), Some(playback)) = (&self.capture, &self.playback) else { return };
         let (mut best, mut narrowest) = (None, i64::MAX);
         for _ in 0..4 {
@@ -120,8 +155,6 @@ impl AlsaDevice {
         if let Some((sum, input)) = best {
             self.latency.observe(sum, input);
         }
-        let pause_ns = if self.latency.count < READINGS { FIRST_READINGS_NS } else { EXACT_READING_NS };
-        self.latency.due_ns = now_ns + pause_ns;
     }
 }
 

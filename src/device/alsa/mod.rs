@@ -298,9 +298,6 @@ impl AlsaDevice {
             // A device that is slower than the system's clock is behind `due_ns`: the thread sleeps for what is missing.
             return Check::Nothing(Some(due_ns.max(now_ns + self.time_to(period.saturating_sub(moved)))));
         }
-        if 0 < self.position {
-            self.measure_latency(now_ns);
-        }
         let (at_ns, moved) = if 0 < moved && self.exact_due_ns <= now_ns {
             let first = self.exact_due_ns == 0;
             self.exact_due_ns = now_ns + EXACT_READING_NS;
@@ -328,7 +325,13 @@ impl AlsaDevice {
         }
         if period <= moved {
             self.ready_frames = moved;
+            self.postpone_latency();
             return Check::Report(Wake::Ready);
+        }
+        if 0 < self.position
+            && let Some(until_ns) = self.measure_latency(now_ns)
+        {
+            return Check::Nothing(Some(until_ns));
         }
         Check::Nothing(self.is_timed().then(|| now_ns + self.time_to(period - moved)))
     }

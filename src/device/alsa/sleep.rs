@@ -13,7 +13,7 @@ use std::time::Duration;
 const EMPTY_WAKE_COUNT_MAX: u32 = 4;
 
 /// Shortest sleep in nanoseconds. A sleep until a time that has passed must not return at once: the caller's loop would spin.
-const PAUSE_NS_MIN: u64 = 250_000;
+pub(super) const PAUSE_NS_MIN: u64 = 250_000;
 
 /// Sleeps for `ns` nanoseconds. `poll` would round them up to whole milliseconds.
 fn pause(ns: u64) {
