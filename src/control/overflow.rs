@@ -265,6 +265,11 @@ impl Control {
         take.earlier_files.push(EarlierFile { id: old, end: plan.from, trouble: None });
         let folder = plan.take.path.parent().map_or_else(String::new, |folder| folder.display().to_string());
         take.plan.path = plan.take.path;
+        // The latency and the start may be known better since the next file was listed.
+        if let Some(before) = self.session.take(old).cloned() {
+            self.session.set_take_latency(id, before.latency).ok();
+            self.session.set_take_start(id, FramePos(before.start.0.saturating_sub(before.offset.0))).ok();
+        }
         // Losses that were reported, or a pass that ended, while the take was refused are listed in the file before.
         self.session.move_losses(old, id, in_old).ok();
         if self.is_other_notice(&folder) {

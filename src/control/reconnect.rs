@@ -251,18 +251,25 @@ impl Control {
         }
     }
 
+    /// The inputs of the device that was found and has not delivered yet, if it has another number of them, and the frame of the
+    /// pass at which the device before went away.
+    pub(super) fn inputs_found(&self) -> Option<(FramePos, usize)> {
+        let lost_device = self.lost_device.as_ref()?;
+        lost_device.inputs.filter(|inputs| *inputs != self.present_inputs).map(|inputs| (lost_device.gone_at, inputs))
+    }
+
     /// The device that was found delivers frames.
     pub(super) fn device_back(&mut self) {
+        let found = self.inputs_found();
         let lost_device = self.lost_device.take();
         self.outputs_watch.device_delivers();
-        let found = lost_device.as_ref().and_then(|it| Some((it.gone_at, it.inputs?)));
         let changes = lost_device.map(|lost_device| lost_device.changes);
         let text = format!("{}: the device is back", self.running.device.name);
         self.notify(Kind::DeviceBack, Severity::Info, text, &[]);
         for change in changes.into_iter().flatten() {
             self.notify(Kind::DeviceChanged, change.severity, change.text, &[]);
         }
-        if let Some((gone_at, inputs)) = found.filter(|(_, inputs)| *inputs != self.present_inputs) {
+        if let Some((gone_at, inputs)) = found {
             self.present_inputs = inputs;
             self.inputs_changed(gone_at, inputs);
         } else {
@@ -297,14 +304,13 @@ impl Control {
         lost_device.changes = changes(device.facts(), &DeviceFacts { outputs: expected, ..before.clone() });
         let is_without_outputs = lacks_outputs.is_some();
         lost_device.changes.extend(lacks_outputs.map(|text| Notice { severity: Severity::Caution, text }));
-        let (gone_at, inputs) = (lost_device.gone_at, device.facts().inputs);
-        lost_device.inputs = Some(inputs);
+        lost_device.inputs = Some(device.facts().inputs);
         let earlier = std::mem::replace(&mut self.running.device.source, device.facts().source.clone());
         if let (Some(source), Some(earlier)) = (&self.running.device.source, earlier) {
             source.continue_from(&earlier);
         }
         self.latency_rest = LatencyRest::new(self.published().device_frames.load(Relaxed));
-        self.note_inputs_found((inputs != self.present_inputs).then_some((gone_at, inputs)));
+        self.note_inputs_found(self.inputs_found());
         // Before the device is sent: a failure of its outputs comes after this.
         self.outputs_watch.device_opened();
         self.outputs_replaced();

@@ -37,9 +37,10 @@ impl Control {
     /// Begins to record every armed track, for `length` frames (`u64::MAX`: until `stop`). Returns before the first
     /// frame: the pass is prepared by `poll`.
     pub fn record(&mut self, length: Frames) -> Result<(), ControlError> {
+        let tracks = self.tracks_to_record()?;
         let range = PassRange::Now(length);
         let latency = self.latency_of_pass(range, FramePos(self.published().position.load(Relaxed)));
-        self.begin_pass(PassRequest { range, punch: None, latency, pre_roll_from: None, name_collisions: 0 })
+        self.begin_pass(PassRequest { tracks, range, punch: None, latency, pre_roll_from: None, name_collisions: 0 })
     }
 
     /// Records every armed track from `from` up to `to`. A transport that rolls towards `from` rolls on; otherwise the
@@ -49,13 +50,14 @@ impl Control {
         if to <= from {
             return Err(ControlError::State("punch: the range is empty".to_owned()));
         }
+        let tracks = self.tracks_to_record()?;
         let pre_roll_from = FramePos(from.0.saturating_sub(pre_roll.0));
         let rolls_on = self.rolls_towards(from);
         let latency = self.latency_of_pass(PassRange::Punch { from, to }, pre_roll_from);
         let later = latency.frames();
         let range = PassRange::Punch { from: from + later, to: to + later };
         let (punch, late_start) = (Some((from, to)), rolls_on.then_some(pre_roll_from));
-        self.begin_pass(PassRequest { range, punch, latency, pre_roll_from: late_start, name_collisions: 0 })?;
+        self.begin_pass(PassRequest { tracks, range, punch, latency, pre_roll_from: late_start, name_collisions: 0 })?;
         if !rolls_on {
             self.wait_at(pre_roll_from);
         }
@@ -97,30 +99,21 @@ impl Control {
     /// Adds the takes to the session in memory and asks the committers for their files. `takes_opened` saves the session
     /// or forgets the takes.
     pub(super) fn begin_pass(&mut self, request: PassRequest) -> Result<(), ControlError> {
-        self.recordable_check()?;
+        if request.tracks.is_empty() {
+            return Err(ControlError::State("record: its tracks were removed".to_owned()));
+        }
         self.check_folder(true);
         let start = match request.range {
             PassRange::Now(_) => FramePos(self.published().position.load(Relaxed)),
             PassRange::Punch { from, .. } => from,
         };
-        let (armed, left_out) = self.armed_tracks();
-        if armed.is_empty() {
-            return Err(ControlError::State(if left_out.is_empty() {
-                "record: no track is armed; arm one (R in its row)".to_owned()
-            } else {
-                format!("record: {}; choose other inputs or another device", self.missing_inputs(&left_out))
-            }));
-        }
-        self.open_files_check(armed.len() as u64)?;
+        self.open_files_check(request.tracks.len() as u64)?;
         let mut takes = Vec::new();
-        if let Err(error) = self.plan_takes(start, request.latency.frames(), armed, &mut takes) {
+        if let Err(error) = self.plan_takes(start, request.latency.frames(), &request.tracks, &mut takes) {
             self.forget_takes(&takes);
             return Err(error);
         }
         // A pass that begins again because of its files' names has said this already.
-        if !left_out.is_empty() && request.name_collisions == 0 {
-            self.caution(format!("not recorded: {}", self.missing_inputs(&left_out)));
-        }
         if request.name_collisions == 0 {
             self.tell_of_unused_overflow();
         }
@@ -175,6 +168,23 @@ impl Control {
         self.present_inputs.min(self.running.device.inputs)
     }
 
+    /// The tracks that a pass is to record, for a command that the user gives now. Tells of armed tracks that are left out.
+    fn tracks_to_record(&mut self) -> Result<Vec<(TrackId, Vec<u32>)>, ControlError> {
+        self.recordable_check()?;
+        let (armed, left_out) = self.armed_tracks();
+        if armed.is_empty() {
+            return Err(ControlError::State(if left_out.is_empty() {
+                "record: no track is armed; arm one (R in its row)".to_owned()
+            } else {
+                format!("record: {}; choose other inputs or another device", self.missing_inputs(&left_out))
+            }));
+        }
+        if !left_out.is_empty() {
+            self.caution(format!("not recorded: {}", self.missing_inputs(&left_out)));
+        }
+        Ok(armed)
+    }
+
     /// The armed tracks with inputs that the device has, and the names of the armed tracks without.
     fn armed_tracks(&self) -> (Vec<(TrackId, Vec<u32>)>, Vec<String>) {
         let device_inputs = self.inputs_now();
@@ -199,13 +209,13 @@ impl Control {
         format!("{names}: no such input, {} has {has}", device.name)
     }
 
-    /// Adds a take to the session for every track of `armed`, and plans its file and header. After an error `takes` has
+    /// Adds a take to the session for every one of `tracks`, and plans its file and header. After an error `takes` has
     /// the takes that were added.
     fn plan_takes(
         &mut self,
         start: FramePos,
         latency: Frames,
-        armed: Vec<(TrackId, Vec<u32>)>,
+        tracks: &[(TrackId, Vec<u32>)],
         takes: &mut Vec<RecordingTake>,
     ) -> Result<(), ControlError> {
         let refusal = |reason: String| ControlError::State(format!("record: {reason}"));
@@ -215,7 +225,7 @@ impl Control {
         let mirror = self.companions.mirror.as_ref().and_then(Companion::open_folder);
         let memory = spool_record(&self.running.setup.capabilities.spool, mirror);
         let remark = &format!("Faultless; {}", remark_of(self.running.setup.capture_path));
-        for (track, inputs) in armed {
+        for (track, inputs) in tracks {
             if !(1..=TAKE_CHANNEL_COUNT_MAX).contains(&inputs.len()) {
                 return Err(refusal(format!(
                     "a track has {} inputs, and a take has one or two channels",
@@ -225,7 +235,7 @@ impl Control {
             let channels = inputs.len() as u32;
             let new = NewTake {
                 uuid: host::new_uuid(),
-                track,
+                track: *track,
                 pass,
                 inputs: inputs.clone(),
                 channels,

@@ -1,7 +1,7 @@
 //! Carries out the effects of the state machine of a pass, and observes the facts that it needs. Thread: control.
 
 use super::machine::{Effect, Ended, Event, Facts, Problem};
-use super::pass::{PassEffect, PassEvent, PassRequest, RecordingTake};
+use super::pass::{PassEffect, PassEvent, RecordingTake};
 use crate::butler::capabilities::CapturePath;
 use crate::butler::spool::SpoolPlace;
 use crate::control::Control;
@@ -116,12 +116,17 @@ impl Control {
             Effect::NameFiles => return (!self.name_files()).then_some(Event::NamesFit),
             Effect::Notify(problem) => self.notify_problem(problem),
             Effect::OpenAgain => {
-                let request = self.pass.as_ref().map(|run| run.request.clone())?;
+                let mut again = self.pass.as_ref().map(|run| run.request.clone())?;
                 self.forget_pass();
-                let again = PassRequest { name_collisions: request.name_collisions + 1, ..request };
-                if let Err(error) = self.begin_pass(again) {
-                    self.save();
-                    self.loss(error.to_string());
+                again.name_collisions += 1;
+                // The user may have disarmed tracks since, which changes nothing for a pass that is on, and deleted some.
+                again.tracks.retain(|(track, _)| self.session.track(*track).is_some());
+                match self.begin_pass(again) {
+                    Ok(()) => self.list_absent_inputs(),
+                    Err(error) => {
+                        self.save();
+                        self.loss(error.to_string());
+                    }
                 }
             }
             Effect::Forget(reason) => {
@@ -203,6 +208,7 @@ impl Control {
         for note in notes {
             self.caution(note);
         }
+        let found = self.inputs_found();
         let Some(run) = self.pass.as_mut().filter(|pass| pass.key == key) else { return };
         let event = match windows {
             Err(reason) => Event::WindowsRefused(reason),
@@ -215,7 +221,7 @@ impl Control {
                 let mut pass = Pass::new(captures.collect(), run.request.range, true);
                 pass.progress_page = Some(windows.progress_page);
                 run.progress_file = Some(windows.progress_file);
-                run.note_absent_inputs(None);
+                run.note_absent_inputs(found);
                 let pass = Box::new(pass);
                 populate_pass(&pass);
                 Event::WindowsReady(pass)

@@ -113,7 +113,8 @@ impl Control {
     /// is silent from there on. The loss is listed without an end, which the end of the take or a recovery gives it, so that
     /// a kill does not hide a part of it.
     pub(in crate::control) fn inputs_changed(&mut self, at: FramePos, inputs: usize) {
-        let Some(run) = &mut self.pass else { return };
+        // The takes of a pass that has ended have all their frames.
+        let Some(run) = self.pass.as_mut().filter(|run| run.machine.ended().is_none()) else { return };
         run.absent_inputs.change(at, inputs);
         run.note_absent_inputs(None);
         run.losses.is_save_due = true;
@@ -129,10 +130,19 @@ impl Control {
         self.losses_listed_in = self.session.revision();
     }
 
+    /// A pass was begun again with the tracks of its command. Since then the device may have come back without inputs of theirs.
+    pub(super) fn list_absent_inputs(&mut self) {
+        let inputs = self.inputs_now();
+        let mut takes = self.pass.iter().flat_map(|run| &run.takes);
+        if takes.any(|take| take.inputs.iter().any(|input| inputs <= *input)) {
+            self.inputs_changed(FramePos(0), inputs);
+        }
+    }
+
     /// A device was found that replaces the one that went away at frame `at` of the pass. Its inputs are written down before
     /// it delivers: a kill may come before control knows its first frame. `None`: it delivers, or the same inputs.
     pub(in crate::control) fn note_inputs_found(&self, found: Option<(FramePos, usize)>) {
-        if let Some(run) = &self.pass {
+        if let Some(run) = self.pass.as_ref().filter(|run| run.machine.ended().is_none()) {
             run.note_absent_inputs(found);
         }
     }

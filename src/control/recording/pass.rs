@@ -29,6 +29,8 @@ pub(super) type PassEffect = super::machine::Effect<Vec<Arc<File>>, Box<Pass>>;
 /// A pass as the command asked for it.
 #[derive(Clone)]
 pub(super) struct PassRequest {
+    /// The tracks that are recorded, and their inputs.
+    pub(super) tracks: Vec<(TrackId, Vec<u32>)>,
     /// The range that the audio thread records. A punch is recorded later by the latency of the pass, because its sound is
     /// placed earlier by as much.
     pub(super) range: PassRange,
