@@ -7,7 +7,7 @@
 //! | bytes | content |
 //! |---|---|
 //! | page 0 | the identity of the take (`butler::spool`) |
-//! | page 1 | the header of the index: version and shape, with a check; behind it the WAV file that gets the sound ([`Target`]) |
+//! | page 1 | the header of the index: version and shape, with a check; behind it the WAV files that get the sound ([`Target`]) |
 //! | the next 512 KiB | one word for each slot; only the pages in use hold memory |
 //! | the rest | the slots |
 //!
@@ -26,10 +26,7 @@ pub const HEADER_AT: u64 = PAGE;
 /// Offset of the first word of the index in a spool file.
 pub const WORDS_AT: u64 = 2 * PAGE;
 
-/// Offset of the [`Target`] in a spool file. It lies in the page of the header.
-pub const TARGET_AT: u64 = HEADER_AT + TARGET_IN_PAGE as u64;
-
-/// Bytes of the [`Target`].
+/// Bytes of a [`Target`].
 pub const TARGET_BYTES: usize = TARGET_WORDS * WORD_BYTES as usize;
 
 /// Bytes of all words.
@@ -43,12 +40,21 @@ const MAGIC: u64 = u64::from_ne_bytes(*b"FltSlots");
 const VERSION: u64 = 1;
 const HEADER_WORDS: usize = 6;
 const TARGET_WORDS: usize = 3;
-const TARGET_IN_PAGE: usize = 512;
+/// Offset of the first [`Target`] in the page of the header.
+const TARGETS_IN_PAGE: usize = 512;
+/// Targets that a spool names. A take that continues in more files forgets the oldest.
+const TARGETS_MAX: usize = 128;
+const _: () = assert!(TARGETS_IN_PAGE + TARGETS_MAX * TARGET_BYTES <= PAGE_BYTES, "the targets fit into their page");
 const LENGTH_BITS: u32 = 11;
 const PLACE_BITS: u32 = 31;
 const CHECK_SHIFT: u32 = LENGTH_BITS + PLACE_BITS;
 const _: () = assert!(WINDOW_BYTES_MAX / PAGE_BYTES < 1 << LENGTH_BITS, "a word holds the length of every window");
 const _: () = assert!(WORDS_BYTES.is_multiple_of(PAGE), "the slots begin with a page");
+
+/// Offset in a spool file of the [`Target`] of a take's file with `files_before` files before it.
+pub fn target_at(files_before: usize) -> u64 {
+    HEADER_AT + (TARGETS_IN_PAGE + files_before % TARGETS_MAX * TARGET_BYTES) as u64
+}
 
 /// Size of the slots of a spool file, and the take that it belongs to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -57,7 +63,7 @@ pub struct Shape {
     slot_bytes: u64,
 }
 
-/// The WAV file that the sound of a spool goes to now. Another file at its place is a copy that another program has made.
+/// A WAV file that sound of a spool went to. Another file at its place is a copy that another program has made.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Target {
     /// Number of the file on its file system.
@@ -123,7 +129,7 @@ impl Shape {
         expected.iter().zip(words).all(|(expected, word)| *expected == u64::from_ne_bytes(*word)).then_some(shape)
     }
 
-    /// The bytes at [`TARGET_AT`] that name a target.
+    /// The bytes at [`target_at`] that name a target.
     pub fn target_bytes(&self, target: Target) -> [u8; TARGET_BYTES] {
         let mut bytes = [0; TARGET_BYTES];
         for (bytes, word) in bytes.as_chunks_mut().0.iter_mut().zip(self.target_words(target)) {
@@ -132,12 +138,17 @@ impl Shape {
         bytes
     }
 
-    /// The target in the second page of a spool file. `None`: none was written, or it is damaged.
-    pub fn target_in(&self, page: &[u8]) -> Option<Target> {
-        let words = page.get(TARGET_IN_PAGE..)?.as_chunks().0.get(..TARGET_WORDS)?;
-        let [file, bytes_before] = [words[0], words[1]].map(u64::from_ne_bytes);
+    /// The targets in the second page of a spool file that are not damaged.
+    pub fn targets_in(&self, page: &[u8]) -> Vec<Target> {
+        let places = page.get(TARGETS_IN_PAGE..).unwrap_or_default().chunks_exact(TARGET_BYTES).take(TARGETS_MAX);
+        places.filter_map(|bytes| self.target_in(bytes)).collect()
+    }
+
+    fn target_in(&self, bytes: &[u8]) -> Option<Target> {
+        let words: [_; TARGET_WORDS] = bytes.as_chunks().0.try_into().ok()?;
+        let [file, bytes_before, check] = words.map(u64::from_ne_bytes);
         let target = Target { file, bytes_before };
-        (self.target_words(target)[2] == u64::from_ne_bytes(words[2])).then_some(target)
+        (self.target_words(target)[2] == check).then_some(target)
     }
 
     fn target_words(&self, target: Target) -> [u64; TARGET_WORDS] {
@@ -273,21 +284,32 @@ mod tests {
     }
 
     #[test]
-    fn the_target_of_a_spool_is_read_as_it_was_written_and_a_damaged_one_is_none() {
-        let (shape, target) = (Shape::new(7, 12_288), Target { file: 4711, bytes_before: 12 * 4096 });
+    fn the_targets_of_a_spool_are_read_as_they_were_written_and_damaged_ones_are_not() {
+        let shape = Shape::new(7, 12_288);
+        let target = |number: usize| Target { file: 4711 + number as u64, bytes_before: number as u64 * 12 * 4096 };
         let mut page = shape.header();
-        assert_eq!(shape.target_in(&page), None, "none was written");
-        let at = (TARGET_AT - HEADER_AT) as usize;
-        let bytes = shape.target_bytes(target);
-        page[at..at + bytes.len()].copy_from_slice(&bytes);
-        assert_eq!((Shape::of_header(&page, 7), shape.target_in(&page)), (Some(shape), Some(target)));
-        assert_eq!(Shape::new(8, 12_288).target_in(&page), None, "of another take");
-        for byte in 0..bytes.len() {
+        assert_eq!(shape.targets_in(&page), [], "none was written");
+        let mut note = |number: usize| {
+            let at = (target_at(number) - HEADER_AT) as usize;
+            page[at..at + TARGET_BYTES].copy_from_slice(&shape.target_bytes(target(number)));
+            page
+        };
+        for number in 0..TARGETS_MAX {
+            note(number);
+        }
+        // The oldest one is forgotten.
+        let mut page = note(TARGETS_MAX);
+        let mut written: Vec<Target> = (1..TARGETS_MAX).map(target).collect();
+        written.insert(0, target(TARGETS_MAX));
+        assert_eq!((Shape::of_header(&page, 7), shape.targets_in(&page)), (Some(shape), written.clone()));
+        assert_eq!(Shape::new(8, 12_288).targets_in(&page), [], "of another take");
+        let at = (target_at(0) - HEADER_AT) as usize;
+        for byte in 0..TARGET_BYTES {
             page[at + byte] ^= 1;
-            assert_eq!(shape.target_in(&page), None, "{byte}");
+            assert_eq!(shape.targets_in(&page), written[1..], "{byte}");
             page[at + byte] ^= 1;
         }
-        assert_eq!(shape.target_in(&page[..at + 8]), None);
+        assert_eq!(shape.targets_in(&page[..at + 8]), []);
     }
 
     #[test]

@@ -320,7 +320,7 @@ impl Butler {
     fn collect(&mut self, recorded: FramePos) {
         let Some(pass) = &mut self.pass else { return };
         let (now, mut shrink) = (host::now(), limits::SPOOL_SHRINK_SLOTS);
-        let is_short = self.setup.spool_bytes_max / 2 < self.setup.disk.spool_bytes.load(Relaxed);
+        let is_short = self.setup.disk.is_spool_short(self.setup.spool_bytes_max);
         let every = is_short || LOOK_AT_ALL <= now.saturating_duration_since(pass.looked_at_all);
         if every {
             pass.looked_at_all = now;
@@ -375,6 +375,7 @@ impl Butler {
         }
         // While memory is short, another take is the first one at each look.
         *first = if full && begin + 1 < due.len() { begin + 1 } else { 0 };
+        setup.disk.memory_refused.store(full, Relaxed);
         if full != self.spool_full_reported && setup.keeps_time {
             self.spool_full_reported = full;
             let mebibytes = setup.disk.spool_bytes.load(Relaxed) >> 20;
@@ -448,6 +449,7 @@ impl Butler {
                 supplies.push(supply);
             }
         }
+        self.setup.disk.memory_refused.store(false, Relaxed);
         if std::mem::take(&mut self.spool_full_reported) {
             let reason = "spool: the pass is over".to_owned();
             self.send_event(DiskEvent::TroubleOver { replica: Replica::Session, reason });

@@ -16,7 +16,7 @@ use super::offset::SpoolByte;
 use crate::host::disk;
 use crate::limits;
 use crate::lock::lock;
-use crate::spool_index::{FREE, Part, Shape, TARGET_AT, TARGET_BYTES, Target, WORDS_AT};
+use crate::spool_index::{FREE, Part, Shape, TARGET_BYTES, Target, WORDS_AT, target_at};
 use crate::window::map::{Mapping, Populate};
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -137,14 +137,11 @@ impl SpoolFile {
         SpoolFile { file, path, shape, words: page.ok(), state: Mutex::default() }
     }
 
-    /// Writes down which WAV file gets the sound from now on. Recovery compares it with the file that it finds.
-    pub fn note_target(&self, target: Target) -> io::Result<()> {
-        disk::write_all_at(&self.file, &self.shape.target_bytes(target), TARGET_AT)
-    }
-
-    /// Forgets which WAV file gets the sound.
-    pub fn forget_target(&self) -> io::Result<()> {
-        disk::write_all_at(&self.file, &[0; TARGET_BYTES], TARGET_AT)
+    /// Writes down which WAV file gets the sound: the take's file with `files_before` files before it. Recovery compares it with
+    /// the file that it finds. `None`: it is not known.
+    pub fn note_target(&self, files_before: usize, target: Option<Target>) -> io::Result<()> {
+        let bytes = target.map_or([0; TARGET_BYTES], |target| self.shape.target_bytes(target));
+        disk::write_all_at(&self.file, &bytes, target_at(files_before))
     }
 
     /// Lists in the index that a free slot is going to hold `bytes` bytes of the take from `offset` on.

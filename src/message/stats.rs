@@ -1,6 +1,6 @@
 //! Numbers of the disk side. Thread: butler, committers, read-ahead and control write, any thread reads.
 
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 
 /// The numbers that butler, committers and read-ahead publish, and two that control publishes. Maxima are those of the whole run.
 #[derive(Debug, Default)]
@@ -15,6 +15,8 @@ pub struct DiskPublished {
     pub spool_bytes: AtomicU64,
     /// The maximum of `spool_bytes`.
     pub spool_bytes_peak: AtomicU64,
+    /// Butler: whether the machine or the limit of the spool refused memory at the last look.
+    pub memory_refused: AtomicBool,
     /// Bytes of the spans that at least one committer still needs.
     pub backlog_bytes: AtomicU64,
     /// Number of those spans that are mapped. The kernel limits the mappings of a process.
@@ -45,6 +47,13 @@ pub struct DiskPublished {
 }
 
 impl DiskPublished {
+    /// Whether memory is short: more than half of the spool's `spool_bytes_max` is in use, or the machine refuses more. The committer
+    /// that is ahead then frees spans that the slower replica still needs, and enters them as gaps of the slower replica. The
+    /// committer of the slower replica later fills its gaps from the other replica's file.
+    pub fn is_spool_short(&self, spool_bytes_max: u64) -> bool {
+        spool_bytes_max / 2 < self.spool_bytes.load(Relaxed) || self.memory_refused.load(Relaxed)
+    }
+
     /// Raises `cell` to `value` if that is greater.
     pub fn raise(cell: &AtomicU64, value: u64) {
         cell.fetch_max(value, Relaxed);

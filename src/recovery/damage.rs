@@ -5,6 +5,7 @@
 //! for in the bytes.
 
 use super::evidence::Extent;
+use super::ranges::read_as_far_as_possible;
 use crate::file_system::{self, Kind};
 use crate::host::{self, disk};
 use crate::limits::PAGE_BYTES;
@@ -23,11 +24,30 @@ const MADE_WITHIN: Duration = Duration::from_secs(3);
 
 /// Runs of at least `least` zero bytes in a file from byte `from` to byte `end`. Bytes beyond the end of the file are zeros.
 pub(super) fn zero_runs(file: &File, from: u64, end: u64, least: u64) -> io::Result<Vec<Extent>> {
+    zeros_in(|bytes, at| disk::read_at(file, bytes, at), from, end, least)
+}
+
+/// The same, with the pages that cannot be read.
+pub(super) fn zeros_or_unreadable(file: &File, from: u64, end: u64, least: u64) -> Vec<Extent> {
+    let read = |bytes: &mut [u8], at: u64| {
+        read_as_far_as_possible(file, bytes, at);
+        Ok(bytes.len())
+    };
+    zeros_in(read, from, end, least).unwrap_or_else(|_| vec![(from, end)])
+}
+
+/// Runs of at least `least` zero bytes among those that `read` reads from byte `from` to byte `end`.
+fn zeros_in(
+    read: impl Fn(&mut [u8], u64) -> io::Result<usize>,
+    from: u64,
+    end: u64,
+    least: u64,
+) -> io::Result<Vec<Extent>> {
     let (mut runs, mut piece) = (Vec::new(), vec![0; PIECE_BYTES.min(end.saturating_sub(from) as usize)]);
     let (mut at, mut begin) = (from, None);
     while at < end {
         let want = piece.len().min((end - at) as usize);
-        let read = disk::read_at(file, &mut piece[..want], at)?;
+        let read = read(&mut piece[..want], at)?;
         if read == 0 {
             begin = begin.or(Some(at));
             break;

@@ -78,7 +78,7 @@ pub struct FoundSpool {
 struct Slots {
     shape: Shape,
     table: Table,
-    target: Option<Target>,
+    targets: Vec<Target>,
 }
 
 /// The progress page of a pass.
@@ -223,10 +223,12 @@ pub fn files_named(folder: &SpoolFolder, ending: &str) -> Vec<PathBuf> {
 }
 
 impl FoundSpool {
-    /// The number of the file that the sound from byte `bytes_before` of the take on was written to. `None`: it is not known.
-    pub(super) fn target_from(&self, bytes_before: u64) -> Option<u64> {
-        let target = self.slots.as_ref()?.target?;
-        (target.bytes_before == bytes_before).then_some(target.file)
+    /// Whether the file with this number is not the one that the sound from byte `bytes_before` of the take on was written to.
+    /// `false`: it is, or that file is not known. A file without sound has the start of the one behind it.
+    pub(super) fn names_another_file(&self, number: u64, bytes_before: u64) -> bool {
+        let all = self.slots.iter().flat_map(|slots| &slots.targets);
+        let mut targets = all.filter(|target| target.bytes_before == bytes_before).peekable();
+        targets.peek().is_some() && targets.all(|target| target.file != number)
     }
 }
 
@@ -246,7 +248,7 @@ impl Slots {
             table.add(&shape, ((start - WORDS_AT) / size_of::<u64>() as u64) as u32, &words);
         }
         table.sort();
-        Ok(Slots { shape, table, target: shape.target_in(&page) })
+        Ok(Slots { shape, table, targets: shape.targets_in(&page) })
     }
 }
 

@@ -14,6 +14,7 @@ use crate::limits::DATA_OFFSET;
 use crate::session::losses::{CHANGED, MEMORY_GONE, MISSING};
 use crate::session::{Loss, Session, Take, TakeState};
 use crate::time::{FramePos, Frames};
+use std::io;
 use uuid::Uuid;
 
 /// The frames that the device lost in a pass. Without the progress page, only the session knows them: the most that it lists for
@@ -171,21 +172,21 @@ pub(super) fn note_losses_of_earlier(session: &mut Session, cut: &CutTake, cut_t
 }
 
 /// Writes sound that is neither in the file nor in memory into a take. Returns its frames.
-pub(super) fn note_missing(session: &mut Session, cut: &CutTake, outcome: &PassOutcome) -> Frames {
+pub(super) fn note_missing(session: &mut Session, cut: &CutTake, outcome: &PassOutcome) -> io::Result<Frames> {
     let (id, frames) = (cut.take.id, cut.frames(outcome.frames));
     let before = session.frames_lost_of(id);
     let listed = session.take(id).map(|take| take.losses.clone()).unwrap_or_default();
-    for (at, frames) in cut.wav.lost_by_others(frames, cut.spool.as_ref()).unwrap_or_default() {
+    for (at, frames) in cut.wav.lost_by_others(frames, cut.spool.as_ref())? {
         session.list_loss(id, FramePos(at.0), frames, CHANGED).ok();
     }
     let mirror = cut.mirror.as_ref().and_then(Replica::copied);
     let (lost, cause) = match &cut.spool {
         Some(spool) => (cut.wav.missing(frames, spool, mirror), MISSING),
-        None if outcome.all_on_disk => return session.frames_lost_of(id) - before,
+        None if outcome.all_on_disk => return Ok(session.frames_lost_of(id) - before),
         None => (cut.wav.lost_without_memory(frames, &listed, mirror), MEMORY_GONE),
     };
-    for (at, frames) in lost.unwrap_or_default() {
+    for (at, frames) in lost? {
         session.list_loss(id, FramePos(at.0), frames, cause).ok();
     }
-    session.frames_lost_of(id) - before
+    Ok(session.frames_lost_of(id) - before)
 }

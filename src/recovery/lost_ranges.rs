@@ -4,12 +4,12 @@
 //! The gaps of a replica are in memory only while a pass runs, and a kill takes that list away. Recovery finds them in the file:
 //! as holes, or as pages of zeros where the file system has no holes ([`never_written`]).
 
-use super::damage::zero_runs;
+use super::damage::zeros_or_unreadable;
 use super::evidence::{Extent, FoundSpool};
-use super::ranges::{holes, never_written, without};
+use super::ranges::{holes, never_written, pages_of_zeros, read_as_far_as_possible, without};
 use super::take_wav::TakeWav;
 use crate::host::disk;
-use crate::limits::DATA_OFFSET;
+use crate::limits::{DATA_OFFSET, PAGE_BYTES};
 use crate::session::Loss;
 use crate::time::Frames;
 use std::io;
@@ -63,16 +63,30 @@ impl TakeWav {
     ) -> io::Result<Vec<(Frames, Frames)>> {
         let (from, end) = (DATA_OFFSET + self.bytes_of(self.vouched()), DATA_OFFSET + self.bytes_of(frames));
         let may_have_gaps = spool.identity.mirror.is_some() || spool.damaged_slots() > 0;
-        let mut missing =
-            if may_have_gaps { never_written(&self.file, from, end)? } else { holes(&self.file, from, end)? };
+        let found = if may_have_gaps { never_written(&self.file, from, end) } else { holes(&self.file, from, end) };
+        // A file that does not say what it has lacks its zeros.
+        let mut missing = found.unwrap_or_else(|_| pages_of_zeros(&self.file, from, end));
+        // The rest of a page behind the end of the file is no page of its own.
+        let page = PAGE_BYTES as u64;
+        let rest = (self.bytes_there.max(from), self.bytes_there.next_multiple_of(page).min(end));
+        missing.extend(Some(rest).filter(|(start, end)| start < end));
+        // The file may have got longer again since.
+        for (start, _) in &mut missing {
+            *start = self.begin_of_zeros(from, *start);
+        }
         missing = without(missing, self.in_memory(frames, Some(spool))?.into_iter());
         if let Some(mirror) = mirror.filter(|_| !missing.is_empty()) {
             let theirs = |at: u64| at + self.offset_bytes();
             let mut at = from;
             let mut there = Vec::new();
-            // A mirror that does not say what it has has nothing.
+            // A mirror that does not say what it has has nothing. A copy that another program has made of it has no holes.
             let unknown = |_| vec![(theirs(from), theirs(end))];
-            for (start, hole) in never_written(&mirror.file, theirs(from), theirs(end)).unwrap_or_else(unknown) {
+            let lacks = if mirror.is_changed() {
+                pages_of_zeros(&mirror.file, theirs(from), theirs(end))
+            } else {
+                never_written(&mirror.file, theirs(from), theirs(end)).unwrap_or_else(unknown)
+            };
+            for (start, hole) in lacks {
                 there.push((at, start - self.offset_bytes()));
                 at = hole - self.offset_bytes();
             }
@@ -80,6 +94,17 @@ impl TakeWav {
             missing = without(missing, there.into_iter());
         }
         Ok(self.in_frames(missing))
+    }
+
+    /// The begin of the frame with which the zeros right before byte `start` begin, within a page and not before byte `from`. A page
+    /// in which a file was cut ends with zeros, and is no hole.
+    fn begin_of_zeros(&self, from: u64, start: u64) -> u64 {
+        let page = (start.saturating_sub(1) / PAGE_BYTES as u64 * PAGE_BYTES as u64).max(from);
+        let mut bytes = vec![0; start.saturating_sub(page) as usize];
+        read_as_far_as_possible(&self.file, &mut bytes, page);
+        let zeros = bytes.iter().rev().take_while(|byte| **byte == 0).count() as u64;
+        let begin = DATA_OFFSET + (start - zeros - DATA_OFFSET) / self.frame_bytes() * self.frame_bytes();
+        if zeros == 0 { start } else { begin.max(from) }
     }
 
     /// The ranges of this file up to frame `frames` that are lost because another program has changed the file: first frame and
@@ -104,7 +129,7 @@ impl TakeWav {
         let byte = |frames: Frames| DATA_OFFSET + self.bytes_of(frames);
         // The part that may be changed can have fewer frames than the shortest run.
         let least = ZERO_FRAMES_LEAST.min(frames - self.vouched()).max(Frames(1));
-        let zeros = zero_runs(&self.file, byte(self.vouched()), byte(frames), self.bytes_of(least))?;
+        let zeros = zeros_or_unreadable(&self.file, byte(self.vouched()), byte(frames), self.bytes_of(least));
         Ok(without(zeros, self.in_memory(frames, spool)?.into_iter()))
     }
 

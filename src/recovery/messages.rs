@@ -2,6 +2,7 @@
 
 use super::evidence::FoundSpool;
 use super::length::Basis;
+use super::take_wav::{AtPlace, Unusable};
 use super::viewpoint::Hidden;
 use super::{CutTake, RecoveredPass};
 use crate::session::{SpoolRecord, Take};
@@ -169,6 +170,13 @@ pub(super) fn next_file_not_seen(session: &Path, takes: usize, folder: &Path) ->
     )
 }
 
+/// The message for an overflow folder that is not there, after a pass was recovered without memory.
+pub(super) fn overflow_not_seen(folder: &str) -> String {
+    format!(
+        "{folder}: this overflow folder is not there; if the recording went on in it, connect its disk and open the session again: its sound is added then"
+    )
+}
+
 /// The message for a spool file with sound that its takes do not have.
 pub(super) fn has_more(spool: &FoundSpool) -> String {
     format!("{}: it has sound that its take does not have; it is kept; see: faultless recover", spool.path.display())
@@ -242,9 +250,14 @@ pub(super) fn taken_by_another(path: &Path) -> String {
     )
 }
 
-/// The message for the next file of a take that was listed and is the file of another program. `reason` names the file.
-pub(super) fn not_continued(reason: &str) -> String {
-    format!("{reason}; the take does not continue in it")
+/// The message for the next file of a take that was listed and is not there, or is the file of another program. `None`: the
+/// memory of the take shows that it was never made.
+pub(super) fn not_continued(unusable: &Unusable, spool: Option<&FoundSpool>) -> Option<String> {
+    match unusable.found {
+        AtPlace::Nothing if spool.is_some() => None,
+        AtPlace::Nothing => Some(format!("{}; if it was never made, nothing is missing", unusable.reason)),
+        AtPlace::Foreign | AtPlace::Unknown => Some(format!("{}; the take does not continue in it", unusable.reason)),
+    }
 }
 
 /// The message for the copy of a take that a killed program was putting back, and that has the take's name now. `aside`: the name

@@ -191,8 +191,8 @@ pub fn recover(store: &mut OpenSession, session: &mut Session, folders: &[PathBu
 pub fn recover_from(store: &mut OpenSession, session: &mut Session, view: &Viewpoint, hook: StepHook<'_>) -> Report {
     let mut report = Report::default();
     let mut merged = session.clone();
-    next_file::list_folders(&mut merged, &view.folders_of(session));
-    let mut is_changed = merge_copies(store, &mut merged, may_have_file, &mut report.troubles);
+    let mut is_changed = next_file::list_folders(&mut merged, &view.folders_of(session));
+    is_changed |= merge_copies(store, &mut merged, may_have_file, &mut report.troubles);
     let folders = view.folders_of(&merged);
     let is_in_use = |take: &Take| part_files::is_in_use(&merged, take, &folders);
     let parts = part_files::take_over_all(store.path(), &merged, &is_in_use, hook);
@@ -204,8 +204,8 @@ pub fn recover_from(store: &mut OpenSession, session: &mut Session, view: &Viewp
         *session = merged;
         report.troubles.extend(store.save(session).err().map(|error| error.to_string()));
     }
-    if !searched.found.is_empty() {
-        // A file may be in the trash, and its take is not. A take that was cut off is recovered in `audio` only.
+    if !searched.found.is_empty() || session.takes().iter().any(|take| take.state == TakeState::Recording) {
+        // A file may be in the trash, and its take is not, for example in a version that the user has restored. A take that was cut off is recovered in `audio` only.
         let moved = store.move_trashed_files(session);
         report.troubles.extend(moved.err().into_iter().flatten().map(|error| error.to_string()));
     }
@@ -245,6 +245,9 @@ fn recover_passes(
             Ok(None) => {}
             Err(reason) => report.troubles.push(reason),
         }
+    }
+    if report.passes.iter().any(|pass| pass.memory_gone.is_some()) {
+        report.troubles.extend(next_file::absent_folders(session).into_iter().map(messages::overflow_not_seen));
     }
     if let Err(reason) = end_never_made(store, session, never_made, &mut report.troubles) {
         report.troubles.push(reason);

@@ -5,20 +5,34 @@
 
 use super::evidence::{FoundSpool, SpoolFolder, files_named};
 use crate::butler::spool::NextFile;
+use crate::host::disk;
 use crate::session::Session;
+use crate::session::session_file::other_name;
+use std::io::ErrorKind;
+use std::path::Path;
 
-/// Lists in the session the folders in which its takes went on, if it does not know the takes there.
-pub(super) fn list_folders(session: &mut Session, folders: &[SpoolFolder]) {
+/// Lists in the session the folders in which its takes went on, if it does not know the takes there. Returns whether one is new.
+pub(super) fn list_folders(session: &mut Session, folders: &[SpoolFolder]) -> bool {
+    let mut is_changed = false;
     for folder in folders {
         for path in files_named(folder, "spool") {
             let Ok(spool) = FoundSpool::open_of(&path, folder.owner) else { continue };
             if let Some(next) = unlisted(session, &spool)
                 && let Some(text) = next.folder.to_str()
             {
-                session.remember_overflow_folder(text.to_owned());
+                is_changed |= session.remember_overflow_folder(text.to_owned());
             }
         }
     }
+    is_changed
+}
+
+/// The overflow folders of the session that are not there. Without memory, nothing else says whether takes went on in them.
+pub(super) fn absent_folders(session: &Session) -> Vec<&str> {
+    let is_absent =
+        |path: &str| disk::metadata(Path::new(path)).is_err_and(|error| error.kind() == ErrorKind::NotFound);
+    let folders = session.overflow_folders().iter().map(String::as_str);
+    folders.filter(|path| is_absent(path) && is_absent(&other_name(path, session.id))).collect()
 }
 
 /// The file in which the take of the spool went on, if the session does not list it.

@@ -53,7 +53,7 @@ pub(super) fn never_written(file: &File, from: u64, end: u64) -> io::Result<Vec<
 
 /// The whole pages of a file from byte `from` to byte `end` that have zeros only. Pages that cannot be read, and bytes beyond the
 /// end of the file, count as zeros: nobody can hear them.
-fn pages_of_zeros(file: &File, from: u64, end: u64) -> Vec<Extent> {
+pub(super) fn pages_of_zeros(file: &File, from: u64, end: u64) -> Vec<Extent> {
     let from = from.next_multiple_of(PAGE_BYTES as u64);
     let mut found: Vec<Extent> = Vec::new();
     let mut piece = vec![0; PIECE_BYTES.min(end.saturating_sub(from) as usize)];

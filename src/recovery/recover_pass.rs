@@ -198,9 +198,7 @@ impl PassRecovery<'_> {
             // The program ended after it listed a continuation and before the committer created its file. Drop the
             // continuation: the earlier file is then the last one of the take.
             if is_never_made && self.session.is_continuation(take) && self.session.forget_take(take.id).is_ok() {
-                if unusable.found == AtPlace::Foreign {
-                    self.troubles.push(messages::not_continued(&unusable.reason));
-                }
+                self.troubles.extend(messages::not_continued(&unusable, spool.as_ref()));
                 self.never_made.has_withdrawn = true;
                 self.reopen_last_of(take);
                 return None;
@@ -322,7 +320,8 @@ impl PassRecovery<'_> {
         for cut in cut_takes {
             mark_recovered(&mut recovered, cut, outcome).map_err(|error| error.to_string())?;
             forget_filled_losses(&mut recovered, cut);
-            missing = missing.max(note_missing(&mut recovered, cut, outcome));
+            let lost = note_missing(&mut recovered, cut, outcome);
+            missing = missing.max(lost.map_err(|error| messages::not_recovered(self.store.path(), cut, &error))?);
             recovered.account_for_listed_losses(cut.take.id).map_err(|error| error.to_string())?;
         }
         (self.hook)(Step::Session).map_err(|error| messages::at(self.store.path(), &error))?;
@@ -480,6 +479,7 @@ impl CutTake {
     /// Copies the sound that is in the spool, and fills holes from the other replica, in both directions.
     fn copy_sound(&mut self, pass_frames: Frames, hook: StepHook<'_>) -> io::Result<()> {
         let frames = self.frames(pass_frames);
+        self.wav.keep_change(hook)?;
         if let Some(spool) = &self.spool {
             self.from_memory = self.wav.copy_from_spool(spool, frames, hook)?;
         }

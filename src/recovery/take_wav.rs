@@ -50,7 +50,8 @@ pub(super) struct TakeWav {
     is_changed: bool,
     /// Frames of the pass before the first frame of this file.
     offset: Frames,
-    /// Whole frames that fitted into the file when it was opened.
+    /// Bytes of the file when it was opened, and the whole frames that fitted into it.
+    pub(super) bytes_there: u64,
     there: Frames,
     latency: Frames,
     /// The header as it is on the disk.
@@ -123,6 +124,7 @@ impl TakeWav {
             is_of_recording: false,
             is_changed: false,
             offset,
+            bytes_there: found.len(),
             there,
             latency: take.latency,
             page,
@@ -136,7 +138,8 @@ impl TakeWav {
             reason: format!("{}: not the file that was recorded; left as it is", name.display()),
             found: AtPlace::Foreign,
         };
-        let bytes = header_data_bytes(&wav.page).ok_or_else(other)?.min(found.len().saturating_sub(DATA_OFFSET));
+        let claimed_bytes = header_data_bytes(&wav.page).ok_or_else(other)?;
+        let bytes = claimed_bytes.min(found.len().saturating_sub(DATA_OFFSET));
         let bext = match parse(&mut Cursor::new(&wav.page[..]), HEADER_BYTES as u64) {
             Ok(layout) => own_bext(&layout, take),
             Err(_) => is_torn(&wav.page, take).then(|| wav.header.bext.clone()),
@@ -148,9 +151,21 @@ impl TakeWav {
         let is_unknown = was_changed || bext.coding_history.is_empty();
         let is_of_recording = !is_unknown && !bext.coding_history.contains(RECOVERED);
         let may_lack_claimed = !is_of_recording || bext.coding_history.contains(UNFINISHED_IN_PLACE);
-        let is_changed = was_changed || is_copy(&wav.file, take);
+        // Nothing but another program makes a file shorter than its recording claims: that was durable before.
+        let is_cut = !may_lack_claimed && bext.coding_history.contains(UNFINISHED) && bytes < claimed_bytes;
+        let is_changed = was_changed || is_cut || is_copy(&wav.file, take);
         let header = Header { bext, ..wav.header };
         Ok(TakeWav { header, claimed, sure: claimed, may_lack_claimed, is_of_recording, is_changed, ..wav })
+    }
+
+    /// Writes into the header that another program has changed the file, if something says that one did. The sound that is written
+    /// next can hide it from another recovery, if this one is stopped.
+    pub(super) fn keep_change(&mut self, hook: &mut dyn FnMut(Step) -> io::Result<()>) -> io::Result<()> {
+        if self.is_changed && !self.header.bext.coding_history.contains(CHANGED_BY_OTHERS) {
+            hook(Step::Header)?;
+            self.mark_changed()?;
+        }
+        Ok(())
     }
 
     /// Writes into the header that another program has changed the file, so that a recovery does not rely on its claim.
@@ -174,7 +189,7 @@ impl TakeWav {
     /// Whether the memory of the take names another file than this one.
     pub(super) fn is_other_than(&self, spool: &FoundSpool) -> bool {
         let number = self.file.metadata().map(|found| found.ino());
-        spool.target_from(self.offset_bytes()).is_some_and(|target| number.is_ok_and(|number| number != target))
+        number.is_ok_and(|number| spool.names_another_file(number, self.offset_bytes()))
     }
 
     /// Whether this file is the one of the mirror, which is opened as a session.

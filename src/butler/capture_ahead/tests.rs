@@ -68,6 +68,11 @@ fn while_memory_is_short_no_take_gets_a_second_window_before_each_has_one() {
         most.iter_mut().zip(waiting(&butler)).for_each(|(most, windows)| *most = windows.max(*most));
     }
     assert!(most.iter().all(|windows| 1 <= *windows), "{most:?}");
+    // A memory file system that others have filled refuses memory long before half of the spool is in use.
+    butler.setup.spool_bytes_max = 1 << 30;
+    assert!(butler.setup.disk.is_spool_short(butler.setup.spool_bytes_max));
+    butler.refill(recorded);
+    assert!(!butler.setup.disk.is_spool_short(butler.setup.spool_bytes_max));
 }
 
 #[test]

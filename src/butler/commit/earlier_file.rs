@@ -7,6 +7,7 @@ use super::changed::{Changes, enter_change, look_for_change, trouble_text};
 use super::disk_error::describe;
 use super::end::RETRIES_AT_END;
 use super::gaps::{GapWait, fill_gap};
+use super::open_take::note_target;
 use super::{OpenTake, RETRY};
 use crate::butler::take_file::TakeFile;
 use crate::host;
@@ -45,6 +46,11 @@ impl EarlierFile {
     ) -> EarlierFile {
         let gap_wait = GapWait::default();
         EarlierFile { index, file, end, pair, failures: 0, trouble: None, retry_at: None, changes, gap_wait }
+    }
+
+    /// The number of files before this one, and the file.
+    pub(super) fn place(&self) -> (usize, &TakeFile) {
+        (self.index, &self.file)
     }
 
     /// Whether the last attempt to fill or to finish it failed.
@@ -112,7 +118,11 @@ impl OpenTake {
         while at < self.earlier.len() {
             let earlier = &mut self.earlier[at];
             let finished = earlier.retry_at.is_none_or(|until| until <= host::now()) && {
+                let number = earlier.file.lasting_number();
                 let result = earlier.advance(self.end.is_some(), scratch, &mut messages);
+                if let Some(spool) = self.spool.as_ref().filter(|_| number != earlier.file.lasting_number()) {
+                    note_target(spool, self.replica, earlier.place());
+                }
                 let path = earlier.file.path.display();
                 let error = result.as_ref().err().map(|error| format!("{path}: {}", describe(error)));
                 earlier.trouble = error.or_else(|| earlier.may_lack_sound().then(|| trouble_text(&earlier.file)));

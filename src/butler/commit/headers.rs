@@ -63,14 +63,15 @@ impl Committer {
             };
             if is_due {
                 let mut done = file.write_header(end);
+                let is_written = done.as_ref().is_ok_and(|is_written| *is_written);
                 // Make one header of each pass durable now; writing the others has begun. A single durable claim is
                 // enough, because it holds for every take. The claim of a take that lacks sound is not the pass's.
-                if in_spool && is_whole && !claimed.contains(&pass) {
-                    done = done.and_then(|()| self.takes[at].sync_file());
+                if in_spool && is_whole && is_written && !claimed.contains(&pass) {
+                    done = self.takes[at].sync_file().map(|()| true);
                 }
                 match done {
-                    Ok(()) if is_whole => claimed.push(pass),
-                    Ok(()) => {}
+                    Ok(true) if is_whole => claimed.push(pass),
+                    Ok(is_written) => all_written &= is_written,
                     Err(error) => {
                         self.on_write_failure(at, &error);
                         all_written = false;

@@ -133,11 +133,8 @@ struct SpoolUse {
 }
 
 impl SpoolUse {
-    /// Whether more than half of the spool is in use. The committer that is ahead then frees spans that the slower
-    /// replica still needs, and enters them as gaps of the slower replica. The committer of the slower replica later
-    /// fills its gaps from the other replica's file.
     fn is_short(&self) -> bool {
-        self.spool_bytes_max / 2 < self.disk.spool_bytes.load(Relaxed)
+        self.disk.is_spool_short(self.spool_bytes_max)
     }
 }
 
@@ -251,7 +248,7 @@ impl Committer {
             CommitCommand::Spooled { take, spool } => {
                 if let Some(take) = self.take(take) {
                     take.spool = Some(spool);
-                    take.note_target();
+                    take.note_targets();
                 }
             }
             CommitCommand::Progress { take, progress_page } => {

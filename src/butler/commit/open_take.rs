@@ -159,17 +159,15 @@ impl OpenTake {
         }
     }
 
-    /// Writes into the spool which file gets its sound. Without it, a recovery believes a copy that another program puts into
-    /// the place of the file.
-    pub(super) fn note_target(&self) {
-        let (Some(spool), Replica::Session) = (&self.spool, self.replica) else { return };
-        let bytes_before = self.file.start().bytes_before();
-        // The page is there already, so this does not fail.
-        match self.file.lasting_number() {
-            Some(file) => spool.note_target(Target { file, bytes_before }).ok(),
-            // The spool must not name the file before this one.
-            None => spool.forget_target().ok(),
-        };
+    /// Writes into the spool which files get its sound. Without it, a recovery believes a copy that another program puts into
+    /// the place of a file. Earlier files count too until they are finished: a file that another program has removed may
+    /// not be put back before that.
+    pub(super) fn note_targets(&self) {
+        let Some(spool) = &self.spool else { return };
+        let earlier = self.earlier.iter().map(EarlierFile::place);
+        for place in earlier.chain([(self.earlier_count, &self.file)]) {
+            note_target(spool, self.replica, place);
+        }
     }
 
     pub(super) fn replica(&self) -> Replica {
@@ -445,8 +443,8 @@ impl OpenTake {
             }
         }
         self.gap_wait = GapWait::default();
-        let before = std::mem::replace(&mut self.file, file);
-        self.note_target();
+        let mut before = std::mem::replace(&mut self.file, file);
+        before.forget_filled();
         let frames = self.frame_of(at) - self.frame_of(before.start().0);
         let began = FramePos(began.0.saturating_sub(frames.0));
         let end = TakeEnd { frames, began, ..TakeEnd::default() };
@@ -454,6 +452,7 @@ impl OpenTake {
         let (pair, changes) = (pair.map(|pair| (pair, self.replica)), std::mem::take(&mut self.changes));
         self.earlier.push(EarlierFile::new(self.earlier_count, before, end, pair, changes));
         self.earlier_count += 1;
+        self.note_targets();
         (self.trouble, self.stuck_reported_at, self.failures, self.held_until) = (None, None, 0, None);
         // The file before had no name, or the largest size. The next one is new.
         (self.is_nameless, self.is_size_limit) = (false, false);
@@ -473,7 +472,7 @@ impl OpenTake {
         let message = self.file.put_back_if_removed().inspect_err(|_| self.is_nameless = true)?;
         self.is_nameless = false;
         if message.is_some() {
-            self.note_target();
+            self.note_targets();
             if let Some(pair) = &self.pair {
                 pair.replace_file(self.replica, self.file.start(), self.file.file());
             }
@@ -546,6 +545,17 @@ impl OpenTake {
                 Replica::Mirror => {}
             }
         }
+    }
+}
+
+/// Writes into the spool that `file`, with `files_before` files of the take before it, gets sound. The mirror's files are named
+/// elsewhere.
+pub(super) fn note_target(spool: &SpoolFile, replica: Replica, (files_before, file): (usize, &TakeFile)) {
+    if replica == Replica::Session {
+        let bytes_before = file.start().bytes_before();
+        let target = file.lasting_number().map(|file| Target { file, bytes_before });
+        // The page is there already, so this does not fail.
+        spool.note_target(files_before, target).ok();
     }
 }
 

@@ -1,5 +1,7 @@
 //! The WAV file of a take that is recorded: reserved blocks, sound, header, end. Thread: committer.
 
+mod last_data;
+mod o_direct;
 #[cfg(test)]
 mod tests;
 
@@ -15,10 +17,11 @@ use crate::message::take::{TakeEnd, TakePlan};
 use crate::time::Frames;
 use crate::wav::bext::CHANGED_BY_OTHERS;
 use crate::wav::header::Header;
+use last_data::{LastData, has_byte_before};
 use memmap2::MmapMut;
 use nix::errno::Errno;
 use nix::fcntl::{PosixFadviseAdvice, posix_fadvise};
-use nix::unistd::Whence;
+use o_direct::{open_o_direct, size_refusal};
 use std::borrow::Cow;
 use std::fs::{File, OpenOptions};
 use std::io::{self, IoSlice};
@@ -293,20 +296,11 @@ impl TakeFile {
                 Ok((bytes / limits::PAGE_BYTES * limits::PAGE_BYTES) as u64)
             }
             Ok(bytes) if !is_o_direct && bytes > 0 => Ok(bytes as u64),
-            Ok(_) => Err(self.size_refusal(end).unwrap_or_else(|| io::ErrorKind::WriteZero.into())),
+            Ok(_) => Err(size_refusal(&self.file, end).unwrap_or_else(|| io::ErrorKind::WriteZero.into())),
             Err(Errno::EINTR) => Ok(0),
-            Err(error @ Errno::EINVAL) => Err(self.size_refusal(end).unwrap_or_else(|| error.into())),
+            Err(error @ Errno::EINVAL) => Err(size_refusal(&self.file, end).unwrap_or_else(|| error.into())),
             Err(error) => Err(error.into()),
         }
-    }
-
-    /// `EFBIG`, if the file may not have `end` bytes. The largest size on FAT is one byte less than whole pages, and that of a
-    /// process (`ulimit -f`) can be any. The kernel cuts a write there, and refuses the rest with `EINVAL` if `O_DIRECT` does
-    /// not allow its length. So the error of a write does not tell the cause. The error of a call that makes the file
-    /// longer does.
-    fn size_refusal(&self, end: FileByte) -> Option<io::Error> {
-        self.file.metadata().ok().filter(|found| found.len() < end.0)?;
-        disk::set_length(&self.file, end.0).err().filter(|error| error.raw_os_error() == Some(libc::EFBIG))
     }
 
     /// The sound before `end` was stored through a mapping of the file, in `in-place`.
@@ -339,6 +333,11 @@ impl TakeFile {
         Ok(())
     }
 
+    /// Forgets gaps that were written and are not durable: they remain gaps, of the next file too.
+    pub fn forget_filled(&mut self) {
+        self.filled.clear();
+    }
+
     /// Writes the sound of a gap. The gap counts as filled when the next sync has succeeded.
     pub fn fill(&mut self, gap: Gap, bytes: &[u8]) -> io::Result<()> {
         let start = self.start;
@@ -358,13 +357,14 @@ impl TakeFile {
         let length = FileByte(found.len()).max(FileByte::DATA);
         let had = self.stored.min(self.written);
         // Other file systems can keep written zeros as a hole. The file systems that keep no removed name track holes too.
-        let is_holed =
-            self.keeps_no_removed_name && self.looked_end < self.stored && !self.has_byte_before(self.looked_end);
+        let is_holed = self.keeps_no_removed_name
+            && self.looked_end < self.stored
+            && !has_byte_before(&self.file, self.looked_end.0);
         let is_shorter = is_cut || std::mem::take(&mut self.was_cut_at_end) || length < had || is_holed;
         self.stored = self.stored.min(length);
         // The last page may have been written whole. Where more lies behind `written`, what is before it may be a gap.
         let is_known = self.stored.0 < self.written.0 + limits::PAGE_BYTES as u64;
-        self.looked_end = if is_known && !is_shorter { self.stored.min(self.written) } else { FileByte::DATA };
+        self.looked_end = if is_known && !is_shorter { self.end_to_look_at() } else { FileByte::DATA };
         if is_shorter {
             // The blocks behind the cut are not reserved any more.
             let page = limits::PAGE_BYTES as u64;
@@ -375,19 +375,12 @@ impl TakeFile {
         (is_shorter || has_other_header).then_some(Change { had, is_shorter })
     }
 
-    /// Whether the byte before `end` is in the file. A program that cuts the file while sound is being written behind `end` leaves
-    /// a hole there, and the length of the file does not show it.
-    fn has_byte_before(&self, end: FileByte) -> bool {
-        if end == FileByte::DATA {
-            return true;
-        }
-        let last = end.0 - 1;
-        match disk::seek(&self.file, last, Whence::SeekData) {
-            // A file system without holes has data everywhere.
-            Ok(at) => at == last,
-            // `ENXIO`: there is no data behind either. Another error of the disk says nothing about other programs.
-            Err(error) => error != Errno::ENXIO,
-        }
+    /// The byte before the end is data, and a cut makes a hole of it. The next write may begin with the last page again and fill that
+    /// hole, so it lies before that page, unless silence does.
+    fn end_to_look_at(&self) -> FileByte {
+        let end = self.stored.min(self.written);
+        let page = FileByte(end.0 / limits::PAGE_BYTES as u64 * limits::PAGE_BYTES as u64);
+        if self.keeps_no_removed_name && has_byte_before(&self.file, page.0) { page } else { end }
     }
 
     /// The number by which a recovery knows the file. `None`: on this file system it can be another one after some time.
@@ -454,7 +447,14 @@ impl TakeFile {
 
     /// Writes a header that gives sound up to `end`, so that other programs see the sound. A header never gives less than the
     /// one before: after a power cut, a recovery would cut off what an earlier header has claimed.
-    pub fn write_header(&mut self, end: FileByte) -> io::Result<()> {
+    ///
+    /// Returns whether it was written. A header of another program stays until [`TakeFile::find_change`] has seen it, because
+    /// nothing else shows that this program has changed the file.
+    pub fn write_header(&mut self, end: FileByte) -> io::Result<bool> {
+        if self.header_is_known && !self.has_own_header() {
+            self.header_is_due = true;
+            return Ok(false);
+        }
         let (end, frame_bytes) = (end.max(self.header_end), self.frame_bytes() as u64);
         self.header.data_bytes = (end - FileByte::DATA) / frame_bytes * frame_bytes;
         let mut header = Cow::Borrowed(&self.header);
@@ -472,7 +472,7 @@ impl TakeFile {
             // Only the header goes through the page cache, and its page contains no sound.
             crate::window::map::write_behind(&self.file, 0, limits::DATA_OFFSET).ok();
         }
-        Ok(())
+        Ok(true)
     }
 
     /// Makes everything in the file durable. Returns the gaps that are filled now.
@@ -544,14 +544,20 @@ impl TakeFile {
             bext.note(CHANGED_BY_OTHERS);
         }
         let end = self.header.file_bytes();
+        let end_of_sound = limits::DATA_OFFSET + self.header.data_bytes;
+        let last = LastData::before(&self.file, end_of_sound, self.keeps_no_removed_name)?;
+        let was_cut = self.file.metadata()?.len() < self.stored.min(self.written).0.min(end_of_sound);
         // The file gets longer only if its last frames were lost and never written: they are silence. Two steps, so
         // that the pad byte is 0 and not the first byte of the part that was cut off.
-        file_system::set_length(&self.file, limits::DATA_OFFSET + self.header.data_bytes)?;
+        file_system::set_length(&self.file, end_of_sound)?;
         file_system::set_length(&self.file, end)?;
         // On a slow disk another program can cut the file between the last look and these calls, which then fill it with zeros.
-        if self.keeps_no_removed_name && !self.has_byte_before(self.looked_end.min(FileByte(end))) {
+        if was_cut || !last.is_in(&self.file, self.keeps_no_removed_name)? {
             self.was_cut_at_end = true;
             return Err(io::Error::other("another program cut it short"));
+        }
+        if self.header_is_known && !self.has_own_header() {
+            return Err(io::Error::other("another program wrote to it"));
         }
         self.stored = self.stored.min(FileByte(end));
         self.page.copy_from_slice(&*self.header.build());
@@ -588,13 +594,4 @@ impl TakeFile {
         }
         Ok(())
     }
-}
-
-/// Opens a file a second time with `O_DIRECT`, if its file system can do that. `header`: the header in the file.
-fn open_o_direct(file: &File, header: &[u8]) -> Option<File> {
-    // Write the header as a test: some file systems accept the flag and refuse the write. Open by descriptor, not by
-    // path: another program may have moved the folder.
-    let path = format!("/proc/self/fd/{}", file.as_raw_fd());
-    let file = disk::open(OpenOptions::new().read(true).write(true).custom_flags(libc::O_DIRECT), path.as_ref());
-    file.ok().filter(|file| disk::write_all_at(file, header, 0).is_ok())
 }

@@ -6,6 +6,7 @@ use crate::host::disk::{DiskCall, Proceed};
 use crate::host::refusing::{refusing, without_folder_syncs};
 use crate::message::take::TakeKey;
 use crate::time::FramePos;
+use std::os::unix::fs::FileExt;
 use uuid::Uuid;
 
 fn plan(folder: &std::path::Path) -> TakePlan {
@@ -189,13 +190,70 @@ fn a_cut_that_falls_into_a_write_behind_it_is_found_although_the_length_and_the_
     let by_another_program = File::options().write(true).open(&take.path).unwrap();
     by_another_program.set_len(20_480).unwrap();
     write(&mut take, 4096 + 77_824, 12_288);
-    if nix::unistd::lseek(&by_another_program, 40_960, Whence::SeekData).unwrap() == 40_960 {
+    if nix::unistd::lseek(&by_another_program, 40_960, nix::unistd::Whence::SeekData).unwrap() == 40_960 {
         println!("PART SKIPPED a cut in a write: this file system has no holes");
         return;
     }
     let change = take.find_change(false).unwrap();
     assert!(change.is_shorter && change.had == FileByte(4096 + 90_112), "{change:?}");
     assert_eq!(take.find_change(false), None, "once only");
+}
+
+/// The next write began with the last page again and filled the place that was looked at. The hole before it was in no list.
+#[test]
+fn a_cut_is_found_although_the_next_write_begins_with_the_last_page_again() {
+    let program = std::env::current_exe().unwrap();
+    let folder = tempfile::tempdir_in(program.parent().unwrap()).unwrap();
+    let (capabilities, ahead) = (Capabilities::probe(&[]), Duration::ZERO);
+    let mut take =
+        TakeFile::create(&plan(folder.path()), FileStart::FIRST, &capabilities, ahead, &mut Vec::new()).unwrap();
+    let write = |take: &mut TakeFile, from: u64, bytes: usize, recorded: u64| {
+        take.write_run(FileByte(from), &mut [IoSlice::new(&vec![1; bytes])]).unwrap();
+        take.note_written(FileByte(recorded));
+        take.sync().unwrap();
+    };
+    // The last page is written before it is full.
+    write(&mut take, 4096, 65_536, 4096 + 62_000);
+    take.write_header(FileByte(4096 + 62_000)).unwrap();
+    assert_eq!(take.find_change(false), None);
+    let by_another_program = File::options().write(true).open(&take.path).unwrap();
+    by_another_program.set_len(20_480).unwrap();
+    write(&mut take, 4096 + 61_440, 12_288, 4096 + 73_728);
+    if nix::unistd::lseek(&by_another_program, 40_960, nix::unistd::Whence::SeekData).unwrap() == 40_960 {
+        println!("PART SKIPPED a cut in a write: this file system has no holes");
+        return;
+    }
+    assert!(take.find_change(false).is_some_and(|change| change.is_shorter));
+}
+
+/// The header of this program replaced the one of a program that had saved an older copy into the file. Nothing else shows that.
+#[test]
+fn the_header_of_another_program_stays_until_it_was_seen() {
+    let folder = tempfile::tempdir().unwrap();
+    let (capabilities, ahead) = (Capabilities::probe(&[]), Duration::ZERO);
+    let mut take =
+        TakeFile::create(&plan(folder.path()), FileStart::FIRST, &capabilities, ahead, &mut Vec::new()).unwrap();
+    take.write_run(FileByte(4096), &mut [IoSlice::new(&[1; 8192])]).unwrap();
+    // 2,730 frames of three bytes.
+    let end = FileByte(4096 + 8190);
+    take.note_written(end);
+    assert!(take.write_header(FileByte(8192)).unwrap());
+    let older = take.page.to_vec();
+    assert!(take.write_header(end).unwrap());
+    assert_eq!(take.find_change(false), None);
+    let save_older =
+        || File::options().write(true).open(folder.path().join("t-1.wav")).unwrap().write_all_at(&older, 0);
+    for is_end in [false, true] {
+        save_older().unwrap();
+        match is_end {
+            false => assert!(!take.write_header(end).unwrap()),
+            true => assert!(take.finish(Frames(2_730), &TakeEnd::default()).is_err()),
+        }
+        let change = take.find_change(false).unwrap();
+        assert!(!change.is_shorter, "{change:?}");
+        assert!(take.write_header(end).unwrap(), "once it was seen");
+    }
+    take.finish(Frames(2_730), &TakeEnd::default()).unwrap();
 }
 
 /// A take on FAT did not continue in a second file: the error of its write named no cause.

@@ -1,6 +1,7 @@
 //! Files that count as changed by another program, and files that do not. Thread: test.
 
 use super::*;
+use crate::session::Loss;
 use crate::wav::bext::CHANGED_BY_OTHERS;
 use std::ops::Range;
 
@@ -19,6 +20,16 @@ fn write_silence(path: &Path, frames: Range<u64>) {
 
 fn coding_history(path: &Path) -> String {
     crate::wav::read::Reader::open(path).unwrap().layout().bext.clone().unwrap().coding_history
+}
+
+/// The losses of the take: the first frame, and the frame behind the last one. The high byte of a sample before lost ones can be zero,
+/// like theirs. So a loss may begin up to two frames earlier, which is left out here.
+fn losses_and_edges(session: &Session) -> Vec<(u64, u64)> {
+    let edges = |loss: &Loss| {
+        let first = [100, WINDOW, WINDOW + 100].into_iter().find(|first| (loss.at.0..loss.at.0 + 3).contains(first));
+        (first.unwrap_or(loss.at.0), loss.at.0 + loss.frames.0)
+    };
+    session.takes()[0].losses.iter().map(edges).collect()
 }
 
 /// The session's disk stood still, and the mirror's committer freed memory that the session's file still needed. The whole file
@@ -108,4 +119,42 @@ fn a_sample_from_memory_beside_recorded_silence_stays_in_a_file_that_was_changed
     let losses: Vec<_> = session.takes()[0].losses.iter().map(|loss| (loss.at.0, loss.frames.0)).collect();
     assert_eq!(losses, [(lost.start, lost.end - lost.start)]);
     scene.check(&session, (FIRST + 2) * WINDOW, |_, frame| lost.contains(&frame) || silence.contains(&frame));
+}
+
+/// A recovery that was stopped had written memory behind the cut. The file was long again, its header claimed all of it, and the
+/// next recovery called the take whole.
+#[test]
+fn a_cut_is_a_loss_to_its_last_frame_also_after_a_recovery_that_was_stopped() {
+    let cut_at = WINDOW + 100;
+    for last in 0.. {
+        let scene = Scene::new(&[Cut { committed: 2, claimed: 2 * WINDOW }], 3 * WINDOW + 77);
+        let own = &scene.plans[0].path;
+        OpenOptions::new().write(true).open(own).unwrap().set_len(at(cut_at)).unwrap();
+        let was_killed = scene.recover_until_killed(last);
+        let (report, session) = scene.recover();
+        let losses = losses_and_edges(&session);
+        assert_eq!(losses, [(cut_at, 2 * WINDOW)], "killed after {last} steps: {:?}", report.troubles);
+        assert!(coding_history(own).contains(CHANGED_BY_OTHERS), "killed after {last} steps");
+        if !was_killed {
+            break;
+        }
+    }
+}
+
+/// One page that cannot be read made all losses of a changed file disappear.
+#[test]
+fn zeros_of_a_file_that_was_changed_are_losses_although_a_page_of_it_cannot_be_read() {
+    let scene = Scene::new(&[Cut { committed: 3, claimed: 3 * WINDOW }], 4 * WINDOW);
+    let own = &scene.plans[0].path;
+    let mut changed = scene.plans[0].header.clone();
+    changed.bext.note(CHANGED_BY_OTHERS);
+    let file = OpenOptions::new().write(true).open(own).unwrap();
+    file.write_all_at(&*Header { data_bytes: 3 * WINDOW * BYTES, ..changed }.build(), 0).unwrap();
+    write_silence(own, 100..400);
+    let bad = at(WINDOW)..at(WINDOW) + crate::limits::PAGE_BYTES as u64;
+    let installed = super::mirrored::bad_range(own, bad);
+    let (report, session) = scene.recover();
+    drop(installed);
+    let bad_end = WINDOW + 4096_u64.div_ceil(BYTES);
+    assert_eq!(losses_and_edges(&session), [(100, 400), (WINDOW, bad_end)], "{:?}", report.troubles);
 }

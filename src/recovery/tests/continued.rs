@@ -4,6 +4,7 @@
 use super::*;
 use crate::butler::spool::note_next_file;
 use crate::session::CopyKind;
+use crate::spool_index::{Shape, Target, target_at};
 
 /// Frames of the pass. The first two windows are in the session's file, the third one is in the overflow folder, and
 /// the rest is in memory.
@@ -63,17 +64,52 @@ fn a_take_that_went_on_in_a_folder_that_its_own_disk_never_listed_is_whole() {
     is_whole(&scene, &overflow, &session);
 }
 
+/// Another program replaced the first file, the disk was too full to put it back, and the take went on in another folder. The
+/// zeros in the first file counted as sound.
 #[test]
-fn while_the_folder_in_which_a_take_went_on_is_away_nothing_is_changed_and_it_is_said() {
+fn a_copy_at_the_place_of_an_earlier_file_is_not_believed() {
+    let (scene, overflow) = scene();
+    let second = fs::read_dir(overflow.join("audio")).unwrap().next().unwrap().unwrap().path();
+    let shape = Shape::new(scene.plans[0].identity.as_u128(), (WINDOW * BYTES) as usize);
+    let spool = OpenOptions::new().write(true).open(scene.spool(0)).unwrap();
+    for (files_before, (path, frames)) in [(&scene.plans[0].path, 0), (&second, SPLIT)].into_iter().enumerate() {
+        let target = Target { file: fs::metadata(path).unwrap().ino(), bytes_before: frames * BYTES };
+        spool.write_all_at(&shape.target_bytes(target), target_at(files_before)).unwrap();
+    }
+    drop(spool);
+    let copy = scene.root().join("copy");
+    let file = File::create(&copy).unwrap();
+    file.write_all_at(&*Header { data_bytes: 0, ..scene.plans[0].header.clone() }.build(), 0).unwrap();
+    file.set_len(at(SPLIT)).unwrap();
+    fs::rename(&copy, &scene.plans[0].path).unwrap();
+    let (report, session) = scene.recover();
+    let losses: Vec<Vec<_>> = session
+        .takes()
+        .iter()
+        .map(|take| take.losses.iter().map(|loss| (loss.at.0, loss.frames.0)).collect())
+        .collect();
+    assert_eq!(losses, [vec![(0, SPLIT)], vec![]], "{:?}", report.troubles);
+    assert!(report.passes[0].is_short(), "{}", report.passes[0]);
+}
+
+#[test]
+fn while_the_folder_in_which_a_take_went_on_is_away_no_take_is_changed_and_it_is_said() {
     let (scene, overflow) = scene();
     let away = scene.folder.path().join("away");
     fs::rename(&overflow, &away).unwrap();
-    let before = scene.files();
+    let takes = || {
+        let mut files = scene.files();
+        files.retain(|path, _| path.extension().is_none_or(|it| it != "json"));
+        files
+    };
+    let before = takes();
     let (report, session) = scene.recover();
     let [line] = &report.troubles[..] else { panic!("{:?}", report.troubles) };
     assert!(line.contains(&overflow.display().to_string()) && line.contains("connect its disk"), "{line}");
     assert!(report.passes.is_empty() && session.takes()[0].state == TakeState::Recording);
-    assert!(before == scene.files(), "nothing is changed and nothing is removed");
+    assert!(before == takes(), "nothing is changed and nothing is removed");
+    // After a power cut, only this list leads there.
+    assert_eq!(session.overflow_folders(), [overflow.display().to_string()]);
     fs::rename(&away, &overflow).unwrap();
     let (report, session) = scene.recover();
     assert!(report.troubles.is_empty(), "{:?}", report.troubles);
@@ -139,6 +175,23 @@ fn has_sound_up_to(frames: u64, scene: &Scene, overflow: &Path, session: &Sessio
     // An odd number of bytes is padded.
     second.truncate(((frames - SPLIT) * BYTES) as usize);
     assert!([first, second].concat() == sound(0, 0..frames));
+}
+
+/// The take was called whole, shorter by the part that was in the file.
+#[test]
+fn without_memory_the_file_of_a_part_that_is_gone_is_named() {
+    let (scene, overflow) = scene_without_memory(SPLIT);
+    let (mut store, mut session) = OpenSession::open(&scene.root()).unwrap();
+    let (_, copy) = OpenSession::open(&overflow).unwrap();
+    session.merge_newer_takes(&copy, CopyKind::Found, |_| false);
+    store.save(&session).unwrap();
+    drop(store);
+    let second = session.takes()[1].file.clone();
+    fs::remove_file(overflow.join(&second)).unwrap();
+    let (report, session) = scene.recover();
+    assert_eq!(session.takes().iter().map(|take| take.frames).collect::<Vec<_>>(), [Frames(SPLIT)]);
+    let is_named = |line: &String| line.contains(&second) && line.contains("is gone; put it back");
+    assert!(report.troubles.iter().any(is_named), "{:?}", report.troubles);
 }
 
 /// A copy names the session's own file by an absolute path. That file counted as the one in the mirror.

@@ -1,7 +1,7 @@
 //! Sessions that were copied or moved, and whose files at the place of the recording are not there. Thread: test.
 
 use super::*;
-use crate::spool_index::{Shape, TARGET_AT, Target};
+use crate::spool_index::{Shape, Target, target_at};
 
 const FRAMES: u64 = 3 * WINDOW + 77;
 
@@ -12,7 +12,7 @@ impl Scene {
             let shape = Shape::new(plan.identity.as_u128(), (WINDOW * BYTES) as usize);
             let target = Target { file: fs::metadata(&plan.path).unwrap().ino(), bytes_before: 0 };
             let file = OpenOptions::new().write(true).open(self.spool(index)).unwrap();
-            file.write_all_at(&shape.target_bytes(target), TARGET_AT).unwrap();
+            file.write_all_at(&shape.target_bytes(target), target_at(0)).unwrap();
         }
     }
 

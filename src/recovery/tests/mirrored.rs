@@ -22,7 +22,7 @@ fn bad_block(path: &Path, from: u64) -> Installed {
 }
 
 /// Makes a range of a file unreadable, until the result is dropped.
-fn bad_range(path: &Path, range: Range<u64>) -> Installed {
+pub(super) fn bad_range(path: &Path, range: Range<u64>) -> Installed {
     let bad = fs::metadata(path).unwrap().ino();
     let inode = |file: &BorrowedFd<'_>| File::from(file.try_clone_to_owned().unwrap()).metadata().unwrap().ino();
     refusing(move |call| match call {
