@@ -96,14 +96,19 @@ impl MirrorGain {
     }
 }
 
-/// Writes the losses that only the copy of the session in a mirror lists into the takes that were recovered here without it.
-/// Returns whether there were any. The session's own list replaces the copy, or the copy stays as it is.
+/// Writes the losses that only the copy of the session in a mirror lists into the takes that were recovered here without it, and into
+/// those that are still to be recovered. Returns whether there were any. The session's own list replaces the copy, or the copy
+/// stays as it is.
 pub fn take_over_losses(session: &mut Session, copy: &Session) -> bool {
     let before = session.takes().to_vec();
-    for take in before.iter().filter(|take| take.state == TakeState::Recovered) {
+    for take in before.iter().filter(|take| take.state != TakeState::Complete) {
         let is_first = |first: &&Take| (first.pass, first.track, first.offset.0) == (take.pass, take.track, 0);
+        let until = match take.state {
+            TakeState::Recording => session.continuation_of(take).map_or(POSITION_MAX, |next| next.offset.0),
+            _ => (take.offset + take.frames).0,
+        };
         if let Some(first) = before.iter().find(is_first) {
-            note_losses_of_copy(session, copy, take, first.uuid, FramePos((take.offset + take.frames).0));
+            note_losses_of_copy(session, copy, take, first.uuid, FramePos(until));
         }
     }
     session.takes() != before

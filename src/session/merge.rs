@@ -123,8 +123,12 @@ impl Session {
         // The number here of each pass of the copy that both know.
         let known = newer.takes.iter().filter_map(|take| Some((take.pass, self.takes[*own.get(&take.uuid)?].pass)));
         let mut passes: BTreeMap<u32, u32> = known.collect();
+        // A pass of the mirror alone may have gone on in an overflow folder.
+        let is_in = |folder: &str, pass: u32| {
+            newer.takes.iter().any(|take| take.pass == pass && take.folder.as_deref() == Some(folder))
+        };
         let is_wanted = |take: &Take| match kind {
-            CopyKind::Mirror(folder) => take.folder.as_deref() == Some(folder) && !passes.contains_key(&take.pass),
+            CopyKind::Mirror(folder) => !passes.contains_key(&take.pass) && is_in(folder, take.pass),
             CopyKind::Found | CopyKind::Recovered => true,
         };
         // No recovery follows that would end a take of a mirror whose file was never made.
@@ -250,6 +254,15 @@ impl Session {
             let was_recovered = mine.state == TakeState::Recovered && gained.contains(&take.pass);
             let takes_over = mine.state == TakeState::Recording || (was_recovered && kind == CopyKind::Recovered);
             let id = mine.id;
+            // The take was opened again because another copy knows more of its pass. This one recovered it without that.
+            let is_stale = mine.state == TakeState::Recording
+                && Frames(0) < mine.frames
+                && take.state == TakeState::Recovered
+                && take.frames <= mine.frames
+                && !gained.contains(&take.pass);
+            if is_stale {
+                continue;
+            }
             if is_ended && takes_over && is_same_file {
                 let mut take = take.clone();
                 (take.id, take.track, take.pass, take.trashed) = (id, mine.track, mine.pass, mine.trashed);

@@ -189,8 +189,9 @@ impl OpenSession {
         Ok((open, found))
     }
 
-    /// Reads the copy of a session in this folder. A copy that is damaged is kept in `history/`, and the session takes its
-    /// place; the newest kept version that can be read is returned.
+    /// Reads the copy of a session in this folder. A copy that is damaged is kept in `history/`. The newest kept version that can be
+    /// read takes its place and is returned, because it may list takes that the session does not; without one, the session
+    /// takes its place.
     fn found_copy(&mut self, session: &Session) -> Result<FoundCopy, SessionError> {
         let reason = match load(&self.folder) {
             Ok(copy) => return Ok(FoundCopy { copy: Some(copy), damaged: None }),
@@ -206,7 +207,7 @@ impl OpenSession {
             Some(kept)
         };
         let copy = numbers(&self.folder)?.iter().rev().find_map(read);
-        let (bytes, _) = encode_valid(&mut self.encoder, &self.folder, session)?;
+        let (bytes, _) = encode_valid(&mut self.encoder, &self.folder, copy.as_ref().unwrap_or(session))?;
         replace_session_file(&self.folder, Some(bytes), Previous::Damaged)?;
         let (file, folder) = (self.folder.path().join(SESSION_FILE), history.path().display());
         let reason = match reason {
