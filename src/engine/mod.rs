@@ -402,6 +402,8 @@ impl Engine {
     }
 
     fn jump(&mut self, Jump { path, epoch }: Jump) {
+        // It lies before the jump. A later loss would be added to it, at a place that is not its own.
+        self.report_loss();
         // A pass that waits for its first frame waits on, and begins after the jump.
         if self.recorder.is_recording() {
             self.recorder.end(&mut self.outbox);

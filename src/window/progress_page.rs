@@ -216,6 +216,8 @@ impl ProgressPage {
 /// many ranges, the last one stored covers the rest, with the fewest inputs of them.
 pub fn absence_words(absences: &[InputAbsence]) -> Vec<u8> {
     let mut stored = absences.to_vec();
+    // An end at frame 0 would read as none.
+    stored.retain(|absence| absence.until.is_none_or(|until| absence.from < until));
     if ABSENCES_MAX < stored.len() {
         let rest = stored.split_off(ABSENCES_MAX - 1);
         let inputs = rest.iter().map(|absence| absence.inputs).min().unwrap_or(0);
@@ -369,6 +371,9 @@ mod tests {
         store(&[range(0), lasting]);
         assert_eq!((page(&file).absences, page(&file).frames), (vec![range(0), lasting], Frames(64)));
         assert_eq!(page(&file).marks[LOSSES_MAX - 1].at, FramePos(LOSSES_MAX as u64 - 1), "the losses are untouched");
+        // It counted as one that lasts.
+        store(&[InputAbsence { until: Some(FramePos(0)), ..range(0) }, range(1)]);
+        assert_eq!(page(&file).absences, [range(1)]);
         let mut many: Vec<InputAbsence> = (0..70).map(range).collect();
         many.push(lasting);
         store(&many);
