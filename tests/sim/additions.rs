@@ -1,13 +1,14 @@
 //! Faults that the simulator has learned later: a disk that does not say how much room it has, calls that only ask and fail, a
 //! card whose clock drifts, another device within a life, more kinds of edits, a disk that makes no folder durable, a user who
-//! edits while a pass is prepared or finished, outputs that run dry in many periods. Thread: the one of the run.
+//! edits while a pass is prepared or finished, outputs that run dry in many periods, files that are cut in the middle. Thread: the one of the run.
 //!
 //! They are drawn from a stream of their own, after everything else of the plan. So the plan of an earlier seed is what it was,
 //! and some seeds have such a fault beside it. The seeds in the first part of `seeds.txt` get none: each of them is the run that
 //! once failed, to the last call. A further addition needs a further part of `seeds.txt`.
 
 use crate::disk::{Fault, Name, Trouble};
-use crate::plan::{DeviceChange, Ending, Plan, RATE, device};
+use crate::nature::{Act, Deed};
+use crate::plan::{BEGIN, DeviceChange, Ending, Plan, RATE, device};
 use crate::random::Random;
 use crate::seeds;
 use crate::world::Kill;
@@ -26,6 +27,9 @@ const DRY_OUTPUTS: u64 = 0x0ADD_1712_0000_0000;
 /// The same for the hasty users.
 const HASTE: u64 = 0x0ADD_1713_0000_0000;
 
+/// The same for the files that are cut.
+const CUTS: u64 = 0x0ADD_1714_0000_0000;
+
 /// Calls that change nothing, by the names of [`crate::fault::Op::name`].
 const ASKS: [&str; 4] = ["open", "list", "stat", "lock"];
 
@@ -43,6 +47,9 @@ pub(crate) fn add(plan: &mut Plan, seed: u64) {
         add_to_devices(plan, seed, &mut for_devices);
     }
     let has_all = !seeds::is_without_haste(seed);
+    if plan.allowed.foreign && !seeds::is_without_cuts_inside(seed) {
+        add_cuts(plan, &mut Random::new(seed ^ CUTS));
+    }
     if plan.allowed.edits && has_all {
         add_haste(plan, &mut Random::new(seed ^ HASTE));
     }
@@ -55,6 +62,20 @@ pub(crate) fn add(plan: &mut Plan, seed: u64) {
         if !seeds::is_without_folder_syncs(seed) {
             add_folder_syncs(plan, &mut Random::new(seed ^ FOLDER_SYNCS));
         }
+    }
+}
+
+/// Another program cuts files that are recorded.
+fn add_cuts(plan: &mut Plan, random: &mut Random) {
+    // These acts were chosen by their remainder, and a cut chooses its place by it.
+    plan.deeds.iter_mut().filter(|deed| deed.act == Act::Cuts).for_each(|deed| deed.number /= 3);
+    if random.chance(40) {
+        let whole: Duration = plan.lives.iter().map(|life| life.time).sum();
+        for _ in 0..random.between(1, 4) {
+            let at = BEGIN + Duration::from_micros(random.below(whole.as_micros() as u64));
+            plan.deeds.push(Deed { act: Act::Cuts, ..Deed::new(random, at) });
+        }
+        plan.deeds.sort_by_key(|deed| std::cmp::Reverse(deed.at));
     }
 }
 

@@ -72,6 +72,15 @@ pub(crate) struct Evidence {
     pub(crate) listed: ListedLosses,
 }
 
+impl SeenPass {
+    /// The number that the pass has in `session` now. It gets another one if an overflow folder that could not be read had a pass
+    /// of this number.
+    fn number_in(&self, session: &Session) -> u32 {
+        let take = session.takes().iter().find(|take| self.starts.contains_key(&take.uuid));
+        take.map_or(self.number, |take| take.pass)
+    }
+}
+
 impl Evidence {
     /// Whether the program has said that the file of a take is gone. Such a take stays as it is: another program may bring
     /// the file back.
@@ -100,6 +109,8 @@ pub(crate) fn judge(folder: &Path, others: &[PathBuf], evidence: &Evidence) -> V
         Ok(session) => session,
         Err(error) => return vec![format!("the session cannot be opened: {error}")],
     };
+    let passes = evidence.passes.iter().map(|pass| SeenPass { number: pass.number_in(&session), ..pass.clone() });
+    let evidence = &Evidence { passes: passes.collect(), ..evidence.clone() };
     let mut offences = Vec::new();
     if let Err(reason) = session.validate() {
         offences.push(format!("the session contradicts itself: {reason}"));
@@ -120,7 +131,7 @@ pub(crate) fn judge(folder: &Path, others: &[PathBuf], evidence: &Evidence) -> V
     let mut uncovered: BTreeMap<u32, Vec<Range>> = BTreeMap::new();
     for ((pass, track), parts) in &takes {
         let name = format!("pass {pass}, track {track}");
-        check_tiles(&name, parts, &mut offences);
+        check_tiles(&name, parts, evidence, &mut offences);
         let end = parts.last().map_or(0, |take| take.offset.0 + take.frames.0);
         let common = *ends.entry(*pass).or_insert(end);
         if common != end {
@@ -208,7 +219,7 @@ fn untold_silence(evidence: &Evidence, silent: &BTreeMap<u32, Vec<Range>>, sessi
         let all = ranges.iter().map(|(from, to, ..)| to - from).sum::<u64>();
         let (frames, what) = match evidence.told.of(pass) {
             Some(Known::Nothing) => (all, "nothing told that"),
-            None if is_only => (all, "nothing told that"),
+            None if is_only && is_recovered(session, pass) => (all, "nothing told that"),
             Some(Known::LossBefore) => {
                 let absent = ranges.iter().map(|range| absent_frames(session, range)).sum::<u64>();
                 (all - absent, "the message about its recovery tells no loss")
@@ -220,6 +231,11 @@ fn untold_silence(evidence: &Evidence, silent: &BTreeMap<u32, Vec<Range>>, sessi
         }
     }
     offences
+}
+
+/// Whether a recovery ended a take of a pass. Otherwise the pass had ended before the kill, and the messages are about another one.
+fn is_recovered(session: &Session, pass: u32) -> bool {
+    session.takes().iter().any(|take| take.pass == pass && take.state == TakeState::Recovered)
 }
 
 /// Frames of a range in which the device did not have the input of the take.
@@ -316,17 +332,18 @@ fn was_never_made(folder: &Path, take: &Take) -> bool {
     take.frames.0 == 0 && (matches!(open_take(folder, take), Err(SessionError::Missing { .. })) || is_foreign())
 }
 
-/// The parts of a take follow each other from frame 0 without gap or overlap.
-fn check_tiles(name: &str, parts: &[&Take], offences: &mut Vec<String>) {
-    let mut at = 0;
+/// The parts of a take follow each other from frame 0 without gap or overlap. Where another program has removed the file of a part,
+/// the program says so, and nobody knows how long it was.
+fn check_tiles(name: &str, parts: &[&Take], evidence: &Evidence, offences: &mut Vec<String>) {
+    let (mut at, mut is_known) = (0, true);
     for take in parts {
-        if take.offset.0 != at {
+        if take.offset.0 != at && is_known {
             offences.push(format!("{name}: {} begins at frame {} of the pass, not {at}", take.file, take.offset.0));
         }
         if take.state == TakeState::Recording {
             offences.push(format!("{name}: {} still counts as being recorded", take.file));
         }
-        at = take.offset.0 + take.frames.0;
+        (at, is_known) = (take.offset.0 + take.frames.0, !evidence.is_without_file(take));
     }
     let begins: BTreeSet<u64> = parts.iter().map(|take| take.start.0.wrapping_sub(take.offset.0)).collect();
     if 1 < begins.len() {
@@ -438,18 +455,20 @@ fn check_sound(
                 }
                 continue;
             }
+            // The edge of a page that was never written may lie within a frame. The frame counts as lost then, and silence is
+            // beside it.
+            let is_edge = values.get(at + 1).is_none_or(|next| *next == 0) || (at > 0 && values[at - 1] == 0);
+            let is_lost_edge = is_edge && (take.losses_unlisted > 0 || is_listed(take, at as u64));
             let want = match (expected, found.start) {
                 (Some(value), _) => value,
                 (None, Some(start)) => ramp((start + place as i64) as u64, u64::from(*input)),
+                (None, None) if is_lost_edge => continue,
                 (None, None) => {
                     found.start = Some(device_frame(value, *input) - place as i64);
                     value
                 }
             };
-            // The edge of a page that was never written may lie within a frame. The frame counts as lost then, and silence is
-            // beside it.
-            let is_edge = values.get(at + 1).is_none_or(|next| *next == 0) || (at > 0 && values[at - 1] == 0);
-            let is_torn = value != want && is_edge && (take.losses_unlisted > 0 || is_listed(take, at as u64));
+            let is_torn = value != want && is_lost_edge;
             if value != want && !is_torn && wrong.is_none() {
                 wrong = Some((at as u64, value, want));
             }

@@ -42,6 +42,9 @@ const WITH_FOLDER_SYNCS: &str = "# With folder syncs:";
 /// The line of `seeds.txt` after which plans can have a hasty user, and outputs that run dry in many periods.
 const WITH_HASTE: &str = "# With hasty users:";
 
+/// The line of `seeds.txt` after which another program can cut a file behind its header.
+const WITH_CUTS_INSIDE: &str = "# With cuts inside:";
+
 /// A folder for the runs of this process, in memory. Its name has the same length in every process.
 pub(crate) struct Base(pub(crate) PathBuf);
 
@@ -347,6 +350,11 @@ pub(crate) fn is_without_folder_syncs(seed: u64) -> bool {
 /// Whether a seed is in the part of `seeds.txt` whose plans have neither a hasty user nor outputs that run dry in many periods.
 pub(crate) fn is_without_haste(seed: u64) -> bool {
     is_listed_before(WITH_HASTE, seed)
+}
+
+/// Whether a seed is in the part of `seeds.txt` whose plans have no file that is cut behind its header.
+pub(crate) fn is_without_cuts_inside(seed: u64) -> bool {
+    is_listed_before(WITH_CUTS_INSIDE, seed)
 }
 
 fn is_listed_before(line: &str, seed: u64) -> bool {
