@@ -70,7 +70,12 @@ pub struct Target {
     pub file: u64,
     /// Bytes of the take before the first byte of the file.
     pub bytes_before: u64,
+    /// Whether another program has changed the file, and sound of it may be lost. Its disk may refuse a header that says so.
+    pub is_changed: bool,
 }
+
+/// The bit of [`Target::is_changed`] in the word of `bytes_before`. No take is that long.
+const CHANGED_BIT: u64 = 1 << 63;
 
 /// A part of a take that lies in a slot. Offsets are those of the take's WAV file, in whole pages.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -146,14 +151,15 @@ impl Shape {
 
     fn target_in(&self, bytes: &[u8]) -> Option<Target> {
         let words: [_; TARGET_WORDS] = bytes.as_chunks().0.try_into().ok()?;
-        let [file, bytes_before, check] = words.map(u64::from_ne_bytes);
-        let target = Target { file, bytes_before };
+        let [file, before, check] = words.map(u64::from_ne_bytes);
+        let target = Target { file, bytes_before: before & !CHANGED_BIT, is_changed: before & CHANGED_BIT != 0 };
         (self.target_words(target)[2] == check).then_some(target)
     }
 
     fn target_words(&self, target: Target) -> [u64; TARGET_WORDS] {
-        let words = [self.take as u64, (self.take >> 64) as u64, target.file, target.bytes_before];
-        [target.file, target.bytes_before, words.iter().fold(MAGIC, |check, word| mixed(check ^ word))]
+        let before = target.bytes_before | if target.is_changed { CHANGED_BIT } else { 0 };
+        let words = [self.take as u64, (self.take >> 64) as u64, target.file, before];
+        [target.file, before, words.iter().fold(MAGIC, |check, word| mixed(check ^ word))]
     }
 
     /// The second page of the spool file.
@@ -286,7 +292,11 @@ mod tests {
     #[test]
     fn the_targets_of_a_spool_are_read_as_they_were_written_and_damaged_ones_are_not() {
         let shape = Shape::new(7, 12_288);
-        let target = |number: usize| Target { file: 4711 + number as u64, bytes_before: number as u64 * 12 * 4096 };
+        let target = |number: usize| Target {
+            file: 4711 + number as u64,
+            bytes_before: number as u64 * 12 * 4096,
+            is_changed: number.is_multiple_of(2),
+        };
         let mut page = shape.header();
         assert_eq!(shape.targets_in(&page), [], "none was written");
         let mut note = |number: usize| {

@@ -14,9 +14,11 @@ use nix::unistd::Whence;
 use std::ffi::OsStr;
 use std::fs::{File, OpenOptions};
 use std::io;
+use std::os::fd::AsRawFd;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 /// Bytes that are copied at once.
 const PIECE_BYTES: usize = 1 << 20;
@@ -172,4 +174,14 @@ fn copy_sound(from: &File, to: &File, bytes: u64) -> io::Result<()> {
         }
     }
     Ok(())
+}
+/// Keeps a file without a name open until the program ends, because closing it would free its sound. Returns where it can be
+/// copied from. `None`: it has a name.
+pub(super) fn keep_if_removed(file: &Arc<File>) -> Option<String> {
+    if !is_removed(file) {
+        return None;
+    }
+    let number = file.as_raw_fd();
+    std::mem::forget(Arc::clone(file));
+    Some(format!("another program removed it; until this program ends, copy /proc/{}/fd/{number}", std::process::id()))
 }

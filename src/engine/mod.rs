@@ -297,7 +297,6 @@ impl Engine {
             if 0 < frames.0
                 && let Some(jump) = self.transport.mute()
             {
-                self.report_loss();
                 self.jump(jump);
             }
         }

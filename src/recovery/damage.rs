@@ -27,11 +27,14 @@ pub(super) fn zero_runs(file: &File, from: u64, end: u64, least: u64) -> io::Res
     zeros_in(|bytes, at| disk::read_at(file, bytes, at), from, end, least)
 }
 
-/// The same, with the pages that cannot be read.
+/// Runs of zeros as [`zero_runs`] finds them. A page that cannot be read counts as zeros.
 pub(super) fn zeros_or_unreadable(file: &File, from: u64, end: u64, least: u64) -> Vec<Extent> {
     let read = |bytes: &mut [u8], at: u64| {
-        read_as_far_as_possible(file, bytes, at);
-        Ok(bytes.len())
+        // Whole pages of the file, because one bad page spoils no other one.
+        let rest_of_page = PAGE_BYTES - at as usize % PAGE_BYTES;
+        let bytes_max = if rest_of_page < PAGE_BYTES { bytes.len().min(rest_of_page) } else { bytes.len() };
+        read_as_far_as_possible(file, &mut bytes[..bytes_max], at);
+        Ok(bytes_max)
     };
     zeros_in(read, from, end, least).unwrap_or_else(|_| vec![(from, end)])
 }

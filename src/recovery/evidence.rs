@@ -223,6 +223,12 @@ pub fn files_named(folder: &SpoolFolder, ending: &str) -> Vec<PathBuf> {
 }
 
 impl FoundSpool {
+    /// Whether the committer has seen that another program changed a file whose first byte is byte `bytes_before` of the take.
+    pub(super) fn says_changed(&self, bytes_before: u64) -> bool {
+        let mut targets = self.slots.iter().flat_map(|slots| &slots.targets);
+        targets.any(|target| target.bytes_before == bytes_before && target.is_changed)
+    }
+
     /// Whether the file with this number is not the one that the sound from byte `bytes_before` of the take on was written to.
     /// `false`: it is, or that file is not known. A file without sound has the start of the one behind it.
     pub(super) fn names_another_file(&self, number: u64, bytes_before: u64) -> bool {

@@ -66,9 +66,11 @@ pub(super) fn note_losses_of_copy(session: &mut Session, copy: &Session, take: &
         if at < end {
             let (at, frames) = (FramePos(at.since(begin).0), end.since(at));
             let known = Loss { at, frames, cause: loss.cause.clone() };
-            // The session has the end of a loss that lasts in an older copy.
-            let has_end = |mine: &Loss| (mine.at, &mine.cause) == (known.at, &known.cause);
-            let is_ended = loss.lasts() && session.take(take.id).is_some_and(|take| take.losses.iter().any(has_end));
+            // The session has the end of a loss that lasts in an older copy, and maybe in an earlier file of the take.
+            let of_take = |mine: &&Take| (mine.pass, mine.track) == (take.pass, take.track);
+            let is_same = |mine: &Take, its: &Loss| its.at + mine.offset == loss.at + offset && its.cause == loss.cause;
+            let has_same = |mine: &Take| mine.losses.iter().any(|its| is_same(mine, its));
+            let is_ended = loss.lasts() && session.takes().iter().filter(of_take).any(has_same);
             if !is_ended {
                 session.list_known_loss(take.id, &known).ok();
             }
@@ -181,11 +183,11 @@ pub(super) fn note_missing(session: &mut Session, cut: &CutTake, outcome: &PassO
     }
     let mirror = cut.mirror.as_ref().and_then(Replica::copied);
     let (lost, cause) = match &cut.spool {
-        Some(spool) => (cut.wav.missing(frames, spool, mirror), MISSING),
+        Some(spool) => (cut.wav.missing(frames, spool, &listed, mirror)?, MISSING),
         None if outcome.all_on_disk => return Ok(session.frames_lost_of(id) - before),
         None => (cut.wav.lost_without_memory(frames, &listed, mirror), MEMORY_GONE),
     };
-    for (at, frames) in lost? {
+    for (at, frames) in lost {
         session.list_loss(id, FramePos(at.0), frames, cause).ok();
     }
     Ok(session.frames_lost_of(id) - before)

@@ -31,27 +31,40 @@ impl TakeWav {
         frames: Frames,
         listed: &[Loss],
         mirror: Option<&TakeWav>,
-    ) -> io::Result<Vec<(Frames, Frames)>> {
+    ) -> Vec<(Frames, Frames)> {
         let byte = |frame: Frames| DATA_OFFSET + self.bytes_of(frame.min(frames));
         let claimed = self.claimed.min(frames);
-        let before_claim = never_written(&self.file, byte(self.vouched().min(claimed)), byte(claimed))?;
+        let before_claim = self.gaps(byte(self.vouched().min(claimed)), byte(claimed), true);
         let in_mirror =
             mirror.map(|mirror| (DATA_OFFSET, DATA_OFFSET + self.bytes_of(self.frames_here(mirror.vouched()))));
         let mut lost = self.in_frames(without(before_claim, in_mirror.into_iter()));
         if claimed < frames {
             let frame = |at: u64| Frames((at - DATA_OFFSET) / self.frame_bytes()).max(claimed);
-            let begin = |loss: &Loss| Frames(loss.at.0);
-            let listed = listed.iter().map(|loss| (byte(begin(loss)), byte(begin(loss) + loss.frames)));
-            let behind_claim = without(never_written(&self.file, byte(claimed), byte(frames))?, listed);
+            let behind_claim =
+                without(self.gaps(byte(claimed), byte(frames), true), self.bytes_of_losses(listed, frames));
             let first = behind_claim.first().map(|(start, _)| frame(*start));
             let first = first.into_iter().chain(self.short_of(frames)).min();
             lost.extend(first.map(|first| (first, frames - first)));
         }
-        Ok(lost)
+        lost
+    }
+
+    /// The ranges of this file from byte `from` to byte `end` that were never written. `may_be_zeros`: where the file system does not
+    /// track holes, pages of zeros count. A file that does not say what it has lacks its zeros.
+    fn gaps(&self, from: u64, end: u64, may_be_zeros: bool) -> Vec<Extent> {
+        let found = if may_be_zeros { never_written(&self.file, from, end) } else { holes(&self.file, from, end) };
+        found.unwrap_or_else(|_| pages_of_zeros(&self.file, from, end))
+    }
+
+    /// The bytes of losses that the session lists for this file of `frames` frames.
+    fn bytes_of_losses(&self, listed: &[Loss], frames: Frames) -> impl Iterator<Item = Extent> {
+        let byte = move |frame: Frames| DATA_OFFSET + self.bytes_of(frame.min(frames));
+        listed.iter().map(move |loss| (byte(Frames(loss.at.0)), byte(Frames(loss.at.0) + loss.frames)))
     }
 
     /// The ranges of this file from its header's claim up to frame `frames` that were never written, and of which neither
-    /// the spool nor the other replica has anything: first frame and length.
+    /// the spool nor the other replica has anything: first frame and length. `listed`: the losses that the session lists for
+    /// the take.
     ///
     /// Without holes, recorded silence looks like a gap. So pages of zeros count only where a gap can be: the take has a
     /// mirror, whose committer may have freed memory that this file still needed, or a part of the index is not believed.
@@ -59,22 +72,24 @@ impl TakeWav {
         &self,
         frames: Frames,
         spool: &FoundSpool,
+        listed: &[Loss],
         mirror: Option<&TakeWav>,
     ) -> io::Result<Vec<(Frames, Frames)>> {
         let (from, end) = (DATA_OFFSET + self.bytes_of(self.vouched()), DATA_OFFSET + self.bytes_of(frames));
         let may_have_gaps = spool.identity.mirror.is_some() || spool.damaged_slots() > 0;
-        let found = if may_have_gaps { never_written(&self.file, from, end) } else { holes(&self.file, from, end) };
-        // A file that does not say what it has lacks its zeros.
-        let mut missing = found.unwrap_or_else(|_| pages_of_zeros(&self.file, from, end));
+        let mut missing = self.gaps(from, end, may_have_gaps);
         // The rest of a page behind the end of the file is no page of its own.
         let page = PAGE_BYTES as u64;
         let rest = (self.bytes_there.max(from), self.bytes_there.next_multiple_of(page).min(end));
         missing.extend(Some(rest).filter(|(start, end)| start < end));
-        // The file may have got longer again since.
+        let mut known = self.in_memory(frames, Some(spool))?;
+        known.extend(self.bytes_of_losses(listed, frames));
+        missing = without(missing, known.iter().copied());
+        // The file may have got longer again since it was cut.
         for (start, _) in &mut missing {
             *start = self.begin_of_zeros(from, *start);
         }
-        missing = without(missing, self.in_memory(frames, Some(spool))?.into_iter());
+        missing = without(missing, known.into_iter());
         if let Some(mirror) = mirror.filter(|_| !missing.is_empty()) {
             let theirs = |at: u64| at + self.offset_bytes();
             let mut at = from;
@@ -96,15 +111,15 @@ impl TakeWav {
         Ok(self.in_frames(missing))
     }
 
-    /// The begin of the frame with which the zeros right before byte `start` begin, within a page and not before byte `from`. A page
-    /// in which a file was cut ends with zeros, and is no hole.
+    /// The begin of the frame in which the zeros right before byte `start` begin, within a page and not before byte `from`. A page
+    /// in which a file was cut ends with zeros, and is no hole. Without zeros it is the frame that has byte `start`.
     fn begin_of_zeros(&self, from: u64, start: u64) -> u64 {
         let page = (start.saturating_sub(1) / PAGE_BYTES as u64 * PAGE_BYTES as u64).max(from);
         let mut bytes = vec![0; start.saturating_sub(page) as usize];
         read_as_far_as_possible(&self.file, &mut bytes, page);
         let zeros = bytes.iter().rev().take_while(|byte| **byte == 0).count() as u64;
         let begin = DATA_OFFSET + (start - zeros - DATA_OFFSET) / self.frame_bytes() * self.frame_bytes();
-        if zeros == 0 { start } else { begin.max(from) }
+        begin.max(from)
     }
 
     /// The ranges of this file up to frame `frames` that are lost because another program has changed the file: first frame and
@@ -136,7 +151,7 @@ impl TakeWav {
     /// Makes silence of the frames of which another program has left a part: they are at the edges of its zeros. What came from
     /// memory is true, also at the edge of silence.
     pub(super) fn silence_torn_frames(&self, frames: Frames, spool: Option<&FoundSpool>) -> io::Result<()> {
-        // Where the file cannot be read, nothing is known to be torn.
+        // If the memory cannot be read, nothing is known to be torn.
         let zeros = self.zeros_of_others(frames, spool).unwrap_or_default();
         let frame_bytes = self.frame_bytes();
         let in_memory = if zeros.is_empty() { Vec::new() } else { self.in_memory(frames, spool)? };

@@ -173,7 +173,7 @@ pub(super) fn next_file_not_seen(session: &Path, takes: usize, folder: &Path) ->
 /// The message for an overflow folder that is not there, after a pass was recovered without memory.
 pub(super) fn overflow_not_seen(folder: &str) -> String {
     format!(
-        "{folder}: this overflow folder is not there; if the recording went on in it, connect its disk and open the session again: its sound is added then"
+        "{folder}: this overflow folder is not there, and no memory is left that shows whether the recording continued in it; if it did, connect its disk and open the session again: its sound is added then"
     )
 }
 
@@ -252,10 +252,17 @@ pub(super) fn taken_by_another(path: &Path) -> String {
 
 /// The message for the next file of a take that was listed and is not there, or is the file of another program. `None`: the
 /// memory of the take shows that it was never made.
-pub(super) fn not_continued(unusable: &Unusable, spool: Option<&FoundSpool>) -> Option<String> {
+pub(super) fn not_continued(unusable: &Unusable, take: &Take, spool: Option<&FoundSpool>) -> Option<String> {
     match unusable.found {
         AtPlace::Nothing if spool.is_some() => None,
-        AtPlace::Nothing => Some(format!("{}; if it was never made, nothing is missing", unusable.reason)),
+        // The copy of the session in an overflow folder still lists it.
+        AtPlace::Nothing if take.folder.is_some() => {
+            Some(format!("{}; if it was never made, nothing is missing", unusable.reason))
+        }
+        AtPlace::Nothing => Some(format!(
+            "{}: the file in which this take was to continue is gone, and the session does not list it any more; if it was made, its sound is missing",
+            take.file
+        )),
         AtPlace::Foreign | AtPlace::Unknown => Some(format!("{}; the take does not continue in it", unusable.reason)),
     }
 }

@@ -205,7 +205,8 @@ pub fn recover_from(store: &mut OpenSession, session: &mut Session, view: &Viewp
         report.troubles.extend(store.save(session).err().map(|error| error.to_string()));
     }
     if !searched.found.is_empty() || session.takes().iter().any(|take| take.state == TakeState::Recording) {
-        // A file may be in the trash, and its take is not, for example in a version that the user has restored. A take that was cut off is recovered in `audio` only.
+        // A restored version may list a take in `audio` whose file is in the trash. Recovery opens a file only where the session
+        // lists it.
         let moved = store.move_trashed_files(session);
         report.troubles.extend(moved.err().into_iter().flatten().map(|error| error.to_string()));
     }

@@ -198,7 +198,7 @@ impl PassRecovery<'_> {
             // The program ended after it listed a continuation and before the committer created its file. Drop the
             // continuation: the earlier file is then the last one of the take.
             if is_never_made && self.session.is_continuation(take) && self.session.forget_take(take.id).is_ok() {
-                self.troubles.extend(messages::not_continued(&unusable, spool.as_ref()));
+                self.troubles.extend(messages::not_continued(&unusable, take, spool.as_ref()));
                 self.never_made.has_withdrawn = true;
                 self.reopen_last_of(take);
                 return None;

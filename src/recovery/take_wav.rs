@@ -7,7 +7,8 @@ use super::Step;
 use super::damage::is_copy;
 use super::evidence::{BEYOND_ANY_FILE, Extent, FoundSpool};
 use super::part_files::sound_end;
-use crate::file_system::{OpenError, open_regular, set_length};
+use super::ranges::holes;
+use crate::file_system::{OpenError, knows_holes, open_regular, set_length};
 use crate::host::disk;
 use crate::limits::{DATA_OFFSET, PAGE_BYTES};
 use crate::session::session_file::{OpenSession, SessionError};
@@ -16,6 +17,7 @@ use crate::time::{FramePos, Frames};
 use crate::wav::bext::{Bext, CHANGED_BY_OTHERS, EXPORT_REMARK, UNFINISHED, UNFINISHED_IN_PLACE, coding_history_line};
 use crate::wav::header::{HEADER_BYTES, Header, has_reference, header_data_bytes, reference_in};
 use crate::wav::parse::{Encoding, Layout, parse};
+use nix::unistd::Whence;
 use std::fs::File;
 use std::io::{self, BufReader, Cursor};
 use std::os::unix::fs::MetadataExt;
@@ -341,7 +343,12 @@ impl TakeWav {
         lost: Frames,
         until: Option<Frames>,
     ) -> io::Result<()> {
-        self.is_changed |= self.is_other_than(spool) && !self.is_mirror_of(spool);
+        let is_own = !self.is_mirror_of(spool);
+        self.is_changed |= is_own && self.is_other_than(spool);
+        if is_own && (spool.says_changed(self.offset_bytes()) || self.lacks_what_was_written(spool, until)?) {
+            // Nothing in the file is sure, whatever its header claims.
+            (self.is_changed, self.may_lack_claimed) = (true, true);
+        }
         if spool.identity.mirror.is_some() {
             return Ok(());
         }
@@ -351,6 +358,30 @@ impl TakeWav {
         let lag_max = self.bytes_of(Frames(HEADER_LAG_SECONDS * u64::from(self.header.rate)) + lost);
         self.is_changed |= byte(self.offset + self.claimed) + lag_max < first;
         Ok(())
+    }
+
+    /// Whether sound that is in memory is missing in this file in front of sound that was written later. Sound is written in order,
+    /// so another program has cut the file in between. Without holes in the file nothing shows that.
+    fn lacks_what_was_written(&self, spool: &FoundSpool, until: Option<Frames>) -> io::Result<bool> {
+        if !knows_holes(&self.file) {
+            return Ok(false);
+        }
+        let length = self.file.metadata()?.len();
+        let last = self.frames_here(until.unwrap_or(Frames(u64::MAX / self.frame_bytes() / 2)));
+        for (start, end) in self.in_memory(last, Some(spool))? {
+            let holes = holes(&self.file, start, end.min(length))?;
+            for (from, to) in holes {
+                let has_data_behind = to < length && disk::seek(&self.file, to, Whence::SeekData).is_ok();
+                for at in (from..to).step_by(PIECE_BYTES).filter(|_| has_data_behind) {
+                    let mut piece = vec![0; (to - at).min(PIECE_BYTES as u64) as usize];
+                    spool.read(at + self.offset_bytes(), &mut piece)?;
+                    if piece.iter().any(|byte| *byte != 0) {
+                        return Ok(true);
+                    }
+                }
+            }
+        }
+        Ok(false)
     }
 
     /// Ranges of bytes of this file as first frame and length.

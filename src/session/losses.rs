@@ -130,7 +130,11 @@ impl Session {
                 let at = FramePos(from.since(split).0);
                 let end = if loss.lasts() { FramePos(POSITION_MAX) } else { at + end.since(from) };
                 let moved = Loss { at, frames: end.since(at), cause: loss.cause };
-                self.take_mut(next)?.losses.push(moved);
+                // A mirror's copy may have listed it there.
+                let losses = &mut self.take_mut(next)?.losses;
+                if !losses.contains(&moved) {
+                    losses.push(moved);
+                }
             }
         }
         Ok(())

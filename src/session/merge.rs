@@ -257,6 +257,7 @@ impl Session {
             // The take was opened again because another copy knows more of its pass. This one recovered it without that.
             let is_stale = mine.state == TakeState::Recording
                 && Frames(0) < mine.frames
+                && mine.accounts.is_none()
                 && take.state == TakeState::Recovered
                 && take.frames <= mine.frames
                 && !gained.contains(&take.pass);

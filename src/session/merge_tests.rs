@@ -107,6 +107,40 @@ fn a_take_that_was_recovered_without_its_continuation_is_opened_again() {
     assert_eq!(own.track(track).expect("track").regions().len(), 2);
 }
 
+/// The copy in a second overflow folder was saved after a start without the first one. It ended the take again, and the sound up to
+/// the place where the take had continued was in no take.
+#[test]
+fn a_copy_that_recovered_a_take_without_its_continuation_does_not_end_it_again() {
+    let (mut own, track, _) = one_track_and_takes(&[]);
+    let first = recording(&mut own, track, FramePos(7));
+    let mut with_next = own.clone();
+    let (mut names, folder) = (with_next.taken_names(), Some("/first/session".to_owned()));
+    with_next.add_continuation(first, Uuid::from_u128(77), Frames(50), folder, &mut names).expect("room");
+    own.finish_take(first, Frames(40), TakeState::Recovered, None).expect("recording");
+    let stale = own.clone();
+    assert!(own.merge_newer_takes(&with_next, CopyKind::Found, |_| true));
+    assert!(!own.merge_newer_takes(&stale, CopyKind::Found, |_| true));
+    let states: Vec<_> = own.takes.iter().map(|take| (take.state, take.offset.0)).collect();
+    assert_eq!(states, [(TakeState::Recording, 0), (TakeState::Recording, 50)]);
+}
+
+/// A mirror that was opened as a session recorded a pass, which went on in an overflow folder. The part there was in no take.
+#[test]
+fn a_pass_of_a_mirror_alone_is_taken_over_with_its_parts_in_an_overflow_folder() {
+    let (own, track, _) = one_track_and_takes(&[10]);
+    let (mut own, mut copy) = (own.clone(), own);
+    let first = recorded(&mut copy, track, FramePos(50), Frames(20));
+    let (mut names, folder) = (copy.taken_names(), Some("/overflow/session".to_owned()));
+    let next = copy.add_continuation(first, Uuid::from_u128(78), Frames(20), folder, &mut names).expect("room");
+    copy.finish_take(next, Frames(30), TakeState::Complete, None).expect("recording");
+    let fields = copy.takes.iter_mut().find(|take| take.id == first).expect("take");
+    (fields.uuid, fields.folder) = (Uuid::from_u128(77), Some("/mirror/session".to_owned()));
+    assert!(own.merge_newer_takes(&copy, CopyKind::Mirror("/mirror/session"), |_| true));
+    own.validate().expect("valid");
+    let frames: Vec<_> = own.takes.iter().map(|take| (take.offset.0, take.frames.0)).collect();
+    assert_eq!(frames, [(0, 10), (0, 20), (20, 30)]);
+}
+
 /// The session's disk was refused before the latency of the device was known. The second part lay beside the first one.
 #[test]
 fn the_parts_of_a_take_begin_where_the_copy_says_that_lists_more_of_them() {

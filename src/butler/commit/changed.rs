@@ -3,6 +3,8 @@
 use crate::butler::take_file::{Change, TakeFile};
 use crate::message::offset::FileByte;
 use crate::message::replica::{Replica, ReplicaPair};
+use crate::message::spool_file::SpoolFile;
+use crate::spool_index::Target;
 
 /// A change of a file by another program, before it is entered.
 pub(super) struct SeenChange {
@@ -97,6 +99,17 @@ pub(super) fn enter_change(
         "{name}: another program {deed}; {outcome}; do not save takes in other programs while they are recorded"
     );
     FoundChange { text, is_lost }
+}
+
+/// Writes into the spool that `file`, with `files_before` files of the take before it, gets sound, and whether another program has
+/// changed it. The mirror's files are named elsewhere.
+pub(super) fn note_target(spool: &SpoolFile, replica: Replica, (files_before, file): (usize, &TakeFile)) {
+    if replica == Replica::Session {
+        let (bytes_before, is_changed) = (file.start().bytes_before(), file.is_marked_changed());
+        let target = file.lasting_number().map(|file| Target { file, bytes_before, is_changed });
+        // The page is there already, so this does not fail.
+        spool.note_target(files_before, target).ok();
+    }
 }
 
 /// The trouble of a file that has ended and may lack sound, because another program has changed it.

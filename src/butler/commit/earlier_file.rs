@@ -3,12 +3,12 @@
 //! A take whose disk refuses sound continues in another file. The file before may still have gaps, which only the other
 //! replica can fill. It stays open until they are filled, because a finished header claims every frame.
 
-use super::changed::{Changes, enter_change, look_for_change, trouble_text};
+use super::changed::{Changes, enter_change, look_for_change, note_target, trouble_text};
 use super::disk_error::describe;
 use super::end::RETRIES_AT_END;
 use super::gaps::{GapWait, fill_gap};
-use super::open_take::note_target;
 use super::{OpenTake, RETRY};
+use crate::butler::put_back::keep_if_removed;
 use crate::butler::take_file::TakeFile;
 use crate::host;
 use crate::message::disk::DiskEvent;
@@ -118,9 +118,10 @@ impl OpenTake {
         while at < self.earlier.len() {
             let earlier = &mut self.earlier[at];
             let finished = earlier.retry_at.is_none_or(|until| until <= host::now()) && {
-                let number = earlier.file.lasting_number();
+                let facts = |file: &TakeFile| (file.lasting_number(), file.is_marked_changed());
+                let before = facts(&earlier.file);
                 let result = earlier.advance(self.end.is_some(), scratch, &mut messages);
-                if let Some(spool) = self.spool.as_ref().filter(|_| number != earlier.file.lasting_number()) {
+                if let Some(spool) = self.spool.as_ref().filter(|_| before != facts(&earlier.file)) {
                     note_target(spool, self.replica, earlier.place());
                 }
                 let path = earlier.file.path.display();
@@ -133,7 +134,7 @@ impl OpenTake {
             if finished || (self.end.is_some() && RETRIES_AT_END < earlier.failures) {
                 let mut earlier = self.earlier.remove(at);
                 self.earlier_troubled |= earlier.is_troubled();
-                let kept = earlier.file.keep_if_removed().filter(|_| earlier.is_troubled());
+                let kept = keep_if_removed(earlier.file.file()).filter(|_| earlier.is_troubled());
                 earlier.trouble = earlier.trouble.map(|trouble| match kept {
                     Some(place) => format!("{trouble}; {place}"),
                     None => trouble,

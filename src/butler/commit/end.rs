@@ -4,6 +4,7 @@
 use super::changed::trouble_text;
 use super::disk_error::describe;
 use super::{Committer, OpenTake};
+use crate::butler::put_back::keep_if_removed;
 use crate::message::disk::DiskEvent;
 use crate::message::replica::Replica;
 use crate::message::spool_file::MemoryFiles;
@@ -98,7 +99,7 @@ impl Committer {
             }
             Err(error) => {
                 let mut failure = take.trouble.clone().unwrap_or_else(|| format!("{name}: {}", describe(&error)));
-                if let Some(place) = take.file.keep_if_removed() {
+                if let Some(place) = keep_if_removed(take.file.file()) {
                     failure = format!("{failure}; {place}");
                 }
                 let in_mirror = take.only_in_mirror().map(|path| format!("{} of the mirror", path.display()));

@@ -11,7 +11,7 @@
 //! fills. It reads that part through a second mapping of the slot. `round` has the writes.
 
 use super::SpoolUse;
-use super::changed::{Changes, enter_change, look_for_change};
+use super::changed::{Changes, enter_change, look_for_change, note_target};
 use super::earlier_file::EarlierFile;
 use super::gaps::{GapWait, fill_gap};
 use crate::butler::spool;
@@ -25,7 +25,6 @@ use crate::message::spool_file::{ProgressFile, SpoolFile};
 use crate::message::stats::DiskPublished;
 use crate::message::take::{PassKey, TakeEnd, TakeKey, TakePlan};
 use crate::residency::ledger::TakeLedger;
-use crate::spool_index::Target;
 use crate::time::{FramePos, Frames};
 use crate::window::map::write_behind;
 use memmap2::MmapMut;
@@ -373,8 +372,8 @@ impl OpenTake {
 
     /// Looks whether sound of the take is in the other replica only. Looks at each sync tell whether a gap lasts.
     pub(super) fn look_for_gap(&mut self) {
-        if self.missing_bytes() == 0 {
-            self.file.note_repaired();
+        if self.missing_bytes() == 0 && self.file.note_repaired() {
+            self.note_targets();
         }
         self.gap_since = self.first_gap().map(|_| self.gap_since.unwrap_or_else(host::now));
     }
@@ -501,6 +500,8 @@ impl OpenTake {
         let end = if is_last { had } else { FileByte(had.0 / page * page) };
         let found = enter_change(&mut self.file, pair, end, seen);
         self.changes.add(&found);
+        // The disk may refuse the header that says so.
+        self.note_targets();
         Some(found.text)
     }
 
@@ -521,7 +522,13 @@ impl OpenTake {
         }
         let before = self.frame_of(self.file.start().0);
         let began = end.began + before;
-        self.file.finish(end.frames - before, &TakeEnd { began, ..end.clone() })
+        let number = self.file.lasting_number();
+        let finished = self.file.finish(end.frames - before, &TakeEnd { began, ..end.clone() });
+        // The file may have been put back.
+        if number != self.file.lasting_number() {
+            self.note_targets();
+        }
+        finished
     }
 
     /// Whether sound may be missing from the file although every later call succeeded.
@@ -545,17 +552,6 @@ impl OpenTake {
                 Replica::Mirror => {}
             }
         }
-    }
-}
-
-/// Writes into the spool that `file`, with `files_before` files of the take before it, gets sound. The mirror's files are named
-/// elsewhere.
-pub(super) fn note_target(spool: &SpoolFile, replica: Replica, (files_before, file): (usize, &TakeFile)) {
-    if replica == Replica::Session {
-        let bytes_before = file.start().bytes_before();
-        let target = file.lasting_number().map(|file| Target { file, bytes_before });
-        // The page is there already, so this does not fail.
-        spool.note_target(files_before, target).ok();
     }
 }
 

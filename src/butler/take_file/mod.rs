@@ -25,7 +25,6 @@ use o_direct::{open_o_direct, size_refusal};
 use std::borrow::Cow;
 use std::fs::{File, OpenOptions};
 use std::io::{self, IoSlice};
-use std::os::fd::AsRawFd;
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -430,9 +429,15 @@ impl TakeFile {
         }
     }
 
-    /// All sound of the file is from this program, and durable.
-    pub fn note_repaired(&mut self) {
-        self.header_is_due |= std::mem::take(&mut self.is_in_repair);
+    /// Whether the next header says that another program has changed the file.
+    pub fn is_marked_changed(&self) -> bool {
+        self.is_in_repair || self.header.bext.coding_history.contains(CHANGED_BY_OTHERS)
+    }
+
+    /// All sound of the file is from this program, and durable. Returns whether the header said otherwise.
+    pub fn note_repaired(&mut self) -> bool {
+        self.header_is_due |= self.is_in_repair;
+        std::mem::take(&mut self.is_in_repair)
     }
 
     /// End of the gaps that were written and are not durable yet; the start of the file if there is none.
@@ -516,31 +521,17 @@ impl TakeFile {
         Ok(Some(text))
     }
 
-    /// Keeps a file without a name open until the program ends, because closing it would free its sound. Returns where
-    /// it can be copied from.
-    pub fn keep_if_removed(&self) -> Option<String> {
-        if !put_back::is_removed(&self.file) {
-            return None;
-        }
-        let number = self.file.as_raw_fd();
-        std::mem::forget(Arc::clone(&self.file));
-        Some(format!(
-            "another program removed it; until this program ends, copy /proc/{}/fd/{number}",
-            std::process::id()
-        ))
-    }
-
     /// Ends the file: exact length, final header, durable, with a name, in its place. `frames` is the length of this file.
     /// Returns the message for the user if the file was put back or moved back.
     pub fn finish(&mut self, frames: Frames, end: &TakeEnd) -> io::Result<Option<String>> {
         self.header.data_bytes = frames.0 * self.frame_bytes() as u64;
         self.header.bext.time_reference = end.began.0.saturating_sub(end.latency.0);
         let bext = &mut self.header.bext;
-        let is_cut = bext.coding_history.contains(CHANGED_BY_OTHERS);
+        let is_changed = bext.coding_history.contains(CHANGED_BY_OTHERS);
         if !end.history.is_empty() {
             end.history.clone_into(&mut bext.coding_history);
         }
-        if is_cut {
+        if is_changed {
             bext.note(CHANGED_BY_OTHERS);
         }
         let end = self.header.file_bytes();

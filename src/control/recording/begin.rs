@@ -100,7 +100,9 @@ impl Control {
     /// or forgets the takes.
     pub(super) fn begin_pass(&mut self, request: PassRequest) -> Result<(), ControlError> {
         if request.tracks.is_empty() {
-            return Err(ControlError::State("record: its tracks were removed".to_owned()));
+            return Err(ControlError::State(
+                "record: the tracks to record were removed; arm a track (R in its row) and record again".to_owned(),
+            ));
         }
         self.check_folder(true);
         let start = match request.range {

@@ -110,14 +110,14 @@ impl LatencyMeter {
 }
 
 impl AlsaDevice {
-    /// Reads the delays of both sides, if it is time to. Less than a period is ready. Returns the time to sleep until, if
-    /// the sides may not have their blocks yet.
-    pub(super) fn measure_latency(&mut self, now_ns: u64) -> Option<u64> {
+    /// Reads the delays of both sides, if it is time to. Less than a period is ready; the rest of it needs `left_ns`. Returns the time
+    /// to sleep until, if the sides may not have their blocks yet.
+    pub(super) fn measure_latency(&mut self, now_ns: u64, left_ns: u64) -> Option<u64> {
         if now_ns < self.latency.due_ns || self.playback_failed || !self.skip.is_over() || self.unmeasured.is_some() {
             return None;
         }
         let (Some(capture), Some(playback)) = (&self.capture, &self.playback) else { return None };
-        let settling_ns = self.period_ns() / SETTLING;
+        let settling_ns = (self.period_ns() / SETTLING).min(left_ns);
         // A longer sleep would reach the next period, again and again.
         if [capture.kind, playback.kind].contains(&Kind::Server) && PAUSE_NS_MIN <= settling_ns {
             let settled_ns = *self.latency.settled_ns.get_or_insert(now_ns + settling_ns);

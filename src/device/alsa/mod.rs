@@ -329,7 +329,7 @@ impl AlsaDevice {
             return Check::Report(Wake::Ready);
         }
         if 0 < self.position
-            && let Some(until_ns) = self.measure_latency(now_ns)
+            && let Some(until_ns) = self.measure_latency(now_ns, self.frames_ns(period - moved))
         {
             return Check::Nothing(Some(until_ns));
         }

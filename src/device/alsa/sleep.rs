@@ -30,9 +30,14 @@ impl AlsaDevice {
         side.kind == Kind::Server || self.prefill.has_grown()
     }
 
-    /// Nanoseconds of `frames` frames, 1 to 5 ms.
+    /// Nanoseconds of `frames` frames.
+    pub(super) fn frames_ns(&self, frames: u64) -> u64 {
+        frames * 1_000_000_000 / u64::from(self.facts.rate.0.max(1))
+    }
+
+    /// The same, 1 to 5 ms.
     pub(super) fn time_to(&self, frames: u64) -> u64 {
-        (frames * 1_000_000_000 / u64::from(self.facts.rate.0.max(1))).clamp(1_000_000, 5_000_000)
+        self.frames_ns(frames).clamp(1_000_000, 5_000_000)
     }
 
     /// Sleeps until `until_ns`, or with `on_device` until a descriptor of the device is ready.
@@ -99,6 +104,6 @@ impl AlsaDevice {
     }
 
     pub(super) fn period_ns(&self) -> u64 {
-        self.facts.period_frames as u64 * 1_000_000_000 / u64::from(self.facts.rate.0.max(1))
+        self.frames_ns(self.facts.period_frames as u64)
     }
 }

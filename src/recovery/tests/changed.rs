@@ -158,3 +158,55 @@ fn zeros_of_a_file_that_was_changed_are_losses_although_a_page_of_it_cannot_be_r
     let bad_end = WINDOW + 4096_u64.div_ceil(BYTES);
     assert_eq!(losses_and_edges(&session), [(100, 400), (WINDOW, bad_end)], "{:?}", report.troubles);
 }
+
+/// The silence in the last page before the memory counted as a part of the silence that the memory has, which nobody writes.
+#[test]
+fn silence_before_the_memory_and_in_it_is_no_loss() {
+    let scene = Scene::bare(1);
+    scene.write_wav(0, Cut { committed: 2, claimed: WINDOW }, 2 * WINDOW);
+    write_silence(&scene.plans[0].path, 2 * WINDOW - 500..2 * WINDOW);
+    scene.write_spool(0, 2, 4 * WINDOW);
+    // The first slot in use has the first window of the memory.
+    let spool = OpenOptions::new().write(true).open(scene.spool(0)).unwrap();
+    let shape = crate::spool_index::Shape::new(scene.plans[0].identity.as_u128(), (WINDOW * BYTES) as usize);
+    spool.write_all_at(&vec![0; (WINDOW * BYTES) as usize], shape.slot_at(40)).unwrap();
+    drop(spool);
+    scene.write_progress(4 * WINDOW, true, &[]);
+    let (report, session) = scene.recover();
+    assert!(report.troubles.is_empty(), "{:?}", report.troubles);
+    assert!(session.takes()[0].losses.is_empty(), "{:?}", session.takes()[0].losses);
+}
+
+/// The cut fell between two writes, the kill came before the committer looked again, and the header claimed what was cut off.
+#[test]
+fn sound_that_is_missing_in_front_of_later_sound_was_cut_off() {
+    let scene = Scene::bare(1);
+    scene.write_wav(0, Cut { committed: 4, claimed: 3 * WINDOW }, 4 * WINDOW);
+    let file = OpenOptions::new().write(true).open(&scene.plans[0].path).unwrap();
+    file.set_len(at(WINDOW + 100)).unwrap();
+    file.write_all_at(&sound(0, 3 * WINDOW..4 * WINDOW), at(3 * WINDOW)).unwrap();
+    if !crate::file_system::knows_holes(&file) {
+        println!("PART SKIPPED a cut between two writes: this file system has no holes");
+        return;
+    }
+    scene.write_spool(0, 2, 5 * WINDOW);
+    scene.write_progress(5 * WINDOW, true, &[]);
+    let (report, session) = scene.recover();
+    assert_eq!(losses_and_edges(&session), [(WINDOW + 100, 2 * WINDOW)], "{:?}", report.troubles);
+}
+
+/// The disk refused the header that says so.
+#[test]
+fn a_change_that_only_the_memory_tells_makes_losses_of_zeros() {
+    let scene = Scene::new(&[Cut { committed: 2, claimed: 2 * WINDOW }], 3 * WINDOW);
+    let own = &scene.plans[0].path;
+    write_silence(own, 100..400);
+    let shape = crate::spool_index::Shape::new(scene.plans[0].identity.as_u128(), (WINDOW * BYTES) as usize);
+    let target =
+        |is_changed| crate::spool_index::Target { file: fs::metadata(own).unwrap().ino(), bytes_before: 0, is_changed };
+    let spool = OpenOptions::new().write(true).open(scene.spool(0)).unwrap();
+    spool.write_all_at(&shape.target_bytes(target(true)), crate::spool_index::target_at(0)).unwrap();
+    drop(spool);
+    let (report, session) = scene.recover();
+    assert_eq!(losses_and_edges(&session), [(100, 400)], "{:?}", report.troubles);
+}

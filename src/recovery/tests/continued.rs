@@ -73,7 +73,8 @@ fn a_copy_at_the_place_of_an_earlier_file_is_not_believed() {
     let shape = Shape::new(scene.plans[0].identity.as_u128(), (WINDOW * BYTES) as usize);
     let spool = OpenOptions::new().write(true).open(scene.spool(0)).unwrap();
     for (files_before, (path, frames)) in [(&scene.plans[0].path, 0), (&second, SPLIT)].into_iter().enumerate() {
-        let target = Target { file: fs::metadata(path).unwrap().ino(), bytes_before: frames * BYTES };
+        let target =
+            Target { file: fs::metadata(path).unwrap().ino(), bytes_before: frames * BYTES, is_changed: false };
         spool.write_all_at(&shape.target_bytes(target), target_at(files_before)).unwrap();
     }
     drop(spool);
@@ -183,7 +184,8 @@ fn without_memory_the_file_of_a_part_that_is_gone_is_named() {
     let (scene, overflow) = scene_without_memory(SPLIT);
     let (mut store, mut session) = OpenSession::open(&scene.root()).unwrap();
     let (_, copy) = OpenSession::open(&overflow).unwrap();
-    session.merge_newer_takes(&copy, CopyKind::Found, |_| false);
+    let [root, folder] = [&scene.root(), &overflow].map(|path| path.display().to_string());
+    session.merge_newer_takes(&copy.copy_for_folder(&root, &folder), CopyKind::Found, |_| false);
     store.save(&session).unwrap();
     drop(store);
     let second = session.takes()[1].file.clone();

@@ -10,7 +10,7 @@ impl Scene {
     fn note_targets(&self) {
         for (index, plan) in self.plans.iter().enumerate() {
             let shape = Shape::new(plan.identity.as_u128(), (WINDOW * BYTES) as usize);
-            let target = Target { file: fs::metadata(&plan.path).unwrap().ino(), bytes_before: 0 };
+            let target = Target { file: fs::metadata(&plan.path).unwrap().ino(), bytes_before: 0, is_changed: false };
             let file = OpenOptions::new().write(true).open(self.spool(index)).unwrap();
             file.write_all_at(&shape.target_bytes(target), target_at(0)).unwrap();
         }
