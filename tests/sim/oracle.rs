@@ -219,7 +219,7 @@ fn untold_silence(evidence: &Evidence, silent: &BTreeMap<u32, Vec<Range>>, sessi
         let all = ranges.iter().map(|(from, to, ..)| to - from).sum::<u64>();
         let (frames, what) = match evidence.told.of(pass) {
             Some(Known::Nothing) => (all, "nothing told that"),
-            None if is_only && is_recovered(session, pass) => (all, "nothing told that"),
+            None if is_only && is_only_recovered(session, pass) => (all, "nothing told that"),
             Some(Known::LossBefore) => {
                 let absent = ranges.iter().map(|range| absent_frames(session, range)).sum::<u64>();
                 (all - absent, "the message about its recovery tells no loss")
@@ -233,9 +233,11 @@ fn untold_silence(evidence: &Evidence, silent: &BTreeMap<u32, Vec<Range>>, sessi
     offences
 }
 
-/// Whether a recovery ended a take of a pass. Otherwise the pass had ended before the kill, and the messages are about another one.
-fn is_recovered(session: &Session, pass: u32) -> bool {
-    session.takes().iter().any(|take| take.pass == pass && take.state == TakeState::Recovered)
+/// Whether recoveries ended takes of this pass and of no other one. Otherwise the only message may be about another pass: this one
+/// had ended before the kill, or the kill came before the user saw its message.
+fn is_only_recovered(session: &Session, pass: u32) -> bool {
+    let recovered = session.takes().iter().filter(|take| take.state == TakeState::Recovered);
+    recovered.map(|take| take.pass).collect::<BTreeSet<u32>>() == BTreeSet::from([pass])
 }
 
 /// Frames of a range in which the device did not have the input of the take.
