@@ -69,8 +69,12 @@ pub(super) fn note_losses_of_copy(session: &mut Session, copy: &Session, take: &
             // The session has the end of a loss that lasts in an older copy, and maybe in an earlier file of the take.
             let of_take = |mine: &&Take| (mine.pass, mine.track) == (take.pass, take.track);
             let is_same = |mine: &Take, its: &Loss| its.at + mine.offset == loss.at + offset && its.cause == loss.cause;
-            let has_same = |mine: &Take| mine.losses.iter().any(|its| is_same(mine, its));
-            let is_ended = loss.lasts() && session.takes().iter().filter(of_take).any(has_same);
+            let has_end = |mine: &Take, its: &Loss| {
+                let is_here = mine.id == take.id && (its.at, &its.cause) == (known.at, &known.cause);
+                is_here || (is_same(mine, its) && its.at + mine.offset + its.frames < begin)
+            };
+            let has_ended = |mine: &Take| mine.losses.iter().any(|its| has_end(mine, its));
+            let is_ended = loss.lasts() && session.takes().iter().filter(of_take).any(has_ended);
             if !is_ended {
                 session.list_known_loss(take.id, &known).ok();
             }

@@ -483,11 +483,17 @@ impl OpenTake {
     }
 
     /// Checks the length and the header of the file. If another program has cut it short or written to it, all of its sound is
-    /// a gap, because nobody knows which part that program has changed. Returns the message for the user.
+    /// a gap, because nobody knows which part that program has changed. The spool says so too, because the disk may refuse the
+    /// header. Returns the message for the user.
     pub(super) fn find_change(&mut self) -> Option<String> {
         let met_cut = std::mem::take(&mut self.met_cut);
         let pair = self.pair.as_deref().map(|pair| (pair, self.replica));
-        let seen = look_for_change(&mut self.file, pair, met_cut)?;
+        let was_marked = self.file.is_marked_changed();
+        let seen = look_for_change(&mut self.file, pair, met_cut);
+        if was_marked != self.file.is_marked_changed() {
+            self.note_targets();
+        }
+        let seen = seen?;
         if let Some(pair) = self.pair.as_ref().filter(|_| met_cut) {
             // Sound that was to be copied from this file is in no file.
             pair.note_changed(self.replica.other());
@@ -495,12 +501,10 @@ impl OpenTake {
         // A gap is filled in whole pages. The take writes the page of the record position again when it is complete, so
         // only the last page of the take belongs to the gap. Windows that were ready ahead and were not used are not written.
         let is_last = self.end.is_some() && !self.pending.iter().any(|span| span.touched);
-        let page = limits::PAGE_BYTES as u64;
-        let had = seen.change.had;
+        let (page, had) = (limits::PAGE_BYTES as u64, seen.change.had);
         let end = if is_last { had } else { FileByte(had.0 / page * page) };
         let found = enter_change(&mut self.file, pair, end, seen);
         self.changes.add(&found);
-        // The disk may refuse the header that says so.
         self.note_targets();
         Some(found.text)
     }
