@@ -170,18 +170,26 @@ fn a_header_is_due_after_a_failed_sync_and_after_a_change_even_if_there_is_no_mo
     assert_eq!(take.header_lag(FileByte::DATA), HeaderLag::All);
 }
 
-#[test]
-fn a_cut_that_falls_into_a_write_behind_it_is_found_although_the_length_and_the_header_are_right() {
+/// A file beside this program: the folder for temporary files may be on a file system without holes. Dropping the folder removes it.
+fn on_the_disk_of_the_program() -> (TakeFile, tempfile::TempDir) {
     let program = std::env::current_exe().unwrap();
     let folder = tempfile::tempdir_in(program.parent().unwrap()).unwrap();
     let (capabilities, ahead) = (Capabilities::probe(&[]), Duration::ZERO);
-    let mut take =
-        TakeFile::create(&plan(folder.path()), FileStart::FIRST, &capabilities, ahead, &mut Vec::new()).unwrap();
-    let write = |take: &mut TakeFile, from: u64, bytes: usize| {
-        take.write_run(FileByte(from), &mut [IoSlice::new(&vec![1; bytes])]).unwrap();
-        take.note_written(FileByte(from + bytes as u64));
-        take.sync().unwrap();
-    };
+    let take = TakeFile::create(&plan(folder.path()), FileStart::FIRST, &capabilities, ahead, &mut Vec::new());
+    (take.unwrap(), folder)
+}
+
+/// Writes `bytes` bytes of sound from byte `from` on, of which those before byte `recorded` are recorded.
+fn write_durably(take: &mut TakeFile, from: u64, bytes: usize, recorded: u64) {
+    take.write_run(FileByte(from), &mut [IoSlice::new(&vec![1; bytes])]).unwrap();
+    take.note_written(FileByte(recorded));
+    take.sync().unwrap();
+}
+
+#[test]
+fn a_cut_that_falls_into_a_write_behind_it_is_found_although_the_length_and_the_header_are_right() {
+    let (mut take, _folder) = on_the_disk_of_the_program();
+    let write = |take: &mut TakeFile, from: u64, bytes: usize| write_durably(take, from, bytes, from + bytes as u64);
     write(&mut take, 4096, 65_536);
     take.write_header(FileByte(4096 + 65_536)).unwrap();
     assert_eq!(take.find_change(false), None);
@@ -202,23 +210,14 @@ fn a_cut_that_falls_into_a_write_behind_it_is_found_although_the_length_and_the_
 /// The next write began with the last page again and filled the place that was looked at. The hole before it was in no list.
 #[test]
 fn a_cut_is_found_although_the_next_write_begins_with_the_last_page_again() {
-    let program = std::env::current_exe().unwrap();
-    let folder = tempfile::tempdir_in(program.parent().unwrap()).unwrap();
-    let (capabilities, ahead) = (Capabilities::probe(&[]), Duration::ZERO);
-    let mut take =
-        TakeFile::create(&plan(folder.path()), FileStart::FIRST, &capabilities, ahead, &mut Vec::new()).unwrap();
-    let write = |take: &mut TakeFile, from: u64, bytes: usize, recorded: u64| {
-        take.write_run(FileByte(from), &mut [IoSlice::new(&vec![1; bytes])]).unwrap();
-        take.note_written(FileByte(recorded));
-        take.sync().unwrap();
-    };
+    let (mut take, _folder) = on_the_disk_of_the_program();
     // The last page is written before it is full.
-    write(&mut take, 4096, 65_536, 4096 + 62_000);
+    write_durably(&mut take, 4096, 65_536, 4096 + 62_000);
     take.write_header(FileByte(4096 + 62_000)).unwrap();
     assert_eq!(take.find_change(false), None);
     let by_another_program = File::options().write(true).open(&take.path).unwrap();
     by_another_program.set_len(20_480).unwrap();
-    write(&mut take, 4096 + 61_440, 12_288, 4096 + 73_728);
+    write_durably(&mut take, 4096 + 61_440, 12_288, 4096 + 73_728);
     if nix::unistd::lseek(&by_another_program, 40_960, nix::unistd::Whence::SeekData).unwrap() == 40_960 {
         println!("PART SKIPPED a cut in a write: this file system has no holes");
         return;
