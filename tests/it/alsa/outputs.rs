@@ -252,13 +252,19 @@ fn outputs_that_come_back_play_the_frames_of_that_time() {
                 let ear = std::thread::spawn(move || hear(&ear, 4_000));
                 play(&mut device, &mut position, |_, position| stop <= position);
                 let heard = ear.join().unwrap();
-                let wrong = heard.windows(2).filter(|pair| pair[0] + 1 != pair[1]).count();
-                let last = u64::from(*heard.last().unwrap());
+                // Where the outputs or the ear ran dry there is silence. The frames behind it have the place that they
+                // had before.
+                let places: Vec<i64> =
+                    (0i64..).zip(&heard).filter(|pair| *pair.1 != 0).map(|(n, frame)| i64::from(*frame) - n).collect();
+                let spread = places.iter().max().unwrap() - places.iter().min().unwrap();
+                let (last, audible) = (u64::from(*heard.iter().rfind(|frame| **frame != 0).unwrap()), places.len());
                 println!(
-                    "{name} {outage}: {wrong} steps, {last} of {begin}..{stop}, {} silent",
+                    "{name} {outage}: {audible} of {} heard, within {spread}, to {last} of {begin}..{stop}, {} silent",
+                    heard.len(),
                     device.unheard_frames() - unheard
                 );
-                assert!(wrong <= 2 && (begin..stop).contains(&last), "{name}: {heard:?}");
+                assert!(spread <= 8 && (begin..stop).contains(&last), "{name}: {heard:?}");
+                assert!(heard.len() <= 2 * audible, "{name}: {heard:?}");
             }
         }
     });
@@ -396,14 +402,18 @@ fn play(device: &mut AlsaDevice, position: &mut u64, so: impl Fn(&AlsaDevice, u6
     }
 }
 
-/// The sound of `frames` frames that the card of `name` plays.
+/// The sound of `frames` frames that the card of `name` plays. Frames that were lost while it listened are silence.
 fn hear(name: &str, frames: usize) -> Vec<u32> {
     let mut ear = open(&DeviceSpec { period_frames: Some(128), ..loop_spec(name) });
     ear.start().unwrap();
     let mut heard = Vec::new();
     while heard.len() < frames {
-        if ear.wait(Duration::from_millis(200)) == Wake::Ready {
-            ear.cycle(&mut |input, _| heard.extend((0..input.frames).map(|frame| sample(&input, frame, 0) as u32)));
+        match ear.wait(Duration::from_millis(200)) {
+            Wake::Ready => {
+                ear.cycle(&mut |input, _| heard.extend((0..input.frames).map(|frame| sample(&input, frame, 0) as u32)));
+            }
+            Wake::Lost { frames, .. } => heard.resize(heard.len() + frames as usize, 0),
+            _ => {}
         }
     }
     heard
