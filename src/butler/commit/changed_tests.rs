@@ -78,6 +78,23 @@ fn a_take_that_is_cut_short_just_before_its_end_is_whole_again_from_the_mirror()
     assert!(claimed(&rig.plan.path) == sound(0, 2 * WINDOW));
 }
 
+/// The header said so after the next sync only. A power cut before it left the zeros of the part that was cut off, which the sound
+/// behind them had made, as sound.
+#[test]
+fn a_file_that_was_cut_says_so_before_it_gets_more_sound() {
+    let mut rig = Rig::new(3);
+    rig.captured(0);
+    rig.work();
+    File::options().write(true).open(&rig.plan.path).unwrap().set_len(5000).unwrap();
+    rig.captured(1);
+    rig.committer.find_changes();
+    let file = std::fs::read(&rig.plan.path).unwrap();
+    let says_so = file.windows(CHANGED_BY_OTHERS.len()).any(|bytes| bytes == CHANGED_BY_OTHERS.as_bytes());
+    assert_eq!((file.len(), says_so), (5000, true));
+    let take = &rig.committer.takes[0].file;
+    assert!(!take.is_header_due() && !take.is_unsynced());
+}
+
 #[test]
 fn a_take_that_another_program_replaces_while_it_grows_is_put_back_under_its_name_and_stays_whole() {
     for replaced in [true, false] {

@@ -82,24 +82,33 @@ impl EarlierFile {
             self.changes.add(&found);
             messages.push(found.text);
         }
-        if let Some((pair, replica)) = self.pair.as_ref().filter(|_| self.first_gap().is_some()) {
+        // The header that says so is durable before anything else is written, as for the present file.
+        if self.file.is_header_due() && self.file.write_header(FileByte::DATA)? {
+            self.sync_file()?;
+        }
+        if let Some((pair, replica)) = self.pair.clone().filter(|_| self.first_gap().is_some()) {
             let put_back = self.file.put_back_if_removed()?;
             if put_back.is_some() {
-                pair.replace_file(*replica, self.file.start(), self.file.file());
+                pair.replace_file(replica, self.file.start(), self.file.file());
             }
             messages.extend(put_back);
-            if self.file.is_header_due() {
-                self.file.write_header(FileByte::DATA)?;
-            }
             let wait = has_ended.then_some(&mut self.gap_wait);
-            fill_gap(&mut self.file, (pair, *replica), true, wait, scratch)?;
-            for filled in self.file.sync()? {
-                pair.gap_filled(*replica, &filled);
-            }
+            fill_gap(&mut self.file, (&pair, replica), true, wait, scratch)?;
+            self.sync_file()?;
             return Ok(false);
         }
         messages.extend(self.file.finish(self.end.frames, &self.end)?);
         Ok(true)
+    }
+
+    /// Makes the file durable. Gaps that were written to it are filled then.
+    fn sync_file(&mut self) -> io::Result<()> {
+        for filled in self.file.sync()? {
+            if let Some((pair, replica)) = &self.pair {
+                pair.gap_filled(*replica, &filled);
+            }
+        }
+        Ok(())
     }
 }
 

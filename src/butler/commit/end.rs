@@ -44,16 +44,15 @@ impl Committer {
         }
         let mut at = 0;
         while at < self.takes.len() {
-            let take = &mut self.takes[at];
             // The end gives the file its length, and would make silence of a part that was cut off since the last look.
-            let change = take.end.is_some().then(|| take.find_change()).flatten();
+            if self.takes[at].end.is_some() {
+                self.find_change(at);
+            }
+            let take = &mut self.takes[at];
             let whole = !take.has_pending() && take.missing_bytes() == 0 && take.earlier.is_empty();
             // A take that is given up does not wait for the next attempt.
             let due = (whole && self.retry_at.is_none()) || (given_up(take) && take.earlier.is_empty());
             let end = take.end.clone().filter(|_| due);
-            if let Some(text) = change {
-                self.send_event(DiskEvent::PutBack { replica: self.setup.replica, text });
-            }
             let Some(end) = end else {
                 at += 1;
                 continue;

@@ -9,6 +9,7 @@ use crate::message::offset::FileByte;
 use crate::message::take::PassKey;
 use crate::time::Frames;
 use std::collections::HashMap;
+use std::io;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
@@ -130,5 +131,15 @@ impl Committer {
         let losses = LossesNow::read(&self.setup.published, &self.setup.disk);
         let is_over = self.takes.iter().all(|take| take.pass != pass || take.end.is_some());
         self.losses.entry(pass).or_default().claimable(durable, losses, is_over, host::now())
+    }
+}
+
+impl OpenTake {
+    /// Makes the header durable that says that another program has changed the file.
+    pub(super) fn write_mark(&mut self) -> io::Result<()> {
+        if self.file.write_header(FileByte::DATA)? {
+            self.sync_file()?;
+        }
+        Ok(())
     }
 }

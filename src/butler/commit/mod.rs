@@ -204,8 +204,25 @@ impl Committer {
 
     /// Reports the takes that another program has changed.
     fn find_changes(&mut self) {
-        let texts: Vec<String> = self.takes.iter_mut().filter_map(OpenTake::find_change).collect();
-        for text in texts {
+        for at in 0..self.takes.len() {
+            self.find_change(at);
+        }
+    }
+
+    /// Looks whether another program has changed the file of a take, and reports it. The header that says so is durable before
+    /// anything else is written: after a power cut nothing else says it, and the next write makes zeros of a part that was cut off.
+    fn find_change(&mut self, at: usize) {
+        let take = &mut self.takes[at];
+        let text = take.find_change();
+        // In `in-place` a sync would write the pages at the record position back.
+        let is_due = take.file.is_marked_changed() && take.file.is_header_due() && self.retry_at.is_none();
+        if is_due
+            && self.setup.capture_path == CapturePath::Spool
+            && let Err(error) = take.write_mark()
+        {
+            self.on_write_failure(at, &error);
+        }
+        if let Some(text) = text {
             self.send_event(DiskEvent::PutBack { replica: self.setup.replica, text });
         }
     }

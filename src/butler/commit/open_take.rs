@@ -229,12 +229,7 @@ impl OpenTake {
     /// The file was made durable, with this result. `None`: it did not need it. Gives the memory of durable sound back.
     pub(super) fn synced(&mut self, result: Option<io::Result<()>>, spool_use: &SpoolUse) -> io::Result<()> {
         if let Some(result) = result {
-            if let Err(error) = self.file_synced(result) {
-                // A range that the mirror has copied remains a gap, and is copied again.
-                self.damaged |= self.spool.is_none() && !self.copies_from_session();
-                self.requeue_unsynced();
-                return Err(error);
-            }
+            self.file_synced(result)?;
             if let Some(entry) = &self.entry {
                 entry.durable(self.durable());
             }
@@ -256,7 +251,13 @@ impl OpenTake {
     }
 
     fn file_synced(&mut self, result: io::Result<()>) -> io::Result<()> {
-        for filled in self.file.synced(result)? {
+        let synced = self.file.synced(result);
+        if synced.is_err() {
+            // A range that the mirror has copied remains a gap, and is copied again.
+            self.damaged |= self.spool.is_none() && !self.copies_from_session();
+            self.requeue_unsynced();
+        }
+        for filled in synced? {
             if let Some(pair) = &self.pair {
                 pair.gap_filled(self.replica, &filled);
             }
