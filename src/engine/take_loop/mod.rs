@@ -23,9 +23,9 @@ use std::sync::atomic::Ordering::Relaxed;
 /// Frames that are assembled in scratch memory before they are copied to a window.
 const SCRATCH_FRAMES: usize = 128;
 
-/// Frames of an overrun that are reported before it ends. No header of the pass claims anything behind an overrun that was not
-/// reported, and the other takes have sound there. So a power cut costs these takes this much of it at most: 0.7 s at 48 kHz, as
-/// long as from one sync to the next. Smaller parts would make more events, and headers would not claim more.
+/// Frames of an overrun that are reported before it ends: 0.7 s at 48 kHz, as long as from one sync to the next. No header of the
+/// pass claims anything behind an overrun that was not reported, although the other takes have sound there. So a power cut costs
+/// these takes this much more than what waits for a sync. Smaller parts would make more events, and headers would not claim more.
 const OVERRUN_PART: Frames = Frames(32_768);
 
 /// Bytes of the largest frame: float, stereo.

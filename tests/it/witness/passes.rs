@@ -2,6 +2,7 @@
 
 use super::reel::Reel;
 use super::rig::{Rig, ended, interleaved};
+use faultless::device::LossCause;
 use faultless::format::{DeviceFormat, TakeFormat};
 use faultless::message::published::NO_PASS;
 use faultless::message::{AudioCommand, AudioEvent, Capture, Motion, Pass, PassRange};
@@ -252,4 +253,31 @@ fn a_locate_ends_the_pass() {
     rig.arrive(1);
     rig.cycles(2);
     assert_eq!((rig.motion(), rig.position()), (Motion::Rolling, 48_000 + 128));
+}
+
+/// The loss had no report at the jump. A later one was added to it, at a place that was not its own.
+#[test]
+fn a_loss_within_the_fade_of_a_locate_is_reported_at_its_place_and_ends_the_pass() {
+    for (options, lost, cause) in [("xrun=704+100", 100, LossCause::Xrun), ("unplug=704+64", 64, LossCause::Unplug)] {
+        let mut rig = Rig::on(interleaved(options, 2, DeviceFormat::S32, 64));
+        let (mut reel, capture) = take();
+        rig.record(Pass::new(vec![capture], PassRange::Now(FOR_EVER), false));
+        rig.cycles(10);
+        let path = faultless::message::PlayPath { start: FramePos(48_000), loop_range: None };
+        rig.send(AudioCommand::Locate { path, epoch: 1 });
+        rig.cycles(2);
+        // The fade has begun, and playback is silent behind the loss. So the pass ends there.
+        let reports = rig.reports();
+        let reported = |event: &AudioEvent| match event {
+            AudioEvent::Lost { at, frames, recorded, cause } => Some((at.0, frames.0, recorded.0, *cause)),
+            _ => None,
+        };
+        assert_eq!(reports.iter().filter_map(reported).collect::<Vec<_>>(), [(704, lost, lost, cause)]);
+        assert_eq!(rig.motion(), Motion::WaitingForData);
+        let pass = ended(reports);
+        assert_eq!((pass.frames, pass.lost), (Frames(704 + lost), Frames(lost)));
+        reel.assert_ramp(0..704, 0, DeviceFormat::S32);
+        reel.assert_silent(704..704 + lost);
+        reel.assert_returned(704 + lost);
+    }
 }
