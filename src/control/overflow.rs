@@ -266,12 +266,19 @@ impl Control {
         let folder = plan.take.path.parent().map_or_else(String::new, |folder| folder.display().to_string());
         take.plan.path = plan.take.path;
         // The latency and the start may be known better since the next file was listed.
+        let mut has_losses_behind = false;
         if let Some(before) = self.session.take(old).cloned() {
+            has_losses_behind = before.losses.iter().any(|loss| in_old.0 < (loss.at + loss.frames).0);
             self.session.set_take_latency(id, before.latency).ok();
             self.session.set_take_start(id, FramePos(before.start.0.saturating_sub(before.offset.0))).ok();
         }
         // Losses that were reported, or a pass that ended, while the take was refused are listed in the file before.
         self.session.move_losses(old, id, in_old).ok();
+        if has_losses_behind {
+            // The headers of the next file claim this silence.
+            self.losses_listed_in = self.session.revision();
+            self.save_at_once();
+        }
         if self.is_other_notice(&folder) {
             self.info(format!("{folder}: takes continue here, without a gap"));
         }

@@ -159,15 +159,30 @@ fn note_known_losses(session: &mut Session, take: &Take, first: Uuid, outcome: &
     session.raise_unlisted_losses(id, progress.losses.saturating_sub(progress.marks.len() as u64)).ok();
 }
 
-/// Writes losses that an earlier file of the take lists behind its end into a take, as far as this take has only the sound of
-/// that file there. The earlier file is cut, and forgets them.
-pub(super) fn note_losses_of_earlier(session: &mut Session, cut: &CutTake, cut_takes: &[CutTake], pass_frames: Frames) {
-    let begin = FramePos(cut.take.offset.0);
-    let (first, last) = (cut.wav.own_end().max(begin), begin + cut.frames(pass_frames));
-    let is_earlier = |it: &&CutTake| it.first == cut.first && it.take.offset < cut.take.offset;
-    for earlier in cut_takes.iter().filter(is_earlier).filter(|it| it.claim_behind_next().is_some()) {
+/// Writes losses that an earlier file of a take lists behind its end into the file that has the place. The earlier file is cut, and
+/// forgets them. What the device lost is lost in whichever file has the place: the list may have been saved before the take
+/// continued. What an earlier recovery did not find is lost as far as a file has only the sound of the earlier one there.
+///
+/// A loss that lasts may have ended in the next file: the progress page, or a later copy of the session, knows where.
+pub(super) fn note_losses_of_earlier(session: &mut Session, cut_takes: &[CutTake], outcome: &PassOutcome) {
+    for (cut, earlier) in cut_takes.iter().flat_map(|cut| cut_takes.iter().map(move |it| (cut, it))) {
+        if earlier.first != cut.first || cut.take.offset <= earlier.take.offset {
+            continue;
+        }
+        let begin = FramePos(cut.take.offset.0);
+        let (own_end, last) = (cut.wav.own_end().max(begin), begin + cut.frames(outcome.frames));
         let losses = session.take(earlier.take.id).map(|take| take.losses.clone()).unwrap_or_default();
-        for loss in losses {
+        let here = session.take(cut.take.id).map(|take| take.losses.clone()).unwrap_or_default();
+        let has_ended = |loss: &Loss| {
+            loss.lasts()
+                && (!outcome.progress.absences.is_empty() || here.iter().any(|known| known.cause == loss.cause))
+        };
+        for loss in losses.into_iter().filter(|loss| !has_ended(loss)) {
+            let first = match loss.is_not_found() {
+                false => begin,
+                true if earlier.claim_behind_next().is_some() => own_end,
+                true => continue,
+            };
             let at = loss.at + earlier.take.offset;
             let (at, end) = (at.max(first), (at + loss.frames).min(last));
             if at < end {
@@ -177,10 +192,22 @@ pub(super) fn note_losses_of_earlier(session: &mut Session, cut: &CutTake, cut_t
     }
 }
 
+/// Raises the number of losses without a place if the header of a take that has ended tells of more lost frames than the session
+/// lists: the user may have restored a session.json that is older than the last losses.
+fn note_losses_of_header(session: &mut Session, cut: &CutTake) {
+    let files = session.takes().iter().filter(|take| (take.pass, take.track) == (cut.take.pass, cut.take.track));
+    let known = files.flat_map(|take| &take.losses).filter(|loss| !loss.is_not_found());
+    let known = Frames(known.map(|loss| loss.frames.0).sum());
+    if cut.wav.lost_by_header().is_some_and(|lost| known < lost) {
+        session.raise_unlisted_losses(cut.take.id, 1).ok();
+    }
+}
+
 /// Writes sound that is neither in the file nor in memory into a take. Returns its frames.
 pub(super) fn note_missing(session: &mut Session, cut: &CutTake, outcome: &PassOutcome) -> io::Result<Frames> {
     let (id, frames) = (cut.take.id, cut.frames(outcome.frames));
     let before = session.frames_lost_of(id);
+    note_losses_of_header(session, cut);
     let listed = session.take(id).map(|take| take.losses.clone()).unwrap_or_default();
     for (at, frames) in cut.wav.lost_by_others(frames, cut.spool.as_ref())? {
         session.list_loss(id, FramePos(at.0), frames, CHANGED).ok();

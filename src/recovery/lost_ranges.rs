@@ -129,10 +129,7 @@ impl TakeWav {
         frames: Frames,
         spool: Option<&FoundSpool>,
     ) -> io::Result<Vec<(Frames, Frames)>> {
-        let lost = self.zeros_of_others(frames, spool)?;
-        let (frame_bytes, byte) = (self.frame_bytes(), |at: u64| at - DATA_OFFSET);
-        let whole = |(start, end): Extent| (byte(start) / frame_bytes, byte(end).div_ceil(frame_bytes));
-        Ok(lost.into_iter().map(whole).map(|(from, to)| (Frames(from), Frames(to - from))).collect())
+        Ok(self.in_frames(self.zeros_of_others(frames, spool)?))
     }
 
     /// Runs of zeros in the part of this file that another program may have changed, without what came from memory. None if
@@ -144,7 +141,16 @@ impl TakeWav {
         let byte = |frames: Frames| DATA_OFFSET + self.bytes_of(frames);
         // The part that may be changed can have fewer frames than the shortest run.
         let least = ZERO_FRAMES_LEAST.min(frames - self.vouched()).max(Frames(1));
-        let zeros = zeros_or_unreadable(&self.file, byte(self.vouched()), byte(frames), self.bytes_of(least));
+        let mut zeros = zeros_or_unreadable(&self.file, byte(self.vouched()), byte(frames), self.bytes_of(least));
+        // Behind a cut is the rest of a page, which can be shorter.
+        for cut in self.cuts().filter(|cut| (DATA_OFFSET..byte(frames)).contains(cut)) {
+            let end = (cut + 1).next_multiple_of(PAGE_BYTES as u64).min(byte(frames));
+            let is_known = zeros.iter().any(|(start, known)| *start <= cut && end <= *known);
+            if !is_known && zeros_or_unreadable(&self.file, cut, end, 1) == [(cut, end)] {
+                zeros.push((cut, end));
+            }
+        }
+        zeros.sort_unstable();
         Ok(without(zeros, self.in_memory(frames, spool)?.into_iter()))
     }
 

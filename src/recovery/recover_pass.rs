@@ -145,7 +145,7 @@ impl PassRecovery<'_> {
         // beside a replica that is finished, a file of the session that is not would keep its shorter claim. The last file of a
         // take before the first one, which can claim more as long as it is not cut.
         for cut in cut_takes.iter_mut().rev() {
-            let finished = cut.finish(&outcome, self.hook);
+            let finished = cut.wav.check_length().and_then(|()| cut.finish(&outcome, self.hook));
             finished.map_err(|error| messages::not_recovered(self.store.path(), cut, &error))?;
         }
         for cut in &mut cut_takes {
@@ -225,7 +225,8 @@ impl PassRecovery<'_> {
     ) -> CutTake {
         let next = self.session.continuation_of(&take);
         let until = next.map(|next| next.offset);
-        let keeps_claim = next.is_some_and(|next| TakeWav::open(self.store, self.session, next).is_err());
+        let is_away = |next: &Take| TakeWav::open(self.store, self.session, next).is_err();
+        let keeps_claim = next.is_some_and(|next| wav.may_have_part(next) && is_away(next));
         if let Some(spool) = &spool {
             // A spool that cannot be read is said where its sound is copied.
             wav.compare_with_memory(spool, lost, until).ok();
@@ -292,21 +293,19 @@ impl PassRecovery<'_> {
         }
     }
 
-    /// Saves the losses that only the memory of the pass knows, if the session does not list them. This comes before the headers,
-    /// because these claim the silence of such losses, and a power cut takes the memory away. Returns the most frames in which
-    /// the input of a take was absent.
+    /// Saves the losses that only the memory of the pass knows. This comes before the headers, because these claim the silence of
+    /// such losses, and a power cut takes the memory away. Returns the most frames in which the input of a take was absent.
     fn list_known_losses(&mut self, cut_takes: &[CutTake], outcome: &PassOutcome) -> Result<Frames, String> {
         let mut listed = self.session.clone();
         let absent = note_progress_page(&mut listed, cut_takes, outcome);
-        for cut in cut_takes {
-            note_losses_of_earlier(&mut listed, cut, cut_takes, outcome.frames);
-        }
+        note_losses_of_earlier(&mut listed, cut_takes, outcome);
         note_losses_of_mirrors(&mut listed, cut_takes, outcome.frames);
         if listed.takes() != self.session.takes() {
             (self.hook)(Step::Session).map_err(|error| messages::at(self.store.path(), &error))?;
-            self.store.save(&listed).map_err(|error| error.to_string())?;
-            *self.session = listed;
         }
+        // Also if it lists nothing new: a kill may have come before the name of the saved file was durable.
+        self.store.save(&listed).map_err(|error| error.to_string())?;
+        *self.session = listed;
         Ok(absent)
     }
 
@@ -483,7 +482,8 @@ impl CutTake {
         if let Some(spool) = &self.spool {
             self.from_memory = self.wav.copy_from_spool(spool, frames, hook)?;
         }
-        self.exchange_sound(pass_frames, hook)
+        self.exchange_sound(pass_frames, hook)?;
+        self.wav.note_length()
     }
 
     /// Sets length and header of the file.

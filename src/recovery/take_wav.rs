@@ -55,6 +55,8 @@ pub(super) struct TakeWav {
     /// Bytes of the file when it was opened, and the whole frames that fitted into it.
     pub(super) bytes_there: u64,
     there: Frames,
+    /// Bytes that the file has at least, unless another program cuts it during the recovery.
+    length: u64,
     latency: Frames,
     /// The header as it is on the disk.
     page: Box<[u8; HEADER_BYTES]>,
@@ -128,6 +130,7 @@ impl TakeWav {
             offset,
             bytes_there: found.len(),
             there,
+            length: found.len(),
             latency: take.latency,
             page,
         };
@@ -173,7 +176,7 @@ impl TakeWav {
     /// Writes into the header that another program has changed the file, so that a recovery does not rely on its claim.
     pub(super) fn mark_changed(&mut self) -> io::Result<()> {
         self.header.data_bytes = self.claimed.0 * self.frame_bytes();
-        self.header.bext.note(CHANGED_BY_OTHERS);
+        self.header.bext.note_change(None);
         disk::write_all_at(&self.file, &*self.header.build(), 0)?;
         disk::sync_all(&self.file)
     }
@@ -242,14 +245,15 @@ impl TakeWav {
         let header = &mut self.header;
         header.data_bytes = frames.0 * header.frame_bytes() as u64;
         header.bext.time_reference = (began + self.offset).0.saturating_sub(self.latency.0);
-        let history = &mut header.bext.coding_history;
+        let before = header.bext.clone();
         // A file that its committer had finished keeps its history.
-        if history.is_empty() || history.contains(UNFINISHED) {
+        if before.coding_history.is_empty() || before.coding_history.contains(UNFINISHED) {
             let remark = format!("Faultless; {RECOVERED}");
-            *history = coding_history_line(header.format, header.rate, header.channels, &remark);
+            header.bext.coding_history = coding_history_line(header.format, header.rate, header.channels, &remark);
+            header.bext.keep_changes(&before);
         }
         if self.is_changed {
-            header.bext.note(CHANGED_BY_OTHERS);
+            header.bext.note_change(None);
         }
         hook(Step::Length)?;
         // In two steps, so that the pad byte is zero and not the first byte after the cut.
@@ -262,6 +266,25 @@ impl TakeWav {
         self.page = page;
         hook(Step::Durable)?;
         disk::sync_all(&self.file)
+    }
+
+    /// An error if another program has cut the file since it was opened. A new length would make zeros of what was cut off.
+    pub(super) fn check_length(&self) -> io::Result<()> {
+        let is_cut = self.file.metadata()?.len() < self.length;
+        if is_cut { Err(io::Error::other("another program cut it short during the recovery")) } else { Ok(()) }
+    }
+
+    /// The sound of this take was copied to the file.
+    pub(super) fn note_length(&mut self) -> io::Result<()> {
+        self.length = self.length.max(self.file.metadata()?.len());
+        Ok(())
+    }
+
+    /// Whether this file may have sound of the pass that belongs to `next`, the file in which the take continues: that one may never
+    /// have been made, or this one is that of a mirror, which has the whole pass.
+    pub(super) fn may_have_part(&self, next: &Take) -> bool {
+        let is_unmade = next.state == TakeState::Recording || next.frames == Frames(0);
+        is_unmade || next.offset < self.offset + self.recorded_claim()
     }
 
     /// The frames of the file up to its last sound, whatever its header claims. None of a file that cannot be read.
@@ -386,11 +409,25 @@ impl TakeWav {
         Ok(false)
     }
 
-    /// Ranges of bytes of this file as first frame and length.
+    /// Ranges of bytes of this file as first frame and length. A frame at the edge that has other bytes too is in the range: it is
+    /// not what was recorded.
     pub(super) fn in_frames(&self, ranges: Vec<Extent>) -> Vec<(Frames, Frames)> {
-        let frame_bytes = self.frame_bytes();
-        let frame = |at: u64| Frames((at - DATA_OFFSET).div_ceil(frame_bytes));
-        ranges.into_iter().map(|(start, end)| (frame(start), frame(end) - frame(start))).collect()
+        let (frame_bytes, byte) = (self.frame_bytes(), |at: u64| at - DATA_OFFSET);
+        let whole = |(start, end): Extent| (byte(start) / frame_bytes, byte(end).div_ceil(frame_bytes));
+        ranges.into_iter().map(whole).map(|(from, to)| (Frames(from), Frames(to - from))).collect()
+    }
+
+    /// The bytes at which another program has cut this file, as far as its header says.
+    pub(super) fn cuts(&self) -> impl Iterator<Item = u64> {
+        self.header.bext.cuts()
+    }
+
+    /// The frames that the take has lost, as its header says if the take has ended. Its other files count too.
+    pub(super) fn lost_by_header(&self) -> Option<Frames> {
+        let history = &self.header.bext.coding_history;
+        let (_, told) = history.split_once("frames_lost=").filter(|_| !history.contains(UNFINISHED))?;
+        let digits = told.split(|letter: char| !letter.is_ascii_digit()).next()?;
+        digits.parse().ok().map(Frames)
     }
 
     /// Ranges of this file that have memory in the spool, up to frame `frames`.

@@ -28,6 +28,12 @@ pub const UNFINISHED_IN_PLACE: &str = "being recorded in place";
 /// that the file may lack.
 pub const CHANGED_BY_OTHERS: &str = "changed by another program";
 
+/// The remark beside it about the byte at which that program has cut the file, before the number.
+const CUT_AT: &str = "cut at byte ";
+
+/// Places of cuts that are remarked. Further ones are found only by their zeros.
+const CUT_COUNT_MAX: usize = 16;
+
 const DESCRIPTION: Field = Field { at: 0, bytes: 256 };
 const ORIGINATOR: Field = Field { at: 256, bytes: 32 };
 const ORIGINATOR_REFERENCE: Field = Field { at: 288, bytes: 32 };
@@ -125,6 +131,30 @@ impl Bext {
             umid,
             coding_history: text(history).replace("\r\n", "\n").trim_end_matches('\n').to_owned(),
         })
+    }
+
+    /// Remarks that another program has changed the file, and at which byte it has cut the file, if that is known.
+    pub fn note_change(&mut self, cut_at: Option<u64>) {
+        self.note(CHANGED_BY_OTHERS);
+        if let Some(byte) = cut_at.filter(|byte| !self.cuts().any(|cut| cut == *byte))
+            && self.cuts().count() < CUT_COUNT_MAX
+        {
+            self.note(&format!("{CUT_AT}{byte};"));
+        }
+    }
+
+    /// The bytes at which another program has cut the file.
+    pub fn cuts(&self) -> impl Iterator<Item = u64> {
+        let digits = |rest: &str| rest.split(|letter: char| !letter.is_ascii_digit()).next()?.parse().ok();
+        self.coding_history.split(CUT_AT).skip(1).filter_map(digits)
+    }
+
+    /// Takes over what `before` says of other programs.
+    pub fn keep_changes(&mut self, before: &Bext) {
+        if before.coding_history.contains(CHANGED_BY_OTHERS) {
+            self.note_change(None);
+            before.cuts().for_each(|byte| self.note_change(Some(byte)));
+        }
     }
 
     /// Adds a remark to the last line of the coding history, once.

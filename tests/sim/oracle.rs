@@ -138,7 +138,9 @@ pub(crate) fn judge(folder: &Path, others: &[PathBuf], evidence: &Evidence) -> V
             offences.push(format!("{name}: ends at frame {end}, another take of the pass at {common}"));
         }
         for take in parts.iter().filter(|take| !was_never_made(folder, take)) {
-            let found = check_sound(folder, take, starts.get(pass).copied(), evidence, &mut offences);
+            let is_continued = parts.iter().any(|next| next.offset == take.offset + take.frames && next.id != take.id);
+            let known = (starts.get(pass).copied(), is_continued);
+            let found = check_sound(folder, take, known, evidence, &mut offences);
             if let Some(start) = found.start {
                 starts.entry(*pass).or_insert(start);
             }
@@ -369,11 +371,12 @@ const UNCOVERED: u8 = 0x80;
 /// The losses of a pass that have places. Those behind them are only counted.
 const LOSS_PLACES: usize = 64;
 
-/// Every frame of a take is the ramp's at its place, or silence that a loss covers.
+/// Every frame of a take is the ramp's at its place, or silence that a loss covers. `is_continued`: the take goes on in another file.
+/// A recovery that could not open that file leaves this one longer than the session says.
 fn check_sound(
     folder: &Path,
     take: &Take,
-    known_start: Option<i64>,
+    (known_start, is_continued): (Option<i64>, bool),
     evidence: &Evidence,
     offences: &mut Vec<String>,
 ) -> Found {
@@ -390,7 +393,8 @@ fn check_sound(
         }
     };
     let layout = reader.layout();
-    if layout.frames != take.frames.0 || layout.truncated {
+    let is_longer = is_continued && take.frames.0 < layout.frames;
+    if (layout.frames != take.frames.0 && !is_longer) || layout.truncated {
         let cut = if layout.truncated { ", cut short" } else { "" };
         offences
             .push(format!("{name}: the file has {} frames{cut}, the session says {}", layout.frames, take.frames.0));

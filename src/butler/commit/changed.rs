@@ -1,6 +1,8 @@
 //! A file of a take that another program has changed while it was open: what is lost, and the message. Thread: committer.
 
+use super::OpenTake;
 use crate::butler::take_file::{Change, TakeFile};
+use crate::limits;
 use crate::message::offset::FileByte;
 use crate::message::replica::{Replica, ReplicaPair};
 use crate::message::spool_file::SpoolFile;
@@ -71,19 +73,21 @@ pub(super) fn enter_change(
     file: &mut TakeFile,
     pair: Option<(&ReplicaPair, Replica)>,
     end: FileByte,
-    SeenChange { change, is_copied }: SeenChange,
+    SeenChange { change, is_copied }: &SeenChange,
 ) -> FoundChange {
     if let Some((pair, replica)) = pair {
         pair.note_changed(replica);
     }
+    // They may be gone too, and the next sync must not make sound of them.
+    file.forget_filled();
     let source = pair.filter(|(pair, replica)| pair.has_sound(replica.other()) && !pair.are_both_changed());
-    let is_lost = source.is_none() || is_copied;
-    file.note_changed(is_lost);
+    let is_lost = source.is_none() || *is_copied;
+    file.note_changed(is_lost, change.cut_at);
     let outcome = match source {
         Some((pair, replica)) => {
             let (start, end) = (file.start(), file.start().to_spool(end));
             pair.add_gap(replica, start.0, end);
-            if is_copied {
+            if *is_copied {
                 "its sound is copied from the other replica, which may have copied a part of it after the change: that part \
                  may be lost in both"
             } else if pair.lacks(replica.other(), start.0, end) {
@@ -99,6 +103,40 @@ pub(super) fn enter_change(
         "{name}: another program {deed}; {outcome}; do not save takes in other programs while they are recorded"
     );
     FoundChange { text, is_lost }
+}
+
+impl OpenTake {
+    /// Checks the length and the header of the file. If another program has cut it short or written to it, all of its sound is
+    /// a gap, because nobody knows which part that program has changed. The spool says so too, because the disk may refuse the
+    /// header. Returns the message for the user.
+    pub(super) fn find_change(&mut self) -> Option<String> {
+        let met_cut = std::mem::take(&mut self.met_cut);
+        let pair = self.pair.as_deref().map(|pair| (pair, self.replica));
+        let was_marked = self.file.is_marked_changed();
+        let seen = look_for_change(&mut self.file, pair, met_cut);
+        if was_marked != self.file.is_marked_changed() {
+            self.note_targets();
+        }
+        let seen = seen?;
+        if let Some(pair) = self.pair.as_ref().filter(|_| met_cut) {
+            // Sound that was to be copied from this file is in no file.
+            pair.note_changed(self.replica.other());
+        }
+        // A gap is filled in whole pages. The take writes the page of the record position again when it is complete, so
+        // only the last page of the take belongs to the gap. Windows that were ready ahead and were not used are not written.
+        let is_last = self.end.is_some() && !self.pending.iter().any(|span| span.touched);
+        let (page, had) = (limits::PAGE_BYTES as u64, seen.change.had);
+        let end = if is_last { had } else { FileByte(had.0 / page * page) };
+        let found = enter_change(&mut self.file, pair, end, &seen);
+        self.changes.add(&found);
+        if seen.change.is_shorter && self.spool.is_some() {
+            // Memory still has what was not durable, and the cut may have taken it.
+            self.file.forget_unsynced();
+            self.requeue_unsynced();
+        }
+        self.note_targets();
+        Some(found.text)
+    }
 }
 
 /// Writes into the spool that `file`, with `files_before` files of the take before it, gets sound, and whether another program has

@@ -2,12 +2,16 @@
 
 use super::tests::{FRAME_BYTES, Rig, TAKE, WINDOW, byte_of, claimed, sound};
 use super::*;
-use crate::message::offset::FileByte;
+use crate::host::Installed;
+use crate::host::disk::{DiskCall, Proceed};
+use crate::host::refusing::refusing;
+use crate::message::offset::{FileByte, SpoolByte};
 use crate::message::take::TakeEnd;
 use crate::time::Frames;
 use crate::wav::bext::CHANGED_BY_OTHERS;
+use nix::errno::Errno;
 use std::fs::File;
-use std::os::unix::fs::FileExt;
+use std::os::unix::fs::{FileExt, MetadataExt};
 
 #[test]
 fn an_earlier_file_that_is_cut_short_before_it_is_finished_is_whole_again_from_the_mirror() {
@@ -82,17 +86,168 @@ fn a_take_that_is_cut_short_just_before_its_end_is_whole_again_from_the_mirror()
 /// behind them had made, as sound.
 #[test]
 fn a_file_that_was_cut_says_so_before_it_gets_more_sound() {
+    for waits_for_disk in [false, true] {
+        let mut rig = Rig::new(3);
+        rig.captured(0);
+        rig.work();
+        File::options().write(true).open(&rig.plan.path).unwrap().set_len(5000).unwrap();
+        rig.captured(1);
+        // Another take has failed a moment ago.
+        rig.committer.retry_at = waits_for_disk.then(|| Instant::now() + Duration::from_secs(60));
+        rig.committer.find_changes();
+        let file = std::fs::read(&rig.plan.path).unwrap();
+        let says_so = file.windows(CHANGED_BY_OTHERS.len()).any(|bytes| bytes == CHANGED_BY_OTHERS.as_bytes());
+        assert_eq!((file.len(), says_so), (5000, true));
+        let take = &rig.committer.takes[0].file;
+        assert!(!take.is_header_due() && !take.is_unsynced() && !take.lacks_durable_mark());
+    }
+}
+
+/// The disk refuses the header of the file with this number, until the result is dropped.
+fn refuse_headers_of(number: u64) -> Installed {
+    refusing(move |call| match call {
+        DiskCall::Write { file, offset: 0, .. }
+            if File::from(file.try_clone_to_owned().unwrap()).metadata().unwrap().ino() == number =>
+        {
+            Proceed::Fail(Errno::EIO)
+        }
+        _ => Proceed::Go,
+    })
+}
+
+/// Nothing was written to the other take, and Stop waited for ever.
+#[test]
+fn a_take_that_was_cut_and_whose_disk_refuses_its_header_waits_alone() {
+    let mut rig = Rig::new(4);
+    let other = rig.open_another(4);
+    rig.captured(0);
+    rig.captured_by(&other, 0);
+    rig.work();
+    let cut = File::options().write(true).open(&rig.plan.path).unwrap();
+    cut.set_len(5000).unwrap();
+    rig.captured(1);
+    rig.captured_by(&other, 1);
+    let number = cut.metadata().unwrap().ino();
+    let refused = refuse_headers_of(number);
+    for _ in 0..3 {
+        rig.committer.find_changes();
+        rig.committer.write_some(true);
+        rig.committer.sync();
+        rig.committer.fill_gaps();
+    }
+    drop(refused);
+    assert_eq!(cut.metadata().unwrap().len(), 5000, "nothing hides the cut");
+    assert!(claimed(&other.path) == sound(0, 2 * WINDOW), "the other take goes on");
+    rig.committer.takes[0].held_until = None;
+    assert_eq!(rig.finish(2), (None, None));
+    assert!(claimed(&rig.plan.path) == sound(0, 2 * WINDOW) && claimed(&other.path) == sound(0, 2 * WINDOW));
+}
+
+/// The sync after the cut gave the memory back that had the sound.
+#[test]
+fn sound_that_was_not_durable_when_its_file_was_cut_is_written_again_from_memory() {
+    let mut rig = Rig::new(2);
+    let other = rig.open_another(2);
+    // No header claims more than the other take has.
+    rig.captured(0);
+    rig.captured(1);
+    rig.captured_by(&other, 0);
+    rig.committer.write_some(true);
+    File::options().write(true).open(&other.path).unwrap().set_len(5000).unwrap();
+    rig.captured_by(&other, 1);
+    rig.work();
+    let there = claimed(&other.path);
+    assert_eq!(there.len() as u64, 2 * WINDOW * FRAME_BYTES);
+    assert!(there == sound(0, 2 * WINDOW));
+}
+
+/// The length was right again behind the next write, and the cut page has no hole.
+#[test]
+fn a_cut_of_the_last_page_that_falls_into_a_slow_write_is_found_by_the_last_bytes_before_that_write() {
+    for is_cut in [false, true] {
+        let mut rig = Rig::new(2);
+        let other = rig.open_another(2);
+        rig.captured_by(&other, 0);
+        rig.work();
+        rig.captured_by(&other, 1);
+        rig.committer.find_changes();
+        if is_cut {
+            let bytes = byte_of(WINDOW) - SpoolByte::DATA;
+            File::options().write(true).open(&other.path).unwrap().set_len(limits::DATA_OFFSET + bytes - 7).unwrap();
+        }
+        rig.committer.write_some(true);
+        rig.committer.takes.iter_mut().for_each(|take| take.file.look_at_tail());
+        rig.committer.find_changes();
+        let texts = |event| if let DiskEvent::PutBack { text, .. } = event { Some(text) } else { None };
+        let texts: Vec<String> = rig.events.try_iter().filter_map(texts).collect();
+        assert_eq!(texts.iter().filter(|text| text.contains("t-2.wav")).count(), usize::from(is_cut), "{texts:?}");
+        rig.work();
+        assert_eq!(rig.committer.takes[1].may_lack_sound(), is_cut);
+    }
+}
+
+/// The length of its end made zeros of the part that was cut off, and no header said so.
+#[test]
+fn a_take_that_was_cut_and_whose_disk_refuses_its_header_does_not_end() {
+    let mut rig = Rig::new(2);
+    let other = rig.open_another(2);
+    rig.captured_by(&other, 0);
+    rig.work();
+    let cut = File::options().write(true).open(&other.path).unwrap();
+    cut.set_len(5000).unwrap();
+    let number = cut.metadata().unwrap().ino();
+    let refused = refuse_headers_of(number);
+    let end = TakeEnd { frames: Frames(WINDOW), ..TakeEnd::default() };
+    for take in [TAKE, rig.committer.takes[1].key] {
+        rig.committer.apply(CommitCommand::Finish { take, end: end.clone() });
+    }
+    for _ in 0..3 {
+        rig.committer.takes.iter_mut().for_each(|take| take.held_until = None);
+        rig.committer.end_takes();
+        assert_eq!(cut.metadata().unwrap().len(), 5000);
+    }
+    drop(refused);
+}
+
+/// The sync after the cut counted the part as filled, and the take was called whole.
+#[test]
+fn a_gap_that_was_filled_before_the_file_was_cut_is_filled_again() {
+    let mut rig = Rig::new(2);
+    rig.captured(0);
+    rig.captured(1);
+    rig.work();
+    rig.gave_up(0);
+    rig.committer.fill_gaps();
+    assert_eq!(rig.committer.takes[0].file.filled_end(), byte_of(WINDOW), "it is not durable");
+    File::options().write(true).open(&rig.plan.path).unwrap().set_len(5000).unwrap();
+    assert_eq!(rig.finish(2), (None, None));
+    assert!(claimed(&rig.plan.path) == sound(0, 2 * WINDOW));
+}
+
+/// A part that was filled behind the end of the first file counted as filled in the next one, which had zeros there and was called
+/// whole.
+#[test]
+fn a_gap_that_was_filled_in_a_removed_file_is_filled_again_in_the_file_in_which_the_take_continues() {
     let mut rig = Rig::new(3);
     rig.captured(0);
     rig.work();
-    File::options().write(true).open(&rig.plan.path).unwrap().set_len(5000).unwrap();
-    rig.captured(1);
+    rig.gave_up(0);
+    rig.gave_up(1);
+    std::fs::remove_file(&rig.plan.path).unwrap();
+    rig.committer.fill_gaps();
+    assert_eq!(rig.committer.takes[0].file.filled_end(), byte_of(2 * WINDOW));
+    let refused = refusing(|call| match call {
+        DiskCall::Create { .. } => Proceed::Fail(Errno::ENOSPC),
+        _ => Proceed::Go,
+    });
     rig.committer.find_changes();
-    let file = std::fs::read(&rig.plan.path).unwrap();
-    let says_so = file.windows(CHANGED_BY_OTHERS.len()).any(|bytes| bytes == CHANGED_BY_OTHERS.as_bytes());
-    assert_eq!((file.len(), says_so), (5000, true));
-    let take = &rig.committer.takes[0].file;
-    assert!(!take.is_header_due() && !take.is_unsynced());
+    rig.committer.sync();
+    drop(refused);
+    assert!(rig.committer.takes[0].trouble.is_some(), "the file cannot be put back");
+    assert!(matches!(rig.go_on(WINDOW), Continuation::Done));
+    rig.captured(2);
+    assert_eq!(rig.finish(3), (None, None));
+    rig.check_files(WINDOW, 3 * WINDOW);
 }
 
 #[test]

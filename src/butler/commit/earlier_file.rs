@@ -78,12 +78,15 @@ impl EarlierFile {
         // The end gives the file its length, and would make silence of a part that was cut off.
         let pair = self.pair.as_ref().map(|(pair, replica)| (&**pair, *replica));
         if let Some(seen) = look_for_change(&mut self.file, pair, false) {
-            let found = enter_change(&mut self.file, pair, seen.change.had, seen);
+            let found = enter_change(&mut self.file, pair, seen.change.had, &seen);
             self.changes.add(&found);
             messages.push(found.text);
         }
         // The header that says so is durable before anything else is written, as for the present file.
-        if self.file.is_header_due() && self.file.write_header(FileByte::DATA)? {
+        if self.file.is_header_due() || self.file.lacks_durable_mark() {
+            if !self.file.write_header(FileByte::DATA)? {
+                return Err(io::Error::other("another program writes to it"));
+            }
             self.sync_file()?;
         }
         if let Some((pair, replica)) = self.pair.clone().filter(|_| self.first_gap().is_some()) {

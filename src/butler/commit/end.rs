@@ -51,7 +51,8 @@ impl Committer {
             let take = &mut self.takes[at];
             let whole = !take.has_pending() && take.missing_bytes() == 0 && take.earlier.is_empty();
             // A take that is given up does not wait for the next attempt.
-            let due = (whole && self.retry_at.is_none()) || (given_up(take) && take.earlier.is_empty());
+            let due = (whole && self.retry_at.is_none() && !take.waits_for_mark())
+                || (given_up(take) && take.earlier.is_empty());
             let end = take.end.clone().filter(|_| due);
             let Some(end) = end else {
                 at += 1;
@@ -60,6 +61,8 @@ impl Committer {
             let take = &mut self.takes[at];
             match take.end_with(&end) {
                 Err(error) if take.failures <= RETRIES_AT_END => {
+                    // The calls that end a file may have made it long again after another program had cut it.
+                    self.find_change(at);
                     self.on_write_failure(at, &error);
                     at += 1;
                 }

@@ -30,6 +30,12 @@ impl Committer {
         }
         let Some(mut scratch) = self.take_scratch() else { return };
         self.advance_earlier_files(&mut scratch);
+        // A fill makes zeros of a part that was cut off behind it.
+        for at in 0..self.takes.len() {
+            if 0 < self.takes[at].missing_bytes() && !self.takes[at].has_pending() {
+                self.find_change(at);
+            }
+        }
         let until = self.next_sync.min(host::now() + FILL_TIME);
         for _ in 0..FILL_RUNS_MAX {
             if !self.fill_runs(&mut scratch) || until <= host::now() {
@@ -56,7 +62,7 @@ impl Committer {
         let mut has_filled = false;
         for at in 0..self.takes.len() {
             let take = &mut self.takes[at];
-            if take.has_pending() || self.retry_at.is_some() || take.is_held() {
+            if take.has_pending() || self.retry_at.is_some() || take.is_held() || take.waits_for_mark() {
                 continue;
             }
             match take.fill_gaps(scratch) {

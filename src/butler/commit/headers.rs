@@ -50,6 +50,10 @@ impl Committer {
             rolling.map(|(take, claim)| Some(take.whole_frames().min(claim.pass_frames?))).collect();
         let durable = durable.and_then(|frames| frames.into_iter().min());
         for (at, Claim { end, is_whole, .. }) in claims.into_iter().enumerate() {
+            if self.takes[at].waits_for_mark() {
+                all_written = false;
+                continue;
+            }
             let OpenTake { pass, file, trouble, .. } = &mut self.takes[at];
             let pass = *pass;
             // The disk has refused something a moment ago. A header that may be gone is written with the next attempt.
@@ -135,11 +139,19 @@ impl Committer {
 }
 
 impl OpenTake {
+    /// Whether nothing may be written to the file before a header is durable that says that another program has changed it. In
+    /// `in-place` the audio thread writes to the file, and a sync would disturb it.
+    pub(super) fn waits_for_mark(&self) -> bool {
+        self.spool.is_some() && self.file.lacks_durable_mark()
+    }
+
     /// Makes the header durable that says that another program has changed the file.
     pub(super) fn write_mark(&mut self) -> io::Result<()> {
-        if self.file.write_header(FileByte::DATA)? {
-            self.sync_file()?;
+        // An error if the file has no name.
+        self.needs_sync()?;
+        if !self.file.write_header(FileByte::DATA)? {
+            return Err(io::Error::other("another program writes to it"));
         }
-        Ok(())
+        self.sync_file()
     }
 }

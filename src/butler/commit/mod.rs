@@ -188,6 +188,7 @@ impl Committer {
             while self.write_some(sync) {}
             // The headers that are written next would hide what another program has done meanwhile.
             if sync && CHANGES_PATIENCE < host::elapsed(looked) {
+                self.takes.iter_mut().for_each(|take| take.file.look_at_tail());
                 self.find_changes();
             }
         }
@@ -211,16 +212,16 @@ impl Committer {
 
     /// Looks whether another program has changed the file of a take, and reports it. The header that says so is durable before
     /// anything else is written: after a power cut nothing else says it, and the next write makes zeros of a part that was cut off.
+    /// A take whose disk refuses that header waits, and no other one.
     fn find_change(&mut self, at: usize) {
         let take = &mut self.takes[at];
         let text = take.find_change();
-        // In `in-place` a sync would write the pages at the record position back.
-        let is_due = take.file.is_marked_changed() && take.file.is_header_due() && self.retry_at.is_none();
-        if is_due
-            && self.setup.capture_path == CapturePath::Spool
+        if take.waits_for_mark()
+            && !take.is_held()
             && let Err(error) = take.write_mark()
         {
-            self.on_write_failure(at, &error);
+            self.note_failure(at, &error);
+            self.takes[at].held_until = Some(host::now() + RETRY);
         }
         if let Some(text) = text {
             self.send_event(DiskEvent::PutBack { replica: self.setup.replica, text });
@@ -230,7 +231,8 @@ impl Committer {
     /// Whether abandoned takes are as complete as they can be now. Spans that the disk rejects stay in their spools for
     /// recovery.
     fn has_written_what_it_can(&self) -> bool {
-        self.abandoned && (self.retry_at.is_some() || !self.takes.iter().any(OpenTake::has_pending))
+        let can_write = |take: &OpenTake| take.has_pending() && !take.waits_for_mark();
+        self.abandoned && (self.retry_at.is_some() || !self.takes.iter().any(can_write))
     }
 
     /// Sleeps for a tick, or without takes until a command arrives; then applies all commands. It sleeps because a
@@ -440,8 +442,14 @@ impl Committer {
         Ok(file)
     }
 
-    /// A write to a take failed. Reports the position whenever it is another one, and the reason once for all takes.
+    /// A write to a take failed. The next attempt of all takes comes later.
     fn on_write_failure(&mut self, at: usize, error: &io::Error) {
+        self.note_failure(at, error);
+        self.retry_at = Some(host::now() + RETRY);
+    }
+
+    /// Reports that a take cannot be written: the position whenever it is another one, and the reason once for all takes.
+    fn note_failure(&mut self, at: usize, error: &io::Error) {
         let (is_size_limit, replica) = (error.raw_os_error() == Some(libc::EFBIG), self.setup.replica);
         let take = &mut self.takes[at];
         take.failures += 1;
@@ -457,7 +465,6 @@ impl Committer {
         let already_reported =
             take.stuck_reported_at.replace(stuck_at_byte) == Some(stuck_at_byte) && !is_first_of_kind;
         take.is_size_limit = is_size_limit || (already_reported && take.is_size_limit);
-        self.retry_at = Some(host::now() + RETRY);
         if !std::mem::replace(&mut self.trouble_reported, true) {
             self.send_event(DiskEvent::Trouble { replica, reason });
         }
@@ -530,7 +537,7 @@ impl Committer {
     /// Reserves blocks for a take. A failure is reported early, while the blocks reserved before still accept sound.
     fn reserve(&mut self, at: usize, ahead: Duration, notes: &mut Vec<String>) {
         let take = &mut self.takes[at];
-        if take.end.is_some() {
+        if take.end.is_some() || take.waits_for_mark() {
             take.unreserved = false;
             return;
         }

@@ -11,13 +11,12 @@
 //! fills. It reads that part through a second mapping of the slot. `round` has the writes.
 
 use super::SpoolUse;
-use super::changed::{Changes, enter_change, look_for_change, note_target};
+use super::changed::{Changes, note_target};
 use super::earlier_file::EarlierFile;
 use super::gaps::{GapWait, fill_gap};
 use crate::butler::spool;
 use crate::butler::take_file::TakeFile;
 use crate::host::{self, disk};
-use crate::limits;
 use crate::message::offset::{FileByte, FileStart, SpoolByte};
 use crate::message::replica::{FilledGap, Replica, ReplicaPair};
 use crate::message::span_to_commit::SpanToCommit;
@@ -67,7 +66,7 @@ pub(super) struct OpenTake {
     refilled: Vec<FilledGap>,
     pub(super) spool: Option<Arc<SpoolFile>>,
     pub(super) progress_page: Option<Arc<ProgressFile>>,
-    pair: Option<Arc<ReplicaPair>>,
+    pub(super) pair: Option<Arc<ReplicaPair>>,
     pub(super) pending: VecDeque<Arc<SpanToCommit>>,
     pub(super) written: VecDeque<Arc<SpanToCommit>>,
     /// Spans that are durable here and that the other replica still wants.
@@ -87,7 +86,7 @@ pub(super) struct OpenTake {
     pub(super) is_size_limit: bool,
     /// Until this moment nothing is written to the file, so that the position at which the take is stuck remains the
     /// one that control was sent.
-    held_until: Option<Instant>,
+    pub(super) held_until: Option<Instant>,
     /// Whether another program has removed the present file and it could not be put back. A kill would free the file, so the
     /// spool keeps the sound until the file is put back.
     is_nameless: bool,
@@ -97,13 +96,13 @@ pub(super) struct OpenTake {
     /// about that sound.
     damaged: bool,
     /// The changes of the present file by other programs.
-    changes: Changes,
+    pub(super) changes: Changes,
     /// When a sync has found a gap, if each later one has found one too.
     gap_since: Option<Instant>,
     /// How long the end of the take waits for the other replica.
     gap_wait: GapWait,
     /// Whether a window in the file met a page that is gone, because another program has cut the file short.
-    met_cut: bool,
+    pub(super) met_cut: bool,
     pub(super) behind: WriteBehind,
 }
 
@@ -258,9 +257,7 @@ impl OpenTake {
             self.requeue_unsynced();
         }
         for filled in synced? {
-            if let Some(pair) = &self.pair {
-                pair.gap_filled(self.replica, &filled);
-            }
+            self.pair.iter().for_each(|pair| pair.gap_filled(self.replica, &filled));
             self.refilled.push(filled);
         }
         Ok(())
@@ -483,33 +480,6 @@ impl OpenTake {
         Ok(message)
     }
 
-    /// Checks the length and the header of the file. If another program has cut it short or written to it, all of its sound is
-    /// a gap, because nobody knows which part that program has changed. The spool says so too, because the disk may refuse the
-    /// header. Returns the message for the user.
-    pub(super) fn find_change(&mut self) -> Option<String> {
-        let met_cut = std::mem::take(&mut self.met_cut);
-        let pair = self.pair.as_deref().map(|pair| (pair, self.replica));
-        let was_marked = self.file.is_marked_changed();
-        let seen = look_for_change(&mut self.file, pair, met_cut);
-        if was_marked != self.file.is_marked_changed() {
-            self.note_targets();
-        }
-        let seen = seen?;
-        if let Some(pair) = self.pair.as_ref().filter(|_| met_cut) {
-            // Sound that was to be copied from this file is in no file.
-            pair.note_changed(self.replica.other());
-        }
-        // A gap is filled in whole pages. The take writes the page of the record position again when it is complete, so
-        // only the last page of the take belongs to the gap. Windows that were ready ahead and were not used are not written.
-        let is_last = self.end.is_some() && !self.pending.iter().any(|span| span.touched);
-        let (page, had) = (limits::PAGE_BYTES as u64, seen.change.had);
-        let end = if is_last { had } else { FileByte(had.0 / page * page) };
-        let found = enter_change(&mut self.file, pair, end, seen);
-        self.changes.add(&found);
-        self.note_targets();
-        Some(found.text)
-    }
-
     /// Whether the present file may lack sound because of other programs.
     pub(super) fn may_lack_sound(&self) -> bool {
         // A file that gets all of its sound from the session's file lacks what that file has lost.
@@ -524,6 +494,12 @@ impl OpenTake {
         }
         if self.missing_bytes() > 0 || !self.earlier.is_empty() {
             return Err(io::Error::other("parts are in the other copy only"));
+        }
+        // Its length would hide the change.
+        if self.waits_for_mark() {
+            return Err(io::Error::other(
+                "another program cut it short or wrote to it, and its header cannot be written",
+            ));
         }
         let before = self.frame_of(self.file.start().0);
         let began = end.began + before;

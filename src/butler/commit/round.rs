@@ -95,6 +95,11 @@ impl Round {
         parts
     }
 
+    /// Whether the present write has recorded sound up to its end. The page in which the record position rests has zeros there.
+    pub(super) fn ends_with_sound(&self) -> bool {
+        self.last_page.is_none()
+    }
+
     /// Bytes of the present write.
     fn bytes(&self) -> u64 {
         let page = self.last_page.as_ref().map_or(0, |page| page.len() as u64);

@@ -25,6 +25,8 @@ pub(super) const FRAME_BYTES: u64 = 3;
 
 pub(super) const TAKE: TakeKey = TakeKey(1);
 
+const OTHER: TakeKey = TakeKey(2);
+
 /// The sample at frame `at`: never silence.
 fn sample(at: u64) -> [u8; 3] {
     [(at % 251) as u8 + 1, (at / 251 % 251) as u8 + 1, (at / 63_001) as u8 + 1]
@@ -47,6 +49,12 @@ pub(super) struct Rig {
     pub(super) mirror: Arc<File>,
     pub(super) plan: TakePlan,
     pub(super) folder: tempfile::TempDir,
+}
+
+/// A second take of the same pass.
+pub(super) struct OtherTake {
+    pub(super) path: std::path::PathBuf,
+    spool: Arc<SpoolFile>,
 }
 
 /// A committer of the session's disk. The capabilities in `without` count as missing.
@@ -122,6 +130,27 @@ impl Rig {
         self.committer.apply(CommitCommand::Captured { take: TAKE, span: Arc::new(span) });
     }
 
+    /// A second take in the pass, without a mirror, with `windows` windows of sound in its spool.
+    pub(super) fn open_another(&mut self, windows: u64) -> OtherTake {
+        let (path, identity) = (self.folder.path().join("t-2.wav"), Uuid::new_v4());
+        let plan = TakePlan { key: OTHER, identity, path: path.clone(), pair: None, ..self.plan.clone() };
+        let bytes = (WINDOW * FRAME_BYTES) as usize;
+        let spool = Arc::new(spool::create(&SpoolPlace::Memory, &plan, identity, bytes).unwrap());
+        (0..windows).for_each(|window| spool.list(window as u32, byte_of(window * WINDOW), bytes).unwrap());
+        write_slots(&spool, windows * WINDOW);
+        self.committer.apply(CommitCommand::Open { pass: PassKey(1), takes: vec![plan] });
+        self.committer.apply(CommitCommand::Spooled { take: OTHER, spool: Arc::clone(&spool) });
+        OtherTake { path, spool }
+    }
+
+    /// The window `number` of sound of another take arrives.
+    pub(super) fn captured_by(&mut self, other: &OtherTake, number: u64) {
+        let bytes = (WINDOW * FRAME_BYTES) as usize;
+        let span = SpanToCommit::new(byte_of(number * WINDOW), bytes, bytes, true, &[Replica::Session]);
+        let span = span.in_slot(CapturedSlot::new(&other.spool, number as u32, byte_of(number * WINDOW), None));
+        self.committer.apply(CommitCommand::Captured { take: OTHER, span: Arc::new(span) });
+    }
+
     /// The slot of window `number`, without a mapping.
     pub(super) fn slot(&self, number: u64) -> CapturedSlot {
         CapturedSlot::new(&self.spool, number as u32, byte_of(number * WINDOW), None)
@@ -194,16 +223,19 @@ impl Rig {
         self.folder.path().join("next.wav")
     }
 
-    /// The take ends after `windows` windows. Returns the troubles: of the earlier file and of the present one.
+    /// The takes end after `windows` windows. Returns the troubles: of the earlier file and of a present one.
     pub(super) fn finish(&mut self, windows: u64) -> (Option<String>, Option<String>) {
         let end = TakeEnd { frames: Frames(windows * WINDOW), ..TakeEnd::default() };
-        self.committer.apply(CommitCommand::Finish { take: TAKE, end });
+        let takes: Vec<TakeKey> = self.committer.takes.iter().map(|take| take.key).collect();
+        for take in takes {
+            self.committer.apply(CommitCommand::Finish { take, end: end.clone() });
+        }
         let mut troubles = (None, None);
         for _ in 0..20 {
             for event in self.work() {
                 match event {
                     DiskEvent::EarlierFileFinished { index: 0, trouble, .. } => troubles.0 = trouble,
-                    DiskEvent::TakeFinished { trouble, .. } => troubles.1 = trouble,
+                    DiskEvent::TakeFinished { trouble, .. } => troubles.1 = trouble.or(troubles.1.take()),
                     _ => {}
                 }
             }
@@ -252,20 +284,9 @@ fn a_gap_before_a_continuation_is_filled_in_the_file_in_which_it_lies() {
 #[test]
 fn a_gap_of_one_take_keeps_the_headers_of_the_others_back_for_three_seconds_at_most() {
     let mut rig = Rig::new(4);
-    let (other, path) = (TakeKey(2), rig.folder.path().join("t-2.wav"));
-    let identity = Uuid::new_v4();
-    let plan = TakePlan { key: other, identity, path: path.clone(), pair: None, ..rig.plan.clone() };
-    let bytes = (WINDOW * FRAME_BYTES) as usize;
-    let spool = Arc::new(spool::create(&SpoolPlace::Memory, &plan, identity, bytes).unwrap());
-    (0..4).for_each(|window| spool.list(window as u32, byte_of(window * WINDOW), bytes).unwrap());
-    write_slots(&spool, 4 * WINDOW);
-    rig.committer.apply(CommitCommand::Open { pass: PassKey(1), takes: vec![plan] });
-    rig.committer.apply(CommitCommand::Spooled { take: other, spool: Arc::clone(&spool) });
-    let captured = |rig: &mut Rig, number: u64| {
-        let span = SpanToCommit::new(byte_of(number * WINDOW), bytes, bytes, true, &[Replica::Session]);
-        let span = span.in_slot(CapturedSlot::new(&spool, number as u32, byte_of(number * WINDOW), None));
-        rig.committer.apply(CommitCommand::Captured { take: other, span: Arc::new(span) });
-    };
+    let other = rig.open_another(4);
+    let path = other.path.clone();
+    let captured = |rig: &mut Rig, number: u64| rig.captured_by(&other, number);
     let sync = |rig: &mut Rig| {
         rig.committer.write_some(true);
         rig.committer.sync();

@@ -6,7 +6,7 @@ use super::{Committer, OpenTake};
 use crate::host;
 use crate::host::batch::BatchWrite;
 use crate::limits;
-use crate::message::offset::SpoolByte;
+use crate::message::offset::{FileByte, SpoolByte};
 use crate::message::replica::Replica;
 use crate::message::stats::DiskPublished;
 use nix::errno::Errno;
@@ -14,6 +14,10 @@ use std::fs::File;
 use std::io::{self, IoSlice};
 use std::ops::Range;
 use std::os::fd::AsFd;
+
+fn byte_count(parts: &[IoSlice<'_>]) -> u64 {
+    parts.iter().map(|part| part.len() as u64).sum()
+}
 
 impl Committer {
     /// Writes one run of every take that has spans to write. Returns whether it should be called again. Outside of a
@@ -52,7 +56,7 @@ impl Committer {
         let mut rounds = Vec::with_capacity(takes.len());
         for at in takes {
             let take = &mut self.takes[at];
-            if take.is_held() {
+            if take.is_held() || take.waits_for_mark() {
                 continue;
             }
             let open_window = recorded.map(|(recorded, rests)| OpenWindow {
@@ -94,6 +98,15 @@ impl Committer {
         };
         let writes: Vec<BatchWrite> = rounds.iter().zip(parts.iter().map(Vec::as_slice)).map(write).collect();
         let results = self.batcher.write(&writes);
+        let ends: Vec<u64> = writes.iter().map(|write| write.offset + byte_count(write.parts)).collect();
+        for ((((at, round), parts), end), result) in rounds.iter().zip(&parts).zip(ends).zip(&results) {
+            if let (Ok(bytes), Some(last)) = (result, parts.last())
+                && *bytes as u64 == byte_count(parts)
+                && round.ends_with_sound()
+            {
+                self.takes[*at].file.note_tail(FileByte(end), last);
+            }
+        }
         if self.setup.replica == Replica::Session {
             let longest = self.batcher.longest_wait().as_micros() as u64;
             DiskPublished::raise(&self.spool_use.disk.commit_us_max, longest);

@@ -3,8 +3,10 @@
 //! A program that cuts the file while these calls wait for the disk leaves zeros, because the calls make the file longer again.
 //! The length of the file does not show that.
 
+use super::TakeFile;
 use crate::host::disk;
 use crate::limits::PAGE_BYTES;
+use crate::message::offset::FileByte;
 use nix::errno::Errno;
 use nix::unistd::Whence;
 use std::fs::File;
@@ -34,6 +36,35 @@ impl LastData {
         disk::read_exact_at(file, &mut bytes, self.start)?;
         let end = self.start + bytes.len() as u64;
         Ok(bytes == self.bytes && (!sees_holes || has_byte_before(file, end)))
+    }
+}
+
+/// The last bytes of a write of sound.
+pub(super) struct Tail {
+    start: FileByte,
+    bytes: Vec<u8>,
+}
+
+/// Bytes of a [`Tail`].
+const TAIL_BYTES: usize = 64;
+
+impl TakeFile {
+    /// The write of sound that ends at byte `end` had `bytes` at its end, all of them recorded sound.
+    pub fn note_tail(&mut self, end: FileByte, bytes: &[u8]) {
+        let bytes = &bytes[bytes.len().saturating_sub(TAIL_BYTES)..];
+        self.tail = Some(Tail { start: FileByte(end.0 - bytes.len() as u64), bytes: bytes.to_vec() });
+    }
+
+    /// Looks for a cut that came between the last look and a write behind it. The write makes the file long again, and a cut
+    /// within the last page leaves no hole. The next call of [`TakeFile::find_change`] reports it. This reads the disk.
+    pub fn look_at_tail(&mut self) {
+        // The end of the take cuts off the rest of its last window.
+        let is_sound = |tail: &&Tail| tail.start + tail.bytes.len() as u64 <= self.written.min(self.stored);
+        if let Some(tail) = self.looked_tail.as_ref().filter(is_sound) {
+            let mut there = vec![0; tail.bytes.len()];
+            self.was_cut_at_end |=
+                disk::read_exact_at(&self.file, &mut there, tail.start.0).is_ok() && there != tail.bytes;
+        }
     }
 }
 

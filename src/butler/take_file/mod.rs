@@ -1,5 +1,6 @@
 //! The WAV file of a take that is recorded: reserved blocks, sound, header, end. Thread: committer.
 
+mod change_mark;
 mod last_data;
 mod o_direct;
 #[cfg(test)]
@@ -15,9 +16,8 @@ use crate::message::offset::{FileByte, FileStart, SpoolByte};
 use crate::message::replica::{FilledGap, Gap};
 use crate::message::take::{TakeEnd, TakePlan};
 use crate::time::Frames;
-use crate::wav::bext::CHANGED_BY_OTHERS;
 use crate::wav::header::Header;
-use last_data::{LastData, has_byte_before};
+use last_data::{LastData, Tail, has_byte_before};
 use memmap2::MmapMut;
 use nix::errno::Errno;
 use nix::fcntl::{PosixFadviseAdvice, posix_fadvise};
@@ -43,6 +43,8 @@ pub struct Change {
     pub had: FileByte,
     /// Whether the file is shorter. Otherwise the program has written to it.
     pub is_shorter: bool,
+    /// The byte at which the file was cut. `None`: it was not cut, or it has got longer since.
+    pub cut_at: Option<FileByte>,
 }
 
 /// The sound that a header does not give.
@@ -81,6 +83,9 @@ pub struct TakeFile {
     header_refused: bool,
     /// An end of what was in the file at the last look for changes: the byte before it was written.
     looked_end: FileByte,
+    /// The last bytes of the last write of sound, and of the last one before that look.
+    tail: Option<Tail>,
+    looked_tail: Option<Tail>,
     /// End of the sound that was in the file at the last successful sync.
     durable: FileByte,
     /// End of the sound according to the header.
@@ -91,6 +96,10 @@ pub struct TakeFile {
     header_is_due: bool,
     /// Whether another program has changed the file, and its sound is being copied from the other replica.
     is_in_repair: bool,
+    /// The bytes at which another program has cut the file, as long as that is so.
+    repair_cuts: Vec<FileByte>,
+    /// Whether the header on the disk may not say that another program has changed the file.
+    mark_is_volatile: bool,
     /// Whether the file system gives a file that is removed no other name while it is open.
     keeps_no_removed_name: bool,
     /// Whether the last call of [`TakeFile::find_change`] found that the file has a name.
@@ -99,6 +108,8 @@ pub struct TakeFile {
     has_volatile_name: bool,
     /// Whether the end of the file has found that another program cut it. The next look reports it.
     was_cut_at_end: bool,
+    /// The byte at which it was cut then, if that is known.
+    cut_at_end: Option<FileByte>,
     /// Whether the file had more than one name. Then a single name need not be the one that the session lists.
     was_linked: bool,
     /// Whether sound was written since the last successful sync.
@@ -153,9 +164,14 @@ impl TakeFile {
             header_is_known: false,
             header_is_due: false,
             is_in_repair: false,
+            repair_cuts: Vec::new(),
+            mark_is_volatile: false,
+            tail: None,
+            looked_tail: None,
             has_name: false,
             has_volatile_name: false,
             was_cut_at_end: false,
+            cut_at_end: None,
             was_linked: false,
             unsynced: false,
             start,
@@ -252,6 +268,11 @@ impl TakeFile {
         if self.written + ahead / 2 < self.reserved {
             return Ok(false);
         }
+        // It would make a file long again that another program has cut since the last look.
+        let had = self.stored.min(self.written);
+        if FileByte::DATA < had && self.file.metadata()?.len() < had.0 {
+            return Ok(false);
+        }
         let page = limits::PAGE_BYTES as u64;
         let end = FileByte((self.written + ahead).0.next_multiple_of(page)).max(self.reserved + page);
         if self.reserve {
@@ -332,6 +353,11 @@ impl TakeFile {
         Ok(())
     }
 
+    /// Everything since the last successful sync is to be written again.
+    pub fn forget_unsynced(&mut self) {
+        self.written = self.durable;
+    }
+
     /// Forgets gaps that were written and are not durable: they remain gaps, of the next file too.
     pub fn forget_filled(&mut self) {
         self.filled.clear();
@@ -361,6 +387,7 @@ impl TakeFile {
             && !has_byte_before(&self.file, self.looked_end.0);
         let is_shorter = is_cut || std::mem::take(&mut self.was_cut_at_end) || length < had || is_holed;
         self.stored = self.stored.min(length);
+        self.looked_tail = self.tail.take().or(self.looked_tail.take()).filter(|_| !is_shorter);
         // The last page may have been written whole. Where more lies behind `written`, what is before it may be a gap.
         let is_known = self.stored.0 < self.written.0 + limits::PAGE_BYTES as u64;
         self.looked_end = if is_known && !is_shorter { self.end_to_look_at() } else { FileByte::DATA };
@@ -369,9 +396,10 @@ impl TakeFile {
             let page = limits::PAGE_BYTES as u64;
             self.reserved = self.reserved.min(FileByte(length.0 / page * page));
         }
+        let cut_at = Some(length).filter(|length| *length < had).or(self.cut_at_end.take());
         let has_other_header = self.header_is_known && !self.has_own_header();
         self.header_is_known &= !has_other_header;
-        (is_shorter || has_other_header).then_some(Change { had, is_shorter })
+        (is_shorter || has_other_header).then_some(Change { had, is_shorter, cut_at })
     }
 
     /// The byte before the end is data, and a cut makes a hole of it. The next write may begin with the last page again and fill that
@@ -411,35 +439,6 @@ impl TakeFile {
         }
     }
 
-    /// Another program has changed the file. Its header is due and says so: without it, a recovery would trust all of its sound, or
-    /// take it for that program's file. `is_lost`: sound is gone. Otherwise the remark stays until [`TakeFile::note_repaired`].
-    pub fn note_changed(&mut self, is_lost: bool) {
-        if is_lost {
-            self.header.bext.note(CHANGED_BY_OTHERS);
-        } else {
-            self.is_in_repair = true;
-        }
-        self.header_is_due = true;
-    }
-
-    /// The file may have a copy of sound that another program had changed. Its header says so as for a changed file.
-    pub fn note_copied_change(&mut self) {
-        if !self.header.bext.coding_history.contains(CHANGED_BY_OTHERS) {
-            self.note_changed(true);
-        }
-    }
-
-    /// Whether the next header says that another program has changed the file.
-    pub fn is_marked_changed(&self) -> bool {
-        self.is_in_repair || self.header.bext.coding_history.contains(CHANGED_BY_OTHERS)
-    }
-
-    /// All sound of the file is from this program, and durable. Returns whether the header said otherwise.
-    pub fn note_repaired(&mut self) -> bool {
-        self.header_is_due |= self.is_in_repair;
-        std::mem::take(&mut self.is_in_repair)
-    }
-
     /// End of the gaps that were written and are not durable yet; the start of the file if there is none.
     pub fn filled_end(&self) -> SpoolByte {
         self.filled.iter().map(FilledGap::end).max().unwrap_or(self.start.0)
@@ -464,7 +463,7 @@ impl TakeFile {
         self.header.data_bytes = (end - FileByte::DATA) / frame_bytes * frame_bytes;
         let mut header = Cow::Borrowed(&self.header);
         if self.is_in_repair {
-            header.to_mut().bext.note(CHANGED_BY_OTHERS);
+            self.note_repair(&mut header.to_mut().bext);
         }
         self.page.copy_from_slice(&*header.build());
         (self.header_is_known, self.header_refused) = (false, true);
@@ -495,10 +494,12 @@ impl TakeFile {
             self.written = self.durable;
             // The kernel may have dropped the page of the header, too.
             (self.header_is_known, self.header_is_due, self.header_refused) = (false, true, true);
+            self.mark_is_volatile = true;
             self.looked_end = FileByte::DATA;
             return Err(error);
         }
         (self.durable, self.unsynced, self.header_refused) = (written, false, false);
+        self.mark_is_volatile &= self.header_is_due;
         if self.o_direct_file.is_none() {
             posix_fadvise(&*self.file, 0, written.0 as i64, PosixFadviseAdvice::POSIX_FADV_DONTNEED).ok();
         }
@@ -526,18 +527,16 @@ impl TakeFile {
     pub fn finish(&mut self, frames: Frames, end: &TakeEnd) -> io::Result<Option<String>> {
         self.header.data_bytes = frames.0 * self.frame_bytes() as u64;
         self.header.bext.time_reference = end.began.0.saturating_sub(end.latency.0);
-        let bext = &mut self.header.bext;
-        let is_changed = bext.coding_history.contains(CHANGED_BY_OTHERS);
         if !end.history.is_empty() {
-            end.history.clone_into(&mut bext.coding_history);
-        }
-        if is_changed {
-            bext.note(CHANGED_BY_OTHERS);
+            let before = self.header.bext.clone();
+            end.history.clone_into(&mut self.header.bext.coding_history);
+            self.header.bext.keep_changes(&before);
         }
         let end = self.header.file_bytes();
         let end_of_sound = limits::DATA_OFFSET + self.header.data_bytes;
         let last = LastData::before(&self.file, end_of_sound, self.keeps_no_removed_name)?;
-        let was_cut = self.file.metadata()?.len() < self.stored.min(self.written).0.min(end_of_sound);
+        let length = self.file.metadata()?.len();
+        let was_cut = length < self.stored.min(self.written).0.min(end_of_sound);
         // The file gets longer only if its last frames were lost and never written: they are silence. Two steps, so
         // that the pad byte is 0 and not the first byte of the part that was cut off.
         file_system::set_length(&self.file, end_of_sound)?;
@@ -545,6 +544,7 @@ impl TakeFile {
         // On a slow disk another program can cut the file between the last look and these calls, which then fill it with zeros.
         if was_cut || !last.is_in(&self.file, self.keeps_no_removed_name)? {
             self.was_cut_at_end = true;
+            self.cut_at_end = was_cut.then_some(FileByte(length).max(FileByte::DATA));
             return Err(io::Error::other("another program cut it short"));
         }
         if self.header_is_known && !self.has_own_header() {

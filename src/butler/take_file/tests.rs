@@ -6,6 +6,7 @@ use crate::host::disk::{DiskCall, Proceed};
 use crate::host::refusing::{refusing, without_folder_syncs};
 use crate::message::take::TakeKey;
 use crate::time::FramePos;
+use crate::wav::bext::CHANGED_BY_OTHERS;
 use std::os::unix::fs::FileExt;
 use uuid::Uuid;
 
@@ -65,7 +66,10 @@ fn a_file_that_is_cut_short_between_the_last_look_and_its_end_is_found_by_the_en
     OpenOptions::new().write(true).open(&take.path).unwrap().set_len(5000).unwrap();
     let end = TakeEnd { frames: Frames(4096), began: FramePos(0), latency: Frames(0), history: String::new() };
     assert!(take.finish(end.frames, &end).unwrap_err().to_string().contains("another program"));
-    assert_eq!(take.find_change(false), Some(Change { had: FileByte(4096 + 12_288), is_shorter: true }));
+    assert_eq!(
+        take.find_change(false),
+        Some(Change { had: FileByte(4096 + 12_288), is_shorter: true, cut_at: Some(FileByte(5000)) })
+    );
     take.finish(end.frames, &end).unwrap();
 }
 
@@ -84,11 +88,11 @@ fn a_file_that_another_program_cuts_short_or_writes_to_is_found_once_and_one_tha
     other.set_len(1 << 20).unwrap();
     assert_eq!(take.find_change(false), None, "it is longer");
     other.set_len(5000).unwrap();
-    let cut = |had| Some(Change { had: FileByte(had), is_shorter: true });
-    assert_eq!(take.find_change(false), cut(4096 + 9000), "up to the end of the sound");
+    let cut = |had, at| Some(Change { had: FileByte(had), is_shorter: true, cut_at: Some(FileByte(at)) });
+    assert_eq!(take.find_change(false), cut(4096 + 9000, 5000), "up to the end of the sound");
     assert_eq!(take.find_change(false), None, "once only");
     other.set_len(0).unwrap();
-    assert_eq!(take.find_change(false), cut(5000));
+    assert_eq!(take.find_change(false), cut(5000, 4096));
     // An older copy of the take is saved over it: a header that claims less.
     take.write_header(FileByte(4096 + 3000)).unwrap();
     let older = std::fs::read(&take.path).unwrap();
@@ -148,7 +152,7 @@ fn a_header_is_due_after_a_failed_sync_and_after_a_change_even_if_there_is_no_mo
     assert!(take.header_lag(end) == HeaderLag::Nothing && take.is_unsynced(), "it claims what it has claimed");
     take.sync().unwrap();
     assert!(!take.is_unsynced());
-    take.note_changed(false);
+    take.note_changed(false, None);
     assert_eq!(take.header_lag(end), HeaderLag::All);
     take.write_header(end).unwrap();
     assert_eq!((take.header_lag(end), remarks(&take)), (HeaderLag::Nothing, 1));
@@ -158,7 +162,7 @@ fn a_header_is_due_after_a_failed_sync_and_after_a_change_even_if_there_is_no_mo
     assert_eq!((take.header_lag(end), remarks(&take)), (HeaderLag::Nothing, 0));
     take.note_repaired();
     assert_eq!(take.header_lag(end), HeaderLag::Nothing, "once only");
-    take.note_changed(true);
+    take.note_changed(true, None);
     take.note_repaired();
     take.write_header(end).unwrap();
     assert_eq!(remarks(&take), 1, "what is lost stays lost");
@@ -166,7 +170,7 @@ fn a_header_is_due_after_a_failed_sync_and_after_a_change_even_if_there_is_no_mo
     let plan = TakePlan { path: folder.path().join("t-2.wav"), ..plan(folder.path()) };
     let mut take = TakeFile::create(&plan, FileStart::FIRST, &capabilities, ahead, &mut Vec::new()).unwrap();
     assert_eq!(take.header_lag(FileByte::DATA), HeaderLag::Nothing);
-    take.note_changed(true);
+    take.note_changed(true, None);
     assert_eq!(take.header_lag(FileByte::DATA), HeaderLag::All);
 }
 
@@ -322,4 +326,13 @@ fn a_file_that_is_put_back_or_moved_back_into_a_folder_that_cannot_be_made_durab
         moved.finish(Frames(0), &TakeEnd::default()).unwrap();
         assert!(moved.path.exists() && !moved.has_volatile_name, "{name}");
     }
+}
+
+/// A check for files that were cut took the empty file for one.
+#[test]
+fn a_new_file_has_its_blocks_reserved() {
+    let folder = tempfile::tempdir().unwrap();
+    let (capabilities, ahead) = (Capabilities::probe(&[]), Duration::from_secs(1));
+    let take = TakeFile::create(&plan(folder.path()), FileStart::FIRST, &capabilities, ahead, &mut Vec::new()).unwrap();
+    assert!(0 < take.reserved_bytes());
 }

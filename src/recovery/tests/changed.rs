@@ -210,3 +210,24 @@ fn a_change_that_only_the_memory_tells_makes_losses_of_zeros() {
     let (report, session) = scene.recover();
     assert_eq!(losses_and_edges(&session), [(100, 400)], "{:?}", report.troubles);
 }
+
+/// The next sound begins with the next page. Fewer than 64 frames of zeros before it counted as sound.
+#[test]
+fn the_rest_of_a_page_behind_a_cut_is_a_loss_to_the_frame_in_which_the_cut_was() {
+    for (cut_at, frame) in [(at(WINDOW) - 5 * BYTES, WINDOW - 5), (at(WINDOW) - 1, WINDOW - 1)] {
+        for is_remarked in [true, false] {
+            let scene = Scene::new(&[Cut { committed: 2, claimed: 2 * WINDOW }], 2 * WINDOW);
+            let mut changed = Header { data_bytes: 2 * WINDOW * BYTES, ..scene.plans[0].header.clone() };
+            changed.bext.note_change(is_remarked.then_some(cut_at));
+            let file = OpenOptions::new().write(true).open(&scene.plans[0].path).unwrap();
+            file.write_all_at(&*changed.build(), 0).unwrap();
+            file.write_all_at(&vec![0; (at(WINDOW) - cut_at) as usize], cut_at).unwrap();
+            drop(file);
+            // The second recovery has the remark too.
+            let was_killed = scene.recover_until_killed(3);
+            let (_, session) = scene.recover();
+            let losses: Vec<_> = session.takes()[0].losses.iter().map(|loss| (loss.at.0, loss.frames.0)).collect();
+            assert_eq!(losses, if is_remarked { vec![(frame, WINDOW - frame)] } else { vec![] }, "{was_killed}");
+        }
+    }
+}

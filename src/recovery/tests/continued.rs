@@ -297,6 +297,23 @@ fn losses_behind_the_place_where_a_take_continues_are_listed_where_their_silence
     assert!(second[at(3 * WINDOW - SPLIT) as usize..].starts_with(&sound(0, 3 * WINDOW..lost)));
 }
 
+/// The session was saved before the take continued, and a power cut came before the next save. The header of the next file claims
+/// the silence, and nothing listed it.
+#[test]
+fn a_loss_of_the_device_that_the_file_before_lists_behind_its_end_is_listed_in_the_next_file() {
+    let (scene, overflow) = scene_without_memory(SPLIT);
+    let (mut store, mut session) = OpenSession::open(&scene.root()).unwrap();
+    let id = session.takes()[0].id;
+    session.remember_overflow_folder(overflow.display().to_string());
+    session.list_loss(id, FramePos(SPLIT - 50), Frames(150), "xrun").unwrap();
+    store.save(&session).unwrap();
+    drop(store);
+    let (_, session) = scene.recover();
+    let of =
+        |take: usize| session.takes()[take].losses.iter().map(|loss| (loss.at.0, loss.frames.0)).collect::<Vec<_>>();
+    assert_eq!((of(0), of(1)), (vec![(SPLIT - 50, 50)], vec![(0, 100)]));
+}
+
 /// Both files, taken together, have every frame that was durable. `gap`: the frames that an earlier recovery cut off the
 /// first file.
 #[track_caller]

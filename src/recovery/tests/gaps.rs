@@ -7,6 +7,7 @@ use crate::recovery::mirror_gain::take_over_losses;
 use crate::session::tests::recording;
 use crate::session::{TakeId, TakeState};
 use crate::time::SampleRate;
+use crate::wav::bext::CHANGED_BY_OTHERS;
 
 const GAP: std::ops::Range<u64> = WINDOW..2 * WINDOW;
 
@@ -62,6 +63,21 @@ fn a_gap_on_disks_without_holes_is_filled_from_the_mirror_or_listed() {
         scene.check(&session, 4 * WINDOW, |take, frame| take == 0 && !mirror_has_it && GAP.contains(&frame));
         let lost = if mirror_has_it { vec![] } else { vec![(WINDOW, WINDOW)] };
         assert_eq!((losses_of(&session, 0), losses_of(&session, 1)), (lost, vec![]));
+    }
+}
+
+/// A copy that another program had put in the place of the mirror's file has no holes, and its zeros counted as sound.
+#[test]
+fn a_gap_that_is_zeros_in_a_mirror_that_another_program_has_changed_is_a_listed_loss() {
+    for (remark, lost) in [("being recorded", vec![]), (CHANGED_BY_OTHERS, vec![(WINDOW, WINDOW)])] {
+        let cut = Cut { committed: 2, claimed: WINDOW };
+        let (scene, mirror) = Scene::mirrored(&[cut, cut], 4 * WINDOW);
+        scene.write_wav(0, cut, WINDOW);
+        scene.write_replica(&mirror, 0, 2 * WINDOW, remark);
+        silence(&scene.replica(&mirror, 0), GAP);
+        let (_, session) = scene.recover();
+        scene.check(&session, 4 * WINDOW, |take, frame| take == 0 && GAP.contains(&frame));
+        assert_eq!((losses_of(&session, 0), losses_of(&session, 1)), (lost, vec![]), "{remark}");
     }
 }
 
@@ -176,6 +192,18 @@ fn a_loss_that_only_the_copy_in_a_mirror_lists_is_taken_over_by_a_recovered_take
     let mut losses = losses_of(&session, 0);
     losses.sort_unstable();
     assert_eq!(losses, [(100, 50), (200, 30)]);
+    assert!(!take_over_losses(&mut session, &copy), "a second time there is nothing");
+}
+
+#[test]
+fn a_loss_that_only_the_copy_in_a_mirror_lists_is_taken_over_by_a_take_that_is_still_to_be_recovered() {
+    let (mut session, id) = one_take();
+    let mut copy = session.clone();
+    copy.list_loss(id, FramePos(100), Frames(50), "xrun").unwrap();
+    assert_eq!(session.takes()[0].state, TakeState::Recording);
+    assert!(take_over_losses(&mut session, &copy));
+    session.validate().unwrap();
+    assert_eq!(losses_of(&session, 0), [(100, 50)]);
     assert!(!take_over_losses(&mut session, &copy), "a second time there is nothing");
 }
 

@@ -10,6 +10,7 @@ mod foreign;
 mod gaps;
 mod hostile;
 mod killed;
+mod listed;
 mod messages;
 mod mirrored;
 mod moved;

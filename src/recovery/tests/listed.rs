@@ -1,0 +1,59 @@
+//! Takes that have ended, or were recovered before: which losses the session lists, and when. Thread: test.
+
+use super::messages::losses_of;
+use super::*;
+use crate::host::refusing::without_folder_syncs;
+use crate::limits::PAGE_BYTES;
+use nix::errno::Errno;
+
+/// A take of two windows without memory, whose header claims them and has this remark.
+fn ended(remark: &str) -> Scene {
+    let cut = Cut { committed: 2, claimed: 2 * WINDOW };
+    let scene = Scene::new(&[cut], 2 * WINDOW);
+    scene.lose_memory();
+    let mut header = Header { data_bytes: 2 * WINDOW * BYTES, ..scene.plans[0].header.clone() };
+    header.bext.coding_history = format!("A=PCM,T=Faultless; {remark}");
+    let file = OpenOptions::new().write(true).open(&scene.plans[0].path).unwrap();
+    file.write_all_at(&*header.build(), 0).unwrap();
+    scene
+}
+
+/// An older session.json, which the user restores, lists the take as being recorded. The file counted as whole.
+#[test]
+fn a_take_whose_header_tells_of_a_loss_that_the_session_does_not_list_has_a_loss_without_a_place() {
+    for (lost, unlisted) in [(0, 0), (500, 1)] {
+        let scene = ended(&format!("faults=0 xruns=1 frames_lost={lost} cycle_us_max=3.1 path=spool"));
+        let (_, session) = scene.recover();
+        assert_eq!((losses_of(&session, 0), session.takes()[0].losses_unlisted), (vec![], unlisted));
+    }
+}
+
+/// The frame before a hole had its first bytes only, and was no part of the loss.
+#[test]
+fn a_frame_of_which_a_hole_takes_a_part_belongs_to_the_listed_loss() {
+    let scene = ended("cut off and recovered");
+    let bytes = fs::read(&scene.plans[0].path).unwrap();
+    let page = PAGE_BYTES;
+    let file = File::create(&scene.plans[0].path).unwrap();
+    file.write_all_at(&bytes[..3 * page], 0).unwrap();
+    file.write_all_at(&bytes[4 * page..], 4 * page as u64).unwrap();
+    let (_, session) = scene.recover();
+    // The second page of sound ends within frame 2,730.
+    assert_eq!(losses_of(&session, 0), [(2730, 4096 - 2730)]);
+}
+
+/// A kill came between the rename of session.json and the sync of its folder. The headers claimed a loss that a power cut could
+/// take from the list.
+#[test]
+fn no_header_claims_a_listed_loss_before_the_name_of_the_saved_session_is_durable() {
+    let cut = Cut { committed: 2, claimed: 2 * WINDOW };
+    let scene = Scene::new(&[cut], 2 * WINDOW);
+    scene.lose_memory();
+    let before = fs::read(&scene.plans[0].path).unwrap();
+    let (mut store, mut session) = OpenSession::open(&scene.root()).unwrap();
+    let refused = without_folder_syncs(Errno::EIO);
+    let report = recover_from(&mut store, &mut session, &scene.view(), &mut |_| Ok(()));
+    drop(refused);
+    assert!(!report.troubles.is_empty() && report.passes.is_empty(), "{report:?}");
+    assert!(before == fs::read(&scene.plans[0].path).unwrap());
+}
