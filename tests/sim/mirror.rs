@@ -33,8 +33,11 @@ pub(crate) fn check_mirror(
         let places = places.map(|place| mirror.join(place).join(name));
         let with_name = places.iter().find(|path| path.exists() && is_file_of(path, first));
         // A kill came between the renames of two disks. The mirror, opened as a session, finds the file like this.
+        // A copy of another program that the program has moved aside is not the take's.
+        let is_aside = |path: &PathBuf| path.to_string_lossy().contains(" (of another program ");
         let found = || ["audio", "trash"].iter().flat_map(|place| wav_files(&mirror.join(place)));
-        let Some(path) = with_name.cloned().or_else(|| found().find(|path| is_file_of(path, first))) else {
+        let found = || found().find(|path| is_file_of(path, first) && !is_aside(path));
+        let Some(path) = with_name.cloned().or_else(found) else {
             offences.push(format!("mirror: pass {pass}, track {track}: {} is missing", first.file));
             continue;
         };

@@ -74,6 +74,9 @@ const SYNC_REST: Duration = Duration::from_millis(40);
 /// longer.
 const CHANGES_PATIENCE: Duration = Duration::from_millis(20);
 
+/// If they took longer than this, the last bytes before each write are read again. That reads from the disk.
+const TAIL_PATIENCE: Duration = Duration::from_millis(100);
+
 /// Pause between a failed write and the next attempt.
 const RETRY: Duration = Duration::from_millis(500);
 
@@ -188,7 +191,10 @@ impl Committer {
             while self.write_some(sync) {}
             // The headers that are written next would hide what another program has done meanwhile.
             if sync && CHANGES_PATIENCE < host::elapsed(looked) {
-                self.takes.iter_mut().for_each(|take| take.file.look_at_tail());
+                if TAIL_PATIENCE < host::elapsed(looked) {
+                    self.takes.iter().for_each(|take| take.file.begin_look_at_tail());
+                    self.takes.iter_mut().for_each(|take| take.file.look_at_tail());
+                }
                 self.find_changes();
             }
         }
@@ -537,7 +543,8 @@ impl Committer {
     /// Reserves blocks for a take. A failure is reported early, while the blocks reserved before still accept sound.
     fn reserve(&mut self, at: usize, ahead: Duration, notes: &mut Vec<String>) {
         let take = &mut self.takes[at];
-        if take.end.is_some() || take.waits_for_mark() {
+        // Blocks would make a file long again that another program has cut. In `in-place` the windows need that at once.
+        if take.end.is_some() || (take.spool.is_some() && take.file.is_cut()) || take.waits_for_mark() {
             take.unreserved = false;
             return;
         }

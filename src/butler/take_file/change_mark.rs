@@ -43,6 +43,12 @@ impl TakeFile {
         self.repair_cuts.iter().for_each(|byte| bext.note_change(Some(byte.0)));
     }
 
+    /// Whether another program has cut the file since the last look, as far as its length shows.
+    pub fn is_cut(&self) -> bool {
+        let had = self.stored.min(self.written).0;
+        self.file.metadata().is_ok_and(|found| found.len() < had)
+    }
+
     /// Whether another program has changed the file, and a power cut may leave a header that does not say so. What is written to
     /// the file then, or what gives it another length, can hide the change.
     pub fn lacks_durable_mark(&self) -> bool {

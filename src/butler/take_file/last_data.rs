@@ -8,6 +8,7 @@ use crate::host::disk;
 use crate::limits::PAGE_BYTES;
 use crate::message::offset::FileByte;
 use nix::errno::Errno;
+use nix::fcntl::{PosixFadviseAdvice, posix_fadvise};
 use nix::unistd::Whence;
 use std::fs::File;
 use std::io;
@@ -53,6 +54,14 @@ impl TakeFile {
     pub fn note_tail(&mut self, end: FileByte, bytes: &[u8]) {
         let bytes = &bytes[bytes.len().saturating_sub(TAIL_BYTES)..];
         self.tail = Some(Tail { start: FileByte(end.0 - bytes.len() as u64), bytes: bytes.to_vec() });
+    }
+
+    /// Begins to read what [`TakeFile::look_at_tail`] reads, so that several takes wait for a slow disk together.
+    pub fn begin_look_at_tail(&self) {
+        if let Some(tail) = &self.looked_tail {
+            let (start, bytes) = (tail.start.0 as i64, tail.bytes.len() as i64);
+            posix_fadvise(&*self.file, start, bytes, PosixFadviseAdvice::POSIX_FADV_WILLNEED).ok();
+        }
     }
 
     /// Looks for a cut that came between the last look and a write behind it. The write makes the file long again, and a cut

@@ -268,11 +268,6 @@ impl TakeFile {
         if self.written + ahead / 2 < self.reserved {
             return Ok(false);
         }
-        // It would make a file long again that another program has cut since the last look.
-        let had = self.stored.min(self.written);
-        if FileByte::DATA < had && self.file.metadata()?.len() < had.0 {
-            return Ok(false);
-        }
         let page = limits::PAGE_BYTES as u64;
         let end = FileByte((self.written + ahead).0.next_multiple_of(page)).max(self.reserved + page);
         if self.reserve {
@@ -495,7 +490,7 @@ impl TakeFile {
             // The kernel may have dropped the page of the header, too.
             (self.header_is_known, self.header_is_due, self.header_refused) = (false, true, true);
             self.mark_is_volatile = true;
-            self.looked_end = FileByte::DATA;
+            (self.tail, self.looked_tail, self.looked_end) = (None, None, FileByte::DATA);
             return Err(error);
         }
         (self.durable, self.unsynced, self.header_refused) = (written, false, false);
@@ -515,6 +510,8 @@ impl TakeFile {
         let text = put_back.text();
         self.has_volatile_name = !put_back.has_durable_name;
         self.path = put_back.path;
+        // The copy ends with the written sound.
+        (self.tail, self.looked_tail) = (None, None);
         self.file = Arc::new(put_back.file);
         self.o_direct_file = self.o_direct_file.take().and_then(|_| open_o_direct(&self.file, &self.page));
         (self.reserved, self.unsynced) = (FileByte(end), true);
