@@ -32,9 +32,7 @@ impl Told {
         let mut frames: BTreeMap<u32, u64> = BTreeMap::new();
         for take in session.takes() {
             let end = frames.entry(take.pass).or_default();
-            // A file without sound may have been planned only.
-            let here = if take.frames.0 == 0 { 0 } else { take.offset.0 + take.frames.0 };
-            *end = here.max(*end);
+            *end = (take.offset.0 + take.frames.0).max(*end);
         }
         let recovered = session.takes().iter().filter(|take| take.state == TakeState::Recovered);
         let passes: BTreeSet<u32> =
