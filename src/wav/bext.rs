@@ -28,7 +28,7 @@ pub const UNFINISHED_IN_PLACE: &str = "being recorded in place";
 /// that the file may lack.
 pub const CHANGED_BY_OTHERS: &str = "changed by another program";
 
-/// The remark beside it about the byte at which that program has cut the file, before the number.
+/// The begin of a second remark. The number of the byte at which that program has cut the file follows.
 const CUT_AT: &str = "cut at byte ";
 
 /// Places of cuts that are remarked. Further ones are found only by their zeros.
@@ -149,7 +149,7 @@ impl Bext {
         self.coding_history.split(CUT_AT).skip(1).filter_map(digits)
     }
 
-    /// Takes over what `before` says of other programs.
+    /// Takes over the remarks about other programs from `before`.
     pub fn keep_changes(&mut self, before: &Bext) {
         if before.coding_history.contains(CHANGED_BY_OTHERS) {
             self.note_change(None);

@@ -371,7 +371,7 @@ const UNCOVERED: u8 = 0x80;
 /// The losses of a pass that have places. Those behind them are only counted.
 const LOSS_PLACES: usize = 64;
 
-/// Every frame of a take is the ramp's at its place, or silence that a loss covers. `is_continued`: the take goes on in another file.
+/// Every frame of a take is the ramp's at its place, or silence that a loss covers. `is_continued`: the take continues in another file.
 /// A recovery that could not open that file leaves this one longer than the session says.
 fn check_sound(
     folder: &Path,

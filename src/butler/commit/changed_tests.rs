@@ -137,7 +137,7 @@ fn a_take_that_was_cut_and_whose_disk_refuses_its_header_waits_alone() {
     }
     drop(refused);
     assert_eq!(cut.metadata().unwrap().len(), 5000, "nothing hides the cut");
-    assert!(claimed(&other.path) == sound(0, 2 * WINDOW), "the other take goes on");
+    assert!(claimed(&other.path) == sound(0, 2 * WINDOW), "the other take continues");
     rig.committer.takes[0].held_until = None;
     assert_eq!(rig.finish(2), (None, None));
     assert!(claimed(&rig.plan.path) == sound(0, 2 * WINDOW) && claimed(&other.path) == sound(0, 2 * WINDOW));

@@ -218,7 +218,7 @@ impl Committer {
 
     /// Looks whether another program has changed the file of a take, and reports it. The header that says so is durable before
     /// anything else is written: after a power cut nothing else says it, and the next write makes zeros of a part that was cut off.
-    /// A take whose disk refuses that header waits, and no other one.
+    /// Only the take whose disk refuses that header waits.
     fn find_change(&mut self, at: usize) {
         let take = &mut self.takes[at];
         let text = take.find_change();

@@ -37,7 +37,7 @@ impl TakeFile {
         std::mem::take(&mut self.is_in_repair)
     }
 
-    /// Remarks the change from which the file is being repaired.
+    /// Writes the remarks about the change after which the file is being repaired.
     pub(super) fn note_repair(&self, bext: &mut Bext) {
         bext.note_change(None);
         self.repair_cuts.iter().for_each(|byte| bext.note_change(Some(byte.0)));
