@@ -235,10 +235,15 @@ impl Players {
     /// Whether a track that is installed can be heard between `from` and `end` while a pass records, or, with a pre-roll,
     /// before it.
     pub fn play_between(&self, session: &Session, from: FramePos, end: FramePos, has_pre_roll: bool) -> bool {
-        self.slots.iter().any(|slot| {
+        self.slots.iter().enumerate().any(|(index, slot)| {
             let takes_play = slot.mix.sources(true).0 || (has_pre_roll && slot.mix.sources(false).0);
-            let regions = session.track(slot.track).map_or(&[][..], |track| track.regions_in(from, end));
-            takes_play && slot.mix.gains != TrackGains::SILENT && regions.iter().any(|region| !region.muted)
+            if !takes_play || slot.mix.gains == TrackGains::SILENT {
+                return false;
+            }
+            // The slots mostly have the order of the tracks, and there can be a thousand.
+            let in_order = session.tracks().get(index).filter(|track| track.id() == slot.track);
+            let track = in_order.or_else(|| session.track(slot.track));
+            track.is_some_and(|track| track.regions_in(from, end).iter().any(|region| !region.muted))
         })
     }
 

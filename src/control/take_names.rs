@@ -105,6 +105,10 @@ impl Control {
         if !run.mirror.is_finished() {
             return false;
         }
+        // The list of all names takes milliseconds in a session of thousands of takes.
+        if !run.takes.iter().any(|take| has_other_name(take, &self.session)) {
+            return false;
+        }
         let mut names = self.names_in_use();
         let (mut takes, mut files, mut refused) = (Vec::new(), Vec::new(), Vec::new());
         for take in &run.takes {
@@ -186,6 +190,14 @@ enum Plan {
     /// A file keeps its name, because another one has the name that it would get.
     Taken(String, String),
     Rename(Vec<ListedName>, Vec<FileToName>),
+}
+
+/// Whether a file of a take has another name than that of its track.
+fn has_other_name(take: &RecordingTake, session: &Session) -> bool {
+    take.file_ids().filter_map(|id| session.take(id)).any(|part| {
+        let track = session.track(part.track);
+        track.is_some_and(|track| part.file_name() != take_file_name(track.name(), part.number))
+    })
 }
 
 /// Plans the names of the files of a take. The files of one that is not whole keep their names: the next start recovers it.

@@ -43,6 +43,45 @@ struct Populated {
     for_writing: bool,
 }
 
+/// The mappings that can be stacks of helpers, and that [`populate`] has looked at. Only `smaps` has the flag by which a stack is
+/// known, and with thousands of windows it takes the kernel several times as long as `maps`.
+static LOOKED_AT: Mutex<LookedAt> = Mutex::new(LookedAt { stacks: Vec::new(), others: Vec::new() });
+
+/// Mappings that lie on a guard page, by their addresses.
+struct LookedAt {
+    /// Start and end of each stack. A stack does not grow.
+    stacks: Vec<(usize, usize)>,
+    /// The starts of the others, as heaps of threads, which grow.
+    others: Vec<usize>,
+}
+
+impl LookedAt {
+    fn is_stack(&self, region: &Region<'_>) -> bool {
+        self.stacks.contains(&(region.start, region.end))
+    }
+
+    /// The starts of the stacks among the mappings of a text of `maps`. One that has no guard page any more is something else.
+    fn stacks_among(&self, regions: &[Region<'_>]) -> Vec<usize> {
+        let candidates = regions.windows(2).filter(|pair| can_be_stack_of_helper(&pair[0], &pair[1]));
+        candidates.filter(|pair| self.is_stack(&pair[1])).map(|pair| pair[1].start).collect()
+    }
+
+    /// Whether all mappings of a text of `maps` that can be stacks were looked at.
+    fn knows_all(&self, regions: &[Region<'_>]) -> bool {
+        let is_known = |region: &Region<'_>| self.is_stack(region) || self.others.contains(&region.start);
+        regions.windows(2).filter(|pair| can_be_stack_of_helper(&pair[0], &pair[1])).all(|pair| is_known(&pair[1]))
+    }
+
+    /// Looks at the mappings of a text of `smaps`, which has their flags.
+    fn learn(&mut self, regions: &[Region<'_>]) {
+        let candidates = regions.windows(2).filter(|pair| can_be_stack_of_helper(&pair[0], &pair[1]));
+        let (stacks, others): (Vec<_>, Vec<_>) =
+            candidates.map(|pair| &pair[1]).partition(|region| region.without_huge_pages);
+        self.stacks = stacks.iter().map(|region| (region.start, region.end)).collect();
+        self.others = others.iter().map(|region| region.start).collect();
+    }
+}
+
 /// Sets a variable of the process's environment, unless the user has set it. Does nothing when the process has a second
 /// thread, because that thread could read the environment at the same time. Returns whether the variable was set.
 pub fn set_unset_variable(name: &str, value: &str) -> bool {
@@ -77,18 +116,24 @@ pub fn populate() -> u64 {
     if host::is_simulated() {
         return 0;
     }
-    // `smaps` has the flags of each mapping, by which stacks are known.
     let read = |name: &str| std::fs::read_to_string(format!("/proc/self/{name}"));
-    let Ok(text) = read("smaps").or_else(|_| read("maps")) else { return 0 };
+    let Ok(mut text) = read("maps") else { return 0 };
+    let mut looked_at = LOOKED_AT.lock().unwrap_or_else(PoisonError::into_inner);
+    if !looked_at.knows_all(&regions(&text))
+        && let Ok(flagged) = read("smaps")
+    {
+        looked_at.learn(&regions(&flagged));
+        text = flagged;
+    }
+    let regions = regions(&text);
+    let stacks = looked_at.stacks_among(&regions);
+    // Populating can take long.
+    drop(looked_at);
     let mut populated = Vec::new();
-    let mut below: Option<Region> = None;
-    for region in regions(&text) {
-        if !below.as_ref().is_some_and(|below| is_stack_of_helper(below, &region))
-            && let Some(bytes) = populate_region(&region)
-        {
+    for region in regions.iter().filter(|region| !stacks.contains(&region.start)) {
+        if let Some(bytes) = populate_region(region) {
             populated.push(Populated { start: region.start, bytes, for_writing: region.name == "[heap]" });
         }
-        below = Some(region);
     }
     let bytes = populated.iter().map(|range| range.bytes as u64).sum();
     *POPULATED.lock().unwrap_or_else(PoisonError::into_inner) = populated;
@@ -170,13 +215,13 @@ fn region(line: &str) -> Option<Region<'_>> {
     Some(Region { start, end, rights, name, without_huge_pages: false })
 }
 
-/// Whether a mapping is the stack of a thread that is not the audio thread: it lies on a guard page, and is larger than the
-/// audio thread's. Its thread needs few of its pages, and may take page faults. The flag keeps the kernel from joining the
-/// stack with other memory above it, which would be left out too.
-fn is_stack_of_helper(below: &Region<'_>, region: &Region<'_>) -> bool {
+/// Whether a mapping can be the stack of a thread that is not the audio thread: it lies on a guard page, and is larger than the
+/// audio thread's. Its thread needs few of its pages, and may take page faults. It is one if the kernel makes no huge pages of
+/// it. That flag keeps the kernel from joining the stack with other memory above it, which would be left out too.
+fn can_be_stack_of_helper(below: &Region<'_>, region: &Region<'_>) -> bool {
     let is_guarded = below.rights == "---p" && below.end == region.start;
     let is_anonymous = region.rights == "rw-p" && region.name.is_empty();
-    is_guarded && is_anonymous && region.without_huge_pages && AUDIO_STACK_BYTES < region.end - region.start
+    is_guarded && is_anonymous && AUDIO_STACK_BYTES < region.end.saturating_sub(region.start)
 }
 
 /// Brings the pages of `bytes` bytes from address `start` into memory, for writing where they can be written. Returns whether
@@ -264,9 +309,23 @@ mod tests {
 7f00000c3000-7f0000143000 rw-p 00000000 00:00 0\nVmFlags: rd wr mr mw me ac sd
 7f0000143000-7f00001c3000 rw-p 00000000 00:00 0\nVmFlags: rd wr mr mw me ac sd nh
 ";
-        let regions = regions(text);
-        let stacks = regions.windows(2).filter(|pair| is_stack_of_helper(&pair[0], &pair[1]));
-        assert_eq!(stacks.map(|pair| pair[1].start).collect::<Vec<_>>(), [0x7f00_0000_1000]);
+        let flagged = regions(text);
+        let mut looked_at = LookedAt { stacks: Vec::new(), others: Vec::new() };
+        assert!(!looked_at.knows_all(&flagged), "nothing was looked at");
+        looked_at.learn(&flagged);
+        assert_eq!(looked_at.stacks_among(&flagged), [0x7f00_0000_1000]);
+        let without_flags = text.lines().filter(|line| !line.contains(": ")).collect::<Vec<_>>().join("\n");
+        let plain = regions(&without_flags);
+        assert!(plain.len() == flagged.len() && plain.iter().all(|region| !region.without_huge_pages));
+        assert!(looked_at.knows_all(&plain));
+        assert_eq!(looked_at.stacks_among(&plain), [0x7f00_0000_1000]);
+        let without_guard = without_flags.replace("7f0000000000-7f0000001000 ---p", "7f0000000000-7f0000001000 rw-p");
+        assert!(looked_at.stacks_among(&regions(&without_guard)).is_empty());
+        // A heap that has grown is none, and a stack of another size is looked at again.
+        let grown = without_flags.replace("-7f0000143000", "-7f0000142000");
+        assert!(looked_at.knows_all(&regions(&grown)));
+        let other = without_flags.replace("-7f0000081000 rw-p", "-7f0000080000 rw-p");
+        assert!(!looked_at.knows_all(&regions(&other)));
         let maps = super::regions("7f0000000000-7f0000001000 r-xp 00001000 fe:00 1234 /usr/lib/libc.so.6\nnonsense\n");
         let code = Region {
             start: 0x7f00_0000_0000,
