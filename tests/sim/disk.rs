@@ -436,6 +436,11 @@ impl Disks {
             }
             (Op::Rename(to), _, Some(from)) => {
                 self.each[disk].changes.push(NameChange::Rename(from.to_owned(), to.clone()));
+                // A file that is put back can be one of a take that has ended.
+                let number = fs::metadata(to).map_or(0, |data| data.ino());
+                if let Some((_, image)) = self.images.get_mut(&number) {
+                    image.is_recorded = false;
+                }
             }
             (Op::Link(to), _, Some(_)) => {
                 if let Ok(found) = fs::symlink_metadata(to) {

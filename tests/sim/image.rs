@@ -24,7 +24,7 @@ pub(crate) struct Image {
     pub(crate) dirty: Vec<(u64, u64)>,
     /// Pages that have blocks.
     blocks: Vec<bool>,
-    /// Whether the last call wrote sound or made it durable: the file grows.
+    /// Whether the last call wrote sound or made it durable: the file grows. Not after it got a length or a name.
     pub(crate) is_recorded: bool,
 }
 

@@ -6,7 +6,7 @@
 use faultless::control::Severity;
 use faultless::session::names::SESSION_FILE;
 use faultless::session::session_file::parse;
-use faultless::session::{Session, TakeState};
+use faultless::session::{Session, Take, TakeState};
 use faultless::time::{Clock, Frames};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -24,30 +24,43 @@ pub(crate) struct Told {
     unnamed: BTreeSet<u32>,
     /// Passes that were recovered when the session was opened and whose messages have not come yet, with their lengths.
     awaited: Vec<(u32, String)>,
+    /// Passes of which takes had ended before and are others now. A recovery can have opened them again, or a copy of the session
+    /// knew more of them, and then there is no message.
+    may_come: Vec<(u32, String)>,
 }
+
+/// Frames of each take that has ended, and those of its losses.
+pub(crate) type Ended = BTreeMap<Uuid, (Frames, Frames)>;
 
 impl Told {
     /// The session was opened. `ended`: the takes that had ended before, by [`ended_takes`].
-    pub(crate) fn opened(&mut self, ended: &BTreeSet<Uuid>, session: &Session) {
+    pub(crate) fn opened(&mut self, ended: &Ended, session: &Session) {
         let mut frames: BTreeMap<u32, u64> = BTreeMap::new();
         for take in session.takes() {
             let end = frames.entry(take.pass).or_default();
             *end = (take.offset.0 + take.frames.0).max(*end);
         }
         let recovered = session.takes().iter().filter(|take| take.state == TakeState::Recovered);
-        let passes: BTreeSet<u32> =
-            recovered.filter(|take| !ended.contains(&take.uuid)).map(|take| take.pass).collect();
+        let (again, first): (Vec<&Take>, Vec<&Take>) = recovered.partition(|take| ended.contains_key(&take.uuid));
+        let passes: BTreeSet<u32> = first.iter().map(|take| take.pass).collect();
+        let is_other = |take: &&&Take| ended.get(&take.uuid) != Some(&extent_of(take));
+        let changed: BTreeSet<u32> = again.iter().filter(is_other).map(|take| take.pass).collect();
         let length = |pass: &u32| format!("{} each", Clock(Frames(frames[pass]).duration(session.rate())));
         // A kill may have come before the user saw the messages of an earlier opening.
         self.awaited = passes.iter().map(|pass| (*pass, length(pass))).collect();
+        self.may_come = changed.difference(&passes).map(|pass| (*pass, length(pass))).collect();
     }
 
     /// A notice came. `current`: the pass that is recorded.
     pub(crate) fn notice(&mut self, severity: Severity, text: &str, current: Option<u32>) {
         let is_loss = severity == Severity::Loss;
         if is_about_recovery(text) {
-            if let Some(at) = self.awaited.iter().position(|(_, length)| text.contains(length.as_str())) {
-                let (pass, _) = self.awaited.remove(at);
+            let lists = [&mut self.awaited, &mut self.may_come];
+            let pass = lists.into_iter().find_map(|passes| {
+                let at = passes.iter().position(|(_, length)| text.contains(length.as_str()))?;
+                Some(passes.remove(at).0)
+            });
+            if let Some(pass) = pass {
                 *self.recovered.entry(pass).or_default() |= is_loss;
             }
         } else if let Some(pass) = current.filter(|_| is_loss) {
@@ -58,6 +71,7 @@ impl Told {
     /// The user has seen all messages of the opening.
     pub(crate) fn looked(&mut self) {
         self.unnamed.extend(self.awaited.drain(..).map(|(pass, _)| pass));
+        self.may_come.clear();
     }
 
     /// The planted defect: no message about a recovery told a loss, and the other notices were about other passes.
@@ -94,9 +108,13 @@ pub(crate) fn is_about_recovery(text: &str) -> bool {
     text.starts_with("Recovered") && text.contains("that was cut off")
 }
 
-/// The takes that have ended for the session on the disk, by their identities.
-pub(crate) fn ended_takes(folder: &Path) -> BTreeSet<Uuid> {
+/// The takes that have ended for the session on the disk.
+pub(crate) fn ended_takes(folder: &Path) -> Ended {
     let session = fs::read(folder.join(SESSION_FILE)).ok().and_then(|bytes| parse(&bytes).ok());
     let takes = session.iter().flat_map(Session::takes);
-    takes.filter(|take| take.state != TakeState::Recording).map(|take| take.uuid).collect()
+    takes.filter(|take| take.state != TakeState::Recording).map(|take| (take.uuid, extent_of(take))).collect()
+}
+
+fn extent_of(take: &Take) -> (Frames, Frames) {
+    (take.frames, Frames(take.losses.iter().map(|loss| loss.frames.0).sum()))
 }

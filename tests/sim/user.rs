@@ -8,7 +8,7 @@ use crate::oracle::SeenPass;
 use crate::plan::{Life, Plan, RATE};
 use crate::random::Random;
 use crate::saved;
-use crate::told::{Told, ended_takes};
+use crate::told::{Ended, Told, ended_takes};
 use crate::world::here;
 use crate::wrong_fact;
 use faultless::butler::capabilities::{Capabilities, CapturePath};
@@ -26,14 +26,12 @@ use faultless::threads::ThreadsSetup;
 use faultless::time::{FramePos, Frames, SampleRate};
 use faultless::window::map::Populate;
 use std::cell::RefCell;
-use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
-use uuid::Uuid;
 
 /// What the lives of a run have seen. It outlives the program.
 #[derive(Default)]
@@ -486,7 +484,7 @@ impl Watch {
     }
 
     /// The session was recovered, and could not be opened after that.
-    fn recovered(&self, folder: &Path, ended: &BTreeSet<Uuid>, notices: Vec<Notice>) {
+    fn recovered(&self, folder: &Path, ended: &Ended, notices: Vec<Notice>) {
         if let Some(session) = fs::read(folder.join(SESSION_FILE)).ok().and_then(|bytes| parse(&bytes).ok()) {
             self.story.borrow_mut().told.opened(ended, &session);
         }
