@@ -38,14 +38,17 @@ impl TakeWav {
         // Behind the claim every byte is compared, because a file system need not know which parts were never written.
         let mut gaps = holes(&self.file, DATA_OFFSET, claim).map_err(FillError::Own)?;
         gaps.extend(Some((claim, end)).filter(|(claim, end)| claim < end));
+        // The other file may begin later in the pass.
+        let first = DATA_OFFSET + other.offset_bytes().saturating_sub(self.offset_bytes());
+        for (start, _) in &mut gaps {
+            *start = first.max(*start);
+        }
+        gaps.retain(|(start, hole)| start < hole);
         let (mut piece, mut ours) = (piece_for(&gaps), piece_for(&gaps));
         let (mut wrote, mut unread) = (false, None);
         for (start, hole) in gaps {
             for at in (start..hole).step_by(PIECE_BYTES) {
-                let theirs = (at + self.offset_bytes())
-                    .checked_sub(other.offset_bytes())
-                    .filter(|theirs| DATA_OFFSET <= *theirs);
-                let Some(theirs) = theirs else { continue };
+                let theirs = at + self.offset_bytes() - other.offset_bytes();
                 let piece = &mut piece[..(hole - at).min(PIECE_BYTES as u64) as usize];
                 let read = match disk::read_available(&other.file, piece, theirs) {
                     Ok(read) => read,

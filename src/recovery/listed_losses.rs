@@ -48,6 +48,29 @@ pub(super) fn forget_filled_losses(session: &mut Session, cut: &CutTake) {
     session.list_instead(id, losses.into_iter().flat_map(|loss| rest_of(loss, &cut.wav, mirror))).ok();
 }
 
+/// Removes losses of an earlier recovery from a take as far as memory has their sound. That recovery was stopped, and did not see
+/// the memory.
+pub(super) fn forget_losses_in_memory(session: &mut Session, cut: &CutTake, outcome: &PassOutcome) -> io::Result<()> {
+    let id = cut.take.id;
+    let losses = session.take(id).map(|take| take.losses.clone()).unwrap_or_default();
+    if cut.spool.is_none() || !losses.iter().any(Loss::is_of_recovery) {
+        return Ok(());
+    }
+    let (wav, frame_bytes) = (&cut.wav, cut.wav.frame_bytes());
+    let in_memory = wav.in_memory(cut.frames(outcome.frames), cut.spool.as_ref())?;
+    let byte = |at: u64| DATA_OFFSET + at * frame_bytes;
+    let rest = losses.into_iter().flat_map(|loss| {
+        if !loss.is_of_recovery() {
+            return vec![loss];
+        }
+        let range = (byte(loss.at.0), byte(loss.at.0 + loss.frames.0));
+        let parts = wav.in_frames(without(vec![range], in_memory.iter().copied())).into_iter();
+        parts.map(|(at, frames)| Loss { at: FramePos(at.0), frames, cause: loss.cause.clone() }).collect()
+    });
+    session.list_instead(id, rest.collect::<Vec<_>>()).ok();
+    Ok(())
+}
+
 /// Writes the losses that the copy of the session in a mirror lists for a file of a take into the session. `first`: the first
 /// file of the take, whose replica has all of it. `until`: the end of this file, as a position in the pass.
 ///
@@ -60,7 +83,9 @@ pub(super) fn note_losses_of_copy(session: &mut Session, copy: &Session, take: &
     let files = files.filter(|take| take.state != TakeState::Recovered);
     let same = files.clone().find(|file| file.uuid == take.uuid);
     session.raise_unlisted_losses(take.id, same.map_or(0, |take| take.losses_unlisted)).ok();
-    for (loss, offset) in files.flat_map(|file| file.losses.iter().map(|loss| (loss, file.offset))) {
+    // A recovery of the mirror that was stopped has listed what it did not find in the mirror's file.
+    let losses = files.flat_map(|file| file.losses.iter().map(|loss| (loss, file.offset)));
+    for (loss, offset) in losses.filter(|(loss, _)| !loss.is_of_recovery()) {
         let at = loss.at + offset;
         let (at, end) = (at.max(begin), (at + loss.frames).min(until));
         if at < end {
@@ -203,23 +228,31 @@ fn note_losses_of_header(session: &mut Session, cut: &CutTake) {
     }
 }
 
-/// Writes sound that is neither in the file nor in memory into a take. Returns its frames.
+/// Writes sound that is neither in the file nor in memory into a take. Returns the frames of such losses that the take has now: an
+/// earlier recovery that was killed before it told them may have listed some.
 pub(super) fn note_missing(session: &mut Session, cut: &CutTake, outcome: &PassOutcome) -> io::Result<Frames> {
     let (id, frames) = (cut.take.id, cut.frames(outcome.frames));
-    let before = session.frames_lost_of(id);
     note_losses_of_header(session, cut);
-    let listed = session.take(id).map(|take| take.losses.clone()).unwrap_or_default();
+    let unlisted_of = |session: &Session| session.take(id).map_or(0, |take| take.losses_unlisted);
+    let (listed, unlisted) =
+        (session.take(id).map(|take| take.losses.clone()).unwrap_or_default(), unlisted_of(session));
     for (at, frames) in cut.wav.lost_by_others(frames, cut.spool.as_ref())? {
         session.list_loss(id, FramePos(at.0), frames, CHANGED).ok();
     }
     let mirror = cut.mirror.as_ref().and_then(Replica::copied);
     let (lost, cause) = match &cut.spool {
         Some(spool) => (cut.wav.missing(frames, spool, &listed, mirror)?, MISSING),
-        None if outcome.all_on_disk => return Ok(session.frames_lost_of(id) - before),
+        None if outcome.all_on_disk => (Vec::new(), MISSING),
         None => (cut.wav.lost_without_memory(frames, &listed, mirror), MEMORY_GONE),
     };
     for (at, frames) in lost {
         session.list_loss(id, FramePos(at.0), frames, cause).ok();
     }
-    Ok(session.frames_lost_of(id) - before)
+    // Those for which the list has no room are the same ones in each recovery that is stopped.
+    let without_room = unlisted_of(session) - unlisted;
+    session.set_unlisted_losses(id, unlisted.max(without_room)).map_err(io::Error::other)?;
+    // A loss behind the end of the file belongs to the next one.
+    let here = |loss: &Loss| loss.frames.min(frames - Frames(loss.at.0));
+    let losses = session.take(id).map_or(&[][..], |take| &take.losses);
+    Ok(Frames(losses.iter().filter(|loss| loss.is_not_found()).map(|loss| here(loss).0).sum()))
 }

@@ -8,6 +8,7 @@ use super::damage::zeros_or_unreadable;
 use super::evidence::{Extent, FoundSpool};
 use super::ranges::{holes, never_written, pages_of_zeros, read_as_far_as_possible, without};
 use super::take_wav::TakeWav;
+use crate::file_system::knows_holes;
 use crate::host::disk;
 use crate::limits::{DATA_OFFSET, PAGE_BYTES};
 use crate::session::Loss;
@@ -34,19 +35,36 @@ impl TakeWav {
     ) -> Vec<(Frames, Frames)> {
         let byte = |frame: Frames| DATA_OFFSET + self.bytes_of(frame.min(frames));
         let claimed = self.claimed.min(frames);
-        let before_claim = self.gaps(byte(self.vouched().min(claimed)), byte(claimed), true);
+        let (vouched, claim, end) = (byte(self.vouched().min(claimed)), byte(claimed), byte(frames));
+        let known: Vec<Extent> = self.bytes_of_losses(listed, frames).collect();
+        let mut before_claim = self.with_zeros_before(vouched, self.gaps(vouched, claim, true), &known);
+        before_claim.extend(self.zeros_to_end_of_page(vouched, claim));
         let in_mirror =
             mirror.map(|mirror| (DATA_OFFSET, DATA_OFFSET + self.bytes_of(self.frames_here(mirror.vouched()))));
-        let mut lost = self.in_frames(without(before_claim, in_mirror.into_iter()));
+        let mut lost = self.in_frames(without(before_claim, known.iter().copied().chain(in_mirror)));
         if claimed < frames {
             let frame = |at: u64| Frames((at - DATA_OFFSET) / self.frame_bytes()).max(claimed);
-            let behind_claim =
-                without(self.gaps(byte(claimed), byte(frames), true), self.bytes_of_losses(listed, frames));
+            let behind_claim = self.with_zeros_before(claim, self.gaps(claim, end, true), &known);
             let first = behind_claim.first().map(|(start, _)| frame(*start));
-            let first = first.into_iter().chain(self.short_of(frames)).min();
+            // The sound that was copied from another file of the take can end behind the end that this file had.
+            let first = first.into_iter().chain(self.short_of(frames).map(|there| there.max(claimed))).min();
             lost.extend(first.map(|first| (first, frames - first)));
+            // A header in place claims a part of a page. The rest of that page can be recorded silence.
+            let rest = self.zeros_to_end_of_page(claim, end).filter(|_| !self.is_in_place());
+            lost.extend(self.in_frames(without(rest.into_iter().collect(), known.into_iter())));
         }
         lost
+    }
+
+    /// The parts of `ranges` that are not known, each with the zeros before it in its page, but not before byte `from`. The sound of
+    /// another file of the take can have ended there, or another program has cut the file.
+    fn with_zeros_before(&self, from: u64, ranges: Vec<Extent>, known: &[Extent]) -> Vec<Extent> {
+        // Before that too: a known range is no page whose begin is to be looked for.
+        let mut found = without(ranges, known.iter().copied());
+        for (start, _) in &mut found {
+            *start = self.begin_of_zeros(from, *start);
+        }
+        without(found, known.iter().copied())
     }
 
     /// The ranges of this file from byte `from` to byte `end` that were never written. `may_be_zeros`: where the file system does not
@@ -54,6 +72,15 @@ impl TakeWav {
     fn gaps(&self, from: u64, end: u64, may_be_zeros: bool) -> Vec<Extent> {
         let found = if may_be_zeros { never_written(&self.file, from, end) } else { holes(&self.file, from, end) };
         found.unwrap_or_else(|_| pages_of_zeros(&self.file, from, end))
+    }
+
+    /// The range from byte `from` to the end of its page, or to byte `end`, if it has zeros only. A recording writes whole pages,
+    /// but the sound of another file of the take can end within a page of this one, and the rest is no gap of whole pages then.
+    /// The part of a frame at the end of a page does not count: it belongs to the next page.
+    fn zeros_to_end_of_page(&self, from: u64, end: u64) -> Option<Extent> {
+        let rest = (from, from.next_multiple_of(PAGE_BYTES as u64).min(end));
+        let has_frame = from + self.frame_bytes() <= rest.1;
+        (has_frame && zeros_or_unreadable(&self.file, rest.0, rest.1, 1) == [rest]).then_some(rest)
     }
 
     /// The bytes of losses that the session lists for this file of `frames` frames.
@@ -78,32 +105,29 @@ impl TakeWav {
         let (from, end) = (DATA_OFFSET + self.bytes_of(self.vouched()), DATA_OFFSET + self.bytes_of(frames));
         let may_have_gaps = spool.identity.mirror.is_some() || spool.damaged_slots() > 0;
         let mut missing = self.gaps(from, end, may_have_gaps);
+        missing.extend(self.zeros_to_end_of_page(from, end).filter(|_| may_have_gaps));
         // The rest of a page behind the end of the file is no page of its own.
         let page = PAGE_BYTES as u64;
         let rest = (self.bytes_there.max(from), self.bytes_there.next_multiple_of(page).min(end));
         missing.extend(Some(rest).filter(|(start, end)| start < end));
         let mut known = self.in_memory(frames, Some(spool))?;
         known.extend(self.bytes_of_losses(listed, frames));
-        missing = without(missing, known.iter().copied());
-        // The file may have got longer again since it was cut.
-        for (start, _) in &mut missing {
-            *start = self.begin_of_zeros(from, *start);
-        }
-        missing = without(missing, known.into_iter());
+        missing = self.with_zeros_before(from, missing, &known);
         if let Some(mirror) = mirror.filter(|_| !missing.is_empty()) {
             let theirs = |at: u64| at + self.offset_bytes();
             let mut at = from;
             let mut there = Vec::new();
             // A mirror that does not say what it has has nothing. A copy that another program has made of it has no holes.
             let unknown = |_| vec![(theirs(from), theirs(end))];
-            let lacks = if mirror.is_changed() {
-                pages_of_zeros(&mirror.file, theirs(from), theirs(end))
+            let lacks = if mirror.is_changed() || !knows_holes(&mirror.file) {
+                let rest = mirror.zeros_to_end_of_page(theirs(from), theirs(end));
+                rest.into_iter().chain(pages_of_zeros(&mirror.file, theirs(from), theirs(end))).collect()
             } else {
-                never_written(&mirror.file, theirs(from), theirs(end)).unwrap_or_else(unknown)
+                holes(&mirror.file, theirs(from), theirs(end)).unwrap_or_else(unknown)
             };
             for (start, hole) in lacks {
                 there.push((at, start - self.offset_bytes()));
-                at = hole - self.offset_bytes();
+                at = at.max(hole - self.offset_bytes());
             }
             there.push((at, end));
             missing = without(missing, there.into_iter());

@@ -155,6 +155,24 @@ struct CutTake {
     from_memory: Frames,
 }
 
+impl CutTake {
+    /// Frames in this file of a pass of `frames` frames.
+    fn frames(&self, frames: Frames) -> Frames {
+        self.until.unwrap_or(frames) - self.take.offset
+    }
+
+    /// The frame of the pass at which this file ends. It is behind the end of the pass if the next files are out of reach.
+    fn end(&self, pass_frames: Frames) -> Frames {
+        self.take.offset + self.frames(pass_frames)
+    }
+
+    /// The frame of the pass up to which this file claims sound, if the take continues in another file before that frame.
+    fn claim_behind_next(&self) -> Option<Frames> {
+        let claim = self.take.offset + self.wav.claimed;
+        self.until.filter(|until| *until < claim).map(|_| claim)
+    }
+}
+
 impl Report {
     fn add_parts(&mut self, parts: Vec<part_files::Part>) {
         for part in parts {

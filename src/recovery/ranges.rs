@@ -17,10 +17,12 @@ use nix::unistd::Whence;
 use std::fs::File;
 use std::io;
 
-/// Ranges of a file from byte `from` to byte `end` that were never written, in whole pages. Bytes beyond the end of the
-/// file are such a range. A file system that does not track holes reports none.
+/// The parts from byte `from` to byte `end` of the pages of a file that were never written. Pages beyond the end of the file are
+/// such pages, without the page in which the file ends. A file system that does not track holes reports none.
 pub(super) fn holes(file: &File, from: u64, end: u64) -> io::Result<Vec<Extent>> {
-    let (mut found, mut at, page) = (Vec::new(), from, PAGE_BYTES as u64);
+    let page = PAGE_BYTES as u64;
+    // The page that has byte `from` can be one of them.
+    let (mut found, mut at) = (Vec::new(), from / page * page);
     let there = file.metadata()?.len();
     while at < end.min(there) {
         let hole = disk::seek(file, at, Whence::SeekHole)?;
@@ -36,7 +38,10 @@ pub(super) fn holes(file: &File, from: u64, end: u64) -> io::Result<Vec<Extent>>
         at = data.max(at + 1);
     }
     if there < end && found.last().is_none_or(|(_, until)| *until < end) {
-        found.push((there.max(from).next_multiple_of(page), end));
+        found.push((there.next_multiple_of(page), end));
+    }
+    for (start, _) in &mut found {
+        *start = from.max(*start);
     }
     found.retain(|(start, until)| start < until);
     Ok(found)

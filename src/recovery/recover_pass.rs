@@ -7,7 +7,8 @@ use super::fill_holes::FillError;
 use super::leftover::{has_spool, is_in_takes};
 use super::length::{Basis, PassKnown, TakeKnown, length};
 use super::listed_losses::{
-    forget_filled_losses, lost_by_device, note_losses_of_earlier, note_missing, note_progress_page,
+    forget_filled_losses, forget_losses_in_memory, lost_by_device, note_losses_of_earlier, note_missing,
+    note_progress_page,
 };
 use super::replica::{Replica, mirrors_that_added, note_losses_of_mirrors};
 use super::take_wav::{AtPlace, TakeWav};
@@ -140,7 +141,7 @@ impl PassRecovery<'_> {
             copied.map_err(|error| messages::not_recovered(self.store.path(), cut, &error))?;
         }
         self.fill_next_files(&mut cut_takes, outcome.frames)?;
-        let absent = self.list_known_losses(&cut_takes, &outcome)?;
+        let (absent, missing) = self.list_losses(&cut_takes, &outcome)?;
         // All files of the session before the first one of the mirror. The header that a recovery writes vouches for nothing:
         // beside a replica that is finished, a file of the session that is not would keep its shorter claim. The last file of a
         // take before the first one, which can claim more as long as it is not cut.
@@ -151,10 +152,10 @@ impl PassRecovery<'_> {
         for cut in &mut cut_takes {
             cut.finish_replica(&outcome, self.hook);
         }
-        let missing = self.save(&cut_takes, &outcome)?;
+        self.save(&cut_takes, &outcome)?;
         self.save_mirror(&cut_takes);
         let recovered = RecoveredPass {
-            frames: outcome.frames,
+            frames: cut_takes.iter().map(|cut| cut.end(outcome.frames)).fold(outcome.frames, Frames::max),
             rate: first.rate,
             basis,
             from_mirrors: mirrors_that_added(&cut_takes),
@@ -293,40 +294,45 @@ impl PassRecovery<'_> {
         }
     }
 
-    /// Saves the losses that only the memory of the pass knows. This comes before the headers, because these claim the silence of
-    /// such losses, and a power cut takes the memory away. Returns the most frames in which the input of a take was absent.
-    fn list_known_losses(&mut self, cut_takes: &[CutTake], outcome: &PassOutcome) -> Result<Frames, String> {
+    /// Saves the losses of the takes: those that only the memory of the pass knows, and the sound that was not found. This comes
+    /// before the headers, because these claim the silence of the losses, and a power cut takes the memory away. Returns the most
+    /// frames in which the input of a take was absent, and the most missing ones of a take.
+    fn list_losses(&mut self, cut_takes: &[CutTake], outcome: &PassOutcome) -> Result<(Frames, Frames), String> {
         let mut listed = self.session.clone();
         let absent = note_progress_page(&mut listed, cut_takes, outcome);
         note_losses_of_earlier(&mut listed, cut_takes, outcome);
         note_losses_of_mirrors(&mut listed, cut_takes, outcome.frames);
+        let mut missing = Frames(0);
+        for cut in cut_takes {
+            forget_filled_losses(&mut listed, cut);
+            let lost = forget_losses_in_memory(&mut listed, cut, outcome)
+                .and_then(|()| note_missing(&mut listed, cut, outcome))
+                // A file that another program cuts just now lacks sound that the next recovery may find.
+                .and_then(|lost| cut.wav.check_length().map(|()| lost));
+            missing = missing.max(lost.map_err(|error| messages::not_recovered(self.store.path(), cut, &error))?);
+        }
         if listed.takes() != self.session.takes() {
             (self.hook)(Step::Session).map_err(|error| messages::at(self.store.path(), &error))?;
         }
         // Also if it lists nothing new: a kill may have come before the name of the saved file was durable.
         self.store.save(&listed).map_err(|error| error.to_string())?;
         *self.session = listed;
-        Ok(absent)
+        Ok((absent, missing))
     }
 
     /// Saves a session in which the takes are recovered. The session in memory becomes that one only when it is saved.
-    /// Returns the most missing frames of a take.
-    fn save(&mut self, cut_takes: &[CutTake], outcome: &PassOutcome) -> Result<Frames, String> {
+    fn save(&mut self, cut_takes: &[CutTake], outcome: &PassOutcome) -> Result<(), String> {
         let takes = cut_takes.iter().map(|cut| &cut.take);
         sync_take_folders(self.store, self.session, takes).map_err(|error| error.to_string())?;
         let mut recovered = self.session.clone();
-        let mut missing = Frames(0);
         for cut in cut_takes {
             mark_recovered(&mut recovered, cut, outcome).map_err(|error| error.to_string())?;
-            forget_filled_losses(&mut recovered, cut);
-            let lost = note_missing(&mut recovered, cut, outcome);
-            missing = missing.max(lost.map_err(|error| messages::not_recovered(self.store.path(), cut, &error))?);
             recovered.account_for_listed_losses(cut.take.id).map_err(|error| error.to_string())?;
         }
         (self.hook)(Step::Session).map_err(|error| messages::at(self.store.path(), &error))?;
         self.store.save(&recovered).map_err(|error| error.to_string())?;
         *self.session = recovered;
-        Ok(missing)
+        Ok(())
     }
 
     /// An error if a take went on in a file that the session does not list, although the copies of the session that are
@@ -464,17 +470,6 @@ pub(super) fn end_never_made(
 }
 
 impl CutTake {
-    /// Frames in this file of a pass of `frames` frames.
-    pub(super) fn frames(&self, frames: Frames) -> Frames {
-        self.until.unwrap_or(frames) - self.take.offset
-    }
-
-    /// The frame of the pass up to which this file claims sound, if the take continues in another file before that frame.
-    pub(super) fn claim_behind_next(&self) -> Option<Frames> {
-        let claim = self.take.offset + self.wav.claimed;
-        self.until.filter(|until| *until < claim).map(|_| claim)
-    }
-
     /// Copies the sound that is in the spool, and fills holes from the other replica, in both directions.
     fn copy_sound(&mut self, pass_frames: Frames, hook: StepHook<'_>) -> io::Result<()> {
         let frames = self.frames(pass_frames);

@@ -3,6 +3,7 @@
 
 use super::recover_pass::PassRecovery;
 use super::take_wav::TakeWav;
+use crate::session::session_file::merge_losses_of_copies;
 use crate::session::{Take, TakeId, TakeState};
 
 impl PassRecovery<'_> {
@@ -30,6 +31,8 @@ impl PassRecovery<'_> {
         let last = of_take.max_by_key(|take| (take.offset, take.id));
         if let Some(last) = last.filter(|take| take.state == TakeState::Recovered).map(|take| take.id) {
             self.session.reopen_take(last);
+            // The copies list losses behind the end that it had.
+            merge_losses_of_copies(self.store, self.session, last);
         }
     }
 }

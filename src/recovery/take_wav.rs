@@ -50,6 +50,8 @@ pub(super) struct TakeWav {
     is_of_recording: bool,
     /// Whether something says that another program has changed the file while it was recorded.
     is_changed: bool,
+    /// The byte at which another program has cut the file, if its length says so.
+    cut_at: Option<u64>,
     /// Frames of the pass before the first frame of this file.
     offset: Frames,
     /// Bytes of the file when it was opened, and the whole frames that fitted into it.
@@ -127,6 +129,7 @@ impl TakeWav {
             may_lack_claimed: false,
             is_of_recording: false,
             is_changed: false,
+            cut_at: None,
             offset,
             bytes_there: found.len(),
             there,
@@ -159,8 +162,9 @@ impl TakeWav {
         // Nothing but another program makes a file shorter than its recording claims: that was durable before.
         let is_cut = !may_lack_claimed && bext.coding_history.contains(UNFINISHED) && bytes < claimed_bytes;
         let is_changed = was_changed || is_cut || is_copy(&wav.file, take);
+        let cut_at = is_cut.then_some(found.len());
         let header = Header { bext, ..wav.header };
-        Ok(TakeWav { header, claimed, sure: claimed, may_lack_claimed, is_of_recording, is_changed, ..wav })
+        Ok(TakeWav { header, claimed, sure: claimed, may_lack_claimed, is_of_recording, is_changed, cut_at, ..wav })
     }
 
     /// Writes into the header that another program has changed the file, if something says that one did. The sound that is written
@@ -176,7 +180,7 @@ impl TakeWav {
     /// Writes into the header that another program has changed the file, so that a recovery does not rely on its claim.
     pub(super) fn mark_changed(&mut self) -> io::Result<()> {
         self.header.data_bytes = self.claimed.0 * self.frame_bytes();
-        self.header.bext.note_change(None);
+        self.header.bext.note_change(self.cut_at);
         disk::write_all_at(&self.file, &*self.header.build(), 0)?;
         disk::sync_all(&self.file)
     }
@@ -351,6 +355,11 @@ impl TakeWav {
     /// file.
     pub(super) fn recorded_claim(&self) -> Frames {
         if self.is_of_recording { self.claimed } else { Frames(0) }
+    }
+
+    /// Whether the take was recorded in place, as the header of its recording says.
+    pub(super) fn is_in_place(&self) -> bool {
+        self.is_of_recording && self.may_lack_claimed
     }
 
     /// Compares the file with the memory of the take, which names the file. Another one at its place is a copy. A header claims

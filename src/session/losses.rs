@@ -27,6 +27,12 @@ impl Loss {
         [CHANGED, MISSING, MEMORY_GONE].contains(&self.cause.as_str())
     }
 
+    /// Whether only a recovery lists it, of sound that is neither in a file nor in memory. In a copy of the session whose takes are
+    /// being recorded, it comes from a recovery of that copy that was stopped.
+    pub(crate) fn is_of_recovery(&self) -> bool {
+        [MISSING, MEMORY_GONE].contains(&self.cause.as_str())
+    }
+
     /// The parts of this loss that lie before and behind another one.
     fn parts_beside(&self, other: &Loss) -> Vec<Loss> {
         let end = self.at + self.frames;
@@ -111,6 +117,12 @@ impl Session {
     pub fn raise_unlisted_losses(&mut self, id: TakeId, count: u64) -> Result<(), EditError> {
         let take = self.take_mut(id)?;
         take.losses_unlisted = take.losses_unlisted.max(count);
+        Ok(())
+    }
+
+    /// Sets the number of losses whose positions are not known.
+    pub fn set_unlisted_losses(&mut self, id: TakeId, count: u64) -> Result<(), EditError> {
+        self.take_mut(id)?.losses_unlisted = count;
         Ok(())
     }
 

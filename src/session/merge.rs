@@ -286,6 +286,12 @@ impl Session {
         merged
     }
 
+    /// Lists the losses that a copy lists for one take, as [`Session::merge_newer_takes`] does for all of them.
+    pub fn merge_losses_of_take(&mut self, copy: &Session, id: TakeId) {
+        let own = self.takes.iter().position(|take| take.id == id).map(|at| (self.takes[at].uuid, at));
+        self.add_losses_of(copy, &own.into_iter().collect());
+    }
+
     /// Lists the losses of takes that were being recorded when the copy was saved, of those that have ended in another file, and
     /// of those that were recovered here because this copy could not be read. The session's own disk may have refused that save,
     /// and headers claim the silence because the copy lists it.
@@ -305,7 +311,10 @@ impl Session {
                 TakeState::Complete => continue,
             };
             let (id, before) = (mine.id, (mine.losses.clone(), mine.losses_unlisted));
-            for loss in take.losses.iter().filter(|loss| loss.at.0 < end) {
+            // A recovery of the copy was stopped, and this session may have found the sound.
+            let is_found = |loss: &&Loss| mine.state == TakeState::Recovered && loss.is_of_recovery();
+            let losses: Vec<&Loss> = take.losses.iter().filter(|loss| loss.at.0 < end && !is_found(loss)).collect();
+            for loss in losses {
                 let frames = Frames(loss.frames.0.min(end - loss.at.0));
                 self.list_known_loss(id, &Loss { frames, ..loss.clone() }).ok();
             }

@@ -29,7 +29,8 @@ fn losses_and_edges(session: &Session) -> Vec<(u64, u64)> {
         let first = [100, WINDOW, WINDOW + 100].into_iter().find(|first| (loss.at.0..loss.at.0 + 3).contains(first));
         (first.unwrap_or(loss.at.0), loss.at.0 + loss.frames.0)
     };
-    session.takes()[0].losses.iter().map(edges).collect()
+    // The next recovery lists these frames alone if the first one has listed the others.
+    session.takes()[0].losses.iter().map(edges).filter(|(first, end)| first < end).collect()
 }
 
 /// The session's disk stood still, and the mirror's committer freed memory that the session's file still needed. The whole file

@@ -3,6 +3,7 @@
 
 use super::*;
 use crate::butler::spool::note_next_file;
+use crate::limits::PAGE_BYTES;
 use crate::session::CopyKind;
 use crate::spool_index::{Shape, Target, target_at};
 
@@ -13,7 +14,12 @@ const SPLIT: u64 = 2 * WINDOW;
 
 /// A take that was cut off in the overflow folder, and that folder.
 fn scene() -> (Scene, PathBuf) {
-    let scene = Scene::bare(1);
+    scene_of(1)
+}
+
+/// The first take of a session with so many takes was cut off in the overflow folder.
+fn scene_of(takes: usize) -> (Scene, PathBuf) {
+    let scene = Scene::bare(takes);
     scene.write_wav(0, Cut { committed: 2, claimed: SPLIT }, SPLIT);
     scene.write_spool(0, 3, FRAMES);
     scene.write_progress(FRAMES, true, &[]);
@@ -182,13 +188,8 @@ fn has_sound_up_to(frames: u64, scene: &Scene, overflow: &Path, session: &Sessio
 #[test]
 fn without_memory_the_file_of_a_part_that_is_gone_is_named() {
     let (scene, overflow) = scene_without_memory(SPLIT);
-    let (mut store, mut session) = OpenSession::open(&scene.root()).unwrap();
-    let (_, copy) = OpenSession::open(&overflow).unwrap();
-    let [root, folder] = [&scene.root(), &overflow].map(|path| path.display().to_string());
-    session.merge_newer_takes(&copy.copy_for_folder(&root, &folder), CopyKind::Found, |_| false);
-    store.save(&session).unwrap();
-    drop(store);
-    let second = session.takes()[1].file.clone();
+    list_next_file(&scene, &overflow);
+    let second = OpenSession::open(&scene.root()).unwrap().1.takes()[1].file.clone();
     fs::remove_file(overflow.join(&second)).unwrap();
     let (report, session) = scene.recover();
     assert_eq!(session.takes().iter().map(|take| take.frames).collect::<Vec<_>>(), [Frames(SPLIT)]);
@@ -269,6 +270,7 @@ fn sound_that_a_recovery_took_from_memory_stays_when_the_overflow_folder_is_back
     fs::rename(&away, &overflow).unwrap();
     let (report, session) = scene.recover();
     assert!(report.troubles.is_empty(), "{:?}", report.troubles);
+    assert_eq!(report.passes[0].missing, Frames(0), "no loss is told that no take lists");
     // The file in the overflow folder has what the first one lacked.
     has_sound_up_to(FRAMES, &scene, &overflow, &session);
 }
@@ -295,6 +297,80 @@ fn losses_behind_the_place_where_a_take_continues_are_listed_where_their_silence
     assert_eq!(session.takes()[1].frames, Frames(4 * WINDOW - SPLIT));
     let second = fs::read(overflow.join(&session.takes()[1].file)).unwrap();
     assert!(second[at(3 * WINDOW - SPLIT) as usize..].starts_with(&sound(0, 3 * WINDOW..lost)));
+}
+
+/// Two takes, of which the second one is longer. The first file of the first one claims sound up to frame `end`, within a page
+/// of the next file, which has none. `is_page_written`: whether that page has sound at all. Returns the next file too.
+fn ends_within_page(end: u64, is_page_written: bool) -> (Scene, PathBuf) {
+    let (scene, overflow) = scene_of(2);
+    scene.write_wav(1, Cut { committed: 4, claimed: 4 * WINDOW }, 4 * WINDOW);
+    scene.write_wav(0, Cut { committed: 2, claimed: end }, end);
+    scene.lose_memory();
+    let first = OpenOptions::new().write(true).open(&scene.plans[0].path).unwrap();
+    let page = at(end) / PAGE_BYTES as u64 * PAGE_BYTES as u64;
+    if !is_page_written {
+        first.write_all_at(&vec![0; (at(end) - page) as usize], page).unwrap();
+    }
+    let (mut store, mut session) = OpenSession::open(&scene.root()).unwrap();
+    session.remember_overflow_folder(overflow.display().to_string());
+    store.save(&session).unwrap();
+    let (_, copy) = OpenSession::open(&overflow).unwrap();
+    let next = copy.takes().iter().find(|take| take.offset == Frames(SPLIT)).unwrap();
+    let mut header = scene.plans[0].header.clone();
+    header.bext.originator_reference = next.uuid.simple().to_string();
+    let path = overflow.join(&next.file);
+    let second = File::create(&path).unwrap();
+    second.write_all_at(&*header.build(), 0).unwrap();
+    second.set_len(at(100 * WINDOW)).unwrap();
+    (scene, path)
+}
+
+/// The rest of the page was silence that no loss covered (seed 700074260). A recovery that was stopped behind its headers left
+/// it to the next one, which did not know any more where the sound of the first file ended.
+#[test]
+fn a_loss_that_begins_within_a_page_is_listed_from_its_first_frame_on_however_often_the_recovery_is_stopped() {
+    let end = SPLIT + 1001;
+    for is_page_written in [true, false] {
+        for last in 0.. {
+            let (scene, path) = ends_within_page(end, is_page_written);
+            let was_killed = scene.recover_until_killed(last);
+            let (_, session) = scene.recover();
+            let next = session.takes().iter().find(|take| take.offset == Frames(SPLIT)).unwrap();
+            let page = at(end) / PAGE_BYTES as u64 * PAGE_BYTES as u64;
+            let sound_end = if is_page_written { end } else { (page - DATA_OFFSET) / BYTES };
+            let mut losses: Vec<_> =
+                next.losses.iter().map(|loss| (SPLIT + loss.at.0, SPLIT + loss.at.0 + loss.frames.0)).collect();
+            losses.sort_unstable();
+            assert_eq!(losses.first().map(|(start, _)| *start), Some(sound_end), "{last}: {losses:?}");
+            assert!(losses.windows(2).all(|two| two[0].1 == two[1].0), "{last}: {losses:?}");
+            assert_eq!(losses.last().map(|(_, end)| *end), Some(4 * WINDOW));
+            let bytes = fs::read(&path).unwrap();
+            assert!(bytes[at(0) as usize..].starts_with(&sound(0, SPLIT..sound_end)));
+            if !was_killed {
+                break;
+            }
+        }
+    }
+}
+
+/// A piece of the mirror's file that begins before the place where the take continues was left out as a whole.
+#[test]
+fn the_mirror_gets_the_sound_of_the_next_file_from_its_first_frame_on() {
+    let (scene, overflow) = scene_without_memory(SPLIT);
+    let mirror = add_mirror(&scene, &overflow, SPLIT - 1000);
+    recover_in(&scene, &overflow);
+    let replica = fs::read(scene.replica(&mirror, 0)).unwrap();
+    assert!(replica[at(0) as usize..].starts_with(&sound(0, 0..3 * WINDOW)));
+}
+
+/// Recovers the session, which names the overflow folder.
+fn recover_in(scene: &Scene, overflow: &Path) {
+    let (mut store, mut session) = OpenSession::open(&scene.root()).unwrap();
+    session.remember_overflow_folder(overflow.display().to_string());
+    store.save(&session).unwrap();
+    drop(store);
+    let (report, _) = scene.recover();
+    assert!(report.troubles.is_empty(), "{:?}", report.troubles);
 }
 
 /// The session was saved before the take continued, and a power cut came before the next save. The header of the next file claims
@@ -363,6 +439,50 @@ fn a_copy_in_an_overflow_folder_that_no_disk_listed_is_recovered_when_the_folder
         let mut copy = copy.copy_for_folder(&overflow.display().to_string(), &root);
         assert!(copy::recover_copy(&mut store, &mut copy, &own, &[]).passes.is_empty());
     }
+}
+
+/// The session lists the next file of [`scene_without_memory`], as the copy in the overflow folder does.
+fn list_next_file(scene: &Scene, overflow: &Path) {
+    let (mut store, mut session) = OpenSession::open(&scene.root()).unwrap();
+    let (_, copy) = OpenSession::open(overflow).unwrap();
+    let [root, folder] = [&scene.root(), overflow].map(|path| path.display().to_string());
+    session.merge_newer_takes(&copy.copy_for_folder(&root, &folder), CopyKind::Found, |_| false);
+    store.save(&session).unwrap();
+}
+
+/// The message gave the takes the length zero, because no last file of a take was there.
+#[test]
+fn a_pass_whose_last_files_are_out_of_reach_is_as_long_as_the_files_before() {
+    let (scene, overflow) = scene_without_memory(SPLIT);
+    list_next_file(&scene, &overflow);
+    fs::rename(&overflow, scene.folder.path().join("away")).unwrap();
+    let (report, session) = scene.recover();
+    assert_eq!((session.takes()[0].frames, report.passes[0].frames), (Frames(SPLIT), Frames(SPLIT)));
+}
+
+/// The first recovery ended the take where it was to continue. The next file turned out never to have been made, so the take
+/// became longer, and the device's loss there was listed by the second recovery after that only (seed 113884).
+#[test]
+fn a_take_that_becomes_longer_because_its_next_file_was_never_made_has_the_losses_that_a_copy_lists_there() {
+    let (scene, overflow) = scene_without_memory(SPLIT);
+    list_next_file(&scene, &overflow);
+    let (mut store, mut session) = OpenSession::open(&scene.root()).unwrap();
+    let (first, next) = (session.takes()[0].id, session.takes()[1].clone());
+    session.finish_take(first, Frames(SPLIT), TakeState::Recovered, None).unwrap();
+    store.save(&session).unwrap();
+    drop(store);
+    fs::remove_file(overflow.join(&next.file)).unwrap();
+    let (mut store, mut copy) = OpenSession::open(&overflow).unwrap();
+    copy.list_loss(first, FramePos(SPLIT + 100), Frames(WINDOW), "device away").unwrap();
+    store.save(&copy).unwrap();
+    drop(store);
+    scene.write_wav(0, Cut { committed: 4, claimed: 4 * WINDOW }, 4 * WINDOW);
+    let (_, session) = scene.recover();
+    let losses =
+        |session: &Session| session.takes()[0].losses.iter().map(|it| (it.at.0, it.frames.0)).collect::<Vec<_>>();
+    assert_eq!((session.takes().len(), session.takes()[0].frames), (1, Frames(4 * WINDOW)));
+    assert_eq!(losses(&session), [(SPLIT + 100, WINDOW)]);
+    assert_eq!(scene.recover().1, session);
 }
 
 #[test]

@@ -172,3 +172,26 @@ fn blocks_that_never_reached_the_disk_are_losses_of_a_take_that_was_recorded_in_
         }
     }
 }
+
+/// A recovery without memory was stopped when it had saved what it did not find. The memory has that sound.
+#[test]
+fn a_loss_of_a_recovery_that_was_stopped_goes_if_memory_has_its_sound() {
+    for last in 0.. {
+        let scene = Scene::new(&TWO, 3 * WINDOW + 100);
+        let (mut store, mut session) = OpenSession::open(&scene.root()).unwrap();
+        let view = Viewpoint { without_memory: true, ..Viewpoint::here(&[]) };
+        let mut steps = 0;
+        let report = recover_from(&mut store, &mut session, &view, &mut |_| {
+            steps += 1;
+            if last < steps { Err(io::Error::other("killed")) } else { Ok(()) }
+        });
+        drop(store);
+        if steps <= last {
+            assert_eq!(report.passes[0].missing, Frames(WINDOW));
+            break;
+        }
+        let (_, session) = scene.recover();
+        let facts: Vec<_> = session.takes().iter().map(|take| (take.frames.0, take.losses.len())).collect();
+        assert_eq!(facts, [(3 * WINDOW + 100, 0); 2], "killed after {last} steps");
+    }
+}

@@ -1,6 +1,7 @@
 //! Takes that have ended, or were recovered before: which losses the session lists, and when. Thread: test.
 
 use super::messages::losses_of;
+use super::mirrored::ahead;
 use super::*;
 use crate::host::refusing::without_folder_syncs;
 use crate::limits::PAGE_BYTES;
@@ -56,4 +57,48 @@ fn no_header_claims_a_listed_loss_before_the_name_of_the_saved_session_is_durabl
     drop(refused);
     assert!(!report.troubles.is_empty() && report.passes.is_empty(), "{report:?}");
     assert!(before == fs::read(&scene.plans[0].path).unwrap());
+}
+
+/// Everything behind the end of the file as it was found was listed as lost, although the mirror had given a part of it.
+#[test]
+fn what_the_mirror_gave_behind_the_end_of_the_file_is_no_loss() {
+    let (scene, mirror) = ahead("being recorded");
+    scene.write_replica(&mirror, 1, 5 * WINDOW, "being recorded");
+    let file = OpenOptions::new().write(true).open(&scene.plans[0].path).unwrap();
+    file.set_len(at(2 * WINDOW)).unwrap();
+    let (_, session) = scene.recover();
+    assert_eq!((losses_of(&session, 0), losses_of(&session, 1)), (vec![(4 * WINDOW, WINDOW)], vec![]));
+}
+
+/// A header claims sound up to a loss of the device that has not ended, within a page. The sound behind it was there, and its
+/// first frames were silence.
+#[test]
+fn silence_behind_the_claim_of_a_header_makes_no_loss_of_the_sound_behind_it() {
+    let scene = Scene::bare(2);
+    let claimed = WINDOW + 1001;
+    scene.write_wav(0, Cut { committed: 4, claimed }, 4 * WINDOW);
+    scene.write_wav(1, Cut { committed: 4, claimed: 4 * WINDOW }, 4 * WINDOW);
+    let file = OpenOptions::new().write(true).open(&scene.plans[0].path).unwrap();
+    let rest = at(claimed).next_multiple_of(PAGE_BYTES as u64) - at(claimed);
+    file.write_all_at(&vec![0; rest as usize], at(claimed)).unwrap();
+    let (_, session) = scene.recover();
+    assert_eq!(losses_of(&session, 0), [(claimed, rest.div_ceil(BYTES))]);
+}
+
+/// The recovery wrote into the header that the file was changed, and not where it was cut.
+#[test]
+fn a_cut_of_fewer_frames_than_a_run_of_zeros_is_listed_however_often_the_recovery_is_stopped() {
+    for last in 0.. {
+        let scene = Scene::bare(2);
+        for index in 0..2 {
+            scene.write_wav(index, Cut { committed: 2, claimed: 2 * WINDOW }, 2 * WINDOW);
+        }
+        OpenOptions::new().write(true).open(&scene.plans[0].path).unwrap().set_len(at(2 * WINDOW - 40)).unwrap();
+        let was_killed = scene.recover_until_killed(last);
+        let (_, session) = scene.recover();
+        assert_eq!(losses_of(&session, 0), [(2 * WINDOW - 40, 40)], "{last}");
+        if !was_killed {
+            break;
+        }
+    }
 }

@@ -136,10 +136,14 @@ fn without_memory_a_loss_that_only_the_mirror_lists_is_listed() {
     }
 }
 
-/// The losses that a recovery of the mirror had found in the mirror's file were listed in takes that have the sound.
+/// The losses that a recovery of the mirror had found in the mirror's file were listed in takes that have the sound, also if that
+/// recovery was stopped.
 #[test]
 fn losses_of_a_mirror_that_was_recovered_by_itself_are_not_those_of_the_session() {
-    for (state, cause) in [(TakeState::Recording, "xrun"), (TakeState::Recovered, "what was in memory is gone")] {
+    let stopped = (TakeState::Recording, "what was in memory is gone", 0, 7);
+    for (state, cause, listed, unlisted) in
+        [(TakeState::Recording, "xrun", 1, 7), (TakeState::Recovered, stopped.1, 0, 0), stopped]
+    {
         let (scene, mirror) = ahead("being recorded");
         let (mut store, mut copy) = OpenSession::open(&mirror).unwrap();
         for id in copy.takes().iter().map(|take| take.id).collect::<Vec<_>>() {
@@ -151,9 +155,9 @@ fn losses_of_a_mirror_that_was_recovered_by_itself_are_not_those_of_the_session(
         drop(store);
         let (report, session) = scene.recover();
         assert!(report.troubles.is_empty(), "{:?}", report.troubles);
-        let (listed, unlisted) = if state == TakeState::Recovered { (vec![], 0) } else { (vec![(WINDOW, 500)], 7) };
         for take in 0..2 {
-            assert_eq!((losses_of(&session, take), session.takes()[take].losses_unlisted), (listed.clone(), unlisted));
+            let losses = vec![(WINDOW, 500); listed];
+            assert_eq!((losses_of(&session, take), session.takes()[take].losses_unlisted), (losses, unlisted));
         }
     }
 }

@@ -3,7 +3,7 @@
 
 use super::folder::Folder;
 use super::{OpenSession, SessionError, folder_of, load, other_name};
-use crate::session::{CopyKind, Session, Take};
+use crate::session::{CopyKind, Session, Take, TakeId};
 use std::path::Path;
 use uuid::Uuid;
 
@@ -19,6 +19,21 @@ pub fn merge_copies(
 ) -> bool {
     let own = store.resolved_path().map_or_else(|_| String::new(), |own| own.display().to_string());
     merge_copies_into(&own, session, may_be_file_of, troubles)
+}
+
+/// Lists the losses that the copies of the session in its overflow folders list for a take. The take was opened again since the
+/// copies were merged, and may get longer than it was. A copy that cannot be read is left out.
+pub fn merge_losses_of_copies(store: &OpenSession, session: &mut Session, take: TakeId) {
+    let own = store.resolved_path().map_or_else(|_| String::new(), |own| own.display().to_string());
+    for path in session.overflow_folders().to_vec() {
+        for path in [path.clone(), other_name(&path, session.id)] {
+            if path != own
+                && let Ok(Some(copy)) = copy_in(&path, session.id)
+            {
+                session.merge_losses_of_take(&copy.copy_for_folder(&own, &path), take);
+            }
+        }
+    }
 }
 
 /// The takes that the copies of a session in its overflow folders list and the session at `path` does not. The next opening

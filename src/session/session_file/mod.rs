@@ -24,7 +24,7 @@ mod versions;
 mod tests;
 
 pub use bytes::{Fault, VALUE_COUNT_MAX, parse};
-pub use copies::{merge_copies, takes_in_copies_only};
+pub use copies::{merge_copies, merge_losses_of_copies, takes_in_copies_only};
 pub use difference::{difference, with_difference};
 pub use encode::to_bytes;
 pub use error::SessionError;
