@@ -234,6 +234,11 @@ impl OpenSession {
             folder.make_subfolder(name)?;
         }
         let (session, bytes) = load_with_bytes(&folder)?;
+        // The program that made the session may have been killed before the name of its file was durable. Each later save makes it
+        // so, and keeps the version before.
+        if numbers(&folder)?.is_empty() {
+            folder.sync().ok();
+        }
         let mut open = OpenSession::of(folder, lock);
         // So that the first pass does not wait for the whole file.
         if open.encoder.encode(&session).is_ok_and(|(encoded, _)| encoded == bytes) {
