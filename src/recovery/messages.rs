@@ -78,12 +78,11 @@ pub fn cause_of_absence(input: u64) -> String {
 pub(super) const NOT_BELIEVED: &str =
     "it is kept, but its content was rejected, see above; to take its sound out: faultless recover --extract FOLDER";
 
-/// The message for a take that is left as it is.
-pub(super) fn left_alone(reason: &str, spool: Option<&FoundSpool>) -> String {
-    match spool {
-        Some(spool) => format!("{reason}; its last seconds are kept in {}", spool.path.display()),
-        None => reason.to_owned(),
-    }
+/// The message for a take that is left as it is. `mirror`: the folder of the mirror, if it has sound of the take.
+pub(super) fn left_alone(reason: &str, spool: Option<&FoundSpool>, mirror: Option<&Path>) -> String {
+    let in_memory = spool.map(|spool| format!("; its last seconds are kept in {}", spool.path.display()));
+    let in_mirror = mirror.map(|path| format!("; its mirror has sound of it: open the session {}", path.display()));
+    [reason.to_owned()].into_iter().chain(in_memory).chain(in_mirror).collect()
 }
 
 /// So many takes that a recovery does not complete.

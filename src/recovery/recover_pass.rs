@@ -63,6 +63,8 @@ struct Absent {
     id: TakeId,
     found: AtPlace,
     reason: String,
+    /// Whether the mirror has sound of it.
+    is_in_mirror: bool,
 }
 
 /// The decided facts of a pass, for the WAV headers and the session.
@@ -204,9 +206,10 @@ impl PassRecovery<'_> {
                 self.reopen_last_of(take);
                 return None;
             }
-            let reason = messages::left_alone(&unusable.reason, spool.as_ref());
+            let mirror = self.mirror_with_sound(spool.as_ref(), take, first);
+            let reason = messages::left_alone(&unusable.reason, spool.as_ref(), mirror.as_deref());
             if is_never_made {
-                absent.push(Absent { id: take.id, found: unusable.found, reason });
+                absent.push(Absent { id: take.id, found: unusable.found, reason, is_in_mirror: mirror.is_some() });
             } else {
                 self.troubles.push(reason);
             }
@@ -261,7 +264,8 @@ impl PassRecovery<'_> {
     /// saved the session and before it created the files: the takes end without frames. Otherwise somebody has removed the
     /// files, and the takes are left as they are.
     fn decide_absent(&mut self, absent: Vec<Absent>, has_begun: bool) {
-        for Absent { id, found, reason } in absent {
+        let has_begun = has_begun || absent.iter().any(|absent| absent.is_in_mirror);
+        for Absent { id, found, reason, .. } in absent {
             match found {
                 _ if has_begun => {
                     self.troubles.push(reason);

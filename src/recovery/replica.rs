@@ -133,6 +133,14 @@ impl PassRecovery<'_> {
         }
     }
 
+    /// The folder of the mirror that has sound of a take whose own file is not there. `first`: the first file of the take.
+    pub(super) fn mirror_with_sound(&self, spool: Option<&FoundSpool>, take: &Take, first: &Take) -> Option<PathBuf> {
+        let named = || Some(Path::new(take.spool.as_ref()?.mirror.as_ref()?).join(&first.file));
+        let path = spool.and_then(|spool| spool.identity.mirror.clone()).or_else(named)?;
+        let has_sound = TakeWav::read_mirror(&path, self.session, first).is_some_and(|wav| Frames(0) < wav.claimed);
+        path.parent()?.parent().filter(|_| has_sound).map(Path::to_owned)
+    }
+
     /// Saves the session in the mirror too, if all replicas there are recovered, and reports the others.
     pub(super) fn save_mirror(&mut self, cut_takes: &[CutTake]) {
         let replicas = || cut_takes.iter().filter_map(|cut| Some((cut, cut.mirror.as_ref()?)));

@@ -85,8 +85,9 @@ impl Evidence {
     /// Whether the program has said that the file of a take is gone. Such a take stays as it is: another program may bring
     /// the file back.
     fn is_gone(&self, take: &Take) -> bool {
-        let name = format!("{}: the file of this take is gone", take.path());
-        let is_told = take.state == TakeState::Recording && self.gone.iter().any(|text| text.contains(&name));
+        let is_said = |reason: &str| self.gone.iter().any(|text| text.contains(&format!("{}: {reason}", take.path())));
+        let is_told = take.state == TakeState::Recording
+            && (is_said("the file of this take is gone") || is_said("not the file that was recorded; left as it is"));
         is_told || self.gone.iter().any(|text| text.contains(&format!("{}: not there, and several", take.path())))
     }
 

@@ -3,7 +3,7 @@
 use crate::disk::{Disks, Fault, NAMES, Name, Planted};
 use crate::elsewhere::{self, KeptSpool};
 use crate::mirror::wav_files;
-use crate::nature::rename_by_hand;
+use crate::nature::{Act, rename_by_hand};
 use crate::oracle::{self, Evidence};
 use crate::plan::{Allowed, BEGIN, Ending, Life, Plan, RATE};
 use crate::random::Random;
@@ -349,7 +349,12 @@ impl Run {
             self.evidence.mirror_troubles = story.notices.iter().filter(|(_, text)| is_of_mirror(text)).count();
             let words =
                 ["the file of this take is gone", "no file of this take is there", "several files have the sound"];
-            let is_gone = |text: &&String| has_culprit && words.iter().any(|words| text.contains(words));
+            let is_taken = |text: &str| {
+                self.plan.deeds.iter().any(|deed| deed.act == Act::TakesName)
+                    && text.contains("not the file that was recorded; left as it is")
+            };
+            let is_gone =
+                |text: &&String| has_culprit && (words.iter().any(|words| text.contains(words)) || is_taken(text));
             self.evidence.gone = story.notices.iter().map(|(_, text)| text).filter(is_gone).cloned().collect();
             self.evidence.recoveries = story.notices.iter().filter(|(_, text)| is_about_recovery(text)).count();
             self.evidence.has_told_loss = story.notices.iter().any(|(severity, _)| *severity == Severity::Loss);

@@ -426,3 +426,30 @@ fn an_older_file_that_stands_in_the_place_of_a_take_lists_what_it_lacks() {
     assert_eq!(losses.len(), 1, "{losses:?}");
     assert_eq!((losses[0].at.0, losses[0].frames.0), (claimed * WINDOW, (memory - claimed) * WINDOW));
 }
+
+/// Another program has removed the file of the only take, or made one of its name, and the power was cut. The recovery said that the
+/// recording had not begun, and the take had no sound or was not listed any more (seed 830530543).
+#[test]
+fn a_take_whose_file_is_gone_and_whose_mirror_has_sound_stays_and_the_mirror_is_named() {
+    for is_foreign in [false, true] {
+        let (scene, mirror) = Scene::mirrored(&[Cut { committed: 2, claimed: 2 * WINDOW }], 2 * WINDOW);
+        scene.write_replica(&mirror, 0, 2 * WINDOW, "being recorded");
+        scene.name_memory(Some(&mirror));
+        scene.lose_memory();
+        fs::remove_file(&scene.plans[0].path).unwrap();
+        if is_foreign {
+            fs::write(&scene.plans[0].path, "of another program").unwrap();
+        }
+        for _ in 0..2 {
+            let (report, session) = scene.recover();
+            assert_eq!(session.takes().iter().map(|take| take.state).collect::<Vec<_>>(), [TakeState::Recording]);
+            let is_named = |text: &String| {
+                text.contains(&format!("its mirror has sound of it: open the session {}", mirror.display()))
+            };
+            assert!(report.troubles.iter().any(is_named), "{:?}", report.troubles);
+        }
+        let (mut store, mut session) = OpenSession::open(&mirror).unwrap();
+        recover_from(&mut store, &mut session, &scene.view(), &mut |_| Ok(()));
+        assert_eq!((session.takes()[0].state, session.takes()[0].frames), (TakeState::Recovered, Frames(2 * WINDOW)));
+    }
+}
