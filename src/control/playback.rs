@@ -240,7 +240,7 @@ impl Players {
             if !takes_play || slot.mix.gains == TrackGains::SILENT {
                 return false;
             }
-            // The slots mostly have the order of the tracks, and there can be a thousand.
+            // There can be a thousand slots. Most have the place of their track, so a search through all tracks is rarely needed.
             let in_order = session.tracks().get(index).filter(|track| track.id() == slot.track);
             let track = in_order.or_else(|| session.track(slot.track));
             track.is_some_and(|track| track.regions_in(from, end).iter().any(|region| !region.muted))

@@ -248,7 +248,7 @@ pub(super) fn note_missing(session: &mut Session, cut: &CutTake, outcome: &PassO
     for (at, frames) in lost {
         session.list_loss(id, FramePos(at.0), frames, cause).ok();
     }
-    // Those for which the list has no room are the same ones in each recovery that is stopped.
+    // A recovery that was stopped has counted the same losses, for which the list has no room. They are not counted again.
     let without_room = unlisted_of(session) - unlisted;
     session.set_unlisted_losses(id, unlisted.max(without_room)).map_err(io::Error::other)?;
     // A loss behind the end of the file belongs to the next one.

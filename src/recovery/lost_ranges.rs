@@ -59,7 +59,7 @@ impl TakeWav {
     /// The parts of `ranges` that are not known, each with the zeros before it in its page, but not before byte `from`. The sound of
     /// another file of the take can have ended there, or another program has cut the file.
     fn with_zeros_before(&self, from: u64, ranges: Vec<Extent>, known: &[Extent]) -> Vec<Extent> {
-        // Before that too: a known range is no page whose begin is to be looked for.
+        // Known ranges are taken out first: the zeros before a known range belong to no gap.
         let mut found = without(ranges, known.iter().copied());
         for (start, _) in &mut found {
             *start = self.begin_of_zeros(from, *start);

@@ -63,7 +63,7 @@ struct Absent {
     id: TakeId,
     found: AtPlace,
     reason: String,
-    /// Whether the mirror has sound of it.
+    /// Whether the mirror has sound of this take.
     is_in_mirror: bool,
 }
 

@@ -31,7 +31,7 @@ impl PassRecovery<'_> {
         let last = of_take.max_by_key(|take| (take.offset, take.id));
         if let Some(last) = last.filter(|take| take.state == TakeState::Recovered).map(|take| take.id) {
             self.session.reopen_take(last);
-            // The copies list losses behind the end that it had.
+            // The copies can list losses behind the old end of the take. They were left out when the copies were merged.
             merge_losses_of_copies(self.store, self.session, last);
         }
     }

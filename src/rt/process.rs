@@ -37,7 +37,8 @@ pub fn open_files_check(more: u64) -> Result<(), u64> {
     if open.saturating_add(more) <= soft { Ok(()) } else { Err(soft) }
 }
 
-/// Open files of this process. `limit`: their limit.
+/// The number of open files of this process. `limit`: the limit of open files, which is the number if no file can be opened to list
+/// them. `None`: `/proc` cannot be read.
 fn open_files(limit: u64) -> Option<u64> {
     const FOLDER: &str = "/proc/self/fd";
     // From Linux 6.2 on the length of the folder is their number. With thousands of files, listing them takes milliseconds.

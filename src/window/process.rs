@@ -60,7 +60,8 @@ impl LookedAt {
         self.stacks.contains(&(region.start, region.end))
     }
 
-    /// The starts of the stacks among the mappings of a text of `maps`. One that has no guard page any more is something else.
+    /// The starts of the stacks among the mappings of a text of `maps`. A mapping that
+    /// has no guard page any more is no stack, even if its addresses are known.
     fn stacks_among(&self, regions: &[Region<'_>]) -> Vec<usize> {
         let candidates = regions.windows(2).filter(|pair| can_be_stack_of_helper(&pair[0], &pair[1]));
         candidates.filter(|pair| self.is_stack(&pair[1])).map(|pair| pair[1].start).collect()

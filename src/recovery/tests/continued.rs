@@ -270,7 +270,7 @@ fn sound_that_a_recovery_took_from_memory_stays_when_the_overflow_folder_is_back
     fs::rename(&away, &overflow).unwrap();
     let (report, session) = scene.recover();
     assert!(report.troubles.is_empty(), "{:?}", report.troubles);
-    assert_eq!(report.passes[0].missing, Frames(0), "no loss is told that no take lists");
+    assert_eq!(report.passes[0].missing, Frames(0), "the message tells of a loss that no take lists");
     // The file in the overflow folder has what the first one lacked.
     has_sound_up_to(FRAMES, &scene, &overflow, &session);
 }
